@@ -1,0 +1,283 @@
+#include "lang/dim.h"
+
+/* A polynomial is a list of terms sorted by their symbols, without zero coefficients. The table is searched linearly by
+ * hash: a program has a few dozen sizes. */
+typedef struct Poly {
+    uint32_t nterm, hash;
+    DimTerm *term;
+} Poly;
+
+struct DimTab {
+    Arena *arena;
+    VEC(DimSymInfo) sym;
+    VEC(Poly) poly;
+};
+
+static int term_order(const DimTerm *a, const DimTerm *b)
+{
+    for (uint32_t i = 0; i < a->nsym && i < b->nsym; i++)
+        if (a->sym[i] != b->sym[i])
+            return a->sym[i] < b->sym[i] ? -1 : 1;
+    return a->nsym == b->nsym ? 0 : a->nsym > b->nsym ? -1 : 1; /* longer products first: T*B + 1 */
+}
+
+static uint32_t poly_hash(const DimTerm *term, uint32_t n)
+{
+    uint32_t h = 17;
+    for (uint32_t i = 0; i < n; i++) {
+        h = h * 31 + (uint32_t)term[i].coef;
+        for (uint32_t k = 0; k < term[i].nsym; k++)
+            h = h * 31 + term[i].sym[k] + 7;
+    }
+    return h;
+}
+
+static bool poly_same(const Poly *p, const DimTerm *term, uint32_t n, uint32_t hash)
+{
+    if (p->hash != hash || p->nterm != n)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (p->term[i].coef != term[i].coef || term_order(&p->term[i], &term[i]) != 0)
+            return false;
+    return true;
+}
+
+static Dim intern(DimTab *t, const DimTerm *term, uint32_t n)
+{
+    uint32_t hash = poly_hash(term, n);
+    for (uint32_t i = 0; i < t->poly.n; i++)
+        if (poly_same(&t->poly.p[i], term, n, hash))
+            return i;
+    Poly p = {.nterm = n, .hash = hash, .term = NEWN(t->arena, DimTerm, n)};
+    if (n)
+        memcpy(p.term, term, n * sizeof *term);
+    vec_push(t->arena, &t->poly, p);
+    return t->poly.n - 1;
+}
+
+DimTab *dim_tab_new(Arena *a)
+{
+    DimTab *t = NEW(a, DimTab);
+    t->arena = a;
+    Dim zero = intern(t, NULL, 0), one = dim_const(t, 1);
+    if (zero != DIM_ZERO || one != DIM_ONE)
+        ice("dim_tab_new: constants are out of place");
+    return t;
+}
+
+DimSym dim_sym_new(DimTab *t, Str name, DimKind kind)
+{
+    vec_push(t->arena, &t->sym, (DimSymInfo){str_copy(t->arena, name), kind});
+    return t->sym.n - 1;
+}
+
+uint32_t dim_nsyms(const DimTab *t)
+{
+    return t->sym.n;
+}
+
+const DimSymInfo *dim_sym_info(const DimTab *t, DimSym s)
+{
+    return &t->sym.p[s];
+}
+
+bool dim_find_sym(const DimTab *t, Str name, DimSym *out)
+{
+    for (uint32_t i = 0; i < t->sym.n; i++)
+        if (str_eq(t->sym.p[i].name, name)) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+Dim dim_const(DimTab *t, int64_t value)
+{
+    DimTerm one = {.coef = value};
+    return intern(t, &one, value != 0);
+}
+
+Dim dim_of(DimTab *t, DimSym s)
+{
+    DimTerm one = {.coef = 1, .nsym = 1, .sym = {s}};
+    return intern(t, &one, 1);
+}
+
+/* a + k * b, by merging two sorted lists */
+static Dim add_scaled(DimTab *t, Dim a, Dim b, int64_t k)
+{
+    Poly p = t->poly.p[a], q = t->poly.p[b];
+    DimTerm *out = NEWN(t->arena, DimTerm, p.nterm + q.nterm);
+    uint32_t i = 0, j = 0, n = 0;
+    while (i < p.nterm || j < q.nterm) {
+        int order = i == p.nterm ? 1 : j == q.nterm ? -1 : term_order(&p.term[i], &q.term[j]);
+        DimTerm next = order <= 0 ? p.term[i++] : q.term[j];
+        if (order > 0)
+            next.coef *= k;
+        if (order == 0)
+            next.coef += k * q.term[j].coef;
+        j += order >= 0;
+        if (next.coef)
+            out[n++] = next;
+    }
+    return intern(t, out, n);
+}
+
+Dim dim_add(DimTab *t, Dim a, Dim b)
+{
+    return add_scaled(t, a, b, 1);
+}
+
+Dim dim_sub(DimTab *t, Dim a, Dim b)
+{
+    return add_scaled(t, a, b, -1);
+}
+
+static DimTerm term_mul(const DimTerm *a, const DimTerm *b)
+{
+    DimTerm r = {.coef = a->coef * b->coef, .nsym = a->nsym + b->nsym};
+    if (r.nsym > DIM_MAXDEG)
+        ice("a size is a product of more than %d dimensions", DIM_MAXDEG);
+    for (uint32_t i = 0, j = 0, n = 0; n < r.nsym; n++)
+        r.sym[n] = j == b->nsym || (i < a->nsym && a->sym[i] <= b->sym[j]) ? a->sym[i++] : b->sym[j++];
+    return r;
+}
+
+Dim dim_mul(DimTab *t, Dim a, Dim b)
+{
+    Dim sum = DIM_ZERO;
+    for (uint32_t i = 0; i < t->poly.p[a].nterm; i++)
+        for (uint32_t j = 0; j < t->poly.p[b].nterm; j++) {
+            DimTerm one = term_mul(&t->poly.p[a].term[i], &t->poly.p[b].term[j]);
+            sum = dim_add(t, sum, intern(t, &one, 1));
+        }
+    return sum;
+}
+
+static bool term_div(const DimTerm *a, const DimTerm *b, DimTerm *out)
+{
+    if (a->coef % b->coef)
+        return false;
+    *out = (DimTerm){.coef = a->coef / b->coef};
+    uint32_t j = 0;
+    for (uint32_t i = 0; i < a->nsym; i++)
+        if (j < b->nsym && a->sym[i] == b->sym[j])
+            j++;
+        else
+            out->sym[out->nsym++] = a->sym[i];
+    return j == b->nsym;
+}
+
+bool dim_div(DimTab *t, Dim a, Dim b, Dim *out)
+{
+    Dim sum = DIM_ZERO;
+    if (t->poly.p[b].nterm != 1)
+        return a == b ? (*out = DIM_ONE, true) : false;
+    for (uint32_t i = 0; i < t->poly.p[a].nterm; i++) {
+        DimTerm one;
+        if (!term_div(&t->poly.p[a].term[i], &t->poly.p[b].term[0], &one))
+            return false;
+        sum = dim_add(t, sum, intern(t, &one, 1));
+    }
+    *out = sum;
+    return true;
+}
+
+Dim dim_subst(DimTab *t, Dim a, DimSym s, Dim by)
+{
+    Dim sum = DIM_ZERO;
+    for (uint32_t i = 0; i < t->poly.p[a].nterm; i++) {
+        DimTerm term = t->poly.p[a].term[i];
+        Dim product = dim_const(t, term.coef);
+        for (uint32_t k = 0; k < term.nsym; k++)
+            product = dim_mul(t, product, term.sym[k] == s ? by : dim_of(t, term.sym[k]));
+        sum = dim_add(t, sum, product);
+    }
+    return sum;
+}
+
+bool dim_is_const(const DimTab *t, Dim a, int64_t *value)
+{
+    const Poly *p = &t->poly.p[a];
+    if (p->nterm > 1 || (p->nterm == 1 && p->term[0].nsym))
+        return false;
+    *value = p->nterm ? p->term[0].coef : 0;
+    return true;
+}
+
+bool dim_is_sym(const DimTab *t, Dim a, DimSym *s)
+{
+    const Poly *p = &t->poly.p[a];
+    if (p->nterm != 1 || p->term[0].nsym != 1 || p->term[0].coef != 1)
+        return false;
+    *s = p->term[0].sym[0];
+    return true;
+}
+
+bool dim_is_time(const DimTab *t, Dim a)
+{
+    DimSym s;
+    return dim_is_sym(t, a, &s) && t->sym.p[s].kind == DIM_TIME;
+}
+
+bool dim_mentions(const DimTab *t, Dim a, DimSym s)
+{
+    const Poly *p = &t->poly.p[a];
+    for (uint32_t i = 0; i < p->nterm; i++)
+        for (uint32_t k = 0; k < p->term[i].nsym; k++)
+            if (p->term[i].sym[k] == s)
+                return true;
+    return false;
+}
+
+bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < t->poly.p[a].nterm; i++) {
+        const DimTerm *term = &t->poly.p[a].term[i];
+        int64_t product = term->coef;
+        for (uint32_t k = 0; k < term->nsym; k++)
+            if (__builtin_mul_overflow(product, sym_value[term->sym[k]], &product))
+                return false;
+        if (__builtin_add_overflow(sum, product, &sum))
+            return false;
+    }
+    *out = sum;
+    return sum >= 0;
+}
+
+uint32_t dim_nterms(const DimTab *t, Dim a)
+{
+    return t->poly.p[a].nterm;
+}
+
+const DimTerm *dim_term(const DimTab *t, Dim a, uint32_t i)
+{
+    return &t->poly.p[a].term[i];
+}
+
+static void term_print(Text *out, const DimTab *t, const DimTerm *term, bool first)
+{
+    int64_t size = term->coef < 0 ? -term->coef : term->coef;
+    text_add(out, "%s", first ? (term->coef < 0 ? "-" : "") : term->coef < 0 ? " - " : " + ");
+    if (size != 1 || !term->nsym)
+        text_add(out, "%lld%s", (long long)size, term->nsym ? "*" : "");
+    for (uint32_t k = 0; k < term->nsym; k++)
+        text_add(out, "%s%.*s", k ? "*" : "", STRF(t->sym.p[term->sym[k]].name));
+}
+
+void dim_print(Text *out, const DimTab *t, Dim a)
+{
+    const Poly *p = &t->poly.p[a];
+    if (!p->nterm)
+        text_add(out, "0");
+    for (uint32_t i = 0; i < p->nterm; i++)
+        term_print(out, t, &p->term[i], i == 0);
+}
+
+Str dim_str(Arena *a, const DimTab *t, Dim d)
+{
+    Text out = {.arena = a};
+    dim_print(&out, t, d);
+    return text_str(&out);
+}

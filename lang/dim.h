@@ -1,0 +1,61 @@
+/* Sizes: polynomials with integer coefficients over named dimensions, in a normal form.
+ * A Dim is an index into a DimTab that holds each polynomial once, so two sizes are equal when their Dims are:
+ * `n + 1` is `1 + n`, `2 * H` is `H + H`, and `K` is not `V`. */
+#ifndef LANG_DIM_H
+#define LANG_DIM_H
+
+#include "lang/base.h"
+
+typedef uint32_t Dim;    /* DIM_ZERO, DIM_ONE are the same in every table */
+typedef uint32_t DimSym; /* a named dimension, index into DimTab.sym */
+
+enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_MAXDEG = 8 };
+
+typedef enum DimKind {
+    DIM_USER,  /* H, D: an argument of the generated functions */
+    DIM_TIME,  /* T: the length of a sequence; comes with the data. Arrays have it first, and the batch second */
+    DIM_BATCH, /* B: how many sequences at once; never in a .rnn file */
+    DIM_KEEP,  /* 1 when a backward pass will follow, else 0: buffers that only it needs shrink to one step */
+} DimKind;
+
+typedef struct DimSymInfo {
+    Str name;
+    DimKind kind;
+} DimSymInfo;
+
+typedef struct DimTab DimTab;
+
+DimTab *dim_tab_new(Arena *a);
+DimSym dim_sym_new(DimTab *t, Str name, DimKind kind);
+uint32_t dim_nsyms(const DimTab *t);
+const DimSymInfo *dim_sym_info(const DimTab *t, DimSym s);
+bool dim_find_sym(const DimTab *t, Str name, DimSym *out);
+
+Dim dim_const(DimTab *t, int64_t value);
+Dim dim_of(DimTab *t, DimSym s);
+Dim dim_add(DimTab *t, Dim a, Dim b);
+Dim dim_sub(DimTab *t, Dim a, Dim b);
+Dim dim_mul(DimTab *t, Dim a, Dim b);
+bool dim_div(DimTab *t, Dim a, Dim b, Dim *out); /* exact division by a single term; false if it is not exact */
+Dim dim_subst(DimTab *t, Dim a, DimSym s, Dim by);
+
+bool dim_is_const(const DimTab *t, Dim a, int64_t *value);
+bool dim_is_sym(const DimTab *t, Dim a, DimSym *s);
+bool dim_is_time(const DimTab *t, Dim a); /* a bare symbol of kind DIM_TIME */
+bool dim_mentions(const DimTab *t, Dim a, DimSym s);
+/* Value for given values of all symbols; false on overflow of int64 or a negative result. */
+bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out);
+
+/* The terms of a polynomial, for code generation: coef * sym[0] * sym[1] * ... (sym sorted, repeated for powers). */
+typedef struct DimTerm {
+    int64_t coef;
+    uint32_t nsym;
+    DimSym sym[DIM_MAXDEG];
+} DimTerm;
+uint32_t dim_nterms(const DimTab *t, Dim a);
+const DimTerm *dim_term(const DimTab *t, Dim a, uint32_t i);
+
+void dim_print(Text *out, const DimTab *t, Dim a); /* "2*H + 1"; reads back with the language's own rules */
+Str dim_str(Arena *a, const DimTab *t, Dim d);
+
+#endif
