@@ -1,0 +1,494 @@
+/* Calls: built-in operations, functions of the file and the prelude, and reductions that bind indices. */
+#include "frontend/elab_internal.h"
+
+typedef enum Builtin {
+    B_UNARY,  /* an elementwise function of one real */
+    B_KEEP,   /* an elementwise function that keeps the element type */
+    B_REDUCE, /* over all axes */
+    B_MINMAX, /* one argument: reduction; two: elementwise */
+    B_WHERE, B_INTDIV, B_DOT, B_OUTER, B_CONCAT, B_RESHAPE, B_ONEHOT, B_CAST, B_MEAN,
+    B_FLAT,   /* a function of the prelude over all axes as one vector */
+} Builtin;
+
+typedef struct BuiltinInfo {
+    const char *text;
+    Builtin kind;
+    uint32_t min, max; /* number of arguments */
+    Fun fun;
+    RecReduce red;
+} BuiltinInfo;
+
+static const BuiltinInfo builtins[] = {
+    {"exp", B_UNARY, 1, 1, FUN_EXP, RED_SUM},       {"expm1", B_UNARY, 1, 1, FUN_EXPM1, RED_SUM},
+    {"log", B_UNARY, 1, 1, FUN_LOG, RED_SUM},       {"log1p", B_UNARY, 1, 1, FUN_LOG1P, RED_SUM},
+    {"sqrt", B_UNARY, 1, 1, FUN_SQRT, RED_SUM},     {"tanh", B_UNARY, 1, 1, FUN_TANH, RED_SUM},
+    {"sigmoid", B_UNARY, 1, 1, FUN_SIGMOID, RED_SUM}, {"floor", B_UNARY, 1, 1, FUN_FLOOR, RED_SUM},
+    {"abs", B_KEEP, 1, 1, FUN_ABS, RED_SUM},        {"sign", B_KEEP, 1, 1, FUN_SIGN, RED_SUM},
+    {"stop", B_KEEP, 1, 1, FUN_STOP, RED_SUM},      {"real", B_CAST, 1, 1, FUN_REAL, RED_SUM},
+    {"int", B_CAST, 1, 1, FUN_INT, RED_SUM},        {"sum", B_REDUCE, 1, 1, FUN_ID, RED_SUM},
+    {"prod", B_REDUCE, 1, 1, FUN_ID, RED_PROD},     {"max", B_MINMAX, 1, 2, FUN_MAX, RED_MAX},
+    {"min", B_MINMAX, 1, 2, FUN_MIN, RED_MIN},      {"where", B_WHERE, 3, 3, FUN_WHERE, RED_SUM},
+    {"div", B_INTDIV, 2, 2, FUN_IDIV, RED_SUM},     {"mod", B_INTDIV, 2, 2, FUN_IMOD, RED_SUM},
+    {"dot", B_DOT, 2, 2, FUN_ID, RED_SUM},          {"outer", B_OUTER, 2, 2, FUN_ID, RED_SUM},
+    {"concat", B_CONCAT, 1, 16, FUN_ID, RED_SUM},   {"reshape", B_RESHAPE, 2, 7, FUN_ID, RED_SUM},
+    {"one_hot", B_ONEHOT, 2, 2, FUN_ID, RED_SUM},   {"mean", B_MEAN, 1, 1, FUN_ID, RED_SUM},
+    {"logsumexp", B_FLAT, 1, 1, FUN_ID, RED_SUM},
+};
+
+static const BuiltinInfo *builtin_find(Str name)
+{
+    for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
+        if (str_is(name, builtins[i].text))
+            return &builtins[i];
+    return NULL;
+}
+
+static DType dtype_of(Elab *e, Val v)
+{
+    return rec_type(e->prog, v.v)->dt;
+}
+
+static Val type_error(Elab *e, Span at, const char *want, Val got)
+{
+    diag(e->diags, E_TYPE, at, str_c(e->arena, str_fmt(e->arena, "%s is needed here, and this is %.*s", want, STRF(val_str(e, got)))));
+    return poison;
+}
+
+static bool common_type(Elab *e, Val *a, Val *c)
+{
+    if (dtype_of(e, *a) == dtype_of(e, *c))
+        return true;
+    if (dtype_of(e, *a) == DT_BOOL || dtype_of(e, *c) == DT_BOOL)
+        return false;
+    *a = to_real(e, *a);
+    *c = to_real(e, *c);
+    return true;
+}
+
+static Val where_call(Elab *e, Val *a, Span at)
+{
+    if (dtype_of(e, a[0]) != DT_BOOL)
+        return type_error(e, at, "a bool condition", a[0]);
+    if (!common_type(e, &a[1], &a[2]))
+        return type_error(e, at, "one element type for both branches", a[2]);
+    return map_vals(e, FUN_WHERE, a, 3, at);
+}
+
+static Val dot_call(Elab *e, Val *a, Span at)
+{
+    Type ta = val_type(e, a[0]), tc = val_type(e, a[1]);
+    a[0] = to_real(e, a[0]);
+    a[1] = to_real(e, a[1]);
+    ta.dt = tc.dt = DT_REAL;
+    if (!type_eq(&ta, &tc)) {
+        diag(e->diags, E_SHAPE, at, str_c(e->arena, str_fmt(e->arena, "`dot` needs two equal shapes, not %.*s and %.*s",
+                                                            STRF(val_str(e, a[0])), STRF(val_str(e, a[1])))));
+        return poison;
+    }
+    return reduce_shape(e, RED_SUM, map_vals(e, FUN_MUL, a, 2, at));
+}
+
+static Val concat_call(Elab *e, Val *a, uint32_t n, Span at)
+{
+    RecId part[16];
+    Type first = val_type(e, a[0]);
+    VEC(IndexVar *) all = {0};
+    for (uint32_t i = 0; i < n; i++)
+        for (uint8_t k = 0; k < a[i].nfree; k++)
+            vec_push(e->arena, &all, a[i].free[k]);
+    Val out = poison;
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = val_type(e, a[i]);
+        bool fits = t.rank == first.rank && t.rank > 0 && t.dt == first.dt;
+        for (uint8_t k = 0; fits && k + 1 < t.rank; k++)
+            fits = t.dim[k] == first.dim[k];
+        if (!fits) {
+            diag(e->diags, E_SHAPE, at,
+                 str_c(e->arena, str_fmt(e->arena, "`concat` joins along the last axis; all other axes must be equal: %.*s, %.*s",
+                                         STRF(val_str(e, a[0])), STRF(val_str(e, a[i])))));
+            return poison;
+        }
+        Val one = broadcast_val(e, a[i], &t, all.p, all.n);
+        if (is_poison(one))
+            return poison;
+        part[i] = one.v;
+        out = one;
+    }
+    out.v = rec_concat(&e->b, part, n, (uint8_t)(rec_type(e->prog, part[0])->rank - 1));
+    return out;
+}
+
+static Val reshape_call(Elab *e, Scope *s, Val v, const Expr *x)
+{
+    Type want = {.dt = dtype_of(e, v)}, full = *rec_type(e->prog, v.v), have = val_type(e, v);
+    for (uint32_t i = 1; i < x->call.narg; i++)
+        if (!elab_dim(e, s, x->call.arg[i].value, &want.dim[want.rank++]))
+            return poison;
+    if (type_size(e->dims, &want) != type_size(e->dims, &have)) {
+        Str w = type_str(e->arena, e->dims, &want);
+        diag(e->diags, E_SHAPE, x->at, str_c(e->arena, str_fmt(e->arena, "%.*s cannot be reshaped to %.*s", STRF(val_str(e, v)), STRF(w))));
+        return poison;
+    }
+    memcpy(full.dim + v.nfree, want.dim, sizeof(Dim) * want.rank);
+    v.v = rec_reshape(&e->b, v.v, (uint8_t)(v.nfree + want.rank), full.dim);
+    return v;
+}
+
+static Val one_hot_call(Elab *e, Scope *s, Val v, const Expr *x)
+{
+    Dim n;
+    if (!elab_dim(e, s, x->call.arg[1].value, &n))
+        return poison;
+    if (dtype_of(e, v) != DT_INT)
+        return type_error(e, x->at, "an int", v);
+    /* a new last axis: every own axis of v is an index meanwhile */
+    IndexVar *own[MAXRANK];
+    Type t = val_type(e, v);
+    for (uint8_t k = 0; k < t.rank; k++) {
+        own[k] = index_new(e, (Ident){STR("_"), x->at}, t.dim[k]);
+        v.free[v.nfree++] = own[k];
+    }
+    Val pair[2] = {v, val_of(rec_iota(&e->b, n))};
+    Val hot = to_real(e, map_vals(e, FUN_EQ, pair, 2, x->at));
+    return t.rank ? free_to_shape(e, hot, own, t.rank) : hot;
+}
+
+static Val mean_of(Elab *e, Val v, Span at)
+{
+    Type t = val_type(e, v);
+    Val pair[2] = {reduce_shape(e, RED_SUM, to_real(e, v)), to_real(e, val_of(rec_dim(&e->b, type_size(e->dims, &t))))};
+    return map_vals(e, FUN_DIV, pair, 2, at);
+}
+
+/* `logsumexp(x)`: the prelude's `logsumexp_vector` of all elements. */
+static Val flat_call(Elab *e, const BuiltinInfo *bi, Val v, Span at)
+{
+    Type own = val_type(e, v), full = *rec_type(e->prog, v.v);
+    full.dim[v.nfree] = type_size(e->dims, &own);
+    v.v = rec_reshape(&e->b, to_real(e, v).v, (uint8_t)(v.nfree + 1), full.dim);
+    return call_named(e, str_fmt(e->arena, "%s_vector", bi->text).p, &v, 1, at);
+}
+
+static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const Expr *x)
+{
+    uint32_t n = x->call.narg;
+    switch (bi->kind) {
+    case B_UNARY:
+        if (dtype_of(e, a[0]) == DT_BOOL)
+            return type_error(e, x->at, "a number", a[0]);
+        a[0] = to_real(e, a[0]);
+        return map_vals(e, bi->fun, a, 1, x->at);
+    case B_KEEP: return map_vals(e, bi->fun, a, 1, x->at);
+    case B_CAST: return bi->fun == FUN_REAL ? to_real(e, a[0]) : map_vals(e, FUN_INT, a, 1, x->at);
+    case B_MINMAX:
+        if (n == 2) {
+            if (!common_type(e, &a[0], &a[1]))
+                return type_error(e, x->at, "numbers", a[0]);
+            return map_vals(e, bi->fun, a, 2, x->at);
+        }
+        return reduce_shape(e, bi->red, a[0]);
+    case B_REDUCE: return dtype_of(e, a[0]) == DT_BOOL ? type_error(e, x->at, "a number", a[0]) : reduce_shape(e, bi->red, a[0]);
+    case B_MEAN: return mean_of(e, a[0], x->at);
+    case B_FLAT: return flat_call(e, bi, a[0], x->at);
+    case B_WHERE: return where_call(e, a, x->at);
+    case B_INTDIV:
+        if (dtype_of(e, a[0]) != DT_INT || dtype_of(e, a[1]) != DT_INT)
+            return type_error(e, x->at, "an int on both sides", dtype_of(e, a[0]) != DT_INT ? a[0] : a[1]);
+        return map_vals(e, bi->fun, a, 2, x->at);
+    case B_DOT: return dot_call(e, a, x->at);
+    case B_OUTER: return outer_vals(e, to_real(e, a[0]), to_real(e, a[1]));
+    case B_CONCAT: return concat_call(e, a, n, x->at);
+    case B_RESHAPE: return reshape_call(e, s, a[0], x);
+    case B_ONEHOT: return one_hot_call(e, s, a[0], x);
+    }
+    ice("builtin_call: %s", bi->text);
+}
+
+/* ---- functions of the language ---- */
+
+static bool dim_named(const Fn *fn, const Expr *x, uint32_t *which)
+{
+    for (uint32_t i = 0; x->kind == EX_NAME && i < fn->ndim; i++)
+        if (str_eq(fn->dim[i].name.text, x->name)) {
+            *which = i;
+            return true;
+        }
+    return false;
+}
+
+/* Finds the function's dimensions from the shapes of its arguments: `x: real[N]` against the last axes of a value. */
+static void unify_dims(Elab *e, const Fn *fn, const Val *arg, Dim *dim, bool *known)
+{
+    for (uint32_t i = 0; i < fn->narg; i++) {
+        const TypeExpr *te = &fn->arg[i].type;
+        Type t = val_type(e, arg[i]);
+        uint32_t which;
+        for (uint32_t k = 0; k < te->ndim && te->ndim <= t.rank; k++)
+            if (dim_named(fn, te->dim[k], &which) && !known[which]) {
+                dim[which] = t.dim[t.rank - te->ndim + k];
+                known[which] = true;
+            }
+    }
+}
+
+static bool bind_fn_dims(Elab *e, const Fn *fn, Scope *fs, const Val *arg, Span at)
+{
+    Dim dim[MAXRANK] = {0};
+    bool known[MAXRANK] = {0};
+    if (fn->ndim > MAXRANK) {
+        diag(e->diags, E_NOT_A_SIZE, fn->at, "a function has at most 8 dimensions");
+        return false;
+    }
+    unify_dims(e, fn, arg, dim, known);
+    for (uint32_t i = 0; i < fn->ndim; i++) {
+        if (!known[i] && fn->dim[i].value && elab_dim(e, fs, fn->dim[i].value, &dim[i]))
+            known[i] = true;
+        if (!known[i]) {
+            diag(e->diags, E_NOT_A_SIZE, at,
+                 str_c(e->arena, str_fmt(e->arena, "dimension `%.*s` of `%.*s` does not follow from the arguments",
+                                         STRF(fn->dim[i].name.text), STRF(fn->name.text))));
+            return false;
+        }
+        scope_add(e, fs, fn->dim[i].name, SYM_DIM)->dim = dim[i];
+    }
+    return true;
+}
+
+/* Binds one argument; its axes beyond the declared ones become anonymous indices (the function maps over them). */
+static bool bind_argument(Elab *e, Scope *fs, const Decl *d, Val v, IndexVar *const *extra, uint32_t nextra, Span at)
+{
+    Type want, have = val_type(e, v);
+    if (!elab_type(e, fs, &d->type, &want))
+        return false;
+    if (want.dt == DT_REAL && have.dt == DT_INT)
+        v = to_real(e, v);
+    bool fits = rec_type(e->prog, v.v)->dt == want.dt && have.rank >= want.rank && have.rank - want.rank <= (int)nextra;
+    uint8_t more = fits ? (uint8_t)(have.rank - want.rank) : 0;
+    for (uint8_t k = 0; fits && k < want.rank; k++)
+        fits = have.dim[more + k] == want.dim[k];
+    for (uint8_t k = 0; fits && k < more; k++)
+        fits = have.dim[k] == extra[nextra - more + k]->size && v.nfree < MAXRANK - 1;
+    if (!fits) {
+        Str w = type_str(e->arena, e->dims, &want);
+        diag_also(diag(e->diags, E_SHAPE, at,
+                       str_c(e->arena, str_fmt(e->arena, "argument `%.*s` is %.*s, and here %.*s is given", STRF(d->name.text), STRF(w),
+                                               STRF(val_str(e, v))))),
+                  d->name.at, STR("declared here"));
+        return false;
+    }
+    for (uint8_t k = 0; k < more; k++)
+        v.free[v.nfree++] = extra[nextra - more + k];
+    scope_add(e, fs, d->name, SYM_VALUE)->val = v;
+    return true;
+}
+
+static uint32_t extra_axes(Elab *e, const Fn *fn, const Val *arg, IndexVar **extra, Span at)
+{
+    uint32_t most = 0, who = 0;
+    for (uint32_t i = 0; i < fn->narg; i++) {
+        uint32_t rank = val_type(e, arg[i]).rank, more = rank > fn->arg[i].type.ndim ? rank - fn->arg[i].type.ndim : 0;
+        if (more > most) {
+            most = more;
+            who = i;
+        }
+    }
+    Type t = most ? val_type(e, arg[who]) : (Type){0};
+    for (uint32_t k = 0; k < most; k++)
+        extra[k] = index_new(e, (Ident){STR("_"), at}, t.dim[k]);
+    return most;
+}
+
+static Val fn_body(Elab *e, const Fn *fn, Scope *fs)
+{
+    if (fn->value)
+        return elab_expr(e, fs, fn->value);
+    for (uint32_t i = 0; i < fn->nbody; i++)
+        if (fn->body[i]->kind == ST_LET)
+            bind_let(e, fs, fn->body[i]);
+        else
+            diag(e->diags, E_UNSUPPORTED, fn->body[i]->at, "a function's body has only `let`s");
+    if (fn->nresult != 1) {
+        diag(e->diags, E_UNSUPPORTED, fn->at, "a function has one result");
+        return poison;
+    }
+    Expr name = {.kind = EX_NAME, .at = fn->result[0].at, .name = fn->result[0].text};
+    return elab_expr(e, fs, &name);
+}
+
+/* A derivative that the user chose: the value as written, held constant, with these derivatives instead. */
+static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
+{
+    if (!fn->nderivative || is_poison(v))
+        return v;
+    v = map_vals(e, FUN_STOP, &v, 1, fn->at);
+    for (uint32_t i = 0; i < fn->nderivative; i++) {
+        const Arg *d = &fn->derivative[i];
+        Sym *sym = scope_find(fs, d->name.text);
+        if (!sym || sym->kind != SYM_VALUE || rec_type(e->prog, sym->val.v)->dt != DT_REAL) {
+            diag(e->diags, E_ARGUMENTS, d->name.at,
+                 str_c(e->arena, str_fmt(e->arena, "`%.*s` is not a real argument of this function", STRF(d->name.text))));
+            return poison;
+        }
+        Val three[3] = {v, sym->val, to_real(e, elab_expr(e, fs, d->value))};
+        v = map_vals(e, FUN_CHOSEN, three, 3, d->value->at);
+    }
+    return v;
+}
+
+Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at)
+{
+    IndexVar *extra[MAXRANK];
+    if (narg != fn->narg) {
+        diag_also(diag(e->diags, E_ARGUMENTS, at,
+                       str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u arguments, and here are %u", STRF(fn->name.text), fn->narg, narg))),
+                  fn->name.at, STR("declared here"));
+        return poison;
+    }
+    for (uint32_t i = 0; i < narg; i++)
+        if (is_poison(arg[i]))
+            return poison;
+    if (e->depth > MAX_DEPTH * 4) {
+        diag(e->diags, E_TOO_DEEP, at, "functions call each other too deeply; a function cannot call itself");
+        return poison;
+    }
+    Scope *fs = scope_new(e, defined);
+    fs->region = e->b.region;
+    uint32_t nextra = extra_axes(e, fn, arg, extra, at);
+    if (!bind_fn_dims(e, fn, fs, arg, at))
+        return poison;
+    for (uint32_t i = 0; i < narg; i++)
+        if (!bind_argument(e, fs, &fn->arg[i], arg[i], extra, nextra, at))
+            return poison;
+    e->depth += 4;
+    Val v = with_derivatives(e, fn, fs, fn_body(e, fn, fs));
+    e->depth -= 4;
+    return nextra ? free_to_shape(e, v, extra, nextra) : v;
+}
+
+Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at)
+{
+    Sym *sym = scope_find(e->top, str_of(name));
+    if (!sym || sym->kind != SYM_FN)
+        ice("the prelude has no function `%s`", name);
+    return call_fn(e, sym->fn, sym->fn_scope, arg, narg, at);
+}
+
+static bool no_names(Elab *e, const Expr *x)
+{
+    for (uint32_t i = 0; i < x->call.narg; i++)
+        if (x->call.arg[i].name.text.n) {
+            diag(e->diags, E_ARGUMENTS, x->call.arg[i].name.at, "arguments of functions have no names");
+            return false;
+        }
+    return true;
+}
+
+static Val unknown_function(Elab *e, Scope *s, const Expr *x)
+{
+    Ident name = x->call.callee;
+    if (str_is(name.text, "grad") || str_is(name.text, "solve") || str_is(name.text, "inv") || str_is(name.text, "fft") ||
+        str_is(name.text, "expm") || str_is(name.text, "logdet") || str_is(name.text, "scatter") || str_is(name.text, "sweep") ||
+        str_is(name.text, "walk")) {
+        diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported yet", STRF(name.text))));
+        return poison;
+    }
+    VEC(Str) names = {0};
+    for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
+        vec_push(e->arena, &names, str_of(builtins[i].text));
+    for (Scope *sc = s; sc; sc = sc->up)
+        for (uint32_t i = 0; i < sc->sym.n; i++)
+            vec_push(e->arena, &names, sc->sym.p[i].name.text);
+    Diag *d = diag(e->diags, E_UNKNOWN_NAME, name.at, str_c(e->arena, name.text));
+    Str near = nearest(name.text, names.p, names.n);
+    if (near.n)
+        diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+    return poison;
+}
+
+Val elab_call(Elab *e, Scope *s, const Expr *x)
+{
+    Val arg[16];
+    Ident name = x->call.callee;
+    Sym *sym = scope_find(s, name.text);
+    const BuiltinInfo *bi = builtin_find(name.text);
+    if (sym && sym->kind == SYM_INST)
+        return call_inst(e, s, sym->inst, x);
+    if (str_is(name.text, "scan") && !sym) {
+        Run *run = NULL;
+        return elab_scan(e, s, x, &run) ? run_output(run, 0) : poison;
+    }
+    if (!(sym && sym->kind == SYM_FN) && !bi)
+        return unknown_function(e, s, x);
+    if (!no_names(e, x))
+        return poison;
+    bool fn = sym && sym->kind == SYM_FN, bad = false;
+    uint32_t n = x->call.narg, max = fn ? sym->fn->narg : bi->max, min = fn ? sym->fn->narg : bi->min;
+    if (n < min || n > max || n > 16) {
+        diag(e->diags, E_ARGUMENTS, x->at,
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u%s argument%s, and here are %u", STRF(name.text), min,
+                                     max > min ? " or more" : "", min == 1 && max == 1 ? "" : "s", n)));
+        return poison;
+    }
+    bool only_first = !fn && (bi->kind == B_RESHAPE || bi->kind == B_ONEHOT); /* the others are sizes */
+    for (uint32_t i = 0; i < n; i++) {
+        arg[i] = i && only_first ? val_of(REC_NONE - 1) : elab_expr(e, s, x->call.arg[i].value);
+        bad |= is_poison(arg[i]);
+    }
+    if (bad)
+        return poison;
+    return fn ? call_fn(e, sym->fn, sym->fn_scope, arg, n, x->at) : builtin_call(e, s, bi, arg, x);
+}
+
+/* `sum(i in K, j: body)` */
+Val elab_reduce(Elab *e, Scope *s, const Expr *x)
+{
+    Scope *inner = scope_new(e, s);
+    IndexVar *var[MAXRANK];
+    Ident name = x->reduce.callee;
+    const BuiltinInfo *bi = builtin_find(name.text);
+    if (x->reduce.nbind > MAXRANK - 2) {
+        diag(e->diags, E_NOT_A_SIZE, x->at, "more than 6 indices");
+        return poison;
+    }
+    for (uint32_t i = 0; i < x->reduce.nbind; i++) {
+        Binder b = x->reduce.bind[i];
+        var[i] = index_new(e, b.name, NO_SIZE);
+        if (b.range && !elab_dim(e, s, b.range, &var[i]->size))
+            return poison;
+        scope_add(e, inner, b.name, SYM_INDEX)->index = var[i];
+    }
+    infer_index_sizes(e, inner, x->reduce.body);
+    for (uint32_t i = 0; i < x->reduce.nbind; i++)
+        if (var[i]->size == NO_SIZE) {
+            index_new(e, var[i]->name, NO_SIZE);
+            diag(e->diags, E_INDEX, var[i]->name.at,
+                 str_c(e->arena, str_fmt(e->arena, "the range of index `%.*s` is not known: write `%.*s in N`", STRF(var[i]->name.text),
+                                         STRF(var[i]->name.text))));
+            return poison;
+        }
+    Val v = elab_expr(e, inner, x->reduce.body);
+    if (is_poison(v))
+        return poison;
+    if (bi && (bi->kind == B_REDUCE || bi->kind == B_MINMAX))
+        return reduce_free(e, bi->red, v, var, x->reduce.nbind);
+    if (bi && bi->kind == B_MEAN) {
+        Dim count = DIM_ONE;
+        for (uint32_t i = 0; i < x->reduce.nbind; i++)
+            count = dim_mul(e->dims, count, var[i]->size);
+        Val pair[2] = {reduce_free(e, RED_SUM, to_real(e, v), var, x->reduce.nbind), to_real(e, val_of(rec_dim(&e->b, count)))};
+        return map_vals(e, FUN_DIV, pair, 2, x->at);
+    }
+    /* a function of one vector: the indices become its axis */
+    if (bi && bi->kind == B_FLAT)
+        return flat_call(e, bi, free_to_shape(e, v, var, x->reduce.nbind), x->at);
+    if (x->reduce.nbind == 1)
+        v = free_to_shape(e, v, var, 1);
+    Sym *sym = scope_find(s, name.text);
+    if (x->reduce.nbind != 1 || !sym || sym->kind != SYM_FN || sym->fn->narg != 1 || sym->fn->arg[0].type.ndim != 1 || val_type(e, v).rank != 1) {
+        diag(e->diags, E_ARGUMENTS, name.at,
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` cannot reduce over indices: one index, over scalars, and a function of one vector",
+                                     STRF(name.text))));
+        return poison;
+    }
+    return call_fn(e, sym->fn, sym->fn_scope, &v, 1, x->at);
+}

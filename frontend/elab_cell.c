@@ -1,0 +1,669 @@
+/* Cells: an instance is a cell with its dimensions and parameters; running it over a sequence makes one RECUR.
+ *
+ * Lengths and resets are spelt out: a step carries on `where(cut, start, where(active, new, old))`, `cut` saying that the
+ * step behind it begins anew, and every output is `where(active, y, 0)`. The cut is applied when a value is carried on,
+ * not when it is read, so that the products of a step take the carried state as it is. A state that is read k steps back is carried k
+ * times, each step handing its values on; so is an input that is read at earlier places. */
+#include "frontend/elab_internal.h"
+
+/* ---- making instances ---- */
+
+static void add_state(Elab *e, Inst *inst, const Decl *d)
+{
+    StateDef *st = NEW(e->arena, StateDef);
+    *st = (StateDef){.decl = d, .scope = inst->scope, .nlag = 1};
+    st->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
+    st->now = poison;
+    memset(st->prev, 0xff, sizeof st->prev); /* REC_NONE until the recurrence is open */
+    if (!elab_type(e, inst->outer, &d->type, &st->type))
+        st->type = (Type){.dt = DT_REAL};
+    scope_add(e, inst->scope, d->name, SYM_STATE)->state = st;
+    vec_push(e->arena, &inst->state, st);
+}
+
+static void add_equation(Elab *e, Inst *inst, const Stmt *s)
+{
+    const Target *t = &s->let.target[0];
+    Sym *sym = scope_find(inst->scope, t->name.text);
+    if (!sym)
+        report_unknown(e, inst->scope, t->name);
+    else if (sym->kind != SYM_STATE)
+        diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at, STR("defined here"));
+    else if (sym->state->equation)
+        diag_also(diag(e->diags, E_TWO_EQUATIONS, t->name.at, str_c(e->arena, t->name.text)), sym->state->equation->at,
+                  STR("the first one"));
+    else
+        sym->state->equation = s;
+}
+
+static void add_uses(Elab *e, Inst *inst, const Stmt *s)
+{
+    for (uint32_t i = 0; i < s->uses.n; i++) {
+        const Use *u = &s->uses.use[i];
+        Dim dim[MAXRANK];
+        const Cell *cell = unit_find_cell(e->unit, u->cell.text);
+        Sym *sym = scope_add(e, inst->scope, u->name, SYM_INST);
+        bool ok = cell && u->ndim <= MAXRANK && !u->count;
+        if (!cell) {
+            Str near = {0};
+            Diag *d = diag(e->diags, E_UNKNOWN_NAME, u->cell.at, str_c(e->arena, u->cell.text));
+            unit_suggest_cells(e->unit, e->arena, u->cell.text, &near);
+            if (near.n)
+                diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+        } else if (u->count)
+            diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
+        for (uint32_t k = 0; ok && k < u->ndim; k++)
+            ok = elab_dim(e, inst->outer, u->dim[k], &dim[k]);
+        Str path = str_fmt(e->arena, "%.*s%.*s.", STRF(inst->path), STRF(u->name.text));
+        Inst *child = ok && e->depth < MAX_DEPTH ? (e->depth++, inst_new(e, cell, path, dim, u->ndim, u->at, false)) : NULL;
+        if (ok && child)
+            e->depth--;
+        if (!child) {
+            sym->kind = SYM_VALUE;
+            sym->val = poison;
+            continue;
+        }
+        child->parent = inst;
+        sym->inst = child;
+        vec_push(e->arena, &inst->child, child);
+    }
+}
+
+static void add_input(Elab *e, Inst *inst, const Decl *d)
+{
+    Sym *sym = scope_add(e, d->is_const ? inst->outer : inst->scope, d->name, SYM_VALUE);
+    sym->val = poison;
+    if (d->is_noise)
+        diag(e->diags, E_UNSUPPORTED, d->name.at, "noise inputs are not supported yet: draw the noise and pass it as an input");
+    if (d->nplace)
+        diag(e->diags, E_UNSUPPORTED, d->name.at, "inputs on edges and axes belong to grids and graphs, which are not supported yet");
+    if (d->is_const)
+        return;
+    sym->has_place = true;
+    sym->delay = NEW(e->arena, DelayDef);
+    sym->delay->decl = d;
+    memset(sym->delay->prev, 0xff, sizeof sym->delay->prev);
+    sym->delay->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
+    if (!elab_type(e, inst->outer, &d->type, &sym->delay->type))
+        sym->delay->type = (Type){.dt = DT_REAL};
+    vec_push(e->arena, &inst->delay, sym->delay);
+}
+
+static void add_statement(Elab *e, Inst *inst, const Stmt *s)
+{
+    switch (s->kind) {
+    case ST_PARAM:
+        for (uint32_t i = 0; i < s->decls.n; i++)
+            scope_add(e, inst->outer, s->decls.decl[i].name, SYM_VALUE)->val = poison;
+        return;
+    case ST_STATE:
+        for (uint32_t i = 0; i < s->decls.n; i++)
+            add_state(e, inst, &s->decls.decl[i]);
+        return;
+    case ST_LET: bind_let(e, inst->scope, s); return;
+    case ST_USE: add_uses(e, inst, s); return;
+    case ST_FOR: diag(e->diags, E_UNSUPPORTED, s->at, "loops inside a step are not supported yet"); return;
+    case ST_FN: {
+        Sym *sym = scope_add(e, inst->scope, s->fn->name, SYM_FN);
+        sym->fn = s->fn;
+        sym->fn_scope = inst->scope;
+        return;
+    }
+    case ST_EQUATION: return;
+    }
+}
+
+static bool supported_domain(Elab *e, const Cell *cell)
+{
+    if (cell->domain == DOMAIN_LINE && cell->nindex == 1)
+        return true;
+    diag(e->diags, E_UNSUPPORTED, cell->nindex ? cell->index[0].at : cell->at,
+         "grids and graphs are not supported yet: a cell runs over a sequence, `over t`");
+    return false;
+}
+
+static uint32_t free_dims(const Cell *cell)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < cell->ndim; i++)
+        n += !cell->dim[i].value;
+    return n;
+}
+
+Scope *cell_scope(Elab *e)
+{
+    Scope *s = scope_new(e, e->top);
+    s->region = REC_FORWARD;
+    return s;
+}
+
+Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry)
+{
+    if (!supported_domain(e, cell))
+        return NULL;
+    if (!entry && ndim != free_dims(cell)) {
+        diag_also(diag(e->diags, E_ARGUMENTS, at,
+                       str_c(e->arena, str_fmt(e->arena, "`%.*s` has %u dimensions, and here are %u", STRF(cell->name.text), free_dims(cell), ndim))),
+                  cell->name.at, STR("declared here"));
+        return NULL;
+    }
+    Inst *inst = NEW(e->arena, Inst);
+    *inst = (Inst){.cell = cell, .path = path, .index = REC_NONE, .at = at, .ndim = ndim};
+    Dim *copy = NEWN(e->arena, Dim, ndim);
+    if (ndim)
+        memcpy(copy, dim, ndim * sizeof *dim);
+    inst->dim = copy;
+    inst->outer = cell_scope(e);
+    bind_dims(e, inst->outer, cell->dim, cell->ndim, dim, ndim, entry);
+    inst->scope = scope_new(e, inst->outer);
+    inst->scope->inst = inst;
+    scope_add(e, inst->scope, cell->index[0], SYM_PLACE);
+    for (uint32_t i = 0; i < cell->ninput; i++)
+        add_input(e, inst, &cell->input[i]);
+    for (uint32_t i = 0; i < cell->nbody; i++)
+        add_statement(e, inst, cell->body[i]);
+    for (uint32_t i = 0; i < cell->nbody; i++)
+        if (cell->body[i]->kind == ST_EQUATION)
+            add_equation(e, inst, cell->body[i]);
+    for (uint32_t i = 0; i < inst->state.n; i++)
+        if (!inst->state.p[i]->equation) {
+            Str name = inst->state.p[i]->decl->name.text;
+            diag_help(diag(e->diags, E_NO_EQUATION, inst->state.p[i]->decl->name.at, str_c(e->arena, name)),
+                      str_fmt(e->arena, "add `%.*s = ...`", STRF(name)));
+        }
+    find_places(e, inst);
+    return inst;
+}
+
+static Val param_arg(Elab *e, Inst *inst, const Decl *d)
+{
+    Type type;
+    if (!elab_type(e, inst->outer, &d->type, &type))
+        return poison;
+    Str name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
+    RecBuild before = e->b;
+    e->b.region = REC_FORWARD;
+    RecId v = rec_arg(&e->b, (RecArg){.name = name, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at,
+                                      .frozen = d->frozen || type.dt != DT_REAL});
+    e->b = before;
+    elab_init(e, inst->outer, d, e->prog->arg.n - 1, &type);
+    return val_of(v);
+}
+
+void inst_params(Elab *e, Inst *inst)
+{
+    for (uint32_t i = 0; i < inst->cell->nbody; i++) {
+        const Stmt *s = inst->cell->body[i];
+        for (uint32_t k = 0; s->kind == ST_PARAM && k < s->decls.n; k++) {
+            Val v = param_arg(e, inst, &s->decls.decl[k]);
+            scope_find(inst->outer, s->decls.decl[k].name.text)->val = v;
+            vec_push(e->arena, &inst->param, v);
+        }
+    }
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        inst_params(e, inst->child.p[i]);
+}
+
+void inst_share(Elab *e, Inst *fresh, Inst *owner)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < fresh->cell->nbody; i++) {
+        const Stmt *s = fresh->cell->body[i];
+        for (uint32_t k = 0; s->kind == ST_PARAM && k < s->decls.n; k++) {
+            scope_find(fresh->outer, s->decls.decl[k].name.text)->val = owner->param.p[next];
+            vec_push(e->arena, &fresh->param, owner->param.p[next++]);
+        }
+    }
+    for (uint32_t i = 0; i < fresh->child.n; i++)
+        inst_share(e, fresh->child.p[i], owner->child.p[i]);
+}
+
+/* ---- running an instance ---- */
+
+typedef struct Carry {
+    Type type;
+    uint32_t nlag;
+    RecId start;   /* the declared start value */
+    Str name;
+    Span at;
+    RecId *prev, *carried; /* by lag - 1 */
+    RecId next;    /* the value that lag 1 will have */
+    uint32_t arg, nproj;
+    StateDef *state; /* NULL for delay lines and the counter */
+} Carry;
+
+typedef struct Carries {
+    VEC(Carry) list;
+} Carries;
+
+static RecId start_value(Elab *e, Inst *inst, StateDef *st)
+{
+    Val v = real_const(e, 0);
+    if (st->type.dt != DT_REAL)
+        v = val_of(rec_const(&e->b, st->type.dt, 0));
+    if (st->decl->init) {
+        v = elab_expr(e, inst->outer, st->decl->init);
+        if (!is_poison(v) && st->type.dt == DT_REAL)
+            v = to_real(e, v);
+    }
+    bool fits = !is_poison(v) && v.nfree == 0 && rec_type(e->prog, v.v)->dt == st->type.dt;
+    Type t = fits ? val_type(e, v) : (Type){0};
+    fits &= t.rank <= st->type.rank;
+    for (uint8_t i = 0; fits && i < t.rank; i++)
+        fits = t.dim[i] == st->type.dim[st->type.rank - t.rank + i];
+    if (!fits) {
+        if (!is_poison(v))
+            diag(e->diags, E_SHAPE, st->decl->init->at,
+                 str_c(e->arena, str_fmt(e->arena, "state `%.*s` is %.*s, but its start value is %.*s", STRF(st->decl->name.text),
+                                         STRF(type_str(e->arena, e->dims, &st->type)), STRF(val_str(e, v)))));
+        return rec_zeros(&e->b, &st->type);
+    }
+    return broadcast_val(e, v, &st->type, NULL, 0).v;
+}
+
+static void collect_states(Elab *e, Inst *inst, Carries *c)
+{
+    for (uint32_t i = 0; i < inst->state.n; i++) {
+        StateDef *st = inst->state.p[i];
+        vec_push(e->arena, &c->list, (Carry){.type = st->type, .nlag = st->nlag, .start = start_value(e, inst, st), .name = st->name,
+                                             .at = st->decl->name.at, .prev = st->prev, .carried = st->carried, .state = st});
+    }
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        collect_states(e, inst->child.p[i], c);
+}
+
+static void collect_delays(Elab *e, Inst *inst, Carries *c)
+{
+    for (uint32_t i = 0; i < inst->delay.n; i++) {
+        DelayDef *d = inst->delay.p[i];
+        if (d->nlag)
+            vec_push(e->arena, &c->list, (Carry){.type = d->type, .nlag = d->nlag, .start = rec_zeros(&e->b, &d->type), .name = d->name,
+                                                 .at = d->decl->name.at, .prev = d->prev, .carried = d->carried});
+    }
+}
+
+/* The start values as an argument `h0` that the caller may give; read k steps back: [k, ...], oldest first. */
+static RecId start_argument(Elab *e, Carry *c, Str prefix)
+{
+    Type type = c->type;
+    if (c->nlag > 1) {
+        memmove(type.dim + 1, type.dim, sizeof(Dim) * type.rank);
+        type.dim[0] = dim_const(e->dims, c->nlag);
+        type.rank++;
+    }
+    Str name = str_fmt(e->arena, "%.*s%.*s0", STRF(prefix), STRF(c->name));
+    RecId arg = rec_arg(&e->b, (RecArg){.name = name, .role = ROLE_START, .type = type, .optional = true, .batched = true, .at = c->at,
+                                        .frozen = type.dt != DT_REAL});
+    c->arg = e->prog->arg.n - 1;
+    return arg;
+}
+
+static RecId lag_start(Elab *e, Carry *c, uint32_t lag, RecId arg)
+{
+    if (arg == REC_NONE)
+        return c->start;
+    RecId given = arg;
+    if (c->nlag > 1) {
+        given = rec_slice(&e->b, arg, 0, dim_const(e->dims, c->nlag - lag), DIM_ONE);
+        given = rec_reshape(&e->b, given, c->type.rank, c->type.dim);
+    }
+    return rec_map3(&e->b, FUN_WHERE, rec_given(&e->b, c->arg), given, c->start);
+}
+
+static RecId from_value(Elab *e, ScanArgs *args, Carry *c, uint32_t which, uint32_t lag)
+{
+    if (!args->from || is_poison(args->from[which]))
+        return REC_NONE;
+    RecId v = args->from[which].v;
+    if (c->nlag == 1)
+        return v;
+    v = rec_slice(&e->b, v, 0, dim_const(e->dims, c->nlag - lag), DIM_ONE);
+    return rec_reshape(&e->b, v, c->type.rank, c->type.dim);
+}
+
+typedef struct Operands {
+    VEC(RecId) init, seq;
+    uint32_t first_input, active, cut, place;
+} Operands;
+
+/* Is there a cut in front of the very first place? Only forward: running from the end, no cut lies before the start. */
+static RecId first_cut(Elab *e, ScanArgs *args, bool backwards)
+{
+    if (args->cut == REC_NONE || backwards)
+        return REC_NONE;
+    RecId zero = rec_const(&e->b, DT_INT, 0), one = rec_const(&e->b, DT_INT, 1);
+    RecId here = rec_map2(&e->b, FUN_AND, rec_map2(&e->b, FUN_EQ, rec_iota(&e->b, args->length), zero), args->cut);
+    RecId count = rec_map3(&e->b, FUN_WHERE, here, one, zero);
+    RecUse use = rec_use(count, 1);
+    return rec_map2(&e->b, FUN_NE, rec_reduce(&e->b, RED_SUM, use, 0, 1, &args->length), zero);
+}
+
+static void carry_operands(Elab *e, ScanArgs *args, Carries *c, Operands *op, bool backwards)
+{
+    RecId first = first_cut(e, args, backwards);
+    for (uint32_t i = 0; i < c->list.n; i++) {
+        Carry *one = &c->list.p[i];
+        RecId arg = args->with_starts ? start_argument(e, one, args->prefix) : REC_NONE;
+        for (uint32_t lag = 1; lag <= one->nlag; lag++) {
+            RecId from = one->state ? from_value(e, args, one, i, lag) : REC_NONE;
+            RecId start = from == REC_NONE ? lag_start(e, one, lag, arg) : from;
+            vec_push(e->arena, &op->init, first == REC_NONE ? start : rec_map3(&e->b, FUN_WHERE, first, one->start, start));
+        }
+    }
+}
+
+/* The place within its segment, for a cell that runs from the end: a small recurrence in the other direction. */
+static RecId place_sequence(Elab *e, ScanArgs *args)
+{
+    RecRegion inner;
+    RecId init = rec_const(&e->b, DT_INT, -1), zero = rec_const(&e->b, DT_INT, 0);
+    Type one = {.dt = DT_BOOL, .rank = 1, .dim = {args->length}};
+    RecId cut = args->cut == REC_NONE ? rec_zeros(&e->b, &one) : args->cut;
+    RecId recur = rec_recur_open(&e->b, &init, 1, &cut, 1, args->length, args->reverse, &inner);
+    RecBuild step = e->b;
+    step.region = inner;
+    RecId next = rec_map2(&step, FUN_ADD, e->prog->region.p[inner].arg.p[0], rec_const(&step, DT_INT, 1));
+    RecId result = rec_map3(&step, FUN_WHERE, e->prog->region.p[inner].arg.p[1], zero, next);
+    RecId results[2] = {result, result};
+    rec_recur_close(e->prog, recur, results, 2);
+    return rec_proj(&e->b, recur, 1);
+}
+
+/* Does the step after this one begin anew? A reset at t cuts between t-1 and t; what lies beyond the length cuts nothing. */
+static RecId cut_after(Elab *e, ScanArgs *args, bool backwards)
+{
+    if (backwards) {
+        RecId inside = rec_map2(&e->b, FUN_LT, rec_const(&e->b, DT_INT, 0), rec_iota(&e->b, args->length));
+        RecId cut = rec_map2(&e->b, FUN_AND, args->cut, inside);
+        return args->active == REC_NONE ? cut : rec_map2(&e->b, FUN_AND, cut, args->active);
+    }
+    Dim more = dim_add(e->dims, args->length, DIM_ONE);
+    RecId cut = args->active == REC_NONE ? args->cut : rec_map2(&e->b, FUN_AND, args->cut, args->active);
+    return rec_slice(&e->b, rec_pad(&e->b, cut, 0, DIM_ZERO, more), 0, DIM_ONE, args->length);
+}
+
+static void sequence_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bool backwards)
+{
+    for (uint32_t i = 0; i < inst->cell->ninput; i++)
+        if (!inst->cell->input[i].is_const)
+            vec_push(e->arena, &op->seq, args->input[i].v);
+    op->active = op->cut = op->place = UINT32_MAX;
+    ScanArgs way = *args;
+    if (inst->uses_index && inst->reverse) {
+        way.reverse = !backwards;
+        op->place = op->seq.n;
+        vec_push(e->arena, &op->seq, place_sequence(e, &way));
+    }
+    if (args->active != REC_NONE) {
+        op->active = op->seq.n;
+        vec_push(e->arena, &op->seq, args->active);
+    }
+    if (args->cut != REC_NONE) {
+        op->cut = op->seq.n;
+        vec_push(e->arena, &op->seq, cut_after(e, args, backwards));
+    }
+}
+
+static RecId mask(Elab *e, RecId active, RecId now, RecId otherwise)
+{
+    return active == REC_NONE ? now : rec_map3(&e->b, FUN_WHERE, active, now, otherwise);
+}
+
+static void set_region(Inst *inst, RecRegion r)
+{
+    inst->scope->region = r;
+    inst->step = r;
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        set_region(inst->child.p[i], r);
+}
+
+static void bind_carried(Elab *e, Carries *c, RecRegion r)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < c->list.n; i++)
+        for (uint32_t lag = 0; lag < c->list.p[i].nlag; lag++) {
+            Carry *one = &c->list.p[i];
+            one->prev[lag] = one->carried[lag] = e->prog->region.p[r].arg.p[next++];
+        }
+}
+
+static void bind_inputs(Inst *inst, ScanArgs *args, const RecId *seq)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < inst->cell->ninput; i++) {
+        const Decl *d = &inst->cell->input[i];
+        Sym *sym = scope_find(inst->scope, d->name.text);
+        sym->val = d->is_const ? args->input[i] : val_of(seq[next++]);
+        if (sym->delay)
+            sym->delay->now = sym->val;
+    }
+}
+
+static void compute_all(Elab *e, Inst *inst)
+{
+    for (uint32_t i = 0; i < inst->scope->sym.n; i++)
+        if (inst->scope->sym.p[i].kind == SYM_LET)
+            let_value(e, &inst->scope->sym.p[i]);
+    for (uint32_t i = 0; i < inst->state.n; i++)
+        state_now(e, inst->state.p[i]);
+    for (uint32_t i = 0; i < inst->child.n; i++) {
+        if (!inst->child.p[i]->called)
+            diag(e->diags, E_ARGUMENTS, inst->child.p[i]->at, "this instance is never run: call it as `let y = name(inputs)`");
+        else
+            compute_all(e, inst->child.p[i]);
+    }
+}
+
+static void carry_on(Elab *e, Carries *c, RecId active, RecId cut, RecId *result, uint32_t *n)
+{
+    for (uint32_t i = 0; i < c->list.n; i++) {
+        Carry *one = &c->list.p[i];
+        for (uint32_t lag = 0; lag < one->nlag; lag++) {
+            RecId now = lag ? one->prev[lag - 1] : one->state ? one->state->now.v : one->next;
+            if (now == REC_NONE)
+                now = rec_zeros(&e->b, &one->type);
+            now = mask(e, active, now, one->carried[lag]);
+            result[(*n)++] = cut == REC_NONE ? now : rec_map3(&e->b, FUN_WHERE, cut, one->start, now);
+        }
+    }
+}
+
+static Val output_value(Elab *e, Inst *inst, Ident name)
+{
+    Sym *sym = scope_find(inst->scope, name.text);
+    if (!sym) {
+        report_unknown(e, inst->scope, name);
+        return poison;
+    }
+    if (sym->kind == SYM_STATE)
+        return state_now(e, sym->state);
+    if (sym->kind == SYM_LET)
+        return let_value(e, sym);
+    diag(e->diags, E_TYPE, name.at, str_c(e->arena, str_fmt(e->arena, "an output is a state or a `let`, and `%.*s` is neither", STRF(name.text))));
+    return poison;
+}
+
+static void step_outputs(Elab *e, Inst *inst, RecId active, RecId *result, uint32_t *n)
+{
+    for (uint32_t i = 0; i < inst->cell->noutput; i++) {
+        Val v = output_value(e, inst, inst->cell->output[i]);
+        RecId y = is_poison(v) ? rec_const(&e->b, DT_REAL, 0) : v.v;
+        Type zero = *rec_type(e->prog, y);
+        result[(*n)++] = active == REC_NONE ? y : mask(e, active, y, rec_zeros(&e->b, &zero));
+    }
+}
+
+static RecId stacked_final(Elab *e, RecId recur, const Carry *c)
+{
+    if (c->nlag == 1)
+        return rec_proj(&e->b, recur, c->nproj);
+    RecId part[MAX_DELAY];
+    Dim dim[MAXRANK] = {DIM_ONE};
+    memcpy(dim + 1, c->type.dim, sizeof(Dim) * c->type.rank);
+    for (uint32_t lag = c->nlag; lag >= 1; lag--)
+        part[c->nlag - lag] = rec_reshape(&e->b, rec_proj(&e->b, recur, c->nproj + lag - 1), (uint8_t)(c->type.rank + 1), dim);
+    return rec_concat(&e->b, part, c->nlag, 0);
+}
+
+static Run *finish(Elab *e, Inst *inst, ScanArgs *args, Carries *c, RecId recur, uint32_t ncarried)
+{
+    Run *run = NEW(e->arena, Run);
+    *run = (Run){.inst = inst, .noutput = inst->cell->noutput, .output = NEWN(e->arena, Val, inst->cell->noutput),
+                 .last = NEWN(e->arena, Val, c->list.n)};
+    for (uint32_t i = 0; i < run->noutput; i++)
+        run->output[i] = val_of(rec_proj(&e->b, recur, ncarried + i));
+    for (uint32_t i = 0; i < c->list.n; i++) {
+        Carry *one = &c->list.p[i];
+        RecId final = stacked_final(e, recur, one);
+        if (one->state && i < inst->state.n)
+            run->last[run->nlast++] = val_of(final);
+        if (!args->with_starts)
+            continue;
+        Str name = str_fmt(e->arena, "%.*s%.*sT", STRF(args->prefix), STRF(one->name));
+        vec_push(e->arena, &e->final, (RecOut){.name = name, .role = OUT_FINAL, .type = e->prog->arg.p[one->arg].type, .value = final,
+                                               .of = one->arg, .batched = true, .at = one->at});
+    }
+    return run;
+}
+
+Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
+{
+    Carries c = {0};
+    Operands op = {0};
+    RecRegion region;
+    bool backwards = inst->reverse != args->reverse;
+    RecId counter_prev[1], counter_carried[1];
+    e->b.at = at;
+    for (uint32_t i = 0; i < inst->cell->ninput; i++) /* start values may use const inputs */
+        if (inst->cell->input[i].is_const)
+            scope_find(inst->scope, inst->cell->input[i].name.text)->val = args->input[i];
+    collect_states(e, inst, &c);
+    collect_delays(e, inst, &c);
+    bool counts = inst->uses_index && !inst->reverse;
+    if (counts)
+        vec_push(e->arena, &c.list, (Carry){.type = {.dt = DT_INT}, .nlag = 1, .start = rec_const(&e->b, DT_INT, 0),
+                                            .name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(inst->cell->index[0].text)),
+                                            .at = inst->cell->index[0].at, .prev = counter_prev, .carried = counter_carried});
+    carry_operands(e, args, &c, &op, backwards);
+    sequence_operands(e, inst, args, &op, backwards);
+    RecId recur = rec_recur_open(&e->b, op.init.p, op.init.n, op.seq.p, op.seq.n, args->length, backwards, &region);
+    RecBuild before = e->b;
+    e->b.region = region;
+    set_region(inst, region);
+    const RecId *seq = e->prog->region.p[region].arg.p + op.init.n;
+    RecId active = op.active == UINT32_MAX ? REC_NONE : seq[op.active], cut = op.cut == UINT32_MAX ? REC_NONE : seq[op.cut];
+    bind_inputs(inst, args, seq);
+    inst->index = op.place == UINT32_MAX ? REC_NONE : seq[op.place];
+    bind_carried(e, &c, region);
+    if (counts)
+        inst->index = counter_prev[0];
+    compute_all(e, inst);
+    for (uint32_t i = 0, nproj = 0, d = 0; i < c.list.n; i++) {
+        Carry *one = &c.list.p[i];
+        one->nproj = nproj;
+        nproj += one->nlag;
+        if (one->state)
+            continue;
+        while (!(counts && i + 1 == c.list.n) && !inst->delay.p[d]->nlag)
+            d++;
+        if (counts && i + 1 == c.list.n)
+            one->next = rec_map2(&e->b, FUN_ADD, counter_prev[0], rec_const(&e->b, DT_INT, 1));
+        else
+            one->next = inst->delay.p[d++]->now.v;
+    }
+    RecId *result = NEWN(e->arena, RecId, op.init.n + inst->cell->noutput);
+    uint32_t n = 0;
+    carry_on(e, &c, active, cut, result, &n);
+    step_outputs(e, inst, active, result, &n);
+    rec_recur_close(e->prog, recur, result, n);
+    e->b = before;
+    return finish(e, inst, args, &c, recur, op.init.n);
+}
+
+/* `let y = inner(x)` inside a cell: one step of another cell. */
+Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x)
+{
+    const Cell *cell = inst->cell;
+    if (!inst->parent) {
+        diag_help(diag(e->diags, E_TYPE, x->at, "an instance is run over a whole sequence here"), STR("write `scan(name, inputs)`"));
+        return poison;
+    }
+    if (inst->called) {
+        diag(e->diags, E_ARGUMENTS, x->at, "this instance already runs in this step: use a second one");
+        return poison;
+    }
+    inst->called = true;
+    inst->index = inst->parent->index;
+    if (x->call.narg != cell->ninput) {
+        diag(e->diags, E_ARGUMENTS, x->at,
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` has %u inputs, and here are %u", STRF(cell->name.text), cell->ninput, x->call.narg)));
+        return poison;
+    }
+    for (uint32_t i = 0; i < cell->ninput; i++) {
+        Val v = elab_expr(e, s, x->call.arg[i].value);
+        Type want, have;
+        if (is_poison(v) || !elab_type(e, inst->outer, &cell->input[i].type, &want))
+            return poison;
+        v = want.dt == DT_REAL ? to_real(e, v) : v;
+        have = val_type(e, v);
+        if (v.nfree || !type_eq(&want, &have)) {
+            diag(e->diags, E_SHAPE, x->call.arg[i].value->at,
+                 str_c(e->arena, str_fmt(e->arena, "input `%.*s` is %.*s, and here %.*s is given", STRF(cell->input[i].name.text),
+                                         STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v)))));
+            return poison;
+        }
+        scope_find(inst->scope, cell->input[i].name.text)->val = v;
+    }
+    return cell->noutput ? output_value(e, inst, cell->output[0]) : poison;
+}
+
+/* ---- a cell as the entry ---- */
+
+void elab_finals(Elab *e)
+{
+    for (uint32_t i = 0; i < e->final.n; i++) {
+        uint32_t out = rec_out(e->prog, e->final.p[i]);
+        e->prog->arg.p[e->final.p[i].of].of = out;
+    }
+}
+
+static Val input_arg(Elab *e, Inst *inst, const Decl *d, Dim time)
+{
+    Type type;
+    if (!elab_type(e, inst->outer, &d->type, &type))
+        return poison;
+    if (!d->is_const) {
+        memmove(type.dim + 1, type.dim, sizeof(Dim) * type.rank);
+        type.dim[0] = time;
+        type.rank++;
+    }
+    return val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc,
+                                          .at = d->name.at, .frozen = type.dt != DT_REAL}));
+}
+
+void elab_cell_entry(Elab *e, const Cell *cell)
+{
+    Dim time = dim_of(e->dims, e->prog->time);
+    Inst *inst = inst_new(e, cell, STR(""), NULL, 0, cell->at, true);
+    if (!inst)
+        return;
+    ScanArgs args = {.input = NEWN(e->arena, Val, cell->ninput), .length = time, .with_starts = true, .prefix = STR("")};
+    inst_params(e, inst);
+    bool bad = false;
+    for (uint32_t i = 0; i < cell->ninput; i++) {
+        args.input[i] = input_arg(e, inst, &cell->input[i], time);
+        bad |= is_poison(args.input[i]);
+    }
+    if (bad)
+        return;
+    RecId lengths = rec_arg(&e->b, (RecArg){.name = STR("lengths"), .role = ROLE_LENGTH, .type = {.dt = DT_INT}, .optional = true,
+                                            .batched = true, .frozen = true, .at = cell->at});
+    args.active = rec_map2(&e->b, FUN_LT, rec_iota(&e->b, time), lengths);
+    args.cut = rec_arg(&e->b, (RecArg){.name = STR("resets"), .role = ROLE_RESET, .type = {.dt = DT_BOOL, .rank = 1, .dim = {time}},
+                                       .optional = true, .batched = true, .frozen = true, .at = cell->at});
+    Run *run = scan_cell(e, inst, &args, cell->at);
+    for (uint32_t i = 0; i < run->noutput; i++)
+        rec_out(e->prog, (RecOut){.name = cell->output[i].text, .role = OUT_VALUE, .type = *rec_type(e->prog, run->output[i].v),
+                                  .value = run->output[i].v, .batched = true, .at = cell->output[i].at});
+    elab_finals(e);
+}

@@ -1,0 +1,437 @@
+/* Brackets: places (`h[t-1]`), slices, single elements, bare indices, and elements chosen by data. */
+#include "frontend/elab_internal.h"
+
+/* `t`, `t - 1`, `t + 2` for the cell's index t */
+static bool place_offset(const Expr *x, Str index, int64_t *offset)
+{
+    if (x->kind == EX_NAME && str_eq(x->name, index)) {
+        *offset = 0;
+        return true;
+    }
+    if (x->kind != EX_BINARY || (x->bin.op != BIN_ADD && x->bin.op != BIN_SUB))
+        return false;
+    const Expr *a = x->bin.a, *c = x->bin.b;
+    if (a->kind != EX_NAME || !str_eq(a->name, index) || c->kind != EX_NUMBER || !c->is_int)
+        return false;
+    *offset = x->bin.op == BIN_ADD ? (int64_t)c->number : -(int64_t)c->number;
+    return true;
+}
+
+bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset)
+{
+    (void)e;
+    if (x->kind != EX_INDEX || x->index.nsub != 1 || x->index.sub[0].slice || !s->inst)
+        return false;
+    const Expr *base = x->index.base;
+    Sym *sym = NULL;
+    if (base->kind == EX_NAME)
+        sym = scope_find(s, base->name);
+    else if (base->kind == EX_FIELD && base->field.base->kind == EX_NAME) {
+        Sym *inst = scope_find(s, base->field.base->name);
+        return inst && inst->kind == SYM_INST && place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
+    }
+    if (!sym || !(sym->kind == SYM_STATE || sym->has_place))
+        return false;
+    return place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
+}
+
+static Val state_at(Elab *e, StateDef *st, int64_t offset, Span at)
+{
+    uint64_t lag = (uint64_t)(offset < 0 ? -offset : offset);
+    if (offset == 0)
+        return state_now(e, st);
+    if (lag > st->nlag || st->prev[lag - 1] == REC_NONE) {
+        diag(e->diags, E_BAD_PLACE, at, "an earlier state cannot be read here");
+        return poison;
+    }
+    return val_of(st->prev[lag - 1]);
+}
+
+static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
+{
+    Val value = sym->val, other;
+    if (offset == 0)
+        return value;
+    Inst *inst = s->inst;
+    uint64_t lag = (uint64_t)(offset < 0 ? -offset : offset);
+    bool ahead = inst->reverse ? offset < 0 : offset > 0;
+    if (!sym->delay || ahead || lag > sym->delay->nlag) {
+        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "reading what comes later is not supported yet"),
+                  STR("shift the input before the call, or run the cell in the other direction"));
+        return poison;
+    }
+    RecId prev = sym->delay->prev[lag - 1];
+    if (prev == REC_NONE) {
+        diag(e->diags, E_UNSUPPORTED, x->at, "a cell that runs inside another one cannot read its inputs at other places yet");
+        return poison;
+    }
+    if (!x->index.otherwise)
+        return val_of(prev);
+    other = elab_expr(e, s, x->index.otherwise);
+    if (inst->index == REC_NONE || is_poison(other))
+        return poison;
+    /* outside the sequence: fewer than `lag` places were seen since its start or the last cut */
+    Val pair[2] = {val_of(inst->index), val_of(rec_const(&e->b, DT_INT, (double)lag))};
+    Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), to_real(e, other), val_of(prev)};
+    return map_vals(e, FUN_WHERE, three, 3, x->at);
+}
+
+static Val place_value(Elab *e, Scope *s, const Expr *x, int64_t offset)
+{
+    const Expr *base = x->index.base;
+    if (base->kind == EX_FIELD) {
+        Inst *inst = scope_find(s, base->field.base->name)->inst;
+        for (uint32_t i = 0; i < inst->state.n; i++)
+            if (str_eq(inst->state.p[i]->decl->name.text, base->field.name.text))
+                return state_at(e, inst->state.p[i], offset, x->at);
+        report_unknown(e, s, base->field.name);
+        return poison;
+    }
+    Sym *sym = scope_find(s, base->name);
+    if (sym->kind == SYM_STATE && x->index.otherwise) {
+        diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: outside the sequence it has its start value");
+        return poison;
+    }
+    if (sym->kind == SYM_STATE)
+        return state_at(e, sym->state, offset, x->at);
+    if (sym->kind == SYM_VALUE)
+        return input_at(e, s, sym, offset, x);
+    if (offset == 0)
+        return let_value(e, sym);
+    diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "a `let` can be read at the current place only"), STR("make it a state"));
+    return poison;
+}
+
+/* One axis between brackets, after the slices are done. */
+typedef struct AxisSub {
+    IndexVar *var; /* a bare index, or NULL */
+    Val index;     /* chosen by a value, or poison */
+    uint8_t axis;  /* of the base's own shape */
+} AxisSub;
+
+static Val slice_sub(Elab *e, Scope *s, Val v, uint8_t axis, const Subscript *sub)
+{
+    Type t = val_type(e, v);
+    Dim lo = DIM_ZERO, hi = t.dim[axis];
+    int64_t size, from;
+    if ((sub->lo && !elab_dim(e, s, sub->lo, &lo)) || (sub->hi && !elab_dim(e, s, sub->hi, &hi)))
+        return poison;
+    Dim n = dim_sub(e->dims, hi, lo), rest = dim_sub(e->dims, t.dim[axis], hi);
+    bool bad = dim_is_const(e->dims, n, &size) && size < 0;
+    bad |= dim_is_const(e->dims, lo, &from) && from < 0;
+    bad |= dim_is_const(e->dims, rest, &size) && size < 0;
+    if (bad) {
+        diag(e->diags, E_INDEX, sub->at,
+             str_c(e->arena, str_fmt(e->arena, "this slice is outside its axis of size %.*s", STRF(dim_str(e->arena, e->dims, t.dim[axis])))));
+        return poison;
+    }
+    return slice_val(e, v, axis, lo, n);
+}
+
+/* An element at a size that is known when compiling: `x[2]`, `x[H - 1]`. */
+static bool constant_sub(Elab *e, Scope *s, Val *v, uint8_t axis, const Subscript *sub)
+{
+    Dim at;
+    int64_t k;
+    if (!try_dim(e, s, sub->lo, &at))
+        return false;
+    Type t = val_type(e, *v);
+    Dim rest = dim_sub(e->dims, dim_sub(e->dims, t.dim[axis], at), DIM_ONE);
+    if ((dim_is_const(e->dims, at, &k) && k < 0) || (dim_is_const(e->dims, rest, &k) && k < 0)) {
+        diag(e->diags, E_INDEX, sub->at,
+             str_c(e->arena, str_fmt(e->arena, "this index is outside its axis of size %.*s", STRF(dim_str(e->arena, e->dims, t.dim[axis])))));
+        *v = poison;
+        return true;
+    }
+    *v = take(e, *v, axis, at);
+    return true;
+}
+
+static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, AxisSub *out)
+{
+    Sym *sym = sub->lo->kind == EX_NAME ? scope_find(s, sub->lo->name) : NULL;
+    Dim size = val_type(e, base).dim[out->axis];
+    if (sym && sym->kind == SYM_INDEX && sym->index->size == NO_SIZE)
+        sym->index->size = size;
+    if (sym && sym->kind == SYM_INDEX && sym->index->size == size) {
+        out->var = sym->index;
+        return true;
+    }
+    out->index = elab_expr(e, s, sub->lo);
+    if (is_poison(out->index))
+        return false;
+    if (rec_type(e->prog, out->index.v)->dt != DT_INT) {
+        diag(e->diags, E_TYPE, sub->at,
+             str_c(e->arena, str_fmt(e->arena, "an index is an int, and this is %.*s", STRF(val_str(e, out->index)))));
+        return false;
+    }
+    return true;
+}
+
+/* Elements chosen by data: a GATHER whose table has the chosen axes first. */
+static Val gather(Elab *e, Val base, AxisSub *sub, uint32_t nsub, const Expr *otherwise, Scope *s, Span at)
+{
+    Type t = val_type(e, base);
+    uint8_t order[MAXRANK], norder = 0;
+    bool chosen[MAXRANK] = {0};
+    Val index[MAXRANK], ok = poison;
+    IndexVar *extra[MAXRANK];
+    uint32_t n = 0, nextra = 0;
+    /* an index tensor adds its own axes: as anonymous indices, until the end */
+    for (uint32_t i = 0; i < nsub; i++) {
+        if (sub[i].var)
+            continue;
+        Val iv = sub[i].index;
+        Type it = val_type(e, iv);
+        for (uint8_t k = 0; !nextra && k < it.rank; k++)
+            extra[k] = index_new(e, (Ident){STR("_"), at}, it.dim[k]);
+        nextra = nextra ? nextra : it.rank;
+        for (uint8_t k = 0; k < it.rank; k++) {
+            if (nextra != it.rank || extra[k]->size != it.dim[k]) {
+                diag(e->diags, E_SHAPE, at, "several index tensors in one bracket need one shape");
+                return poison;
+            }
+            iv.free[iv.nfree++] = extra[k];
+        }
+        Dim size = t.dim[sub[i].axis];
+        if (otherwise) {
+            Val lo[2] = {val_of(rec_const(&e->b, DT_INT, 0)), iv}, hi[2] = {iv, val_of(rec_dim(&e->b, size))};
+            Val in[2] = {map_vals(e, FUN_LE, lo, 2, at), map_vals(e, FUN_LT, hi, 2, at)};
+            Val inside = map_vals(e, FUN_AND, in, 2, at);
+            Val both[2] = {ok, inside};
+            ok = is_poison(ok) ? inside : map_vals(e, FUN_AND, both, 2, at);
+            Val safe[3] = {inside, iv, val_of(rec_const(&e->b, DT_INT, 0))};
+            iv = map_vals(e, FUN_WHERE, safe, 3, at);
+        }
+        if (is_poison(iv))
+            return poison;
+        chosen[sub[i].axis] = true;
+        index[n++] = iv;
+        order[norder++] = (uint8_t)(base.nfree + sub[i].axis);
+    }
+    /* the table's other axes: free ones, bare indices, untouched ones */
+    IndexVar *rest[MAXRANK];
+    uint8_t nrest = 0;
+    for (uint8_t i = 0; i < base.nfree + t.rank; i++) {
+        if (i >= base.nfree && chosen[i - base.nfree])
+            continue;
+        rest[nrest] = i < base.nfree ? base.free[i] : NULL;
+        for (uint32_t k = 0; k < nsub; k++)
+            if (i >= base.nfree && sub[k].var && sub[k].axis == i - base.nfree)
+                rest[nrest] = sub[k].var;
+        order[norder++] = i;
+        nrest++;
+    }
+    RecId table = base.v;
+    for (uint8_t i = 0; i < norder; i++)
+        if (order[i] != i) {
+            table = rec_transpose(&e->b, base.v, order);
+            break;
+        }
+    /* iteration space: all free axes in order, then the untouched axes */
+    Val all = {0};
+    for (uint32_t k = 0; k <= n; k++) {
+        uint8_t m = k < n ? index[k].nfree : nrest;
+        for (uint8_t i = 0; i < m; i++) {
+            IndexVar *iv = k < n ? index[k].free[i] : rest[i];
+            bool have = !iv;
+            for (uint8_t j = 0; j < all.nfree && !have; j++)
+                have = all.free[j] == iv;
+            uint8_t at_k = all.nfree;
+            if (have)
+                continue;
+            if (all.nfree == MAXRANK - 2) {
+                diag(e->diags, E_NOT_A_SIZE, at, "more than 6 indices and axes at once");
+                return poison;
+            }
+            for (; at_k > 0 && all.free[at_k - 1]->id > iv->id; at_k--)
+                all.free[at_k] = all.free[at_k - 1];
+            all.free[at_k] = iv;
+            all.nfree++;
+        }
+    }
+    Dim space[MAXIT];
+    uint8_t rank = all.nfree;
+    RecUse use[MAXRANK + 1] = {{.v = table}};
+    for (uint8_t i = 0; i < all.nfree; i++)
+        space[i] = all.free[i]->size;
+    const Type table_type = *rec_type(e->prog, table);
+    for (uint8_t i = 0; i < nrest; i++) {
+        uint8_t axis = rank;
+        for (uint8_t j = 0; rest[i] && j < all.nfree; j++)
+            if (all.free[j] == rest[i])
+                axis = j;
+        if (!rest[i])
+            space[rank++] = table_type.dim[n + i];
+        use[0].axis[n + i] = axis;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        use[k + 1].v = index[k].v;
+        for (uint8_t i = 0; i < index[k].nfree; i++)
+            for (uint8_t j = 0; j < all.nfree; j++)
+                if (all.free[j] == index[k].free[i])
+                    use[k + 1].axis[i] = j;
+    }
+    if (rank > MAXRANK - 2) {
+        diag(e->diags, E_NOT_A_SIZE, at, "more than 6 indices and axes at once");
+        return poison;
+    }
+    all.v = rec_gather(&e->b, use, n + 1, rank, space);
+    if (otherwise) {
+        Val other = elab_expr(e, s, otherwise);
+        if (!is_poison(other) && rec_type(e->prog, all.v)->dt == DT_REAL)
+            other = to_real(e, other);
+        Val three[3] = {ok, all, other};
+        all = map_vals(e, FUN_WHERE, three, 3, at);
+    }
+    return nextra ? free_to_shape(e, all, extra, nextra) : all;
+}
+
+static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
+{
+    AxisSub sub[MAXRANK];
+    uint32_t nsub = 0;
+    uint8_t axis = 0;
+    bool data = false, ok = true;
+    for (uint32_t i = 0; i < x->index.nsub && !is_poison(v); i++) {
+        const Subscript *one = &x->index.sub[i];
+        if (one->slice) {
+            v = slice_sub(e, s, v, axis++, one);
+            continue;
+        }
+        if (constant_sub(e, s, &v, axis, one))
+            continue;
+        sub[nsub] = (AxisSub){.axis = axis++, .index = poison};
+        ok &= data_sub(e, s, v, one, &sub[nsub]);
+        data |= !sub[nsub++].var;
+    }
+    if (is_poison(v) || !ok || !nsub)
+        return ok ? v : poison;
+    if (data)
+        return gather(e, v, sub, nsub, x->index.otherwise, s, x->at);
+    IndexVar *axis_var[MAXRANK] = {0};
+    Type t = val_type(e, v);
+    for (uint8_t i = 0; i < v.nfree; i++)
+        axis_var[i] = v.free[i];
+    for (uint32_t i = 0; i < nsub; i++)
+        axis_var[v.nfree + sub[i].axis] = sub[i].var;
+    return order_free(e, v.v, axis_var, (uint8_t)(v.nfree + t.rank));
+}
+
+/* `a[l-1]`: the value of a model's loop state one round before */
+static bool loop_before(Scope *s, const Expr *x, Val *out)
+{
+    int64_t offset;
+    const Expr *base = x->index.base;
+    Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+    if (!sym || sym->kind != SYM_LOOP || x->index.nsub != 1 || x->index.sub[0].slice)
+        return false;
+    if (!place_offset(x->index.sub[0].lo, sym->loop->var.text, &offset) || offset != -1)
+        return false;
+    *out = sym->loop->before;
+    return true;
+}
+
+Val elab_index(Elab *e, Scope *s, const Expr *x)
+{
+    int64_t offset;
+    const Expr *base = x->index.base;
+    Val before;
+    if (loop_before(s, x, &before))
+        return before;
+    if (is_place(e, s, x, &offset))
+        return place_value(e, s, x, offset);
+    Val v = elab_expr(e, s, base);
+    if (is_poison(v))
+        return poison;
+    if (x->index.nsub > val_type(e, v).rank) {
+        diag(e->diags, E_INDEX, x->at,
+             str_c(e->arena, str_fmt(e->arena, "%u indices are too many for %.*s", x->index.nsub, STRF(val_str(e, v)))));
+        return poison;
+    }
+    return subscripts(e, s, v, x);
+}
+
+/* ---- the ranges of new indices: an index runs over the axis on which it stands alone ---- */
+
+static bool mentions_open(Scope *s, const Expr *x);
+
+static bool open_index(Scope *s, const Expr *x)
+{
+    Sym *sym = x && x->kind == EX_NAME ? scope_find(s, x->name) : NULL;
+    return sym && sym->kind == SYM_INDEX && sym->index->size == NO_SIZE;
+}
+
+static bool mentions_open(Scope *s, const Expr *x)
+{
+    bool found = open_index(s, x);
+    if (x->kind == EX_INDEX) {
+        found |= mentions_open(s, x->index.base);
+        for (uint32_t i = 0; i < x->index.nsub; i++)
+            found |= x->index.sub[i].lo && mentions_open(s, x->index.sub[i].lo);
+    }
+    if (x->kind == EX_BINARY)
+        found |= mentions_open(s, x->bin.a) || mentions_open(s, x->bin.b);
+    if (x->kind == EX_UNARY)
+        found |= mentions_open(s, x->un.a);
+    if (x->kind == EX_CALL)
+        for (uint32_t i = 0; i < x->call.narg; i++)
+            found |= mentions_open(s, x->call.arg[i].value);
+    if (x->kind == EX_FIELD)
+        found |= mentions_open(s, x->field.base);
+    return found;
+}
+
+static void infer_at(Elab *e, Scope *s, const Expr *x)
+{
+    int64_t offset;
+    bool wanted = false;
+    for (uint32_t i = 0; i < x->index.nsub; i++)
+        wanted |= !x->index.sub[i].slice && open_index(s, x->index.sub[i].lo);
+    if (!wanted || is_place(e, s, x, &offset) || mentions_open(s, x->index.base))
+        return;
+    Val base = elab_expr(e, s, x->index.base);
+    if (is_poison(base))
+        return;
+    Type t = val_type(e, base);
+    for (uint32_t i = 0; i < x->index.nsub && i < t.rank; i++)
+        if (!x->index.sub[i].slice && open_index(s, x->index.sub[i].lo))
+            scope_find(s, x->index.sub[i].lo->name)->index->size = t.dim[i];
+}
+
+void infer_index_sizes(Elab *e, Scope *s, const Expr *x)
+{
+    switch (x->kind) {
+    case EX_UNARY: infer_index_sizes(e, s, x->un.a); return;
+    case EX_BINARY:
+        infer_index_sizes(e, s, x->bin.a);
+        infer_index_sizes(e, s, x->bin.b);
+        return;
+    case EX_INDEX:
+        infer_index_sizes(e, s, x->index.base);
+        for (uint32_t i = 0; i < x->index.nsub; i++)
+            if (x->index.sub[i].lo)
+                infer_index_sizes(e, s, x->index.sub[i].lo);
+        infer_at(e, s, x);
+        return;
+    case EX_FIELD: infer_index_sizes(e, s, x->field.base); return;
+    case EX_CALL:
+        for (uint32_t i = 0; i < x->call.narg; i++)
+            infer_index_sizes(e, s, x->call.arg[i].value);
+        return;
+    case EX_REDUCE: {
+        /* its own indices are new: they hide ours of the same name, and have no size here */
+        Scope *inner = scope_new(e, s);
+        for (uint32_t i = 0; i < x->reduce.nbind; i++)
+            vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[i].name, .kind = SYM_INDEX,
+                                                  .index = index_new(e, x->reduce.bind[i].name, NO_SIZE)});
+        infer_index_sizes(e, inner, x->reduce.body);
+        return;
+    }
+    case EX_LIST:
+        for (uint32_t i = 0; i < x->list.n; i++)
+            infer_index_sizes(e, s, x->list.item[i]);
+        return;
+    default: return;
+    }
+}

@@ -1,0 +1,252 @@
+/* Inside the elaborator: scopes, symbols, and values with free index axes. */
+#ifndef FRONTEND_ELAB_INTERNAL_H
+#define FRONTEND_ELAB_INTERNAL_H
+
+#include "frontend/elab.h"
+
+enum { MAX_DEPTH = 64, MAX_DELAY = 64 };
+
+/* A bound index: `i` in `let a[i] = ...` or `sum(i in K: ...)`. size is NO_SIZE until an axis or a range says it. */
+#define NO_SIZE UINT32_MAX
+typedef struct IndexVar {
+    Ident name;
+    Dim size;
+    uint32_t id; /* later bindings have larger ids; free axes are kept in this order */
+} IndexVar;
+
+/* A value: its rec axes are first the free ones (one per index variable, ordered by id), then its own shape. */
+typedef struct Val {
+    RecId v; /* REC_NONE: poison, already reported */
+    uint8_t nfree;
+    IndexVar *free[MAXRANK];
+} Val;
+
+typedef struct Scope Scope;
+typedef struct Inst Inst;
+typedef struct LoopState LoopState;
+
+typedef enum SymKind {
+    SYM_DIM,      /* dim */
+    SYM_VALUE,    /* val: a parameter, input or anything already computed */
+    SYM_LET,      /* let: computed on demand */
+    SYM_STATE,    /* state of a cell instance */
+    SYM_INDEX,    /* index */
+    SYM_PLACE,    /* the cell's index: t */
+    SYM_FN,       /* fn */
+    SYM_INST,     /* inst: a cell used inside a cell or model */
+    SYM_RUN,      /* run: the result of a scan */
+    SYM_LOOP,     /* loop: a state of a model's `for` */
+} SymKind;
+
+/* Progress of a value that is computed on demand. */
+typedef enum Progress { NOT_YET, RUNNING, READY } Progress;
+
+/* A `let` statement; shared by all of its targets. */
+typedef struct LetDef {
+    const Stmt *stmt;
+    Scope *scope;
+    Progress progress;
+    Val *val; /* one per target */
+    struct Run *run; /* when it is the result of a scan, kept whole */
+} LetDef;
+
+/* A state of a cell instance. */
+typedef struct StateDef {
+    const Decl *decl;
+    Type type;
+    const Stmt *equation;
+    Scope *scope;
+    uint32_t nlag;      /* how many steps back it is read; at least 1 */
+    bool forward_read, backward_read; /* [t-1], [t+1] */
+    Span read_at;
+    Progress progress;
+    Val now;            /* the new value, once computed */
+    RecId start;        /* declared start value, in the region around the recurrence */
+    RecId prev[MAX_DELAY];     /* carried values by lag - 1, after cuts */
+    RecId carried[MAX_DELAY];  /* as carried */
+    Str name;           /* with the instance path: `inner.h` */
+} StateDef;
+
+/* An input read at other places becomes a hidden delay line. */
+typedef struct DelayDef {
+    const Decl *decl;
+    Val now;
+    uint32_t nlag;
+    RecId prev[MAX_DELAY], carried[MAX_DELAY];
+    Type type;
+    Str name;
+} DelayDef;
+
+typedef struct Sym {
+    Ident name;
+    SymKind kind;
+    union {
+        Dim dim;
+        Val val;
+        struct { LetDef *def; uint32_t target; } let;
+        StateDef *state;
+        IndexVar *index;
+        const Fn *fn;
+        Inst *inst;
+        struct Run *run;
+        LoopState *loop;
+    };
+    DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
+    bool has_place;    /* an input or let of a cell: brackets may be a place */
+    Scope *fn_scope;   /* SYM_FN: where its free names are looked up */
+} Sym;
+
+struct Scope {
+    Scope *up;
+    VEC(Sym) sym;
+    Inst *inst;      /* the cell instance that places refer to, or NULL */
+    RecRegion region; /* where values of this scope are computed */
+};
+
+/* One cell being run: as the entry, by a model's scan, or inside another cell. */
+struct Inst {
+    const Cell *cell;
+    Str path;        /* "" or "fwd." */
+    Scope *scope;
+    VEC(StateDef *) state;
+    VEC(DelayDef *) delay;
+    VEC(Inst *) child;
+    VEC(Val) param;  /* in the order of the cell's parameters, root region */
+    Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
+    const Dim *dim;  /* as given */
+    uint32_t ndim;
+    bool uses_index;
+    RecId index;     /* t as a value of the step region, or REC_NONE */
+    bool called;     /* a child: its inputs are bound */
+    Inst *parent;
+    RecRegion step;
+    bool is_array;   /* `use layer[N] = ...`: item[i] are the instances */
+    Inst **item;
+    uint32_t nitem;
+    bool reverse;    /* reads [t+1] */
+    uint32_t nscan;  /* how often a model ran it */
+    Span at;
+};
+
+/* A finished scan. */
+typedef struct Run {
+    Inst *inst;
+    Val *output;
+    uint32_t noutput;
+    Val *last; /* final states by inst->state */
+    uint32_t nlast;
+} Run;
+
+/* A state of a model's `for`: its current and previous value. */
+struct LoopState {
+    Val before, now;
+    bool has_now;
+    Ident var;
+};
+
+typedef struct Elab {
+    Arena *arena;
+    const Unit *unit;
+    Diags *diags;
+    RecProg *prog;
+    DimTab *dims;
+    RecBuild b;       /* where values go now */
+    const Binding *bind;
+    uint32_t nbind;
+    uint32_t next_index;
+    uint32_t depth;   /* of function calls */
+    uint32_t nstream; /* of random numbers in init */
+    Scope *top;       /* functions of the file, its imports and the prelude */
+    VEC(RecOut) final; /* final states, added behind the declared outputs */
+} Elab;
+
+static const Val poison = {.v = REC_NONE};
+
+/* ---- elab_scope.c ---- */
+Scope *scope_new(Elab *e, Scope *up);
+Sym *scope_find(Scope *s, Str name);
+Sym *scope_add(Elab *e, Scope *s, Ident name, SymKind kind); /* reports a duplicate in the same scope */
+void report_unknown(Elab *e, Scope *s, Ident name);
+Val val_of(RecId v);
+bool is_poison(Val v);
+Type val_type(const Elab *e, Val v); /* its own shape, without free axes */
+Str val_str(Elab *e, Val v);         /* "real[4, H]" */
+IndexVar *index_new(Elab *e, Ident name, Dim size);
+
+/* ---- elab_dim.c ---- */
+bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out);     /* reports */
+bool try_dim(Elab *e, Scope *s, const Expr *x, Dim *out);      /* silently */
+bool elab_type(Elab *e, Scope *s, const TypeExpr *t, Type *out);
+bool bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry);
+
+/* ---- elab_value.c: building blocks over values ---- */
+Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at);   /* aligns free axes and shapes; reports mismatches */
+Val to_real(Elab *e, Val v);
+Val reduce_free(Elab *e, RecReduce red, Val v, IndexVar *const *var, uint32_t n); /* binders */
+Val reduce_shape(Elab *e, RecReduce red, Val v);                     /* all own axes */
+Val contract_vals(Elab *e, Val a, Val c, Span at);                   /* `@` */
+Val outer_vals(Elab *e, Val a, Val c);
+Val take(Elab *e, Val v, uint8_t axis, Dim at);                      /* one element of an own axis */
+Val slice_val(Elab *e, Val v, uint8_t axis, Dim lo, Dim size);
+Val broadcast_val(Elab *e, Val v, const Type *shape, IndexVar *const *free, uint32_t nfree);
+Val free_to_shape(Elab *e, Val v, IndexVar *const *var, uint32_t n); /* index axes become the leading own axes */
+Val real_const(Elab *e, double x);
+Val order_free(Elab *e, RecId v, IndexVar **axis_var, uint8_t rank); /* axes named by variables (NULL: own) into Val order */
+
+/* ---- elab_expr.c, elab_index.c, elab_call.c ---- */
+Val elab_expr(Elab *e, Scope *s, const Expr *x);
+Val elab_binary_op(Elab *e, BinaryOp op, Val a, Val c, Span at);
+Val elab_index(Elab *e, Scope *s, const Expr *x);
+void infer_index_sizes(Elab *e, Scope *s, const Expr *x);
+Val elab_call(Elab *e, Scope *s, const Expr *x);
+Val elab_reduce(Elab *e, Scope *s, const Expr *x);
+Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at);
+Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at); /* a function of the prelude */
+Val let_value(Elab *e, Sym *sym);
+Val state_now(Elab *e, StateDef *st);
+bool bind_let(Elab *e, Scope *s, const Stmt *st); /* adds the symbols of a `let` */
+bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset);
+Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value);
+
+/* ---- elab_cell.c ---- */
+Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry);
+void inst_params(Elab *e, Inst *inst);
+Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
+void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
+typedef struct ScanArgs {
+    Val *input;       /* by the cell's inputs: per-step ones with a leading own axis of size `length`; poison if missing */
+    Dim length;
+    bool reverse;     /* a model's `reverse` */
+    RecId active;     /* bool[length], or REC_NONE */
+    RecId cut;        /* bool[length]: resets, or REC_NONE */
+    Val *from;        /* by state, or NULL; poison: not given */
+    bool with_starts; /* add ROLE_START arguments and OUT_FINAL outputs for the states */
+    Str prefix;       /* of their names */
+} ScanArgs;
+Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
+void elab_cell_entry(Elab *e, const Cell *cell);
+void elab_finals(Elab *e); /* adds the collected final states as outputs */
+Scope *cell_scope(Elab *e); /* a scope for a cell or model of the unit */
+
+/* ---- elab_place.c: what a cell reads at other places, found before it is run ---- */
+void find_places(Elab *e, Inst *inst);
+
+/* ---- elab_model.c ---- */
+void elab_model_entry(Elab *e, const Model *model);
+bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out);
+Val run_output(Run *run, uint32_t i);
+
+/* ---- elab_init.c ---- */
+void elab_init(Elab *e, Scope *s, const Decl *d, uint32_t arg, const Type *type);
+
+/* ---- elab_stream.c: which outputs chunk and step can give ---- */
+void elab_streams(Elab *e);
+
+/* ---- unit.c ---- */
+const Cell *unit_find_cell(const Unit *u, Str name);
+void unit_add_functions(Elab *e, const Unit *u, Scope *s);
+void unit_suggest_cells(const Unit *u, Arena *a, Str name, Str *out);
+const Cell *unit_entry_cell(const Unit *u, uint32_t i);
+const Model *unit_entry_model(const Unit *u, uint32_t i);
+
+#endif

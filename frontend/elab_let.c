@@ -1,0 +1,173 @@
+/* Definitions, computed when they are first needed, so that the order of equations is free: `let`s, with destructuring
+ * and indices, and the equations of states. */
+#include "frontend/elab_internal.h"
+
+static Val cyclic(Elab *e, Ident name)
+{
+    diag(e->diags, E_CYCLE, name.at, str_c(e->arena, name.text));
+    return poison;
+}
+
+Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value)
+{
+    Scope *inner = scope_new(e, s);
+    IndexVar *var[MAXRANK];
+    if (target->nindex > MAXRANK - 2) {
+        diag(e->diags, E_NOT_A_SIZE, target->name.at, "more than 6 indices");
+        return poison;
+    }
+    for (uint32_t i = 0; i < target->nindex; i++) {
+        var[i] = index_new(e, target->index[i].name, NO_SIZE);
+        if (target->index[i].range && !elab_dim(e, s, target->index[i].range, &var[i]->size))
+            return poison;
+        scope_add(e, inner, target->index[i].name, SYM_INDEX)->index = var[i];
+    }
+    infer_index_sizes(e, inner, value);
+    for (uint32_t i = 0; i < target->nindex; i++)
+        if (var[i]->size == NO_SIZE) {
+            Ident n = target->index[i].name;
+            diag(e->diags, E_INDEX, n.at,
+                 str_c(e->arena, str_fmt(e->arena, "the range of index `%.*s` is not known: write `%.*s in N`", STRF(n.text), STRF(n.text))));
+            return poison;
+        }
+    return free_to_shape(e, elab_expr(e, inner, value), var, target->nindex);
+}
+
+/* Takes the leading axis apart into the targets. */
+static void destructure(Elab *e, LetDef *def, Val v)
+{
+    const Stmt *st = def->stmt;
+    int64_t n;
+    if (is_poison(v))
+        return;
+    Type t = val_type(e, v);
+    if (!t.rank || !dim_is_const(e->dims, t.dim[0], &n) || n != st->let.n) {
+        diag(e->diags, E_DESTRUCTURE, st->at,
+             str_c(e->arena, str_fmt(e->arena, "%u names cannot be taken from %.*s: its leading axis must have that size", st->let.n,
+                                     STRF(val_str(e, v)))));
+        return;
+    }
+    for (uint32_t i = 0; i < st->let.n; i++)
+        def->val[i] = take(e, v, 0, dim_const(e->dims, i));
+}
+
+static bool is_scan_call(const Expr *x)
+{
+    return x->kind == EX_CALL && str_is(x->call.callee.text, "scan");
+}
+
+static void compute_let(Elab *e, LetDef *def)
+{
+    const Stmt *st = def->stmt;
+    const Target *first = &st->let.target[0];
+    e->b.name = first->name.text;
+    if (is_scan_call(st->let.value)) {
+        if (elab_scan(e, def->scope, st->let.value, &def->run))
+            for (uint32_t i = 0; i < st->let.n; i++)
+                def->val[i] = run_output(def->run, i);
+        if (def->run && st->let.n > 1 && st->let.n != def->run->noutput)
+            diag(e->diags, E_DESTRUCTURE, st->at,
+                 str_c(e->arena, str_fmt(e->arena, "the cell has %u outputs, and here are %u names", def->run->noutput, st->let.n)));
+        return;
+    }
+    if (first->nindex && st->let.n > 1) {
+        diag(e->diags, E_DESTRUCTURE, st->at, "indices on the left go with a single name");
+        return;
+    }
+    Val v = first->nindex ? indexed_equation(e, def->scope, first, st->let.value) : elab_expr(e, def->scope, st->let.value);
+    if (st->let.n == 1)
+        def->val[0] = v;
+    else
+        destructure(e, def, v);
+}
+
+Val let_value(Elab *e, Sym *sym)
+{
+    LetDef *def = sym->let.def;
+    uint32_t target = sym->let.target;
+    if (def->progress == RUNNING)
+        return cyclic(e, def->stmt->let.target[target].name);
+    if (def->progress == NOT_YET) {
+        RecBuild before = e->b;
+        def->progress = RUNNING;
+        e->b.region = def->scope->region;
+        compute_let(e, def);
+        e->b = before;
+        def->progress = READY;
+    }
+    return def->val[target];
+}
+
+bool bind_let(Elab *e, Scope *s, const Stmt *st)
+{
+    LetDef *def = NEW(e->arena, LetDef);
+    *def = (LetDef){.stmt = st, .scope = s, .val = NEWN(e->arena, Val, st->let.n)};
+    for (uint32_t i = 0; i < st->let.n; i++) {
+        def->val[i] = poison;
+        Sym *sym = scope_add(e, s, st->let.target[i].name, SYM_LET);
+        sym->let.def = def;
+        sym->let.target = i;
+        sym->has_place = s->inst != NULL;
+    }
+    return true;
+}
+
+/* Brings a new value to the declared type of its state. */
+static Val fit_state(Elab *e, StateDef *st, Val v)
+{
+    if (is_poison(v))
+        return poison;
+    Span at = st->equation->let.value->at;
+    if (st->type.dt == DT_REAL && rec_type(e->prog, v.v)->dt == DT_INT)
+        v = to_real(e, v);
+    Type t = val_type(e, v);
+    bool fits = t.dt == st->type.dt && t.rank <= st->type.rank;
+    for (uint8_t i = 0; fits && i < t.rank; i++)
+        fits = t.dim[i] == st->type.dim[st->type.rank - t.rank + i];
+    if (!fits) {
+        Str have = val_str(e, v), want = type_str(e->arena, e->dims, &st->type);
+        diag_also(diag(e->diags, E_SHAPE, at,
+                       str_c(e->arena, str_fmt(e->arena, "state `%.*s` is %.*s, but its equation gives %.*s", STRF(st->decl->name.text),
+                                               STRF(want), STRF(have)))),
+                  st->decl->name.at, STR("declared here"));
+        return poison;
+    }
+    return broadcast_val(e, v, &st->type, NULL, 0);
+}
+
+static Val state_equation(Elab *e, StateDef *st)
+{
+    const Target *target = &st->equation->let.target[0];
+    if (!target->nindex)
+        return elab_expr(e, st->scope, st->equation->let.value);
+    if (target->nindex > st->type.rank) {
+        diag(e->diags, E_INDEX, target->name.at, "more indices than the state has axes");
+        return poison;
+    }
+    /* The indices run over the state's own axes. */
+    Scope *inner = scope_new(e, st->scope);
+    IndexVar *var[MAXRANK];
+    for (uint32_t i = 0; i < target->nindex; i++) {
+        var[i] = index_new(e, target->index[i].name, st->type.dim[i]);
+        scope_add(e, inner, target->index[i].name, SYM_INDEX)->index = var[i];
+    }
+    return free_to_shape(e, elab_expr(e, inner, st->equation->let.value), var, target->nindex);
+}
+
+Val state_now(Elab *e, StateDef *st)
+{
+    if (st->progress == RUNNING)
+        return cyclic(e, st->equation->let.target[0].name);
+    if (st->progress == READY)
+        return st->now;
+    if (!st->equation)
+        return poison;
+    RecBuild before = e->b;
+    st->progress = RUNNING;
+    e->b.region = st->scope->region;
+    e->b.name = st->decl->name.text;
+    st->now = fit_state(e, st, state_equation(e, st));
+    e->b = before;
+    st->progress = READY;
+    return st->now;
+}

@@ -1,0 +1,505 @@
+/* Models: cells and tensor functions over whole sequences. */
+#include "frontend/elab_internal.h"
+
+Val run_output(Run *run, uint32_t i)
+{
+    return run && i < run->noutput ? run->output[i] : poison;
+}
+
+/* ---- instances ---- */
+
+static Inst *make_inst(Elab *e, Scope *s, const Use *u, Str path)
+{
+    const Cell *cell = unit_find_cell(e->unit, u->cell.text);
+    Dim dim[MAXRANK];
+    if (!cell) {
+        Str near = {0};
+        Diag *d = diag(e->diags, E_UNKNOWN_NAME, u->cell.at, str_c(e->arena, u->cell.text));
+        unit_suggest_cells(e->unit, e->arena, u->cell.text, &near);
+        if (near.n)
+            diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+        return NULL;
+    }
+    if (u->ndim > MAXRANK)
+        return NULL;
+    for (uint32_t i = 0; i < u->ndim; i++)
+        if (!elab_dim(e, s, u->dim[i], &dim[i]))
+            return NULL;
+    Inst *inst = inst_new(e, cell, path, dim, u->ndim, u->at, false);
+    if (inst)
+        inst_params(e, inst);
+    return inst;
+}
+
+static bool constant_count(Elab *e, Scope *s, const Expr *x, int64_t *n)
+{
+    Dim d;
+    if (!elab_dim(e, s, x, &d))
+        return false;
+    if (dim_is_const(e->dims, d, n) && *n >= 0 && *n <= 256)
+        return true;
+    diag_help(diag(e->diags, E_NOT_A_SIZE, x->at, "a number of layers must be known when compiling, and at most 256"),
+              STR("bind the dimension with -D, as in `-D N=4`"));
+    return false;
+}
+
+static void add_use(Elab *e, Scope *s, const Use *u)
+{
+    int64_t n = 1;
+    Inst *made = NULL;
+    if (!u->count)
+        made = make_inst(e, s, u, str_fmt(e->arena, "%.*s.", STRF(u->name.text)));
+    else if (constant_count(e, s, u->count, &n)) {
+        made = NEW(e->arena, Inst);
+        *made = (Inst){.is_array = true, .item = NEWN(e->arena, Inst *, n), .nitem = (uint32_t)n};
+        for (uint32_t i = 0; i < (uint32_t)n; i++)
+            if (!(made->item[i] = make_inst(e, s, u, str_fmt(e->arena, "%.*s.%u.", STRF(u->name.text), i))))
+                made = NULL, i = (uint32_t)n;
+    }
+    Sym *sym = scope_add(e, s, u->name, made ? SYM_INST : SYM_VALUE);
+    if (made)
+        sym->inst = made;
+    else
+        sym->val = poison;
+}
+
+static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
+{
+    const Expr *name = x->kind == EX_INDEX ? x->index.base : x;
+    Sym *sym = name->kind == EX_NAME ? scope_find(s, name->name) : NULL;
+    Dim at;
+    int64_t i;
+    if (name->kind == EX_NAME && !sym) {
+        report_unknown(e, s, (Ident){name->name, name->at});
+        return NULL;
+    }
+    if (sym && sym->kind == SYM_VALUE && is_poison(sym->val))
+        return NULL;
+    if (!sym || sym->kind != SYM_INST) {
+        diag(e->diags, E_TYPE, x->at, "`scan` runs an instance of a cell: name one that `use` made");
+        return NULL;
+    }
+    if (sym->inst->is_array != (x->kind == EX_INDEX)) {
+        diag(e->diags, E_TYPE, x->at, sym->inst->is_array ? "this is a list of instances: choose one, as in `layer[0]`" : "this is one instance, not a list");
+        return NULL;
+    }
+    if (x->kind != EX_INDEX)
+        return sym->inst;
+    if (x->index.nsub != 1 || x->index.sub[0].slice || !elab_dim(e, s, x->index.sub[0].lo, &at))
+        return NULL;
+    if (!dim_is_const(e->dims, at, &i) || i < 0 || i >= sym->inst->nitem) {
+        diag(e->diags, E_INDEX, x->at, str_c(e->arena, str_fmt(e->arena, "the list has instances 0 to %u", sym->inst->nitem - 1)));
+        return NULL;
+    }
+    return sym->inst->item[i];
+}
+
+/* ---- scans ---- */
+
+typedef struct ScanOptions {
+    bool reverse;
+    const Expr *length, *reset, *from;
+} ScanOptions;
+
+static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
+{
+    Str name = a->name.text;
+    if (!name.n && a->value->kind == EX_NAME && str_is(a->value->name, "reverse"))
+        o->reverse = true;
+    else if (str_is(name, "length"))
+        o->length = a->value;
+    else if (str_is(name, "reset"))
+        o->reset = a->value;
+    else if (str_is(name, "from"))
+        o->from = a->value;
+    else if (str_is(name, "steps") || str_is(name, "until"))
+        diag(e->diags, E_UNSUPPORTED, a->name.at, str_c(e->arena, str_fmt(e->arena, "the option `%.*s` is not supported yet", STRF(name))));
+    else
+        return false;
+    return true;
+}
+
+static bool input_index(const Cell *cell, Str name, uint32_t *i)
+{
+    for (*i = 0; *i < cell->ninput; ++*i)
+        if (str_eq(cell->input[*i].name.text, name))
+            return true;
+    return false;
+}
+
+static bool fit_input(Elab *e, Inst *inst, uint32_t i, Val *v, Dim *length, Span at)
+{
+    const Decl *d = &inst->cell->input[i];
+    Type want, have;
+    if (is_poison(*v) || !elab_type(e, inst->outer, &d->type, &want))
+        return false;
+    if (want.dt == DT_REAL)
+        *v = to_real(e, *v);
+    have = val_type(e, *v);
+    uint8_t lead = d->is_const ? 0 : 1;
+    bool fits = v->nfree == 0 && have.dt == want.dt && have.rank == want.rank + lead;
+    for (uint8_t k = 0; fits && k < want.rank; k++)
+        fits = have.dim[k + lead] == want.dim[k];
+    if (!fits) {
+        diag_also(diag(e->diags, E_SHAPE, at,
+                       str_c(e->arena, str_fmt(e->arena, "input `%.*s` takes %.*s%s, and here %.*s is given", STRF(d->name.text),
+                                               STRF(type_str(e->arena, e->dims, &want)), lead ? " for every place (one more leading axis)" : "",
+                                               STRF(val_str(e, *v))))),
+                  d->name.at, STR("declared here"));
+        return false;
+    }
+    if (lead && *length != NO_SIZE && *length != have.dim[0]) {
+        diag(e->diags, E_SHAPE, at, "the inputs of one scan need one length");
+        return false;
+    }
+    if (lead)
+        *length = have.dim[0];
+    return true;
+}
+
+static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *args, ScanOptions *o)
+{
+    const Cell *cell = inst->cell;
+    uint32_t next = 0, which;
+    bool ok = true;
+    args->input = NEWN(e->arena, Val, cell->ninput);
+    for (uint32_t i = 0; i < cell->ninput; i++)
+        args->input[i] = poison;
+    args->length = NO_SIZE;
+    for (uint32_t i = 1; i < x->call.narg; i++) {
+        const Arg *a = &x->call.arg[i];
+        if (scan_option(e, a, o))
+            continue;
+        if (a->name.text.n ? !input_index(cell, a->name.text, &which) : next >= cell->ninput) {
+            diag(e->diags, E_ARGUMENTS, a->name.text.n ? a->name.at : a->value->at,
+                 a->name.text.n ? str_c(e->arena, str_fmt(e->arena, "`%.*s` has no input `%.*s`", STRF(cell->name.text), STRF(a->name.text)))
+                                : "more inputs than the cell has");
+            return false;
+        }
+        which = a->name.text.n ? which : next++;
+        args->input[which] = elab_expr(e, s, a->value);
+        ok &= fit_input(e, inst, which, &args->input[which], &args->length, a->value->at);
+    }
+    for (uint32_t i = 0; i < cell->ninput && ok; i++)
+        if (is_poison(args->input[i])) {
+            diag(e->diags, E_ARGUMENTS, x->at, str_c(e->arena, str_fmt(e->arena, "input `%.*s` of `%.*s` is missing",
+                                                                       STRF(cell->input[i].name.text), STRF(cell->name.text))));
+            ok = false;
+        }
+    if (ok && args->length == NO_SIZE) {
+        diag(e->diags, E_UNSUPPORTED, x->at, "a cell without per-step inputs cannot be scanned yet");
+        ok = false;
+    }
+    return ok;
+}
+
+static bool scan_masks(Elab *e, Scope *s, const ScanOptions *o, ScanArgs *args)
+{
+    args->active = args->cut = REC_NONE;
+    if (o->length) {
+        Val n = elab_expr(e, s, o->length);
+        if (is_poison(n))
+            return false;
+        Type t = val_type(e, n);
+        if (n.nfree || t.rank || t.dt != DT_INT) {
+            diag(e->diags, E_TYPE, o->length->at, str_c(e->arena, str_fmt(e->arena, "a length is an int, and this is %.*s", STRF(val_str(e, n)))));
+            return false;
+        }
+        args->active = rec_map2(&e->b, FUN_LT, rec_iota(&e->b, args->length), n.v);
+    }
+    if (o->reset) {
+        Val r = elab_expr(e, s, o->reset);
+        if (is_poison(r))
+            return false;
+        Type t = val_type(e, r);
+        if (r.nfree || t.rank != 1 || t.dt != DT_BOOL || t.dim[0] != args->length) {
+            diag(e->diags, E_TYPE, o->reset->at, str_c(e->arena, str_fmt(e->arena, "resets are a bool for every place, and this is %.*s", STRF(val_str(e, r)))));
+            return false;
+        }
+        args->cut = r.v;
+    }
+    return true;
+}
+
+static Val group_value(Elab *e, Scope *s, const Expr *x, Str name)
+{
+    for (uint32_t i = 0; i < x->group.n; i++)
+        if (str_eq(x->group.item[i].name.text, name))
+            return elab_expr(e, s, x->group.item[i].value);
+    return poison;
+}
+
+/* `from = run.last` or `from = (h = a, c = b)` */
+static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *args)
+{
+    Run *run = NULL;
+    args->from = NEWN(e->arena, Val, inst->state.n);
+    if (x->kind == EX_FIELD && str_is(x->field.name.text, "last")) {
+        const Expr *base = x->field.base;
+        Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+        if (sym && sym->kind == SYM_LET) {
+            let_value(e, sym);
+            run = sym->let.def->run;
+        } else if (base->kind == EX_CALL)
+            elab_scan(e, s, base, &run);
+    }
+    if (!run && x->kind != EX_GROUP) {
+        diag(e->diags, E_TYPE, x->at, "`from` takes the final states of a run, `run.last`, or named values, `(h = a, c = b)`");
+        return false;
+    }
+    for (uint32_t i = 0; i < inst->state.n; i++) {
+        StateDef *st = inst->state.p[i];
+        Val v = poison;
+        for (uint32_t k = 0; run && k < run->nlast; k++)
+            if (str_eq(run->inst->state.p[k]->decl->name.text, st->decl->name.text))
+                v = run->last[k];
+        if (!run)
+            v = group_value(e, s, x, st->decl->name.text);
+        if (!is_poison(v) && st->type.dt == DT_REAL)
+            v = to_real(e, v);
+        Type have = is_poison(v) ? st->type : val_type(e, v), want = st->type;
+        if (st->nlag > 1) {
+            memmove(want.dim + 1, want.dim, sizeof(Dim) * want.rank++);
+            want.dim[0] = dim_const(e->dims, st->nlag);
+        }
+        if (!is_poison(v) && (v.nfree || !type_eq(&have, &want))) {
+            diag(e->diags, E_SHAPE, x->at, str_c(e->arena, str_fmt(e->arena, "state `%.*s` starts as %.*s, and here %.*s is given",
+                                                                   STRF(st->decl->name.text), STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v)))));
+            return false;
+        }
+        args->from[i] = v;
+    }
+    return true;
+}
+
+bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
+{
+    ScanArgs args = {0};
+    ScanOptions o = {0};
+    if (!x->call.narg || x->call.arg[0].name.text.n) {
+        diag(e->diags, E_ARGUMENTS, x->at, "`scan` takes an instance and its inputs");
+        return false;
+    }
+    if (s->inst) {
+        diag(e->diags, E_UNSUPPORTED, x->at, "a cell cannot scan another cell; call it for one step");
+        return false;
+    }
+    Inst *owner = find_inst(e, s, x->call.arg[0].value);
+    if (!owner || !scan_inputs(e, s, x, owner, &args, &o) || !scan_masks(e, s, &o, &args))
+        return false;
+    if (o.from && !scan_from(e, s, owner, o.from, &args))
+        return false;
+    owner->nscan++;
+    Str path = owner->nscan == 1 ? owner->path : str_fmt(e->arena, "%.*s%u.", STRF(owner->path), owner->nscan);
+    Inst *fresh = inst_new(e, owner->cell, path, owner->dim, owner->ndim, x->at, false);
+    if (!fresh)
+        return false;
+    inst_share(e, fresh, owner);
+    args.reverse = o.reverse;
+    args.with_starts = !o.from;
+    args.prefix = STR("");
+    *out = scan_cell(e, fresh, &args, x->at);
+    return true;
+}
+
+/* ---- the body ---- */
+
+static void add_params(Elab *e, Scope *s, const Stmt *st)
+{
+    for (uint32_t i = 0; i < st->decls.n; i++) {
+        const Decl *d = &st->decls.decl[i];
+        Type type;
+        Val v = poison;
+        if (elab_type(e, s, &d->type, &type)) {
+            v = val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at,
+                                               .frozen = d->frozen || type.dt != DT_REAL}));
+            elab_init(e, s, d, e->prog->arg.n - 1, &type);
+        }
+        scope_add(e, s, d->name, SYM_VALUE)->val = v;
+    }
+}
+
+static void loop_states(Elab *e, Scope *s, const Stmt *st, const Stmt *loop)
+{
+    for (uint32_t i = 0; i < st->decls.n; i++) {
+        const Decl *d = &st->decls.decl[i];
+        LoopState *ls = NEW(e->arena, LoopState);
+        Type want;
+        ls->var = loop->loop.var;
+        ls->before = d->init ? elab_expr(e, s, d->init) : poison;
+        if (elab_type(e, s, &d->type, &want) && !is_poison(ls->before)) {
+            if (want.dt == DT_REAL)
+                ls->before = to_real(e, ls->before);
+            ls->before = broadcast_val(e, ls->before, &want, NULL, 0);
+            Type have = is_poison(ls->before) ? want : val_type(e, ls->before);
+            if (!type_eq(&have, &want))
+                diag(e->diags, E_SHAPE, d->init->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is %.*s, but its start value is %.*s", STRF(d->name.text),
+                                                                             STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, ls->before)))));
+        } else if (!d->init)
+            diag(e->diags, E_TYPE, d->name.at, "a state of a model's loop needs a start value: `= e`");
+        ls->now = ls->before;
+        ls->has_now = true;
+        scope_add(e, s, d->name, SYM_LOOP)->loop = ls;
+    }
+}
+
+static void loop_equation(Elab *e, Scope *round, const Stmt *st)
+{
+    const Target *t = &st->let.target[0];
+    Sym *sym = scope_find(round, t->name.text);
+    if (!sym || sym->kind != SYM_LOOP) {
+        diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text));
+        return;
+    }
+    LoopState *ls = sym->loop;
+    Val v = t->nindex ? indexed_equation(e, round, t, st->let.value) : elab_expr(e, round, st->let.value);
+    Type want = is_poison(ls->before) ? (Type){0} : val_type(e, ls->before), have = is_poison(v) ? want : val_type(e, v);
+    if (!is_poison(ls->before) && !type_eq(&want, &have))
+        diag(e->diags, E_SHAPE, st->let.value->at,
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` is %.*s, but its equation gives %.*s", STRF(t->name.text), STRF(val_str(e, ls->before)),
+                                     STRF(val_str(e, v)))));
+    ls->now = v;
+    ls->has_now = true;
+}
+
+static void loop_rounds(Elab *e, Scope *s, const Stmt *st, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++) {
+        Scope *round = scope_new(e, s);
+        round->region = REC_FORWARD;
+        scope_add(e, round, st->loop.var, SYM_DIM)->dim = dim_const(e->dims, k);
+        for (uint32_t i = 0; i < s->sym.n; i++)
+            if (s->sym.p[i].kind == SYM_LOOP && s->sym.p[i].loop->var.at.begin == st->loop.var.at.begin) {
+                s->sym.p[i].loop->before = s->sym.p[i].loop->now;
+                s->sym.p[i].loop->has_now = false;
+            }
+        for (uint32_t i = 0; i < st->loop.n; i++)
+            if (st->loop.body[i]->kind == ST_LET)
+                bind_let(e, round, st->loop.body[i]);
+        for (uint32_t i = 0; i < st->loop.n; i++)
+            if (st->loop.body[i]->kind == ST_EQUATION)
+                loop_equation(e, round, st->loop.body[i]);
+    }
+}
+
+static void run_loop(Elab *e, Scope *s, const Stmt *st)
+{
+    int64_t n;
+    if (st->loop.until) {
+        diag(e->diags, E_UNSUPPORTED, st->loop.until->at, "a model's loop cannot stop early yet");
+        return;
+    }
+    for (uint32_t i = 0; i < st->loop.n; i++) {
+        StmtKind kind = st->loop.body[i]->kind;
+        if (kind == ST_STATE)
+            loop_states(e, s, st->loop.body[i], st);
+        else if (kind != ST_LET && kind != ST_EQUATION)
+            diag(e->diags, E_UNSUPPORTED, st->loop.body[i]->at, "a model's loop holds states, `let`s and equations");
+    }
+    if (constant_count(e, s, st->loop.count, &n))
+        loop_rounds(e, s, st, n);
+}
+
+static void model_statement(Elab *e, Scope *s, const Stmt *st)
+{
+    switch (st->kind) {
+    case ST_PARAM: add_params(e, s, st); return;
+    case ST_USE:
+        for (uint32_t i = 0; i < st->uses.n; i++)
+            add_use(e, s, &st->uses.use[i]);
+        return;
+    case ST_FN: {
+        Sym *sym = scope_add(e, s, st->fn->name, SYM_FN);
+        sym->fn = st->fn;
+        sym->fn_scope = s;
+        return;
+    }
+    case ST_LET: bind_let(e, s, st); return;
+    case ST_STATE: diag(e->diags, E_UNSUPPORTED, st->at, "a model has states only inside `for`"); return;
+    case ST_EQUATION: diag(e->diags, E_NOT_A_STATE, st->let.target[0].name.at, str_c(e->arena, st->let.target[0].name.text)); return;
+    case ST_FOR: return;
+    }
+}
+
+static bool declared_dim(const Model *m, Str name)
+{
+    for (uint32_t i = 0; i < m->ndim; i++)
+        if (str_eq(m->dim[i].name.text, name))
+            return true;
+    return false;
+}
+
+/* Sizes that are met first in an input's type come with the data: the first one is the time of the sequence. */
+static void time_dims(Elab *e, Scope *s, const Model *m)
+{
+    for (uint32_t i = 0; i < m->ninput; i++)
+        for (uint32_t k = 0; k < m->input[i].type.ndim; k++) {
+            const Expr *x = m->input[i].type.dim[k];
+            if (x->kind != EX_NAME || declared_dim(m, x->name) || scope_find(s, x->name))
+                continue;
+            if (str_is(x->name, "B") || str_is(x->name, "keep")) {
+                diag(e->diags, E_RESERVED, x->at, "B and keep are taken: they are the batch and a flag in the generated interface");
+                continue;
+            }
+            DimSym sym = dim_sym_new(e->dims, x->name, DIM_TIME);
+            if (!e->prog->has_time)
+                e->prog->time = sym;
+            e->prog->has_time = true;
+            vec_push(e->arena, &e->prog->open, sym);
+            scope_add(e, s, (Ident){x->name, x->at}, SYM_DIM)->dim = dim_of(e->dims, sym);
+        }
+}
+
+static void model_output(Elab *e, Scope *s, const Decl *d)
+{
+    Type want;
+    Sym *sym = scope_find(s, d->name.text);
+    if (!sym) {
+        report_unknown(e, s, d->name);
+        return;
+    }
+    Expr name = {.kind = EX_NAME, .at = d->name.at, .name = d->name.text};
+    Val v = elab_expr(e, s, &name);
+    if (is_poison(v) || !elab_type(e, s, &d->type, &want))
+        return;
+    Type have = val_type(e, v);
+    if (!type_eq(&have, &want)) {
+        diag_also(diag(e->diags, E_SHAPE, d->name.at,
+                       str_c(e->arena, str_fmt(e->arena, "output `%.*s` is declared as %.*s, but it is %.*s", STRF(d->name.text),
+                                               STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v))))),
+                  sym->name.at, STR("computed here"));
+        return;
+    }
+    rec_out(e->prog, (RecOut){.name = d->name.text, .role = OUT_VALUE, .type = want, .value = v.v, .batched = true, .at = d->name.at});
+}
+
+void elab_model_entry(Elab *e, const Model *m)
+{
+    Scope *s = cell_scope(e);
+    time_dims(e, s, m);
+    bind_dims(e, s, m->dim, m->ndim, NULL, 0, true);
+    for (uint32_t i = 0; i < m->nbody; i++)
+        if (m->body[i]->kind == ST_PARAM || m->body[i]->kind == ST_USE || m->body[i]->kind == ST_FN)
+            model_statement(e, s, m->body[i]);
+    for (uint32_t i = 0; i < m->ninput; i++) {
+        const Decl *d = &m->input[i];
+        Type type;
+        Val v = poison;
+        if (elab_type(e, s, &d->type, &type))
+            v = val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc,
+                                               .at = d->name.at, .frozen = type.dt != DT_REAL}));
+        scope_add(e, s, d->name, SYM_VALUE)->val = v;
+    }
+    for (uint32_t i = 0; i < m->nbody; i++)
+        if (m->body[i]->kind == ST_LET || m->body[i]->kind == ST_STATE || m->body[i]->kind == ST_EQUATION)
+            model_statement(e, s, m->body[i]);
+    for (uint32_t i = 0; i < m->nbody; i++)
+        if (m->body[i]->kind == ST_FOR)
+            run_loop(e, s, m->body[i]);
+    for (uint32_t i = 0; i < s->sym.n; i++)
+        if (s->sym.p[i].kind == SYM_LET)
+            let_value(e, &s->sym.p[i]);
+    for (uint32_t i = 0; i < m->noutput; i++)
+        model_output(e, s, &m->output[i]);
+    elab_finals(e);
+}

@@ -1,0 +1,141 @@
+/* Which places a cell reads: how far back each state and input goes, and in which direction the cell runs. Found by a
+ * walk over the syntax before the recurrence is opened, since its carried states must be known then. */
+#include "frontend/elab_internal.h"
+
+typedef struct Walk {
+    Elab *e;
+    Inst *inst;
+    Span forward, backward; /* a read of [t-1], of [t+1] */
+} Walk;
+
+static void walk_expr(Walk *w, const Expr *x);
+
+static StateDef *child_state(Inst *inst, const Expr *base)
+{
+    Sym *sym = base->field.base->kind == EX_NAME ? scope_find(inst->scope, base->field.base->name) : NULL;
+    for (uint32_t i = 0; sym && sym->kind == SYM_INST && i < sym->inst->state.n; i++)
+        if (str_eq(sym->inst->state.p[i]->decl->name.text, base->field.name.text))
+            return sym->inst->state.p[i];
+    return NULL;
+}
+
+static void too_far(Walk *w, Span at)
+{
+    diag(w->e->diags, E_BAD_PLACE, at, str_c(w->e->arena, str_fmt(w->e->arena, "a place at most %d steps away can be read", MAX_DELAY - 1)));
+}
+
+static void note_state(Walk *w, StateDef *st, int64_t offset, Span at)
+{
+    int64_t lag = offset < 0 ? -offset : offset;
+    if (lag >= MAX_DELAY) {
+        too_far(w, at);
+        return;
+    }
+    if (offset < 0)
+        w->forward = at;
+    if (offset > 0)
+        w->backward = at;
+    if (lag > (int64_t)st->nlag)
+        st->nlag = (uint32_t)lag;
+}
+
+static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
+{
+    int64_t lag = offset < 0 ? -offset : offset;
+    if (!sym->delay || lag == 0)
+        return;
+    if (lag >= MAX_DELAY)
+        too_far(w, x->at);
+    else if (lag > (int64_t)sym->delay->nlag)
+        sym->delay->nlag = (uint32_t)lag;
+    if (x->index.otherwise)
+        w->inst->uses_index = true;
+}
+
+static void note_place(Walk *w, const Expr *x, int64_t offset)
+{
+    const Expr *base = x->index.base;
+    if (base->kind == EX_FIELD) {
+        StateDef *st = child_state(w->inst, base);
+        if (st)
+            note_state(w, st, offset, x->at);
+        return;
+    }
+    Sym *sym = scope_find(w->inst->scope, base->name);
+    if (sym->kind == SYM_STATE)
+        note_state(w, sym->state, offset, x->at);
+    else if (sym->kind == SYM_VALUE)
+        note_input(w, sym, offset, x);
+}
+
+static void walk_index(Walk *w, const Expr *x)
+{
+    int64_t offset;
+    if (is_place(w->e, w->inst->scope, x, &offset))
+        note_place(w, x, offset);
+    else {
+        walk_expr(w, x->index.base);
+        for (uint32_t i = 0; i < x->index.nsub; i++) {
+            if (x->index.sub[i].lo)
+                walk_expr(w, x->index.sub[i].lo);
+            if (x->index.sub[i].hi)
+                walk_expr(w, x->index.sub[i].hi);
+        }
+    }
+    if (x->index.otherwise)
+        walk_expr(w, x->index.otherwise);
+}
+
+static void walk_expr(Walk *w, const Expr *x)
+{
+    switch (x->kind) {
+    case EX_NAME:
+        if (str_eq(x->name, w->inst->cell->index[0].text))
+            w->inst->uses_index = true;
+        return;
+    case EX_UNARY: walk_expr(w, x->un.a); return;
+    case EX_BINARY:
+        walk_expr(w, x->bin.a);
+        walk_expr(w, x->bin.b);
+        return;
+    case EX_INDEX: walk_index(w, x); return;
+    case EX_FIELD: walk_expr(w, x->field.base); return;
+    case EX_CALL:
+        for (uint32_t i = 0; i < x->call.narg; i++)
+            walk_expr(w, x->call.arg[i].value);
+        return;
+    case EX_REDUCE: walk_expr(w, x->reduce.body); return;
+    case EX_LIST:
+        for (uint32_t i = 0; i < x->list.n; i++)
+            walk_expr(w, x->list.item[i]);
+        return;
+    default: return;
+    }
+}
+
+static void walk_body(Walk *w, Stmt *const *body, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const Stmt *st = body[i];
+        if (st->kind == ST_LET || st->kind == ST_EQUATION)
+            walk_expr(w, st->let.value);
+        if (st->kind == ST_FN && st->fn->value)
+            walk_expr(w, st->fn->value);
+        if (st->kind == ST_FN)
+            walk_body(w, st->fn->body, st->fn->nbody);
+    }
+}
+
+void find_places(Elab *e, Inst *inst)
+{
+    Walk w = {.e = e, .inst = inst};
+    walk_body(&w, inst->cell->body, inst->cell->nbody);
+    inst->reverse = w.backward.file && !w.forward.file;
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        if (inst->child.p[i]->reverse)
+            inst->reverse = true;
+    if (w.forward.file && w.backward.file)
+        diag_also(diag(e->diags, E_DIRECTION, w.backward,
+                       "states that run forward and states that run backward in one cell are not supported yet: use two cells"),
+                  w.forward, STR("this one runs forward"));
+}

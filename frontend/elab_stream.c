@@ -1,0 +1,145 @@
+/* Which outputs `chunk` and `step` can give: those that need nothing from later places. Every value of the program is
+ * fixed, a sequence taken place by place, or neither, with the reason. */
+#include "frontend/elab_internal.h"
+
+typedef enum Stream { FIXED, PLACES, POSITION, NEITHER } Stream;
+
+typedef struct Streams {
+    Elab *e;
+    Stream *of;
+    const char **why;
+} Streams;
+
+static bool leads_with_time(const RecProg *p, const Type *t)
+{
+    return t->rank > 0 && p->has_time && dim_is_time(p->dims, t->dim[0]);
+}
+
+static void neither(Streams *s, RecId v, const char *why)
+{
+    s->of[v] = NEITHER;
+    s->why[v] = why;
+}
+
+/* A start value that the caller may give (and carries between calls), perhaps with a cut before the first place. */
+static bool is_start(const RecProg *p, RecId v)
+{
+    const RecOp *op = rec_op(p, v);
+    if (op->kind != REC_MAP || op->fun != FUN_WHERE)
+        return false;
+    return rec_op(p, op->use[0].v)->kind == REC_GIVEN || is_start(p, op->use[2].v);
+}
+
+static void stream_recur(Streams *s, RecId v, const RecOp *op)
+{
+    if (op->reverse) {
+        neither(s, v, "a recurrence runs from the end of the sequence");
+        return;
+    }
+    for (uint32_t i = 0; i < op->nstate; i++)
+        if (!is_start(s->e->prog, op->use[i].v))
+            neither(s, v, "a recurrence starts from a value that is not carried between calls");
+}
+
+/* A sequence must go through an op along the first axis of its result and no other. */
+static void stream_pointwise(Streams *s, RecId v, const RecOp *op)
+{
+    const RecProg *p = s->e->prog;
+    bool any = false;
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        Stream from = s->of[op->use[i].v];
+        if (from != PLACES)
+            continue;
+        any = true;
+        if (op->kind == REC_SCATTER || op->use[i].axis[0] != 0 || op->type.rank == 0 || (op->kind == REC_GATHER && i == 0 && op->nindex))
+            neither(s, v, "it puts together several places of the sequence");
+    }
+    if (s->of[v] != NEITHER)
+        s->of[v] = any ? PLACES : FIXED;
+    if (!any && leads_with_time(p, &op->type))
+        neither(s, v, "it depends on the length of the sequence");
+}
+
+static void stream_map(Streams *s, RecId v, const RecOp *op)
+{
+    const RecProg *p = s->e->prog;
+    bool position = false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        position |= s->of[op->use[i].v] == POSITION;
+    if (!position) {
+        stream_pointwise(s, v, op);
+        return;
+    }
+    const RecOp *length = op->fun == FUN_LT ? rec_op(p, op->use[1].v) : NULL;
+    if (length && length->kind == REC_ARG && p->arg.p[length->arg].role == ROLE_LENGTH)
+        s->of[v] = PLACES;
+    else
+        neither(s, v, "it depends on the position in the whole sequence");
+}
+
+/* Cuts are taken from the resets one place ahead; within a chunk that is all that they need. */
+static bool of_resets(Streams *s, RecId v)
+{
+    return rec_type(s->e->prog, v)->dt == DT_BOOL;
+}
+
+static void stream_op(Streams *s, RecId v)
+{
+    const RecProg *p = s->e->prog;
+    const RecOp *op = rec_op(p, v);
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (s->of[op->use[i].v] == NEITHER && !(op->kind == REC_RECUR && i < op->nstate)) {
+            neither(s, v, s->why[op->use[i].v]);
+            return;
+        }
+    bool first = op->nuse && s->of[op->use[0].v] == PLACES;
+    switch (op->kind) {
+    case REC_ARG: s->of[v] = leads_with_time(p, &op->type) ? PLACES : FIXED; return;
+    case REC_IOTA: s->of[v] = leads_with_time(p, &op->type) ? POSITION : FIXED; return;
+    case REC_DIM: s->of[v] = FIXED; return;
+    case REC_MAP: stream_map(s, v, op); return;
+    case REC_SLICE:
+    case REC_PAD:
+    case REC_CONCAT:
+        for (uint32_t i = 0; i < op->nuse; i++)
+            first |= s->of[op->use[i].v] == PLACES;
+        if (first && op->along == 0 && !of_resets(s, v))
+            neither(s, v, "it looks at other places of the sequence");
+        else
+            s->of[v] = first ? PLACES : FIXED;
+        return;
+    case REC_RESHAPE:
+        if (first && !(op->type.rank && op->type.dim[0] == rec_type(p, op->use[0].v)->dim[0]))
+            neither(s, v, "it puts together several places of the sequence");
+        else
+            s->of[v] = first ? PLACES : FIXED;
+        return;
+    case REC_RECUR: stream_recur(s, v, op); return;
+    case REC_PROJ:
+        if (op->index < rec_op(p, op->use[0].v)->nstate)
+            neither(s, v, "it needs the state at the end of the sequence");
+        else
+            s->of[v] = PLACES;
+        return;
+    case REC_REDUCE:
+    case REC_CONTRACT:
+    case REC_GATHER:
+    case REC_SCATTER: stream_pointwise(s, v, op); return;
+    default: return;
+    }
+}
+
+void elab_streams(Elab *e)
+{
+    RecProg *p = e->prog;
+    Streams s = {e, NEWN(e->arena, Stream, p->op.n), NEWN(e->arena, const char *, p->op.n)};
+    for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++)
+        stream_op(&s, p->region.p[REC_FORWARD].op.p[i]);
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        RecOut *out = &p->out.p[i];
+        if (out->role != OUT_VALUE)
+            continue;
+        out->streams = s.of[out->value] == PLACES;
+        out->why_not = str_of(s.of[out->value] == NEITHER ? s.why[out->value] : out->streams ? "" : "it has one value for the whole sequence");
+    }
+}

@@ -1,0 +1,311 @@
+/* Files with their imports, the names they bring, and the way from an entry to its program. */
+#include "frontend/elab_internal.h"
+#include "frontend/parse.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+typedef struct Loaded {
+    const Ast *ast;
+    Str path;  /* as looked up */
+    Str alias; /* of the import that brought it; empty for none */
+    bool own;  /* the file that the user named */
+} Loaded;
+
+struct Unit {
+    Arena *arena;
+    Sources *sources;
+    Diags *diags;
+    VEC(Loaded) file;
+    VEC(Str) disk; /* paths read from disk */
+};
+
+enum { MAX_FILES = 256, MAX_BYTES = 16 * 1024 * 1024 };
+
+static bool read_all(Arena *a, FILE *f, Str *out)
+{
+    Text t = {.arena = a};
+    char buf[65536];
+    size_t n;
+    while ((n = fread(buf, 1, sizeof buf, f)) > 0 && t.n <= MAX_BYTES)
+        text_put(&t, buf, n);
+    *out = text_str(&t);
+    return !ferror(f) && t.n <= MAX_BYTES;
+}
+
+static bool read_file(Arena *a, Str path, Str *out)
+{
+    if (str_is(path, "-"))
+        return read_all(a, stdin, out);
+    FILE *f = fopen(str_c(a, path), "rb");
+    if (!f)
+        return false;
+    bool ok = read_all(a, f, out);
+    int why = errno;
+    fclose(f);
+    errno = why;
+    return ok;
+}
+
+static const EmbeddedFile *embedded(Str path)
+{
+    for (uint32_t i = 0; i < embedded_stdlib_count; i++)
+        if (str_is(path, embedded_stdlib[i].path))
+            return &embedded_stdlib[i];
+    return NULL;
+}
+
+static Str beside(Arena *a, Str file, Str path)
+{
+    uint32_t n = file.n;
+    while (n && file.p[n - 1] != '/')
+        n--;
+    if (path.n && path.p[0] == '/')
+        return path;
+    return str_fmt(a, "%.*s%.*s", (int)n, file.p, STRF(path));
+}
+
+static bool loaded(const Unit *u, Str path)
+{
+    for (uint32_t i = 0; i < u->file.n; i++)
+        if (str_eq(u->file.p[i].path, path))
+            return true;
+    return false;
+}
+
+static void load_imports(Unit *u, const Ast *ast, Str from);
+
+static void add_source(Unit *u, Str path, Str shown, Str text, Str alias, bool own)
+{
+    uint32_t file = source_add(u->sources, shown, text);
+    const Ast *ast = parse_file(u->arena, u->sources, file, u->diags);
+    vec_push(u->arena, &u->file, (Loaded){.ast = ast, .path = path, .alias = alias, .own = own});
+    load_imports(u, ast, path);
+}
+
+static void add_embedded(Unit *u, const EmbeddedFile *f, Str alias)
+{
+    Str path = str_fmt(u->arena, "<stdlib>/%s", f->path);
+    if (!loaded(u, path))
+        add_source(u, path, path, str_of(f->text), alias, false);
+}
+
+static void load_import(Unit *u, const Import *im, Str from)
+{
+    Str text, path = beside(u->arena, from, im->path);
+    bool library = from.n && from.p[0] == '<';
+    const EmbeddedFile *f = embedded(im->path);
+    if (loaded(u, path) || u->file.n >= MAX_FILES)
+        return;
+    if (!library && read_file(u->arena, path, &text)) {
+        vec_push(u->arena, &u->disk, path);
+        add_source(u, path, path, text, im->as.text, false);
+    } else if (f)
+        add_embedded(u, f, im->as.text);
+    else
+        diag(u->diags, E_IMPORT, im->at,
+             str_c(u->arena, str_fmt(u->arena, "cannot import \"%.*s\": it is neither beside this file nor in the standard library", STRF(im->path))));
+}
+
+static void load_imports(Unit *u, const Ast *ast, Str from)
+{
+    for (uint32_t i = 0; i < ast->nimport; i++)
+        load_import(u, &ast->import[i], from);
+}
+
+static void check_names(Unit *u, const Ast *ast)
+{
+    VEC(Ident) seen = {0};
+    for (uint32_t k = 0; k < ast->ncell + ast->nmodel + ast->nfn; k++) {
+        Ident name = k < ast->ncell ? ast->cell[k]->name
+                     : k < ast->ncell + ast->nmodel ? ast->model[k - ast->ncell]->name
+                                                    : ast->fn[k - ast->ncell - ast->nmodel]->name;
+        for (uint32_t i = 0; i < seen.n; i++)
+            if (str_eq(seen.p[i].text, name.text)) {
+                diag_also(diag(u->diags, E_DUPLICATE, name.at, str_c(u->arena, name.text)), seen.p[i].at, STR("first defined here"));
+                break;
+            }
+        vec_push(u->arena, &seen, name);
+    }
+}
+
+Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
+{
+    Str text;
+    Unit *u = NEW(a, Unit);
+    *u = (Unit){.arena = a, .sources = sources, .diags = diags};
+    errno = 0;
+    if (!read_file(a, path, &text)) {
+        uint32_t file = source_add(sources, path, STR(""));
+        diag(diags, E_READ, (Span){file, 0, 0},
+             str_c(a, str_fmt(a, "cannot read this file: %s", errno ? strerror(errno) : "it is larger than 16 MB")));
+        return NULL;
+    }
+    if (!str_is(path, "-"))
+        vec_push(a, &u->disk, path);
+    add_source(u, path, str_is(path, "-") ? STR("<stdin>") : path, text, (Str){0}, true);
+    const EmbeddedFile *prelude = embedded(STR("prelude.rnn"));
+    if (prelude)
+        add_embedded(u, prelude, (Str){0});
+    check_names(u, unit_ast(u));
+    return u;
+}
+
+const Ast *unit_ast(const Unit *u)
+{
+    return u->file.p[0].ast;
+}
+
+uint32_t unit_files(const Unit *u, const Str **path)
+{
+    *path = u->disk.p;
+    return u->disk.n;
+}
+
+uint32_t unit_entries(const Unit *u)
+{
+    return unit_ast(u)->ncell + unit_ast(u)->nmodel;
+}
+
+const Cell *unit_entry_cell(const Unit *u, uint32_t i)
+{
+    return i < unit_ast(u)->ncell ? unit_ast(u)->cell[i] : NULL;
+}
+
+const Model *unit_entry_model(const Unit *u, uint32_t i)
+{
+    const Ast *ast = unit_ast(u);
+    return i >= ast->ncell && i < ast->ncell + ast->nmodel ? ast->model[i - ast->ncell] : NULL;
+}
+
+Str unit_entry_name(const Unit *u, uint32_t i)
+{
+    const Cell *cell = unit_entry_cell(u, i);
+    return cell ? cell->name.text : unit_entry_model(u, i)->name.text;
+}
+
+bool unit_entry_is_model(const Unit *u, uint32_t i)
+{
+    return !unit_entry_cell(u, i);
+}
+
+bool unit_find_entry(const Unit *u, Str name, uint32_t *i)
+{
+    for (*i = 0; *i < unit_entries(u); ++*i)
+        if (str_eq(unit_entry_name(u, *i), name))
+            return true;
+    return false;
+}
+
+/* ---- names from all files: an alias goes before the dot ---- */
+
+static Str visible_name(const Unit *u, const Loaded *f, Str name)
+{
+    return f->alias.n ? str_fmt(u->arena, "%.*s.%.*s", STRF(f->alias), STRF(name)) : name;
+}
+
+const Cell *unit_find_cell(const Unit *u, Str name)
+{
+    for (uint32_t i = 0; i < u->file.n; i++)
+        for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
+            if (str_eq(visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text), name))
+                return u->file.p[i].ast->cell[k];
+    return NULL;
+}
+
+void unit_suggest_cells(const Unit *u, Arena *a, Str name, Str *out)
+{
+    VEC(Str) names = {0};
+    for (uint32_t i = 0; i < u->file.n; i++)
+        for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
+            vec_push(a, &names, visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text));
+    *out = nearest(name, names.p, names.n);
+}
+
+void unit_add_functions(Elab *e, const Unit *u, Scope *s)
+{
+    for (uint32_t i = 0; i < u->file.n; i++)
+        for (uint32_t k = 0; k < u->file.p[i].ast->nfn; k++) {
+            const Fn *fn = u->file.p[i].ast->fn[k];
+            Str name = visible_name(u, &u->file.p[i], fn->name.text);
+            if (scope_find(s, name))
+                continue; /* the user's file comes first and may redefine what it imports */
+            Sym *sym = scope_add(e, s, (Ident){name, fn->name.at}, SYM_FN);
+            sym->fn = fn;
+            sym->fn_scope = s;
+        }
+}
+
+/* ---- an entry's program ---- */
+
+static void check_bindings(Elab *e, const DimDecl *d, uint32_t n, Span at)
+{
+    for (uint32_t i = 0; i < e->nbind; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < n; k++)
+            known |= str_eq(d[k].name.text, e->bind[i].name) && !d[k].value;
+        if (e->bind[i].value < 0)
+            diag(e->diags, E_BINDING, at, str_c(e->arena, str_fmt(e->arena, "dimension `%.*s` is bound to %lld: a size is not negative",
+                                                                  STRF(e->bind[i].name), (long long)e->bind[i].value)));
+        (void)known; /* a binding that no dimension of this entry takes may belong to another entry of the file */
+    }
+}
+
+/* Two arrays of the interface with one name: `h0` as an input beside a state `h`. */
+static void check_clashes(Elab *e)
+{
+    RecProg *p = e->prog;
+    uint32_t n = p->arg.n + p->out.n;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            bool ai = i < p->arg.n, ak = k < p->arg.n;
+            if ((!ai && p->out.p[i - p->arg.n].role == OUT_PARAM) || (!ak && p->out.p[k - p->arg.n].role == OUT_PARAM))
+                continue;
+            Str x = ai ? p->arg.p[i].name : p->out.p[i - p->arg.n].name, y = ak ? p->arg.p[k].name : p->out.p[k - p->arg.n].name;
+            Span xs = ai ? p->arg.p[i].at : p->out.p[i - p->arg.n].at, ys = ak ? p->arg.p[k].at : p->out.p[k - p->arg.n].at;
+            if (str_eq(x, y))
+                diag_also(diag(e->diags, E_NAME_CLASH, xs, str_c(e->arena, str_fmt(e->arena, "two arrays of the interface would be called `%.*s`", STRF(x)))),
+                          ys, STR("the other one"));
+        }
+}
+
+static void check_no_output(Elab *e, Span at)
+{
+    for (uint32_t i = 0; i < e->prog->out.n; i++)
+        if (e->prog->out.p[i].role == OUT_VALUE)
+            return;
+    if (!e->diags->nerrors)
+        diag(e->diags, E_ARGUMENTS, at, "this entry has no output: name some after `->`");
+}
+
+RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind, uint32_t nbind, Diags *diags)
+{
+    const Cell *cell = unit_entry_cell(u, entry);
+    const Model *model = unit_entry_model(u, entry);
+    DimTab *dims = dim_tab_new(a);
+    Elab e = {.arena = a, .unit = u, .diags = diags, .dims = dims, .bind = bind, .nbind = nbind};
+    uint32_t before = diags->nerrors;
+    e.prog = rec_prog_new(a, dims, unit_entry_name(u, entry));
+    e.prog->is_model = model != NULL;
+    e.prog->doc = cell ? cell->doc : model->doc;
+    e.b = (RecBuild){.prog = e.prog, .region = REC_FORWARD};
+    e.top = scope_new(&e, NULL);
+    unit_add_functions(&e, u, e.top);
+    check_bindings(&e, cell ? cell->dim : model->dim, cell ? cell->ndim : model->ndim, cell ? cell->name.at : model->name.at);
+    if (cell) {
+        e.prog->time = dim_sym_new(dims, STR("T"), DIM_TIME);
+        e.prog->has_time = true;
+        vec_push(a, &e.prog->open, e.prog->time);
+    }
+    vec_push(a, &e.prog->open, e.prog->batch);
+    if (cell)
+        elab_cell_entry(&e, cell);
+    else
+        elab_model_entry(&e, model);
+    check_clashes(&e);
+    check_no_output(&e, cell ? cell->name.at : model->name.at);
+    if (diags->nerrors != before)
+        return NULL;
+    elab_streams(&e);
+    return e.prog;
+}
