@@ -137,7 +137,8 @@ static bool continues_code_point(char c)
     return ((unsigned char)c & 0xC0u) == 0x80u;
 }
 
-/* One byte of a source line; what could move the cursor becomes `?`, and a tab one blank, so that columns stay columns. */
+/* One byte of a source line; what could move the cursor becomes `?`, and a tab one blank, so that columns stay columns.
+ */
 static void put_line_byte(FILE *out, char c)
 {
     unsigned char u = (unsigned char)c;
@@ -240,7 +241,8 @@ void diags_print_text(const Diags *ds, FILE *out, bool color)
 
 /* ---- as JSON ---- */
 
-/* Bytes of the well-formed code point at p, or 0. Surrogates and over-long forms are let through: paths may have them. */
+/* Bytes of the well-formed code point at p, or 0. Surrogates and over-long forms are let through: paths may have them.
+ */
 static uint32_t code_point_bytes(const char *p, uint32_t left)
 {
     unsigned char c = (unsigned char)p[0];
@@ -327,7 +329,8 @@ static uint32_t min3(uint32_t a, uint32_t b, uint32_t c)
     return m < c ? m : c;
 }
 
-/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b; both are at most NEAREST_MAXLEN. */
+/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b; both are at most NEAREST_MAXLEN.
+ */
 static uint32_t edit_distance(Str a, Str b)
 {
     uint32_t row[3][NEAREST_MAXLEN + 1], *before = row[0], *above = row[1], *now = row[2];
