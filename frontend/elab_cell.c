@@ -83,6 +83,7 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
     sym->delay = NEW(e->arena, DelayDef);
     sym->delay->decl = d;
     memset(sym->delay->prev, 0xff, sizeof sym->delay->prev);
+    memset(sym->delay->later, 0xff, sizeof sym->delay->later);
     sym->delay->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
     if (!elab_type(e, inst->outer, &d->type, &sym->delay->type))
         sym->delay->type = (Type){.dt = DT_REAL};
@@ -382,11 +383,59 @@ static RecId cut_after(Elab *e, ScanArgs *args, bool backwards)
     return rec_slice(&e->b, rec_pad(&e->b, cut, 0, DIM_ZERO, more), 0, DIM_ONE, args->length);
 }
 
+/* A sequence moved by `by` places: element t is v[t + by] (v[t - by] when backwards), zero where there is none. */
+static RecId moved(Elab *e, RecId v, uint32_t by, bool backwards, Dim length)
+{
+    Dim far = dim_const(e->dims, by), more = dim_add(e->dims, length, far);
+    RecId wide = rec_pad(&e->b, v, 0, backwards ? far : DIM_ZERO, more);
+    return by ? rec_slice(&e->b, wide, 0, backwards ? DIM_ZERO : far, length) : v;
+}
+
+/* For every place: is there one `by` places ahead in the same sequence, with no cut between? */
+static RecId reachable(Elab *e, ScanArgs *args, uint32_t by, bool backwards)
+{
+    Type places = {.dt = DT_BOOL, .rank = 1, .dim = {args->length}};
+    RecId all = args->active != REC_NONE ? args->active : rec_broadcast(&e->b, rec_const(&e->b, DT_BOOL, 1), &places);
+    RecId there = moved(e, all, by, backwards, args->length);
+    for (uint32_t k = 0; args->cut != REC_NONE && k < by; k++) {
+        RecId cut = moved(e, args->cut, backwards ? k : k + 1, backwards, args->length);
+        there = rec_map2(&e->b, FUN_AND, there, rec_map1(&e->b, FUN_NOT, cut));
+    }
+    return there;
+}
+
+/* Inputs read ahead come as further sequences: the moved one, and whether it is there. */
+static void ahead_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bool backwards)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < inst->cell->ninput; i++) {
+        if (inst->cell->input[i].is_const)
+            continue;
+        DelayDef *d = inst->delay.p[next++];
+        for (uint32_t by = 1; by <= d->nahead; by++) {
+            d->later[by - 1] = op->seq.n; /* operand numbers until the region is open */
+            vec_push(e->arena, &op->seq, moved(e, args->input[i].v, by, backwards, args->length));
+            d->there[by - 1] = op->seq.n;
+            vec_push(e->arena, &op->seq, reachable(e, args, by, backwards));
+        }
+    }
+}
+
+static void bind_ahead(Inst *inst, const RecId *seq)
+{
+    for (uint32_t i = 0; i < inst->delay.n; i++)
+        for (uint32_t k = 0; k < inst->delay.p[i]->nahead; k++) {
+            inst->delay.p[i]->later[k] = seq[inst->delay.p[i]->later[k]];
+            inst->delay.p[i]->there[k] = seq[inst->delay.p[i]->there[k]];
+        }
+}
+
 static void sequence_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bool backwards)
 {
     for (uint32_t i = 0; i < inst->cell->ninput; i++)
         if (!inst->cell->input[i].is_const)
             vec_push(e->arena, &op->seq, args->input[i].v);
+    ahead_operands(e, inst, args, op, backwards);
     op->active = op->cut = op->place = UINT32_MAX;
     ScanArgs way = *args;
     if (inst->uses_index && inst->reverse) {
@@ -553,6 +602,7 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     const RecId *seq = e->prog->region.p[region].arg.p + op.init.n;
     RecId active = op.active == UINT32_MAX ? REC_NONE : seq[op.active], cut = op.cut == UINT32_MAX ? REC_NONE : seq[op.cut];
     bind_inputs(inst, args, seq);
+    bind_ahead(inst, seq);
     inst->index = op.place == UINT32_MAX ? REC_NONE : seq[op.place];
     bind_carried(e, &c, region);
     if (counts)

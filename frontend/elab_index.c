@@ -53,26 +53,29 @@ static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
     if (offset == 0)
         return value;
     Inst *inst = s->inst;
+    DelayDef *d = sym->delay;
     uint64_t lag = (uint64_t)(offset < 0 ? -offset : offset);
     bool ahead = inst->reverse ? offset < 0 : offset > 0;
-    if (!sym->delay || ahead || lag > sym->delay->nlag) {
-        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "reading what comes later is not supported yet"),
-                  STR("shift the input before the call, or run the cell in the other direction"));
-        return poison;
-    }
-    RecId prev = sym->delay->prev[lag - 1];
-    if (prev == REC_NONE) {
+    RecId found = !d || lag > (ahead ? d->nahead : d->nlag) ? REC_NONE : ahead ? d->later[lag - 1] : d->prev[lag - 1];
+    if (found == REC_NONE) {
         diag(e->diags, E_UNSUPPORTED, x->at, "a cell that runs inside another one cannot read its inputs at other places yet");
         return poison;
     }
-    if (!x->index.otherwise)
-        return val_of(prev);
-    other = elab_expr(e, s, x->index.otherwise);
-    if (inst->index == REC_NONE || is_poison(other))
+    if (!ahead && !x->index.otherwise)
+        return val_of(found);
+    other = x->index.otherwise ? elab_expr(e, s, x->index.otherwise) : val_of(rec_const(&e->b, d->type.dt, 0));
+    if (is_poison(other))
         return poison;
+    other = d->type.dt == DT_REAL ? to_real(e, other) : other;
+    if (ahead) {
+        Val three[3] = {val_of(d->there[lag - 1]), val_of(found), other};
+        return map_vals(e, FUN_WHERE, three, 3, x->at);
+    }
     /* outside the sequence: fewer than `lag` places were seen since its start or the last cut */
+    if (inst->index == REC_NONE)
+        return poison;
     Val pair[2] = {val_of(inst->index), val_of(rec_const(&e->b, DT_INT, (double)lag))};
-    Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), to_real(e, other), val_of(prev)};
+    Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), other, val_of(found)};
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 

@@ -73,6 +73,9 @@ typedef struct DelayDef {
     Val now;
     uint32_t nlag;
     RecId prev[MAX_DELAY], carried[MAX_DELAY];
+    uint32_t nahead;          /* how many places ahead it is read */
+    RecId later[MAX_DELAY];   /* the value so many (less one) places ahead, zero past the end, and whether there is one */
+    RecId there[MAX_DELAY];
     Type type;
     Str name;
 } DelayDef;

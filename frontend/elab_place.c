@@ -44,10 +44,13 @@ static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
     int64_t lag = offset < 0 ? -offset : offset;
     if (!sym->delay || lag == 0)
         return;
-    if (lag >= MAX_DELAY)
+    if (lag >= MAX_DELAY) {
         too_far(w, x->at);
-    else if (lag > (int64_t)sym->delay->nlag)
-        sym->delay->nlag = (uint32_t)lag;
+        return;
+    }
+    uint32_t *far = offset < 0 ? &sym->delay->nlag : &sym->delay->nahead;
+    if (lag > (int64_t)*far)
+        *far = (uint32_t)lag;
     if (x->index.otherwise)
         w->inst->uses_index = true;
 }
@@ -134,6 +137,11 @@ void find_places(Elab *e, Inst *inst)
     for (uint32_t i = 0; i < inst->child.n; i++)
         if (inst->child.p[i]->reverse)
             inst->reverse = true;
+    for (uint32_t i = 0; i < inst->delay.n && inst->reverse; i++) { /* what was ahead lies behind */
+        uint32_t lag = inst->delay.p[i]->nlag;
+        inst->delay.p[i]->nlag = inst->delay.p[i]->nahead;
+        inst->delay.p[i]->nahead = lag;
+    }
     if (w.forward.file && w.backward.file)
         diag_also(diag(e->diags, E_DIRECTION, w.backward,
                        "states that run forward and states that run backward in one cell are not supported yet: use two cells"),
