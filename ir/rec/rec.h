@@ -1,0 +1,264 @@
+/* rec: recurrences over domains, in SSA over tensors with symbolic sizes.
+ *
+ * One RecProg is one entry (a cell over its sequence, or a model), with up to three functions, each a root region:
+ * forward (outputs from arguments), backward (gradients from arguments, cotangents and any value of the forward
+ * function; what it uses of those is what training keeps) and init (parameters from a seed).
+ *
+ * A value is an op; its id is its index. Ops never change type; a pass appends ops, redirects uses and lets
+ * rec_compact drop the dead ones. Regions are ordered lists of ops; an op may use values of its own region that stand
+ * before it, and values of enclosing regions.
+ *
+ * AXES. MAP, REDUCE, CONTRACT, GATHER, SCATTER run over an *iteration space*: axes 0..rank-1 are the axes of the result,
+ * axes rank..nit-1 are reduced. Each operand says, axis by axis, which iteration axis it follows (RecUse.axis); axes that
+ * an operand does not name are broadcast. So transposition, broadcasting and diagonals need no ops of their own, and
+ * adding a batch or time axis to an op is inserting one iteration axis.
+ *
+ * LAYOUT. Until rec.batch a program is written for one sequence. rec.batch adds the axis B to all that depends on
+ * batched arguments: behind a leading time axis, else in front.
+ */
+#ifndef IR_REC_H
+#define IR_REC_H
+
+#include "lang/fun.h"
+#include "lang/source.h"
+
+typedef uint32_t RecId;     /* an op, and its value; REC_NONE for none */
+typedef uint32_t RecRegion; /* index into RecProg.region */
+#define REC_NONE UINT32_MAX
+enum { MAXIT = 12 };
+
+typedef enum RecKind {
+#define OP(ENUM, TEXT, CLASS) REC_##ENUM,
+#include "ir/rec/rec_ops.def"
+#undef OP
+    REC_KIND_COUNT
+} RecKind;
+
+typedef enum RecReduce { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_COUNT } RecReduce; /* of nothing: 0, 1, -inf, inf */
+
+/* An operand with its axis map: operand axis i runs along iteration axis axis[i]. Ops without an iteration space
+ * (SLICE, PAD, CONCAT, RESHAPE, RECUR) leave the map unused. */
+typedef struct RecUse {
+    RecId v;
+    uint8_t axis[MAXRANK];
+} RecUse;
+
+/*  kind     operands              attributes and meaning
+ *  ARG      -                     arg: index into RecProg.arg. The caller's array (zero when an optional one is missing).
+ *  CONST    -                     number. A scalar.
+ *  DIM      -                     dim: a size as an int scalar.
+ *  IOTA     -                     type int[n]: 0, 1, ..., n-1.
+ *  RANDOM   -                     stream: uniform in (0, 1), element i from (seed, stream, i): see rec_random(). Only in init.
+ *  GIVEN    -                     arg: bool scalar, whether the caller passed that optional argument.
+ *  MAP      fun's arity           fun, elementwise over the iteration space (no reduced axes).
+ *  REDUCE   a                     red, over the reduced axes. Every result axis is named by the operand.
+ *  CONTRACT a, b                  sum over the reduced axes of a * b. Each reduced axis is named by both; each result axis by
+ *                                 at least one.
+ *  GATHER   table, i0, i1, ...    for iteration point p (no reduced axes): table[...] where table axis k of the first
+ *                                 nindex axes is indexed by the value of operand i_k (an int, with its own map), and
+ *                                 the remaining table axes follow iteration axes use[0].axis[k]. An index outside is clamped
+ *                                 and makes the generated function return RNN_INDEX; the evaluator reports it.
+ *  SCATTER  d, i0, i1, ...        the adjoint of GATHER: a zero tensor of this op's type (the table's) to which, for every
+ *                                 point p of the iteration space (space[0..nit-1]; the result has no iteration axes), d at p
+ *                                 is added at [i0, i1, ..., rest]; axis k >= nindex of the result follows iteration axis
+ *                                 out_axis[k].
+ *  SLICE    a                     along `along`: elements [lo, lo + size), size being the result's.
+ *  PAD      a                     along `along`: zeros, with a at [lo, lo + a's size). Adjoint of SLICE.
+ *  CONCAT   a, b, ...             along `along`.
+ *  RESHAPE  a                     same elements in row-major order.
+ *  RECUR    init..., seq...       the recurrence: see below.
+ *  PROJ     recur                 index: its result number.
+ *  REGARG   -                     index: argument number of its region (owner is the region's op).
+ *
+ * RECUR runs its region `region` once for each place 0..length-1 (length-1..0 when `reverse`). Operands: nstate initial
+ * states, then nseq sequences whose axis 0 has size `length`. Region arguments (REGARG): the nstate carried states as the
+ * step before left them, then the nseq elements at this place (axis 0 taken off). Region results (RecRegionInfo.result):
+ * nstate new states, then nout per-step values. Its own results (PROJ): nstate final states, then nout sequences, each
+ * per-step value stacked along a new axis 0 at its own place. Lengths and resets are spelt out with WHERE inside.
+ */
+typedef struct RecOp {
+    RecKind kind;
+    Type type;        /* of the result; of RECUR: unused (rank 0) */
+    RecRegion home;   /* the region it stands in */
+    uint32_t nuse;
+    RecUse *use;      /* in the program's arena */
+    uint8_t nit;      /* iteration axes: type.rank, plus the reduced ones */
+    Dim space[MAXIT]; /* their sizes */
+    union {
+        uint32_t arg;                                  /* ARG, GIVEN */
+        double number;                                 /* CONST */
+        Dim dim;                                       /* DIM */
+        uint32_t stream;                               /* RANDOM */
+        Fun fun;                                       /* MAP */
+        RecReduce red;                                 /* REDUCE */
+        struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
+        struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse; }; /* RECUR */
+        uint32_t index;                                /* PROJ, REGARG */
+    };
+    Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
+    Span at;
+} RecOp;
+
+typedef struct RecRegionInfo {
+    VEC(RecId) op;      /* in order */
+    VEC(RecId) arg;     /* REGARGs (they also stand in op, first) */
+    VEC(RecId) result;  /* of a RECUR's region */
+    RecId owner;        /* the RECUR, or REC_NONE for a root */
+} RecRegionInfo;
+
+/* What an argument is to the caller. */
+typedef enum RecRole {
+    ROLE_PARAM,   /* shared by all sequences */
+    ROLE_INPUT,   /* per place (leading time axis) or per sequence; type is that of one sequence */
+    ROLE_START,   /* initial state `h0`: optional */
+    ROLE_LENGTH,  /* `lengths`: int, per sequence, optional: the whole T */
+    ROLE_RESET,   /* `resets`: bool[T], optional: none */
+    ROLE_COTANGENT, /* `d_<output>`, `d_<state>T`: optional: zero */
+    ROLE_SEED,    /* only for init */
+} RecRole;
+
+typedef struct RecArg {
+    Str name;    /* as in files: `x`, `fwd.W`, `h0`, `lengths`, `d_h` */
+    RecRole role;
+    Type type;   /* for one sequence, as the text has it */
+    bool optional;
+    bool frozen; /* a parameter without gradient */
+    bool batched; /* has an axis B in the caller's array (set from the role; parameters have none) */
+    RecId value; /* its ARG op */
+    uint32_t of; /* COTANGENT: index into RecProg.out; START: index of the final-state output in RecProg.out */
+    Str doc;
+    Span at;
+} RecArg;
+
+typedef enum RecOutRole {
+    OUT_VALUE,      /* a declared output: per place when its type leads with time, else per sequence */
+    OUT_FINAL,      /* final state `hT` */
+    OUT_GRAD,       /* gradient `d_x`, `d_h0` of argument `of`; overwritten */
+    OUT_GRAD_PARAM, /* gradient of parameter `of`; the generated function adds to the caller's array */
+    OUT_PARAM,      /* init: value for parameter `of` */
+} RecOutRole;
+
+typedef struct RecOut {
+    Str name;
+    RecOutRole role;
+    Type type;   /* for one sequence (of a parameter: its own) */
+    RecId value;
+    uint32_t of; /* argument index for OUT_GRAD*, OUT_PARAM; for OUT_FINAL the ROLE_START argument */
+    bool batched;
+    bool streams; /* `chunk` and `step` give it: it needs nothing from later places */
+    Str why_not;  /* when it does not stream: the reason */
+    Span at;
+} RecOut;
+
+typedef enum RecFn { REC_FORWARD, REC_BACKWARD, REC_INIT, REC_NFN } RecFn;
+
+typedef struct RecProg {
+    Arena *arena;
+    DimTab *dims;
+    Str name;                 /* the entry's name */
+    Str doc;
+    bool is_model;
+    DimSym batch, keep;       /* B and the keep flag; always exist */
+    bool has_time;
+    DimSym time;              /* T of a cell; of a model its first time dimension */
+    bool batched;             /* rec.batch has run */
+    VEC(RecOp) op;
+    VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
+    VEC(RecArg) arg;
+    VEC(RecOut) out;
+    /* Dimensions that are arguments of the generated functions, in the order of the text (T and B first). */
+    VEC(DimSym) open;
+    /* `P = D / G`: what must divide what, checked by the generated functions and when arrays are read. */
+    VEC(struct RecDerivedDim { DimSym sym; Dim num; Dim den; }) derived;
+} RecProg;
+
+/* ---- rec.c: making programs ---- */
+RecProg *rec_prog_new(Arena *a, DimTab *dims, Str name);
+
+/* A builder appends ops at the end of one region. */
+typedef struct RecBuild {
+    RecProg *prog;
+    RecRegion region;
+    Span at;
+    Str name;
+} RecBuild;
+
+static inline RecOp *rec_op(const RecProg *p, RecId v)
+{
+    return &p->op.p[v];
+}
+static inline const Type *rec_type(const RecProg *p, RecId v)
+{
+    return &p->op.p[v].type;
+}
+
+RecId rec_arg(RecBuild *b, RecArg arg);                     /* adds the argument and its ARG op */
+uint32_t rec_out(RecProg *p, RecOut out);                   /* adds an output */
+RecId rec_const(RecBuild *b, DType dt, double number);
+RecId rec_dim(RecBuild *b, Dim d);
+RecId rec_iota(RecBuild *b, Dim n);
+RecId rec_random(RecBuild *b, Type type, uint32_t stream);
+RecId rec_given(RecBuild *b, uint32_t arg);
+/* General forms: uses with maps are copied. `type` gives the result's axes (the element type is computed). */
+RecId rec_map(RecBuild *b, Fun f, const RecUse *use, uint8_t rank, const Dim *dim);
+RecId rec_reduce(RecBuild *b, RecReduce red, RecUse a, uint8_t rank, uint8_t nit, const Dim *space);
+RecId rec_contract(RecBuild *b, RecUse a, RecUse c, uint8_t rank, uint8_t nit, const Dim *space);
+RecId rec_gather(RecBuild *b, const RecUse *use, uint32_t nuse, uint8_t rank, const Dim *dim);
+RecId rec_scatter(RecBuild *b, const RecUse *use, uint32_t nuse, uint8_t nit, const Dim *space, Type result, const uint8_t *out_axis);
+RecId rec_slice(RecBuild *b, RecId a, uint8_t along, Dim lo, Dim size);
+RecId rec_pad(RecBuild *b, RecId a, uint8_t along, Dim lo, Dim size);
+RecId rec_concat(RecBuild *b, const RecId *v, uint32_t n, uint8_t along);
+RecId rec_reshape(RecBuild *b, RecId a, uint8_t rank, const Dim *dim);
+RecId rec_proj(RecBuild *b, RecId recur, uint32_t index);
+/* A RECUR is made in two steps: open it (operands given; its region and REGARGs exist), fill the region, close it. */
+RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, Dim length, bool reverse,
+                     RecRegion *region);
+void rec_recur_close(RecProg *p, RecId recur, const RecId *result, uint32_t nresult); /* nstate new states, then outputs */
+/* Appends one more per-step value to a closed RECUR and gives its PROJ in the RECUR's own region. */
+RecId rec_recur_export(RecProg *p, RecId recur, RecId step_value);
+RecId rec_recur_add_seq(RecProg *p, RecId recur, RecId seq); /* one more sequence operand; gives its REGARG */
+
+/* Conveniences over rec_map: operands are aligned at their trailing axes (numpy without stretching of ones). */
+RecId rec_map1(RecBuild *b, Fun f, RecId x);
+RecId rec_map2(RecBuild *b, Fun f, RecId x, RecId y);
+RecId rec_map3(RecBuild *b, Fun f, RecId x, RecId y, RecId z);
+RecId rec_broadcast(RecBuild *b, RecId scalar, const Type *like); /* ID map of a scalar over like's axes */
+RecId rec_zeros(RecBuild *b, const Type *like);
+RecId rec_transpose(RecBuild *b, RecId a, const uint8_t *order); /* result axis i is a's axis order[i] */
+RecUse rec_use(RecId v, uint8_t rank);                           /* identity map on the first `rank` axes */
+RecUse rec_use_tail(const RecProg *p, RecId v, uint8_t rank);    /* v's axes are the last ones of `rank` */
+
+bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in a region nested in it */
+double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
+
+/* ---- print.c, read.c, verify.c: rec as text; every program can be printed, read back, and checked ---- */
+void rec_print(Text *out, const RecProg *p);
+RecProg *rec_read(Arena *a, Str text, Str *error);    /* NULL and a message with its line on bad text */
+bool rec_verify(const RecProg *p, Text *why);         /* says each broken rule */
+
+/* ---- eval.c: the reference evaluator: double precision, plain, one op after another; the meaning of the language ---- */
+typedef struct RecArray {
+    double *data; /* ints and bools as doubles; NULL: not given (optional arguments) */
+} RecArray;
+typedef struct RecEval RecEval;
+/* dim_value: by DimSym. arg: by argument index, in the layout of p (one sequence, or with B when p is batched).
+ * Runs the forward function; backward needs forward to have run in the same RecEval. Fails with a message (index out of
+ * range, size overflow). */
+RecEval *rec_eval_new(Arena *a, const RecProg *p, const int64_t *dim_value, const RecArray *arg, uint64_t seed);
+bool rec_eval_run(RecEval *e, RecFn fn, Str *error);
+const double *rec_eval_value(const RecEval *e, RecId v); /* of a root-region value, row-major */
+void rec_eval_free(RecEval *e);
+
+/* ---- passes, one file each, named as in passes.def ---- */
+void rec_compact(RecProg *p);   /* compact.c: drops what no output needs; orders and renumbers from the outputs */
+void rec_simplify(RecProg *p);  /* simplify.c: constants, x*1, x+0, where(const), ID maps, slices of concats, common subexpressions */
+void rec_backward(RecProg *p);  /* backward.c: adds the backward function, cotangent arguments and gradient outputs */
+void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, which only steer derivatives, become what they pass on */
+void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
+void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become CONTRACT */
+void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
+void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
+void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */
+
+#endif

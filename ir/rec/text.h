@@ -1,0 +1,25 @@
+/* The words of rec's text form, and how one op is written: for the printer, the reader and the verifier's messages. */
+#ifndef IR_REC_TEXT_H
+#define IR_REC_TEXT_H
+
+#include "ir/rec/rec.h"
+
+enum { REC_NROLE = ROLE_SEED + 1, REC_NOUTROLE = OUT_PARAM + 1, REC_NDIMKIND = DIM_KEEP + 1 };
+
+extern const char *const rec_kind_text[REC_KIND_COUNT];
+extern const char *const rec_reduce_text[RED_COUNT];
+extern const char *const rec_role_text[REC_NROLE];
+extern const char *const rec_out_role_text[REC_NOUTROLE];
+extern const char *const rec_fn_text[REC_NFN];
+extern const char *const rec_dim_kind_text[REC_NDIMKIND];
+
+/* Ops count in the order in which they are printed; REC_NONE for one that stands nowhere. By RecId. */
+const uint32_t *rec_numbers(Arena *a, const RecProg *p);
+/* One line without indentation, opening brace, name or newline. Also of ops that break rules. */
+void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v);
+/* Whether the operands of such an op have axis maps. */
+bool rec_has_space(RecKind kind);
+/* By DimSym: what the program mentions. */
+const bool *rec_dims_used(Arena *a, const RecProg *p);
+
+#endif
