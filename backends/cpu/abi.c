@@ -1,0 +1,535 @@
+/* The public functions: each checks everything, in this order, and only then writes: pointers to structs, sizes,
+ * arrays, lengths, workspace, overlap, the seal of a backward call. Then it fills dims[] and bufs[] and calls a kernel.
+ */
+#include "backends/cpu/abi.h"
+
+/* One call on its way: what the emitted function knows so far. Arrays are numbered arguments first, then outputs. */
+typedef struct Call {
+    Abi *a;
+    IfaceFn fn;
+    RecFn kernel;
+    bool stream;                    /* chunk or step */
+    LLVMValueRef given[IF_NSTRUCT]; /* pointers to the caller's structs, never NULL */
+    LLVMValueRef options;           /* rnn_call */
+    LLVMValueRef dims, bytes, bufs, ranges;
+    LLVMValueRef *array; /* by array number; NULL: not part of this function */
+    LLVMValueRef train, base, total;
+    uint32_t nrange;
+} Call;
+
+enum { CALL_WORKSPACE, CALL_BYTES, CALL_PASSES }; /* members of rnn_call, 8 bytes each */
+
+static LLVMValueRef alloca_n(Abi *a, uint32_t n)
+{
+    return LLVMBuildAlloca(a->b, LLVMArrayType2(a->i64, n ? n : 1), "");
+}
+
+static LLVMValueRef status(Abi *a, RnnStatus s)
+{
+    return abi_i32(a, (int32_t)s);
+}
+
+/* ---- entering ---- */
+
+/* A struct that may be NULL reads as one full of NULLs. */
+static LLVMValueRef or_nothing(Abi *a, LLVMValueRef p, uint32_t n)
+{
+    LLVMTypeRef type = LLVMArrayType2(a->i64, n ? n : 1);
+    LLVMValueRef none = abi_table(a, "nothing", type, (LLVMValueRef[]){LLVMConstNull(type)}, 1);
+    return LLVMBuildSelect(a->b, abi_is_null(a, p), none, p, "");
+}
+
+static void take_structs(Call *c)
+{
+    Abi *a = c->a;
+    const IfaceFnInfo *info = iface_fn(c->fn);
+    LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b)), missing = LLVMConstNull(a->i1);
+    for (uint32_t i = 0; i < info->n; i++) {
+        IfaceStruct s = info->takes[i];
+        LLVMValueRef p = LLVMGetParam(f, i);
+        bool optional = iface_may_be_null(a->iface, s);
+        c->given[s] = optional ? or_nothing(a, p, a->iface->member[s].n) : p;
+        if (!optional)
+            missing = abi_or(a, missing, abi_is_null(a, p));
+    }
+    if (info->call) {
+        c->options = LLVMGetParam(f, info->n);
+        missing = abi_or(a, missing, abi_is_null(a, c->options));
+    }
+    abi_return_if(a, missing, status(a, RNN_NULL));
+}
+
+static void measure(Call *c, AbiMode mode, LLVMValueRef keep, LLVMValueRef result_if_bad)
+{
+    Abi *a = c->a;
+    LLVMValueRef arg[] = {c->given[IF_SIZES], abi_i32(a, (int32_t)mode), keep, c->dims, c->bytes};
+    LLVMValueRef s = abi_call(a, a->measure, 5, arg);
+    abi_return_if(a, abi_cmp(a, LLVMIntNE, s, abi_i32(a, RNN_OK)), result_if_bad ? result_if_bad : s);
+}
+
+static LLVMValueRef bytes_of(Call *c, uint32_t array)
+{
+    return abi_load(c->a, c->a->i64, c->bytes, array);
+}
+
+/* ---- arrays ---- */
+
+/* In chunk and step the carry stands for start values and finals. */
+static bool left_to_carry(const Call *c, IfaceStruct s, const IfaceMember *m)
+{
+    const KernProg *k = c->a->k;
+    return c->stream && ((s == IF_INPUTS && k->arg.p[m->arg].role == ROLE_START) ||
+                         (s == IF_OUTPUTS && k->out.p[m->out].role == OUT_FINAL));
+}
+
+/* NULL is fine for an array without elements: an empty vector's data() is NULL. */
+static LLVMValueRef missing_array(Call *c, const IfaceMember *m, LLVMValueRef p, uint32_t array)
+{
+    Abi *a = c->a;
+    if (m->optional)
+        return LLVMConstNull(a->i1);
+    return abi_and(a, abi_is_null(a, p), abi_cmp(a, LLVMIntNE, bytes_of(c, array), abi_i64(a, 0)));
+}
+
+static LLVMValueRef take_array(Call *c, IfaceStruct s, uint32_t i)
+{
+    Abi *a = c->a;
+    const IfaceMember *m = &a->iface->member[s].p[i];
+    if (left_to_carry(c, s, m))
+        return LLVMConstNull(a->i1);
+    LLVMValueRef p = abi_load(a, a->ptr, c->given[s], i);
+    uint32_t first = m->arg != K_NONE ? m->arg : a->narg + m->out;
+    c->array[first] = p;
+    if (s == IF_CARRY)
+        c->array[a->narg + m->out] = p;
+    return missing_array(c, m, p, first);
+}
+
+static void take_arrays(Call *c)
+{
+    Abi *a = c->a;
+    const IfaceFnInfo *info = iface_fn(c->fn);
+    LLVMValueRef missing = LLVMConstNull(a->i1);
+    for (uint32_t k = 0; k < info->n; k++)
+        for (uint32_t i = 0; info->takes[k] != IF_SIZES && i < a->iface->member[info->takes[k]].n; i++)
+            missing = abi_or(a, missing, take_array(c, info->takes[k], i));
+    abi_return_if(a, missing, status(a, RNN_NULL));
+}
+
+static LLVMValueRef dim_value(Call *c, DimSym s)
+{
+    return abi_load(c->a, c->a->i64, c->dims, s);
+}
+
+/* Runs what `then` emits only when p is given (or only when it is not). */
+typedef struct If {
+    LLVMBasicBlockRef done;
+} If;
+
+static If if_open(Abi *a, LLVMValueRef cond)
+{
+    LLVMBasicBlockRef body = abi_block(a), done = abi_block(a);
+    LLVMBuildCondBr(a->b, cond, body, done);
+    LLVMPositionBuilderAtEnd(a->b, body);
+    return (If){done};
+}
+
+static void if_close(Abi *a, If i)
+{
+    LLVMBuildBr(a->b, i.done);
+    LLVMPositionBuilderAtEnd(a->b, i.done);
+}
+
+static void check_lengths(Call *c)
+{
+    Abi *a = c->a;
+    if (!a->has_lengths || !c->array[a->length_arg])
+        return;
+    LLVMValueRef p = c->array[a->length_arg];
+    If given = if_open(a, LLVMBuildIsNotNull(a->b, p, ""));
+    LLVMValueRef arg[] = {p, dim_value(c, a->k->batch), dim_value(c, a->time)};
+    abi_return_if(a, abi_call(a, a->lengths_bad, 3, arg), status(a, RNN_LENGTH));
+    if_close(a, given);
+}
+
+/* ---- workspace ---- */
+
+static LLVMValueRef layout(Call *c, LLVMValueRef base)
+{
+    LLVMValueRef arg[] = {c->dims, c->bytes, base, c->bufs, c->train};
+    return abi_call(c->a, c->a->layout, 5, arg);
+}
+
+/* What a caller must give: the layout, and room to find the next multiple of 64 in it. */
+static LLVMValueRef with_slack(Abi *a, LLVMValueRef total)
+{
+    return LLVMBuildAdd(a->b, total, abi_i64(a, ABI_ALIGN - 1), "");
+}
+
+static void take_workspace(Call *c)
+{
+    Abi *a = c->a;
+    LLVMValueRef space = abi_load(a, a->ptr, c->options, CALL_WORKSPACE),
+                 bytes = abi_load(a, a->i64, c->options, CALL_BYTES);
+    abi_return_if(a, abi_is_null(a, space), status(a, RNN_WORKSPACE));
+    LLVMValueRef address = LLVMBuildPtrToInt(a->b, space, a->i64, "");
+    LLVMValueRef skip = abi_and(a, LLVMBuildNeg(a->b, address, ""), abi_i64(a, ABI_ALIGN - 1));
+    c->base = abi_offset(a, space, skip);
+    c->total = layout(c, c->base);
+    abi_return_if(a, abi_cmp(a, LLVMIntEQ, c->total, abi_i64(a, -1)), status(a, RNN_SIZE));
+    abi_return_if(a, abi_cmp(a, LLVMIntULT, bytes, with_slack(a, c->total)), status(a, RNN_WORKSPACE));
+}
+
+/* ---- overlap ---- */
+
+static void add_range(Call *c, LLVMValueRef p, LLVMValueRef bytes)
+{
+    Abi *a = c->a;
+    LLVMValueRef start = LLVMBuildPtrToInt(a->b, p, a->i64, ""), zero = abi_i64(a, 0);
+    LLVMValueRef empty = abi_or(a, abi_cmp(a, LLVMIntEQ, start, zero), abi_cmp(a, LLVMIntEQ, bytes, zero));
+    LLVMValueRef end = LLVMBuildAdd(a->b, start, bytes, "");
+    abi_store(a, LLVMBuildSelect(a->b, empty, zero, start, ""), c->ranges, 2 * c->nrange);
+    abi_store(a, LLVMBuildSelect(a->b, empty, zero, end, ""), c->ranges, 2 * c->nrange + 1);
+    c->nrange++;
+}
+
+static bool is_written(const Call *c, uint32_t array)
+{
+    const Abi *a = c->a;
+    return array >= a->narg || (c->stream && a->k->arg.p[array].role == ROLE_START);
+}
+
+/* A carry array stands at its start value's number and at its final's: it is listed once. */
+static bool listed_before(const Call *c, uint32_t array)
+{
+    return c->stream && array >= c->a->narg && c->a->k->out.p[array - c->a->narg].role == OUT_FINAL;
+}
+
+static void add_ranges(Call *c, bool written)
+{
+    for (uint32_t i = 0; i < c->a->narg + c->a->nout; i++)
+        if (c->array[i] && is_written(c, i) == written && !listed_before(c, i))
+            add_range(c, c->array[i], bytes_of(c, i));
+}
+
+static void check_overlap(Call *c)
+{
+    Abi *a = c->a;
+    if (c->base)
+        add_range(c, c->base, c->total);
+    add_ranges(c, true);
+    LLVMValueRef nwritten = abi_i64(a, c->nrange);
+    add_ranges(c, false);
+    LLVMValueRef arg[] = {c->ranges, nwritten, abi_i64(a, c->nrange)};
+    abi_return_if(a, abi_call(a, a->overlap, 3, arg), status(a, RNN_OVERLAP));
+}
+
+/* ---- filling what the kernel reads ---- */
+
+/* The shared zeros stand for every optional array that is missing: as many bytes as the largest of those. */
+static void fill_zeros(Call *c)
+{
+    Abi *a = c->a;
+    LLVMValueRef most = abi_i64(a, 0);
+    for (uint32_t i = 0; i < a->narg; i++) {
+        if (!c->array[i] || !a->k->arg.p[i].optional || a->k->arg.p[i].role == ROLE_LENGTH)
+            continue;
+        bool used = false;
+        for (uint32_t b = 0; b < a->nbuf; b++)
+            used |= a->k->buf.p[b].kind == K_ARG && a->k->buf.p[b].slot == i && abi_uses(&a->k->buf.p[b], c->kernel);
+        if (!used)
+            continue;
+        LLVMValueRef n = LLVMBuildSelect(a->b, abi_is_null(a, c->array[i]), bytes_of(c, i), abi_i64(a, 0), "");
+        most = LLVMBuildSelect(a->b, abi_cmp(a, LLVMIntSGT, n, most), n, most, "");
+    }
+    LLVMBuildMemSet(a->b, abi_load(a, a->ptr, c->bufs, a->nbuf), LLVMConstNull(a->i8), most, 1);
+}
+
+static void fill_lengths(Call *c)
+{
+    Abi *a = c->a;
+    if (!a->has_lengths || !c->array[a->length_arg])
+        return;
+    If missing = if_open(a, abi_is_null(a, c->array[a->length_arg]));
+    LLVMValueRef to = abi_load(a, a->ptr, c->bufs, a->nbuf + 1);
+    abi_call(a, a->lengths_fill, 3, (LLVMValueRef[]){to, dim_value(c, a->k->batch), dim_value(c, a->time)});
+    if_close(a, missing);
+}
+
+static LLVMValueRef argument_or_default(Call *c, uint32_t arg)
+{
+    Abi *a = c->a;
+    uint32_t slot = a->k->arg.p[arg].role == ROLE_LENGTH ? a->nbuf + 1 : a->nbuf;
+    LLVMValueRef p = c->array[arg];
+    return LLVMBuildSelect(a->b, abi_is_null(a, p), abi_load(a, a->ptr, c->bufs, slot), p, "");
+}
+
+static void fill_bufs(Call *c)
+{
+    Abi *a = c->a;
+    for (uint32_t i = 0; i < a->nbuf; i++) {
+        const KBuf *buf = &a->k->buf.p[i];
+        if (buf->kind == K_WORK)
+            continue;
+        uint32_t array = buf->kind == K_ARG ? buf->slot : a->narg + buf->slot;
+        LLVMValueRef p = c->array[array] ? c->array[array] : LLVMConstNull(a->ptr);
+        if (c->array[array] && buf->kind == K_ARG)
+            p = argument_or_default(c, array);
+        abi_store(a, p, c->bufs, i);
+    }
+}
+
+/* dims[] behind the symbols: whether each argument was given */
+static void fill_given(Call *c)
+{
+    Abi *a = c->a;
+    for (uint32_t i = 0; i < a->narg; i++) {
+        LLVMValueRef p = c->array[i] ? LLVMBuildIsNotNull(a->b, c->array[i], "") : LLVMConstNull(a->i1);
+        abi_store(a, LLVMBuildZExt(a->b, p, a->i64, ""), c->dims, a->nsym + i);
+    }
+}
+
+/* ---- the seal ---- */
+
+/* A buffer of the backward pass alone lives where forward kept something: a second backward call would read rubbish. */
+static bool backward_spoils(const Abi *a)
+{
+    for (uint32_t i = 0; i < a->nbuf; i++)
+        if (a->k->buf.p[i].shares != K_NONE && abi_uses(&a->k->buf.p[i], REC_BACKWARD))
+            return true;
+    return false;
+}
+
+static LLVMValueRef seal(Call *c)
+{
+    return abi_call(c->a, c->a->seal, 1, &c->dims);
+}
+
+static void check_seal(Call *c)
+{
+    Abi *a = c->a;
+    LLVMValueRef found = LLVMBuildLoad2(a->b, a->i64, c->base, "");
+    abi_return_if(a, abi_cmp(a, LLVMIntNE, found, seal(c)), status(a, RNN_WORKSPACE));
+    if (backward_spoils(a))
+        LLVMBuildStore(a->b, abi_i64(a, 0), c->base);
+}
+
+static void break_seal(Call *c)
+{
+    LLVMBuildStore(c->a->b, abi_i64(c->a, 0), c->base);
+}
+
+static void set_seal(Call *c, LLVMValueRef result)
+{
+    Abi *a = c->a;
+    LLVMValueRef fine = abi_cmp(a, LLVMIntEQ, result, abi_i32(a, RNN_OK));
+    LLVMValueRef word = LLVMBuildSelect(a->b, abi_and(a, fine, c->train), seal(c), abi_i64(a, 0), "");
+    LLVMBuildStore(a->b, word, c->base);
+}
+
+/* ---- whole functions ---- */
+
+static Call call_new(Abi *a, IfaceFn fn, RecFn kernel)
+{
+    const IfaceFnInfo *info = iface_fn(fn);
+    LLVMTypeRef param[8];
+    uint32_t n = 0;
+    while (n < info->n + (uint32_t)info->call)
+        param[n++] = a->ptr;
+    if (fn == IFN_WORKSPACE)
+        param[n++] = a->i32;
+    if (fn == IFN_INIT)
+        param[n++] = a->i64;
+    abi_fn(a, str_c(a->arena, iface_public(a->arena, a->prefix, fn)), fn == IFN_WORKSPACE ? a->i64 : a->i32, n, param,
+           true);
+    Call c = {.a = a, .fn = fn, .kernel = kernel, .stream = fn == IFN_CHUNK || fn == IFN_STEP};
+    c.dims = alloca_n(a, a->nsym + a->narg);
+    c.bytes = alloca_n(a, a->narg + a->nout);
+    c.bufs = alloca_n(a, a->nbuf + 2);
+    c.ranges = alloca_n(a, 2 * (a->narg + a->nout + 1));
+    c.array = NEWN(a->arena, LLVMValueRef, a->narg + a->nout);
+    c.train = LLVMConstNull(a->i1);
+    return c;
+}
+
+/* passes: RNN_FORWARD or RNN_TRAIN; what is neither needs a workspace that does not exist. */
+static LLVMValueRef known_passes(Abi *a, LLVMValueRef passes)
+{
+    return abi_or(a, abi_cmp(a, LLVMIntEQ, passes, abi_i32(a, RNN_PASS_FORWARD)),
+                  abi_cmp(a, LLVMIntEQ, passes, abi_i32(a, RNN_PASS_TRAIN)));
+}
+
+static LLVMValueRef is_train(Abi *a, LLVMValueRef passes)
+{
+    return abi_cmp(a, LLVMIntEQ, passes, abi_i32(a, RNN_PASS_TRAIN));
+}
+
+static LLVMValueRef keep_of(Abi *a, LLVMValueRef train)
+{
+    return LLVMBuildZExt(a->b, train, a->i64, "");
+}
+
+/* The query takes the step's T as it stands: ask with T = 1. */
+static void emit_workspace(Abi *a)
+{
+    Call c = call_new(a, IFN_WORKSPACE, REC_FORWARD);
+    LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b)), passes = LLVMGetParam(f, 1),
+                 bad = abi_i64(a, -1);
+    c.given[IF_SIZES] = LLVMGetParam(f, 0);
+    abi_return_if(a, abi_is_null(a, c.given[IF_SIZES]), bad);
+    abi_return_if(a, LLVMBuildNot(a->b, known_passes(a, passes), ""), bad);
+    c.train = is_train(a, passes);
+    measure(&c, ABI_NORMAL, keep_of(a, c.train), bad);
+    LLVMValueRef total = layout(&c, LLVMConstNull(a->ptr));
+    LLVMValueRef overflow = abi_cmp(a, LLVMIntSGT, total, abi_i64(a, INT64_MAX - ABI_ALIGN));
+    overflow = abi_or(a, overflow, abi_cmp(a, LLVMIntSLT, total, abi_i64(a, 0)));
+    LLVMBuildRet(a->b, LLVMBuildSelect(a->b, overflow, bad, with_slack(a, total), ""));
+}
+
+/* What forward, backward, chunk and step have in common, up to the kernel. */
+static LLVMValueRef checked_kernel(Call *c, AbiMode mode)
+{
+    Abi *a = c->a;
+    measure(c, mode, keep_of(a, c->train), NULL);
+    take_arrays(c);
+    check_lengths(c);
+    take_workspace(c);
+    check_overlap(c);
+    if (c->fn == IFN_BACKWARD)
+        check_seal(c);
+    else
+        break_seal(c);
+    fill_zeros(c);
+    fill_lengths(c);
+    fill_bufs(c);
+    fill_given(c);
+    return abi_run_kernel(a, c->kernel, c->dims, c->bufs, abi_i64(a, 0));
+}
+
+static void emit_forward(Abi *a)
+{
+    Call c = call_new(a, IFN_FORWARD, REC_FORWARD);
+    take_structs(&c);
+    LLVMValueRef passes = abi_load(a, a->i32, c.options, CALL_PASSES);
+    abi_return_if(a, LLVMBuildNot(a->b, known_passes(a, passes), ""), status(a, RNN_WORKSPACE));
+    c.train = is_train(a, passes);
+    LLVMValueRef result = checked_kernel(&c, ABI_NORMAL);
+    if (a->k->has_fn[REC_BACKWARD])
+        set_seal(&c, result);
+    LLVMBuildRet(a->b, result);
+}
+
+static void emit_backward(Abi *a)
+{
+    Call c = call_new(a, IFN_BACKWARD, REC_BACKWARD);
+    take_structs(&c);
+    c.train = LLVMConstInt(a->i1, 1, false);
+    LLVMBuildRet(a->b, checked_kernel(&c, ABI_NORMAL));
+}
+
+static void emit_stream(Abi *a, IfaceFn fn)
+{
+    Str why;
+    Call c = call_new(a, fn, REC_FORWARD);
+    if (!iface_streams(a->k, &why)) {
+        LLVMBuildRet(a->b, status(a, RNN_STREAM));
+        return;
+    }
+    take_structs(&c);
+    LLVMBuildRet(a->b, checked_kernel(&c, fn == IFN_STEP ? ABI_STEP : ABI_NORMAL));
+}
+
+/* init has no workspace: what its kernel needs besides its arguments stands on the stack, and is small. */
+static void init_scratch(Call *c)
+{
+    Abi *a = c->a;
+    int64_t n, sum = 0;
+    for (uint32_t i = 0; i < a->nbuf; i++) {
+        const KBuf *buf = &a->k->buf.p[i];
+        if (buf->kind != K_WORK || !abi_uses(buf, REC_INIT))
+            continue;
+        if (!dim_is_const(a->k->dims, buf->size, &n) || (sum += n) > 8192)
+            ice("init of %.*s needs a workspace of %.*s elements", STRF(a->k->name),
+                STRF(dim_str(a->arena, a->k->dims, buf->size)));
+        abi_store(a, alloca_n(a, (uint32_t)n), c->bufs, i);
+    }
+}
+
+static void emit_init(Abi *a)
+{
+    Call c = call_new(a, IFN_INIT, REC_INIT);
+    LLVMValueRef seed = LLVMGetParam(LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b)), iface_fn(IFN_INIT)->n);
+    init_scratch(&c);
+    take_structs(&c);
+    measure(&c, ABI_INIT, abi_i64(a, 0), NULL);
+    take_arrays(&c);
+    check_overlap(&c);
+    fill_bufs(&c);
+    fill_given(&c);
+    LLVMBuildRet(a->b, abi_run_kernel(a, REC_INIT, c.dims, c.bufs, seed));
+}
+
+/* What kern takes for an array's size is what the caller is told to bring. */
+static void check_buffer(const Abi *a, const KBuf *buf)
+{
+    Dim dim[MAXRANK + 1], size = DIM_ONE;
+    bool is_arg = buf->kind == K_ARG;
+    const Type *type = is_arg ? &a->k->arg.p[buf->slot].type : &a->k->out.p[buf->slot].type;
+    uint32_t n =
+        iface_array_dims(a->k, type, is_arg ? a->k->arg.p[buf->slot].batched : a->k->out.p[buf->slot].batched, dim);
+    for (uint32_t i = 0; i < n; i++)
+        size = dim_mul(a->k->dims, size, dim[i]);
+    if (size != buf->size || type->dt != buf->dt)
+        ice("abi: array `%.*s` of %.*s has %.*s elements in kern, %.*s in the interface",
+            STRF(is_arg ? a->k->arg.p[buf->slot].name : a->k->out.p[buf->slot].name), STRF(a->k->name),
+            STRF(dim_str(a->arena, a->k->dims, buf->size)), STRF(dim_str(a->arena, a->k->dims, size)));
+}
+
+static Abi abi_new(CpuModule *m)
+{
+    const KernProg *k = m->kern;
+    Abi a = {.m = m,
+             .arena = m->arena,
+             .k = k,
+             .iface = iface_of(m->arena, k),
+             .prefix = iface_prefix(k, m->options.prefix),
+             .cx = m->context,
+             .b = m->builder,
+             .nsym = dim_nsyms(k->dims),
+             .narg = k->arg.n,
+             .nout = k->out.n,
+             .nbuf = k->buf.n};
+    a.i1 = LLVMInt1TypeInContext(m->context);
+    a.i8 = LLVMInt8TypeInContext(m->context);
+    a.i32 = LLVMInt32TypeInContext(m->context);
+    a.i64 = LLVMInt64TypeInContext(m->context);
+    a.ptr = LLVMPointerTypeInContext(m->context, 0);
+    a.none = LLVMVoidTypeInContext(m->context);
+    a.has_time = iface_time(k, &a.time);
+    for (uint32_t i = 0; a.has_time && i < k->arg.n; i++)
+        if (k->arg.p[i].role == ROLE_LENGTH) {
+            a.has_lengths = true;
+            a.length_arg = i;
+        }
+    for (uint32_t i = 0; i < a.nbuf; i++)
+        if (k->buf.p[i].kind != K_WORK)
+            check_buffer(&a, &k->buf.p[i]);
+    return a;
+}
+
+void cpu_emit_abi(CpuModule *m)
+{
+    Abi a = abi_new(m);
+    abi_emit_sizes(&a);
+    abi_emit_checks(&a);
+    abi_emit_level(&a);
+    emit_workspace(&a);
+    emit_forward(&a);
+    if (iface_has_fn(a.k, IFN_BACKWARD))
+        emit_backward(&a);
+    emit_stream(&a, IFN_CHUNK);
+    emit_stream(&a, IFN_STEP);
+    if (iface_has_fn(a.k, IFN_INIT))
+        emit_init(&a);
+    abi_emit_info(&a);
+}

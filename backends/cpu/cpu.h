@@ -1,0 +1,90 @@
+/* kern to CPU code: one LLVM module per program, with a copy of every kernel for each CPU level, chosen once at run time.
+ *
+ * Inside the module a kernel is an internal function
+ *     i32 @NAME.forward.avx2(ptr dims, ptr bufs, i64 seed)       ; RNN_OK or RNN_INDEX
+ * dims: i64[], indexed by DimSym (B, keep, T, H, ...). bufs: ptr[], indexed by KBufId; a missing optional argument points
+ * at zeros, a missing optional output is null. All checks are made by the public functions around it (abi.c).
+ */
+#ifndef BACKENDS_CPU_CPU_H
+#define BACKENDS_CPU_CPU_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "ir/kern/kern.h"
+
+typedef enum CpuLevel {
+#define LEVEL(ENUM, ...) CPU_##ENUM,
+#include "backends/cpu/levels.def"
+#undef LEVEL
+    CPU_NLEVEL
+} CpuLevel;
+
+typedef struct CpuLevelInfo {
+    const char *text;     /* "baseline", "avx2", "avx512" */
+    const char *cpu;      /* LLVM's target-cpu */
+    const char *features; /* LLVM's target-features */
+    uint32_t vector_bytes;
+    bool fma;
+} CpuLevelInfo;
+
+typedef enum Precision { PREC_F32, PREC_F64 } Precision;
+
+typedef struct CpuOptions {
+    bool level[CPU_NLEVEL]; /* at least one */
+    Precision precision;
+    Str prefix;             /* of public names; the program's name when empty */
+    bool debug;             /* line tables of the .rnn file */
+    Str version;            /* of rnnc, for rnn_info */
+    const Sources *sources; /* for debug data */
+} CpuOptions;
+
+typedef struct CpuModule {
+    Arena *arena;
+    const KernProg *kern;
+    CpuOptions options;
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    LLVMTargetMachineRef machine;
+    LLVMTypeRef real; /* float or double */
+    LLVMValueRef kernel[CPU_NLEVEL][REC_NFN]; /* NULL where there is none */
+} CpuModule;
+
+/* What LLVM does before code generation. Accumulators become registers, what loops repeat is done once; loops are already
+ * in lanes and are left as they are. instcombine runs once: without no-verify-fixpoint it would insist on nothing being left. */
+#define CPU_PASSES                                                                                                     \
+    "function(mem2reg,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),simplifycfg),globaldce"
+
+const CpuLevelInfo *cpu_level_info(CpuLevel level);
+bool cpu_level_here(CpuLevel level); /* can this machine run it */
+
+/* emit.c: one function of the program for one level (uses math.c, gemm.c) */
+LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level);
+/* abi.c: the public functions NAME_workspace, NAME_forward, ... and the choice of level */
+void cpu_emit_abi(CpuModule *m);
+/* object.c: the whole way; the result is an object file in memory, the same bytes for the same input */
+CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options); /* emits kernels and abi, verifies */
+CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options); /* without any function yet */
+void cpu_module_close(CpuModule *m); /* verifies */
+void cpu_optimize(CpuModule *m);
+Str cpu_object(CpuModule *m, Arena *a);
+Str cpu_assembly(CpuModule *m, Arena *a);
+Str cpu_llvm_text(CpuModule *m, Arena *a);
+void cpu_module_free(CpuModule *m);
+
+/* jit.c: runs the very bytes that build would write */
+typedef struct CpuCode CpuCode;
+CpuCode *cpu_load(Str object, const KernProg *kern, const CpuOptions *options, Str *error); /* NULL and a message on failure */
+/* Calls a generated function by the interface's own order. Arrays are in the caller's precision: real as float or double by
+ * options.precision, int as int32_t, bool as uint8_t; NULL where not given. dim_value is indexed by DimSym. Returns the
+ * rnn_status. `in` is by RecArg index, `out` by RecOut index. The workspace is kept between forward and backward. */
+int cpu_call(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out, bool train,
+             uint64_t seed);
+/* T places with carried state: in-out arrays for every ROLE_START argument, by RecArg index in `in` (they are written). */
+int cpu_call_chunk(CpuCode *code, bool step, const int64_t *dim_value, void *const *in, void *const *out);
+void *cpu_symbol(CpuCode *code, const char *name);
+const char *cpu_status_text(int status);
+void cpu_free(CpuCode *code);
+
+#endif

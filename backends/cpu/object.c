@@ -1,0 +1,122 @@
+/* From a KernProg to an object file in memory. The target is the host's system with the baseline processor; kernels
+ * carry their own target-cpu. Names of files and times stay out, so the same program gives the same bytes. */
+#include "backends/cpu/cpu.h"
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+#include "backends/backend.h"
+
+#ifndef CPU_PASSES
+#define CPU_PASSES "function(early-cse,instcombine,simplifycfg),globaldce"
+#endif
+
+static void start_llvm(void)
+{
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser(); /* inline assembly: cpuid */
+}
+
+static LLVMTargetMachineRef make_machine(char *triple)
+{
+    LLVMTargetRef target;
+    char *why = NULL;
+    if (LLVMGetTargetFromTriple(triple, &target, &why))
+        ice("LLVM: %s", why);
+    return LLVMCreateTargetMachine(target, triple, "x86-64", "", LLVMCodeGenLevelDefault, LLVMRelocPIC,
+                                   LLVMCodeModelDefault);
+}
+
+CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options)
+{
+    start_llvm();
+    CpuModule *m = NEW(a, CpuModule);
+    *m = (CpuModule){.arena = a, .kern = kern, .options = *options, .context = LLVMContextCreate()};
+    m->module = LLVMModuleCreateWithNameInContext(str_c(a, kern->name), m->context);
+    m->builder = LLVMCreateBuilderInContext(m->context);
+    char *triple = LLVMGetDefaultTargetTriple();
+    m->machine = make_machine(triple);
+    LLVMSetTarget(m->module, triple);
+    LLVMDisposeMessage(triple);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(m->machine);
+    LLVMSetModuleDataLayout(m->module, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMValueRef two = LLVMConstInt(LLVMInt32TypeInContext(m->context), 2, false);
+    LLVMAddModuleFlag(m->module, LLVMModuleFlagBehaviorOverride, "PIC Level", 9, LLVMValueAsMetadata(two));
+    m->real = options->precision == PREC_F64 ? LLVMDoubleTypeInContext(m->context) : LLVMFloatTypeInContext(m->context);
+    return m;
+}
+
+void cpu_module_close(CpuModule *m)
+{
+    char *why = NULL;
+    if (LLVMVerifyModule(m->module, LLVMReturnStatusAction, &why))
+        ice("LLVM rejects the code of %.*s: %s", STRF(m->kern->name), why);
+    LLVMDisposeMessage(why);
+}
+
+CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options)
+{
+    CpuModule *m = cpu_module_open(a, kern, options);
+    for (int l = 0; l < CPU_NLEVEL; l++)
+        for (int fn = 0; fn < REC_NFN; fn++)
+            if (options->level[l] && kern->has_fn[fn])
+                m->kernel[l][fn] = cpu_emit_kernel(m, (RecFn)fn, (CpuLevel)l);
+    cpu_emit_abi(m);
+    cpu_module_close(m);
+    return m;
+}
+
+void cpu_optimize(CpuModule *m)
+{
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(m->module, CPU_PASSES, m->machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (error)
+        ice("LLVM passes: %s", LLVMGetErrorMessage(error));
+}
+
+/* Code generation changes its module, so it gets a copy. */
+static Str emit(CpuModule *m, Arena *a, LLVMCodeGenFileType type)
+{
+    LLVMModuleRef copy = LLVMCloneModule(m->module);
+    LLVMMemoryBufferRef buffer = NULL;
+    char *why = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(m->machine, copy, type, &why, &buffer))
+        ice("LLVM: %s", why);
+    Str result = str_copy(a, (Str){LLVMGetBufferStart(buffer), (uint32_t)LLVMGetBufferSize(buffer)});
+    LLVMDisposeMemoryBuffer(buffer);
+    LLVMDisposeModule(copy);
+    return result;
+}
+
+Str cpu_object(CpuModule *m, Arena *a)
+{
+    return emit(m, a, LLVMObjectFile);
+}
+
+Str cpu_assembly(CpuModule *m, Arena *a)
+{
+    return emit(m, a, LLVMAssemblyFile);
+}
+
+Str cpu_llvm_text(CpuModule *m, Arena *a)
+{
+    char *text = LLVMPrintModuleToString(m->module);
+    Str result = str_copy(a, str_of(text));
+    LLVMDisposeMessage(text);
+    return result;
+}
+
+void cpu_module_free(CpuModule *m)
+{
+    LLVMDisposeBuilder(m->builder);
+    LLVMDisposeModule(m->module);
+    LLVMDisposeTargetMachine(m->machine);
+    LLVMContextDispose(m->context);
+}
