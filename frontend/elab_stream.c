@@ -1,5 +1,5 @@
 /* Which outputs `chunk` and `step` can give: those that need nothing from later places. Every value of the program is
- * fixed, a sequence taken place by place, or neither, with the reason. */
+ * fixed, a sequence taken place by place along one of its axes, or neither, with the reason. */
 #include "frontend/elab_internal.h"
 
 typedef enum Stream { FIXED, PLACES, POSITION, NEITHER } Stream;
@@ -7,6 +7,7 @@ typedef enum Stream { FIXED, PLACES, POSITION, NEITHER } Stream;
 typedef struct Streams {
     Elab *e;
     Stream *of;
+    uint8_t *axis; /* of PLACES: the one that runs over the places */
     const char **why;
 } Streams;
 
@@ -36,26 +37,39 @@ static void stream_recur(Streams *s, RecId v, const RecOp *op)
         neither(s, v, "a recurrence runs from the end of the sequence");
         return;
     }
+    for (uint32_t i = 0; i < op->nseq; i++)
+        if (s->axis[op->use[op->nstate + i].v])
+            neither(s, v, "a recurrence runs along another axis than the places of the sequence");
     for (uint32_t i = 0; i < op->nstate; i++)
         if (!is_start(s->e->prog, op->use[i].v))
             neither(s, v, "a recurrence starts from a value that is not carried between calls");
 }
 
-/* A sequence must go through an op along the first axis of its result and no other. */
+/* The iteration axis that runs over the places of operand i; false when the op does not keep it. */
+static bool places_axis(const Streams *s, const RecOp *op, uint32_t i, uint8_t *axis)
+{
+    uint8_t own = s->axis[op->use[i].v];
+    bool picked = op->kind == REC_GATHER && i == 0 && own < op->nindex;
+    *axis = op->use[i].axis[own];
+    return !picked && op->kind != REC_SCATTER && *axis < op->type.rank;
+}
+
+/* All sequences must go through an op along one and the same axis of its result. */
 static void stream_pointwise(Streams *s, RecId v, const RecOp *op)
 {
     const RecProg *p = s->e->prog;
-    bool any = false;
+    bool any = false, fits = true;
+    uint8_t axis;
     for (uint32_t i = 0; i < op->nuse; i++) {
-        Stream from = s->of[op->use[i].v];
-        if (from != PLACES)
+        if (s->of[op->use[i].v] != PLACES)
             continue;
+        fits &= places_axis(s, op, i, &axis) && (!any || axis == s->axis[v]);
+        s->axis[v] = axis;
         any = true;
-        if (op->kind == REC_SCATTER || op->use[i].axis[0] != 0 || op->type.rank == 0 || (op->kind == REC_GATHER && i == 0 && op->nindex))
-            neither(s, v, "it puts together several places of the sequence");
     }
-    if (s->of[v] != NEITHER)
-        s->of[v] = any ? PLACES : FIXED;
+    s->of[v] = any ? PLACES : FIXED;
+    if (!fits)
+        neither(s, v, "it puts together several places of the sequence");
     if (!any && leads_with_time(p, &op->type))
         neither(s, v, "it depends on the length of the sequence");
 }
@@ -83,6 +97,22 @@ static bool of_resets(Streams *s, RecId v)
     return rec_type(s->e->prog, v)->dt == DT_BOOL;
 }
 
+/* The places' axis of the parts that are joined; the one they are joined along when they do not agree. */
+static uint8_t places_of(const Streams *s, const RecOp *op)
+{
+    uint8_t axis = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        if (s->of[op->use[i].v] != PLACES)
+            continue;
+        if (any && axis != s->axis[op->use[i].v])
+            return op->along;
+        axis = s->axis[op->use[i].v];
+        any = true;
+    }
+    return axis;
+}
+
 static void stream_op(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
@@ -103,13 +133,14 @@ static void stream_op(Streams *s, RecId v)
     case REC_CONCAT:
         for (uint32_t i = 0; i < op->nuse; i++)
             first |= s->of[op->use[i].v] == PLACES;
-        if (first && op->along == 0 && !of_resets(s, v))
+        s->axis[v] = places_of(s, op);
+        if (first && op->along == s->axis[v] && !of_resets(s, v))
             neither(s, v, "it looks at other places of the sequence");
         else
             s->of[v] = first ? PLACES : FIXED;
         return;
     case REC_RESHAPE:
-        if (first && !(op->type.rank && op->type.dim[0] == rec_type(p, op->use[0].v)->dim[0]))
+        if (first && !(s->axis[op->use[0].v] == 0 && op->type.rank && op->type.dim[0] == rec_type(p, op->use[0].v)->dim[0]))
             neither(s, v, "it puts together several places of the sequence");
         else
             s->of[v] = first ? PLACES : FIXED;
@@ -132,13 +163,15 @@ static void stream_op(Streams *s, RecId v)
 void elab_streams(Elab *e)
 {
     RecProg *p = e->prog;
-    Streams s = {e, NEWN(e->arena, Stream, p->op.n), NEWN(e->arena, const char *, p->op.n)};
+    Streams s = {e, NEWN(e->arena, Stream, p->op.n), NEWN(e->arena, uint8_t, p->op.n), NEWN(e->arena, const char *, p->op.n)};
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++)
         stream_op(&s, p->region.p[REC_FORWARD].op.p[i]);
     for (uint32_t i = 0; i < p->out.n; i++) {
         RecOut *out = &p->out.p[i];
         if (out->role != OUT_VALUE)
             continue;
+        if (s.of[out->value] == PLACES && s.axis[out->value])
+            neither(&s, out->value, "its leading axis is not that of the places");
         out->streams = s.of[out->value] == PLACES;
         out->why_not = str_of(s.of[out->value] == NEITHER ? s.why[out->value] : out->streams ? "" : "it has one value for the whole sequence");
     }

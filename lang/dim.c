@@ -216,8 +216,11 @@ bool dim_is_sym(const DimTab *t, Dim a, DimSym *s)
 
 bool dim_is_time(const DimTab *t, Dim a)
 {
-    DimSym s;
-    return dim_is_sym(t, a, &s) && t->sym.p[s].kind == DIM_TIME;
+    const Poly *p = &t->poly.p[a];
+    if (!p->nterm || p->nterm > 2 || (p->nterm == 2 && p->term[1].nsym))
+        return false;
+    const DimTerm *first = &p->term[0];
+    return first->nsym == 1 && first->coef == 1 && t->sym.p[first->sym[0]].kind == DIM_TIME;
 }
 
 bool dim_mentions(const DimTab *t, Dim a, DimSym s)

@@ -41,7 +41,7 @@ Dim dim_subst(DimTab *t, Dim a, DimSym s, Dim by);
 
 bool dim_is_const(const DimTab *t, Dim a, int64_t *value);
 bool dim_is_sym(const DimTab *t, Dim a, DimSym *s);
-bool dim_is_time(const DimTab *t, Dim a); /* a bare symbol of kind DIM_TIME */
+bool dim_is_time(const DimTab *t, Dim a); /* a symbol of kind DIM_TIME, perhaps plus a constant: T, T + 1 */
 bool dim_mentions(const DimTab *t, Dim a, DimSym s);
 /* Value for given values of all symbols; false on overflow of int64 or a negative result. */
 bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out);
