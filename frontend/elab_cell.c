@@ -476,13 +476,17 @@ static void bind_carried(Elab *e, Carries *c, RecRegion r)
         }
 }
 
-static void bind_inputs(Inst *inst, ScanArgs *args, const RecId *seq)
+/* Ints beyond a sequence's length may be anything; as indices they must not be looked at, so they count as 0. */
+static void bind_inputs(Elab *e, Inst *inst, ScanArgs *args, const RecId *seq, RecId active)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i < inst->cell->ninput; i++) {
         const Decl *d = &inst->cell->input[i];
         Sym *sym = scope_find(inst->scope, d->name.text);
         sym->val = d->is_const ? args->input[i] : val_of(seq[next++]);
+        Type t = *rec_type(e->prog, sym->val.v);
+        if (!d->is_const && t.dt == DT_INT && active != REC_NONE)
+            sym->val.v = rec_map3(&e->b, FUN_WHERE, active, sym->val.v, rec_zeros(&e->b, &t));
         if (sym->delay)
             sym->delay->now = sym->val;
     }
@@ -601,7 +605,7 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     set_region(inst, region);
     const RecId *seq = e->prog->region.p[region].arg.p + op.init.n;
     RecId active = op.active == UINT32_MAX ? REC_NONE : seq[op.active], cut = op.cut == UINT32_MAX ? REC_NONE : seq[op.cut];
-    bind_inputs(inst, args, seq);
+    bind_inputs(e, inst, args, seq, active);
     bind_ahead(inst, seq);
     inst->index = op.place == UINT32_MAX ? REC_NONE : seq[op.place];
     bind_carried(e, &c, region);

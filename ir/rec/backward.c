@@ -1,0 +1,396 @@
+/* rec.backward: the gradient function, by reverse mode over the forward function.
+ *
+ * A level is one region of the forward function and the region its adjoint is built in: the root, and for each RECUR
+ * its step, whose adjoint is the step of a RECUR that runs the other way. That one carries the adjoints of the states.
+ * What the adjoint needs of the forward step it gets as sequences (`here`): cheap elementwise values are made again,
+ * the rest is kept by the forward recurrence. What a step adds to the gradient of a value from outside it puts out for
+ * each place; the sum over the places stands outside, where rec.contract_find and rec.sink make one product of it.
+ *
+ * GUARDS. `where(c, a, b)` must not let b's gradient see anything of a where c holds, not even as 0 * inf. So a
+ * cotangent may carry a guard, a bool of which it is known that where it is false the cotangent is exactly zero and
+ * what it would be multiplied with may be anything. Rules that multiply are masked by it. A cotangent with one
+ * contribution without a guard has none. */
+#include "ir/rec/backward.h"
+
+/* ---- what is wanted, what is dirty: both by iteration, because states go round ---- */
+
+static RecId result_of(const RecProg *p, const RecOp *proj)
+{
+    return p->region.p[rec_op(p, proj->use[0].v)->region].result.p[proj->index];
+}
+
+static bool arg_wants(const RecArg *a)
+{
+    return a->type.dt == DT_REAL &&
+           ((a->role == ROLE_PARAM && !a->frozen) || a->role == ROLE_INPUT || a->role == ROLE_START);
+}
+
+static bool operand_counts(const RecOp *op, uint32_t i)
+{
+    if (op->kind == REC_MAP)
+        return *fun_info(op->fun)->derivative[i];
+    return i == 0 || (op->kind != REC_GATHER && op->kind != REC_SCATTER);
+}
+
+static bool find_needs(const Back *k, RecId v)
+{
+    const RecProg *p = k->p;
+    const RecOp *op = rec_op(p, v);
+    if (op->type.dt != DT_REAL || op->kind == REC_RECUR)
+        return false;
+    if (op->kind == REC_ARG)
+        return arg_wants(&p->arg.p[op->arg]);
+    if (op->kind == REC_PROJ) {
+        const RecOp *r = rec_op(p, op->use[0].v);
+        return k->needs[op->index < r->nstate ? p->region.p[r->region].arg.p[op->index] : result_of(p, op)];
+    }
+    if (op->kind == REC_REGARG) {
+        const RecOp *r = rec_op(p, p->region.p[op->home].owner);
+        return k->needs[r->use[op->index].v] ||
+               (op->index < r->nstate && k->needs[p->region.p[op->home].result.p[op->index]]);
+    }
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (k->needs[op->use[i].v] && operand_counts(op, i))
+            return true;
+    return false;
+}
+
+static bool has_pole(const RecOp *op)
+{
+    return op->kind == REC_MAP && pass_heavy(op) && op->fun != FUN_TANH && op->fun != FUN_SIGMOID;
+}
+
+static bool is_new_state(const RecProg *p, RecId v)
+{
+    const RecRegionInfo *home = &p->region.p[p->op.p[v].home];
+    uint32_t n = home->owner == REC_NONE ? 0 : rec_op(p, home->owner)->nstate;
+    for (uint32_t i = 0; i < n; i++)
+        if (home->result.p[i] == v)
+            return true;
+    return false;
+}
+
+/* Carried states are taken to be numbers at every place. */
+static bool find_dirty(const Back *k, RecId v)
+{
+    const RecProg *p = k->p;
+    const RecOp *op = rec_op(p, v);
+    if (op->type.dt != DT_REAL || op->kind == REC_RECUR || is_new_state(p, v))
+        return false;
+    if (op->kind == REC_ARG)
+        return p->arg.p[op->arg].role == ROLE_INPUT;
+    if (op->kind == REC_PROJ)
+        return op->index >= rec_op(p, op->use[0].v)->nstate && k->dirty[result_of(p, op)];
+    if (op->kind == REC_REGARG) {
+        const RecOp *r = rec_op(p, p->region.p[op->home].owner);
+        return op->index >= r->nstate && k->dirty[r->use[op->index].v];
+    }
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (k->dirty[op->use[i].v])
+            return true;
+    return has_pole(op);
+}
+
+static void fixpoint(Back *k, bool **facts, bool (*find)(const Back *, RecId))
+{
+    bool again = true;
+    *facts = NEWN(k->p->arena, bool, k->n + 1);
+    while (again) {
+        again = false;
+        for (RecId v = 0; v < k->n; v++)
+            if (!(*facts)[v] && find(k, v))
+                again = (*facts)[v] = true;
+    }
+}
+
+/* ---- recurrences ---- */
+
+static void back_region(Level *l);
+
+typedef struct Turn {
+    RecId recur;         /* forward */
+    RecOp op;            /* as it was before anything was kept */
+    Part *cot;           /* by result: its cotangent; v REC_NONE for none */
+    VEC(RecId) result;   /* of the adjoint's region */
+    VEC(uint32_t) state; /* forward states whose adjoint is carried, in order */
+} Turn;
+
+/* The value is one of the adjoint's step, so that it may be a result of it. */
+static RecId local(Level *l, RecId v)
+{
+    if (rec_op(l->back->p, v)->home == l->b.region)
+        return v;
+    Type t = *rec_type(l->back->p, v);
+    RecUse u = rec_use(v, t.rank);
+    return rec_map(&l->b, FUN_ID, &u, t.rank, t.dim);
+}
+
+/* The cotangents of a RECUR's results, through its PROJs; false if there are none. */
+static bool collect(Level *l, Turn *turn)
+{
+    RecProg *p = l->back->p;
+    bool any = false;
+    uint32_t n = turn->op.nstate + turn->op.nout;
+    turn->cot = NEWN(p->arena, Part, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        turn->cot[i] = (Part){REC_NONE, unguarded};
+    for (RecId v = 0; v < l->back->n; v++) {
+        const RecOp *op = rec_op(p, v);
+        if (op->kind != REC_PROJ || op->use[0].v != turn->recur || l->sum[v].part.n == 0)
+            continue;
+        uint32_t i = op->index;
+        Part d = back_total(l, v);
+        if (turn->cot[i].v != REC_NONE)
+            d = (Part){rec_map2(&l->b, FUN_ADD, turn->cot[i].v, d.v), unguarded};
+        turn->cot[i] = d;
+        any = true;
+    }
+    return any;
+}
+
+/* The guard of a sequence as the guard of its elements. */
+static Guard guard_element(Level *in, Guard g)
+{
+    const RecProg *p = in->back->p;
+    if (g.v == REC_NONE)
+        return g;
+    uint8_t rank = rec_type(p, g.v)->rank, order[MAXRANK], n = 1, lead = MAXRANK;
+    for (uint8_t j = 0; j < rank; j++)
+        if (g.axis[j] == 0)
+            lead = j;
+    Guard e = {.v = g.v};
+    uint8_t m = 0;
+    for (uint8_t j = 0; j < rank; j++)
+        if (j != lead) {
+            e.axis[m++] = (uint8_t)(g.axis[j] - 1);
+            order[n++ % MAXRANK] = j;
+        }
+    if (lead == MAXRANK)
+        return e;
+    order[0] = lead;
+    RecId seq = lead ? rec_transpose(&in->up->b, g.v, order) : g.v;
+    e.v = rec_recur_add_seq(in->back->p, in->adjoint, seq);
+    return e;
+}
+
+static void open_adjoint(Level *l, Level *in, Turn *turn)
+{
+    RecProg *p = l->back->p;
+    const RecRegionInfo *body = &p->region.p[in->body];
+    RecId *init = NEWN(p->arena, RecId, turn->op.nstate + 1);
+    for (uint32_t i = 0; i < turn->op.nstate; i++) {
+        RecId arg = p->region.p[in->body].arg.p[i];
+        if (!l->back->needs[arg])
+            continue;
+        init[turn->state.n] = turn->cot[i].v != REC_NONE ? turn->cot[i].v : rec_zeros(&l->b, rec_type(p, arg));
+        vec_push(p->arena, &turn->state, i);
+    }
+    RecRegion region;
+    in->adjoint = rec_recur_open(&l->b, init, turn->state.n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
+    in->b = (RecBuild){p, region, turn->op.at, {0}};
+    for (uint32_t k = 0; k < turn->state.n; k++) {
+        body = &p->region.p[in->body];
+        back_add(in, body->result.p[turn->state.p[k]], p->region.p[region].arg.p[k], unguarded);
+    }
+    for (uint32_t i = turn->op.nstate; i < turn->op.nstate + turn->op.nout; i++) {
+        if (turn->cot[i].v == REC_NONE)
+            continue;
+        RecId d = rec_recur_add_seq(p, in->adjoint, turn->cot[i].v);
+        back_add(in, p->region.p[in->body].result.p[i], d, guard_element(in, turn->cot[i].guard));
+    }
+}
+
+/* What a step gives to the value v around the recurrence, with the result numbers it will have. */
+typedef struct Outward {
+    RecId v;
+    bool sum;             /* over the places: v is the same at all; else v is a sequence */
+    uint32_t part, guard; /* result numbers in the adjoint; guard UINT32_MAX for none */
+    Guard axes;
+} Outward;
+
+typedef VEC(Outward) Outwards;
+
+static uint32_t put_out(Level *in, Turn *turn, RecId v)
+{
+    vec_push(in->back->p->arena, &turn->result, local(in, v));
+    return turn->result.n - 1;
+}
+
+/* Arguments have no rule that would ask for a guard. */
+static void send(Level *in, Turn *turn, Outwards *out, RecId v, Part d, bool sum)
+{
+    Outward o = {.v = v, .sum = sum, .part = put_out(in, turn, d.v), .guard = UINT32_MAX, .axes = d.guard};
+    if (d.guard.v != REC_NONE && rec_op(in->back->p, v)->kind != REC_ARG)
+        o.guard = put_out(in, turn, d.guard.v);
+    vec_push(in->back->p->arena, out, o);
+}
+
+static void send_all(Level *in, Turn *turn, Outwards *out)
+{
+    RecProg *p = in->back->p;
+    for (uint32_t i = 0; i < turn->op.nseq; i++) {
+        RecId seq = turn->op.use[turn->op.nstate + i].v;
+        RecId arg = p->region.p[in->body].arg.p[turn->op.nstate + i];
+        Part d = in->back->needs[seq] ? back_total(in, arg) : (Part){REC_NONE, unguarded};
+        if (d.v != REC_NONE)
+            send(in, turn, out, seq, d, false);
+    }
+    for (RecId v = 0; v < in->back->n; v++)
+        for (uint32_t i = 0; !rec_inside(p, v, in->body) && i < in->sum[v].part.n; i++)
+            send(in, turn, out, v, in->sum[v].part.p[i], true);
+}
+
+static RecId over_places(Level *l, RecReduce red, RecId seq)
+{
+    Type t = *rec_type(l->back->p, seq);
+    RecUse u = {.v = seq};
+    Dim space[MAXRANK];
+    for (uint8_t i = 0; i < t.rank; i++) {
+        u.axis[i] = (uint8_t)(i ? i - 1 : t.rank - 1);
+        space[u.axis[i]] = t.dim[i];
+    }
+    return rec_reduce(&l->b, red, u, (uint8_t)(t.rank - 1), t.rank, space);
+}
+
+static void receive(Level *l, RecId adjoint, const Outward *o)
+{
+    RecId d = rec_proj(&l->b, adjoint, o->part);
+    Guard g = unguarded;
+    if (o->guard != UINT32_MAX) {
+        RecId seq = rec_proj(&l->b, adjoint, o->guard);
+        g = o->axes;
+        g.v = o->sum ? over_places(l, RED_MAX, seq) : seq;
+        uint8_t rank = rec_type(l->back->p, seq)->rank;
+        for (uint8_t j = (uint8_t)(rank - 1); !o->sum && j > 0; j--)
+            g.axis[j] = (uint8_t)(o->axes.axis[j - 1] + 1);
+        if (!o->sum)
+            g.axis[0] = 0;
+    }
+    back_add(l, o->v, o->sum ? over_places(l, RED_SUM, d) : d, g);
+}
+
+static void back_recur(Level *l, RecId recur)
+{
+    RecProg *p = l->back->p;
+    Turn turn = {.recur = recur, .op = *rec_op(p, recur)};
+    if (!collect(l, &turn))
+        return;
+    Level in = {
+        .up = l, .back = l->back, .recur = recur, .body = turn.op.region, .sum = NEWN(p->arena, Sum, l->back->n + 1)};
+    open_adjoint(l, &in, &turn);
+    back_region(&in);
+    for (uint32_t k = 0; k < turn.state.n; k++) {
+        RecId arg = p->region.p[in.body].arg.p[turn.state.p[k]];
+        RecId d = back_total(&in, arg).v;
+        put_out(&in, &turn, d != REC_NONE ? d : rec_zeros(&in.b, rec_type(p, arg)));
+    }
+    Outwards out = {0};
+    send_all(&in, &turn, &out);
+    rec_recur_close(p, in.adjoint, turn.result.p, turn.result.n);
+    for (uint32_t k = 0; k < turn.state.n; k++)
+        if (l->back->needs[turn.op.use[turn.state.p[k]].v])
+            back_add(l, turn.op.use[turn.state.p[k]].v, rec_proj(&l->b, in.adjoint, k), unguarded);
+    for (uint32_t i = 0; i < out.n; i++)
+        receive(l, in.adjoint, &out.p[i]);
+}
+
+/* ---- the walk ---- */
+
+static void back_op(Level *l, RecId v)
+{
+    RecOp op = *rec_op(l->back->p, v);
+    l->b.at = op.at;
+    l->b.name = (Str){0};
+    if (op.kind == REC_RECUR) {
+        back_recur(l, v);
+        return;
+    }
+    if (!l->back->needs[v] || l->sum[v].part.n == 0 || op.kind == REC_ARG || op.kind == REC_REGARG ||
+        op.kind == REC_PROJ)
+        return;
+    Part d = back_total(l, v);
+    switch (op.kind) {
+    case REC_MAP: back_map(l, v, &op, d); break;
+    case REC_REDUCE: back_reduce(l, v, &op, d); break;
+    case REC_CONTRACT: back_contract(l, &op, d); break;
+    case REC_GATHER: back_gather(l, &op, d); break;
+    case REC_SCATTER: back_scatter(l, &op, d); break;
+    case REC_SLICE: back_slice(l, &op, d); break;
+    case REC_PAD: back_part(l, op.use[0].v, op.along, op.lo, d); break;
+    case REC_CONCAT: back_concat(l, &op, d); break;
+    case REC_RESHAPE: back_reshape(l, &op, d); break;
+    case REC_RECUR:
+    case REC_PROJ:
+    case REC_ARG:
+    case REC_REGARG:
+    case REC_CONST:
+    case REC_DIM:
+    case REC_IOTA:
+    case REC_RANDOM:
+    case REC_GIVEN:
+    case REC_KIND_COUNT: break;
+    }
+}
+
+/* What is kept for the adjoint is added to the region meanwhile; it has no cotangent. */
+static void back_region(Level *l)
+{
+    RecProg *p = l->back->p;
+    uint32_t n = p->region.p[l->body].op.n;
+    RecId *op = NEWN(p->arena, RecId, n + 1);
+    if (n)
+        memcpy(op, p->region.p[l->body].op.p, n * sizeof *op);
+    while (n-- > 0)
+        if (op[n] < l->back->n)
+            back_op(l, op[n]);
+}
+
+/* ---- arguments and outputs ---- */
+
+static void add_cotangents(Level *l)
+{
+    RecProg *p = l->back->p;
+    uint32_t n = p->out.n;
+    for (uint32_t i = 0; i < n; i++) {
+        RecOut out = p->out.p[i];
+        Type now = *rec_type(p, out.value);
+        if ((out.role != OUT_VALUE && out.role != OUT_FINAL) || out.type.dt != DT_REAL)
+            continue;
+        RecArg arg = {.name = str_fmt(p->arena, "d_%.*s", STRF(out.name)),
+                      .role = ROLE_COTANGENT,
+                      .type = out.type,
+                      .optional = true,
+                      .of = i,
+                      .at = out.at};
+        RecId d = rec_arg(&l->b, arg);
+        rec_op(p, d)->type = now;
+        back_add(l, out.value, d, unguarded);
+    }
+}
+
+static void add_gradient(Level *l, uint32_t i)
+{
+    RecProg *p = l->back->p;
+    RecArg arg = p->arg.p[i];
+    RecId d = back_total(l, arg.value).v;
+    RecOut out = {.name = str_fmt(p->arena, "d_%.*s", STRF(arg.name)), .type = arg.type, .of = i, .at = arg.at};
+    out.role = arg.role == ROLE_PARAM ? OUT_GRAD_PARAM : OUT_GRAD;
+    out.value = d != REC_NONE ? local(l, d) : rec_zeros(&l->b, rec_type(p, arg.value));
+    rec_out(p, out);
+}
+
+void rec_backward(RecProg *p)
+{
+    Back k = {.p = p, .n = p->op.n};
+    Level root = {.back = &k, .recur = REC_NONE, .body = REC_FORWARD, .sum = NEWN(p->arena, Sum, k.n + 1)};
+    uint32_t narg = p->arg.n;
+    root.b = (RecBuild){.prog = p, .region = REC_BACKWARD};
+    fixpoint(&k, &k.needs, find_needs);
+    fixpoint(&k, &k.dirty, find_dirty);
+    add_cotangents(&root);
+    back_region(&root);
+    for (uint32_t i = 0; i < narg; i++)
+        if (arg_wants(&p->arg.p[i]))
+            add_gradient(&root, i);
+    rec_compact(p);
+}

@@ -1,0 +1,184 @@
+/* rec.sink: products and sums that feed no state leave the recurrence at its end: what they need is kept for all
+ * places, and they are done for all places at once. Above all this makes the gradient of a parameter one product.
+ *
+ * An op leaves only when what it needs is in memory for all places anyway (sequences, results), or has no more axes
+ * than what leaves: a readout of a matrix state stays, because keeping all matrices would cost more than it saves.
+ * Elementwise work follows what it depends on. */
+#include "ir/rec/pass.h"
+
+typedef struct Sink {
+    bool *core; /* by old op: some state needs it */
+    bool *same; /* the same at every place: made again outside */
+    bool *leaves;
+    Lift **lift; /* by old RECUR */
+} Sink;
+
+static void mark_core(const RecProg *p, Sink *s, RecId v, RecRegion body)
+{
+    const RecOp *op = rec_op(p, v);
+    if (!rec_inside(p, v, body) || s->core[v])
+        return;
+    s->core[v] = true;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        mark_core(p, s, op->use[i].v, body);
+}
+
+/* Everything that a recurrence inside the step uses stays. */
+static void mark_inner(const RecProg *p, Sink *s, RecRegion inner, RecRegion body)
+{
+    const RecRegionInfo *r = &p->region.p[inner];
+    for (uint32_t i = 0; i < r->result.n; i++)
+        mark_core(p, s, r->result.p[i], body);
+    for (uint32_t i = 0; i < r->op.n; i++) {
+        mark_core(p, s, r->op.p[i], body);
+        if (p->op.p[r->op.p[i]].kind == REC_RECUR)
+            mark_inner(p, s, p->op.p[r->op.p[i]].region, body);
+    }
+}
+
+static bool resulting(const RecProg *p, const RecOp *recur, RecId v)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    for (uint32_t i = recur->nstate; i < body->result.n; i++)
+        if (body->result.p[i] == v)
+            return true;
+    return false;
+}
+
+static bool uses_leaving(const RecProg *p, const Sink *s, const RecOp *op)
+{
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (s->leaves[op->use[i].v] && rec_op(p, op->use[i].v)->home == op->home)
+            return true;
+    return false;
+}
+
+static bool same_everywhere(const RecProg *p, const Sink *s, const RecOp *op)
+{
+    if (op->kind == REC_REGARG || op->kind == REC_RECUR || op->kind == REC_PROJ)
+        return false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (rec_op(p, op->use[i].v)->home == op->home && !s->same[op->use[i].v])
+            return false;
+    return true;
+}
+
+/* An operand that would have to be kept only for this: none, or one with more axes than the result? */
+static bool affordable(const RecProg *p, const Sink *s, const RecOp *recur, const RecOp *op)
+{
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        RecId v = op->use[i].v;
+        const RecOp *o = rec_op(p, v);
+        bool there = !rec_inside(p, v, recur->region) || s->same[v] || s->leaves[v] || resulting(p, recur, v) ||
+                     (o->kind == REC_REGARG && o->index >= recur->nstate);
+        if (o->type.rank >= MAXRANK || (!there && o->type.rank > op->type.rank))
+            return false;
+    }
+    return true;
+}
+
+/* v stays, and so does all that it is made of. */
+static void keep(const RecProg *p, Sink *s, RecId v, RecRegion body)
+{
+    const RecOp *op = rec_op(p, v);
+    if (op->home != body)
+        return;
+    s->leaves[v] = false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (s->leaves[op->use[i].v])
+            keep(p, s, op->use[i].v, body);
+}
+
+static void first_choice(const RecProg *p, Sink *s, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        RecId v = body->op.p[i];
+        const RecOp *op = rec_op(p, v);
+        s->same[v] = same_everywhere(p, s, op);
+        bool heavy = pass_heavy(op) && op->kind != REC_MAP;
+        s->leaves[v] = !s->core[v] && op->type.rank < MAXRANK && op->nit < MAXIT && op->kind != REC_RECUR &&
+                       op->kind != REC_PROJ && op->kind != REC_REGARG && (heavy || uses_leaving(p, s, op));
+    }
+}
+
+static void choose(const RecProg *p, Sink *s, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        mark_core(p, s, body->result.p[i], recur->region);
+    for (uint32_t i = 0; i < body->op.n; i++)
+        if (p->op.p[body->op.p[i]].kind == REC_RECUR) {
+            mark_core(p, s, body->op.p[i], recur->region);
+            mark_inner(p, s, p->op.p[body->op.p[i]].region, recur->region);
+        }
+    first_choice(p, s, recur);
+    bool again = true;
+    while (again) {
+        again = false;
+        for (uint32_t i = 0; i < body->op.n; i++) {
+            RecId v = body->op.p[i];
+            const RecOp *op = rec_op(p, v);
+            bool stays = s->leaves[v] ? !affordable(p, s, recur, op) : uses_leaving(p, s, op);
+            if (stays) {
+                keep(p, s, v, recur->region);
+                again = true;
+            }
+        }
+    }
+}
+
+/* What leaving ops need of the step: its sequences of all places. */
+static void keep_operands(Rewrite *w, Lift *l, const Sink *s, RecId v)
+{
+    const RecProg *p = &w->old;
+    const RecOp *op = rec_op(p, v), *recur = rec_op(p, l->recur);
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        RecId o = op->use[i].v;
+        const RecOp *from = rec_op(p, o);
+        if (l->made[o].v != REC_NONE || s->leaves[o] || from->home != recur->region || s->same[o])
+            continue;
+        if (from->kind == REC_REGARG && from->index >= recur->nstate)
+            continue;
+        l->made[o] = (Lifted){rec_recur_export(w->p, w->to[l->recur], w->to[o]), true};
+    }
+}
+
+static void sink_recur(Rewrite *w, RecBuild *b, RecId old)
+{
+    Sink *s = w->cx;
+    const RecOp *recur = rec_op(&w->old, old);
+    const RecRegionInfo *body = &w->old.region.p[recur->region];
+    choose(&w->old, s, recur);
+    rw_recur(w, b, old);
+    Lift *l = s->lift[old] = NEW(w->p->arena, Lift);
+    *l = (Lift){.w = w, .recur = old, .made = NEWN(w->p->arena, Lifted, w->old.op.n)};
+    for (uint32_t i = 0; i < w->old.op.n; i++)
+        l->made[i].v = REC_NONE;
+    for (uint32_t i = 0; i < body->op.n; i++)
+        if (s->leaves[body->op.p[i]])
+            keep_operands(w, l, s, body->op.p[i]);
+}
+
+/* The result of a recurrence: where it left, made here. */
+static RecId sink_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
+{
+    Sink *s = w->cx;
+    if (op.kind != REC_PROJ)
+        return pass_push(b, op);
+    RecId recur = w->old.op.p[old].use[0].v;
+    const RecOp *r = rec_op(&w->old, recur);
+    RecId result = w->old.region.p[r->region].result.p[op.index];
+    if (op.index < r->nstate || !rec_inside(&w->old, result, r->region) || !s->leaves[result])
+        return pass_push(b, op);
+    s->lift[recur]->b = b;
+    return lift_placed(s->lift[recur], result);
+}
+
+void rec_sink(RecProg *p)
+{
+    uint32_t n = p->op.n + 1;
+    Sink s = {NEWN(p->arena, bool, n), NEWN(p->arena, bool, n), NEWN(p->arena, bool, n), NEWN(p->arena, Lift *, n)};
+    Rewrite w = {.cx = &s, .recur = sink_recur, .op = sink_op};
+    rw_run(&w, p);
+}
