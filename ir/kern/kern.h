@@ -1,0 +1,151 @@
+/* kern: loops, buffers and matrix products; what a target turns into code. CPU and GPU share it.
+ *
+ * A KernProg has up to three functions (forward, backward, init), each a list of statements. Scalars (KVar) are defined
+ * once, inside loops; buffers are flat arrays of elements, addressed by a base plus variables times strides, all sizes
+ * symbolic (lang/dim.h). The special dimension `keep` is 1 when a backward pass follows and 0 otherwise: a time stride of
+ * keep*B*H makes a trajectory in training and one reused slot in inference.
+ *
+ * A missing optional argument reads as zeros. Writes (STORE, GEMM, FILL, COPY) into an optional output that the caller left out
+ * (NULL) are skipped. Outputs of role OUT_GRAD_PARAM are added to: their stores and products have `add` set.
+ * A product's view has stride 0 along a row or column axis that the operand does not have (size 1).
+ *
+ * A kernel finds its sizes in one array of int64: the values of all dimensions by DimSym, behind them one flag per RecArg
+ * (at dim_nsyms + arg): 1 when the caller passed it, else 0. K_GIVEN reads the flag.
+ */
+#ifndef IR_KERN_H
+#define IR_KERN_H
+
+#include "ir/rec/rec.h" /* for the interface (RecArg, RecOut) and RecReduce */
+
+typedef uint32_t KVar;   /* index into KernProg.var */
+typedef uint32_t KBufId; /* index into KernProg.buf */
+#define K_NONE UINT32_MAX
+enum { K_MAXTERM = 12 };
+
+typedef struct KVarInfo {
+    DType dt;   /* loop variables are DT_INT (64 bits wide in generated code, like all sizes) */
+    bool loop;
+    Str name;
+} KVarInfo;
+
+typedef enum KBufKind {
+    K_ARG,  /* the caller's array for RecArg number `slot`, with the axis B if that argument is batched */
+    K_OUT,  /* the caller's array for RecOut number `slot` */
+    K_WORK, /* in the workspace */
+} KBufKind;
+
+typedef struct KBuf {
+    KBufKind kind;
+    DType dt;
+    uint32_t slot;
+    Dim size;        /* elements */
+    bool kept;       /* written by forward, read by backward (K_WORK) */
+    KBufId shares;   /* K_WORK that lives in the memory of another one of the same size and type, or K_NONE */
+    uint8_t used_by; /* bit 1 << RecFn */
+    Str name;
+} KBuf;
+
+/* buffer element: base + sum of var * stride. A variable is a loop's or any computed int. */
+typedef struct KIndex {
+    Dim base;
+    uint8_t n;
+    struct { KVar var; Dim stride; } term[K_MAXTERM];
+} KIndex;
+
+/* A matrix inside a buffer: element (row, col) is at `at` + row * row_stride + col * col_stride. */
+typedef struct KView {
+    KBufId buf;
+    KIndex at;
+    Dim row_stride, col_stride;
+} KView;
+
+typedef enum KLoopKind {
+    K_SERIAL,   /* iterations depend on each other, or nothing is known */
+    K_PARALLEL, /* iterations are independent */
+    K_VECTOR,   /* independent, innermost, run in lanes; may hold ACC updates */
+} KLoopKind;
+
+typedef enum KKind {
+    K_LOOP,   /* loop: for var in 0..extent (downwards when reverse) body */
+    K_LET,    /* let: var = fun(arg...); an int var may be used in KIndex */
+    K_CONST,  /* constant: var = number */
+    K_SIZE,   /* size: var = dim */
+    K_LOAD,   /* mem: var = buf[at] */
+    K_STORE,  /* mem: buf[at] = var, or += when add */
+    K_START,  /* acc: var = the neutral element of red; the only kind of variable that changes */
+    K_UPDATE, /* acc: var = red(var, value), in a loop inside the one where var started */
+    K_RANDOM, /* random: var = uniform (0,1) from (seed, stream, counter); only in init */
+    K_GIVEN,  /* given: var = whether the caller passed RecArg number `arg`, a bool */
+    K_CHECK,  /* check: var = index if 0 <= index < bound, else 0 and the function will return RNN_INDEX */
+    K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only */
+    K_FILL,   /* fill: buf[at .. at + count) = number */
+    K_COPY,   /* copy: dst[at .. + count) = src[from .. + count); equal types, no overlap */
+    K_KIND_COUNT
+} KKind;
+
+typedef struct KStmt KStmt;
+typedef struct KBlock {
+    KStmt **p;
+    uint32_t n, cap;
+} KBlock;
+
+struct KStmt {
+    KKind kind;
+    Span at; /* the source line it came from, for debug data */
+    union {
+        struct { KLoopKind kind; KVar var; Dim extent; bool reverse; KBlock body; } loop;
+        struct { KVar var; Fun fun; KVar arg[3]; } let;
+        struct { KVar var; double number; } constant;
+        struct { KVar var; Dim dim; } size;
+        struct { KVar var; KBufId buf; KIndex at; bool add; } mem;
+        struct { KVar var; RecReduce red; KVar value; } acc;
+        struct { KVar var; uint32_t stream; KVar counter; } random;
+        struct { KVar var; uint32_t arg; } given;
+        struct { KVar var; KVar index; Dim bound; } check;
+        struct { Dim m, n, k; KView a, b, c; bool add; } gemm;
+        struct { KBufId buf; KIndex at; Dim count; double number; } fill;
+        struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;
+    };
+};
+
+typedef struct KernProg {
+    Arena *arena;
+    DimTab *dims;
+    Str name;
+    DimSym batch, keep;
+    VEC(RecArg) arg; /* the interface, as rec had it */
+    VEC(RecOut) out;
+    VEC(DimSym) open;
+    VEC(struct RecDerivedDim) derived;
+    VEC(KVarInfo) var;
+    VEC(KBuf) buf;
+    KBlock fn[REC_NFN];
+    bool has_fn[REC_NFN];
+} KernProg;
+
+/* ---- kern.c: building ---- */
+KernProg *kern_prog_new(Arena *a, const RecProg *rec); /* copies the interface */
+KVar kern_var(KernProg *p, DType dt, bool loop, Str name);
+KBufId kern_buf(KernProg *p, KBuf buf);
+KStmt *kern_add(KernProg *p, KBlock *to, KStmt stmt); /* appends a copy */
+void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges equal variables, drops stride 0 */
+
+/* ---- print.c, read.c, verify.c ---- */
+void kern_print(Text *out, const KernProg *p);
+KernProg *kern_read(Arena *a, Str text, Str *error);
+bool kern_verify(const KernProg *p, Text *why);
+
+/* ---- run.c: the interpreter: the meaning of kern, in double precision. All buffers are arrays of double, by KBufId; NULL
+ * for an array that the caller left out. dim_value: dimensions, then the flags of the arguments. False if an index was out
+ * of range. ---- */
+bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *const *buf, uint64_t seed);
+
+/* ---- from rec ---- */
+KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
+
+/* ---- passes, one file each, named as in passes.def ---- */
+void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */
+void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
+void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
+
+#endif

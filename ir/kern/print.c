@@ -1,0 +1,267 @@
+/* kern as text, one statement a line. The form is described in kern.md; read.c reads it back. Variables and buffers
+ * keep their numbers. */
+#include "ir/kern/text.h"
+#include "ir/rec/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *const kern_kind_text[K_KIND_COUNT] = {
+    [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
+    [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
+    [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_FILL] = "fill",     [K_COPY] = "copy",
+};
+const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vector"};
+const char *const kern_buf_text[KERN_NBUFKIND] = {"arg", "out", "work"};
+
+/* ---- words ---- */
+
+static void quoted(Text *out, Str s)
+{
+    text_add(out, "\"");
+    for (uint32_t i = 0; i < s.n; i++)
+        switch (s.p[i]) {
+        case '"': text_add(out, "\\\""); break;
+        case '\\': text_add(out, "\\\\"); break;
+        case '\n': text_add(out, "\\n"); break;
+        default: text_put(out, &s.p[i], 1);
+        }
+    text_add(out, "\"");
+}
+
+/* The fewest digits that read back as the same double. */
+static void number_text(Text *out, double x)
+{
+    char s[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(s, sizeof s, "%.*g", digits, x);
+        if (strtod(s, NULL) == x)
+            break;
+    }
+    text_add(out, "%s", isnan(x) ? "nan" : s);
+}
+
+static void dim(Text *out, const KernProg *p, Dim d)
+{
+    dim_print(out, p->dims, d);
+}
+
+/* `b3[2*H, %1 by 4*H, %2 by 1]`: the base, then each variable with its stride */
+static void element(Text *out, const KernProg *p, KBufId buf, const KIndex *at)
+{
+    text_add(out, "b%u[", buf);
+    dim(out, p, at->base);
+    for (uint32_t i = 0; i < at->n; i++) {
+        text_add(out, ", %%%u by ", at->term[i].var);
+        dim(out, p, at->term[i].stride);
+    }
+    text_add(out, "]");
+}
+
+/* `b3[0] rows H cols 1` */
+static void view(Text *out, const KernProg *p, const KView *v)
+{
+    element(out, p, v->buf, &v->at);
+    text_add(out, " rows ");
+    dim(out, p, v->row_stride);
+    text_add(out, " cols ");
+    dim(out, p, v->col_stride);
+}
+
+static void defines(Text *out, const KernProg *p, KVar v)
+{
+    text_add(out, "%%%u : %s = ", v, v < p->var.n ? dtype_name(p->var.p[v].dt) : "?");
+}
+
+/* ---- statements ---- */
+
+static void let(Text *out, const KernProg *p, const KStmt *s)
+{
+    defines(out, p, s->let.var);
+    const FunInfo *f = fun_info(s->let.fun);
+    text_add(out, "%s(", f->text);
+    for (uint32_t i = 0; i < f->arity; i++)
+        text_add(out, "%s%%%u", i ? ", " : "", s->let.arg[i]);
+    text_add(out, ")");
+}
+
+static void gemm(Text *out, const KernProg *p, const KStmt *s)
+{
+    text_add(out, "gemm m ");
+    dim(out, p, s->gemm.m);
+    text_add(out, " n ");
+    dim(out, p, s->gemm.n);
+    text_add(out, " k ");
+    dim(out, p, s->gemm.k);
+    text_add(out, " ");
+    view(out, p, &s->gemm.c);
+    text_add(out, s->gemm.add ? " += " : " = ");
+    view(out, p, &s->gemm.a);
+    text_add(out, " @ ");
+    view(out, p, &s->gemm.b);
+}
+
+static void loop(Text *out, const KernProg *p, const KStmt *s)
+{
+    text_add(out, "%s %%%u < ", kern_loop_text[s->loop.kind], s->loop.var);
+    dim(out, p, s->loop.extent);
+    text_add(out, s->loop.reverse ? " reverse" : "");
+}
+
+void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
+{
+    switch (s->kind) {
+    case K_LOOP: loop(out, p, s); break;
+    case K_LET: let(out, p, s); break;
+    case K_CONST:
+        defines(out, p, s->constant.var);
+        text_add(out, "const ");
+        number_text(out, s->constant.number);
+        break;
+    case K_SIZE:
+        defines(out, p, s->size.var);
+        text_add(out, "size ");
+        dim(out, p, s->size.dim);
+        break;
+    case K_LOAD:
+        defines(out, p, s->mem.var);
+        text_add(out, "load ");
+        element(out, p, s->mem.buf, &s->mem.at);
+        break;
+    case K_STORE:
+        text_add(out, "store ");
+        element(out, p, s->mem.buf, &s->mem.at);
+        text_add(out, " %s %%%u", s->mem.add ? "+=" : "=", s->mem.var);
+        break;
+    case K_START:
+        defines(out, p, s->acc.var);
+        text_add(out, "start %s", rec_reduce_text[s->acc.red]);
+        break;
+    case K_UPDATE: text_add(out, "update %%%u %s %%%u", s->acc.var, rec_reduce_text[s->acc.red], s->acc.value); break;
+    case K_RANDOM:
+        defines(out, p, s->random.var);
+        text_add(out, "random %u %%%u", s->random.stream, s->random.counter);
+        break;
+    case K_GIVEN:
+        defines(out, p, s->given.var);
+        text_add(out, "given %u", s->given.arg);
+        break;
+    case K_CHECK:
+        defines(out, p, s->check.var);
+        text_add(out, "check %%%u < ", s->check.index);
+        dim(out, p, s->check.bound);
+        break;
+    case K_GEMM: gemm(out, p, s); break;
+    case K_FILL:
+        text_add(out, "fill ");
+        element(out, p, s->fill.buf, &s->fill.at);
+        text_add(out, " count ");
+        dim(out, p, s->fill.count);
+        text_add(out, " = ");
+        number_text(out, s->fill.number);
+        break;
+    case K_COPY:
+        text_add(out, "copy ");
+        element(out, p, s->copy.dst, &s->copy.to);
+        text_add(out, " = ");
+        element(out, p, s->copy.src, &s->copy.from);
+        text_add(out, " count ");
+        dim(out, p, s->copy.count);
+        break;
+    case K_KIND_COUNT: break;
+    }
+}
+
+static void block(Text *out, const KernProg *p, const KBlock *b, int depth)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        text_add(out, "%*s", depth * 2, "");
+        kern_print_stmt(out, p, b->p[i]);
+        text_add(out, b->p[i]->kind == K_LOOP ? " {\n" : "\n");
+        if (b->p[i]->kind != K_LOOP)
+            continue;
+        block(out, p, &b->p[i]->loop.body, depth + 1);
+        text_add(out, "%*s}\n", depth * 2, "");
+    }
+}
+
+/* ---- what stands around ---- */
+
+static void type(Text *out, const KernProg *p, const Type *t)
+{
+    Str s = type_str(out->arena, p->dims, t);
+    text_add(out, "%.*s", STRF(s));
+}
+
+static void dims(Text *out, const KernProg *p)
+{
+    for (DimSym s = 0; s < dim_nsyms(p->dims); s++) {
+        const DimSymInfo *info = dim_sym_info(p->dims, s);
+        text_add(out, "dim %.*s %s\n", STRF(info->name), rec_dim_kind_text[info->kind]);
+    }
+    for (uint32_t i = 0; i < p->open.n; i++)
+        text_add(out, "open %.*s\n", STRF(dim_sym_info(p->dims, p->open.p[i])->name));
+    for (uint32_t i = 0; i < p->derived.n; i++) {
+        text_add(out, "derived %.*s = ", STRF(dim_sym_info(p->dims, p->derived.p[i].sym)->name));
+        dim(out, p, p->derived.p[i].num);
+        text_add(out, " / ");
+        dim(out, p, p->derived.p[i].den);
+        text_add(out, "\n");
+    }
+}
+
+static void arg(Text *out, const KernProg *p, const RecArg *a)
+{
+    text_add(out, "arg ");
+    quoted(out, a->name);
+    text_add(out, " ");
+    type(out, p, &a->type);
+    text_add(out, " %s of %u", rec_role_text[a->role], a->of);
+    text_add(out, "%s%s%s\n", a->optional ? " optional" : "", a->frozen ? " frozen" : "", a->batched ? " batched" : "");
+}
+
+static void output(Text *out, const KernProg *p, const RecOut *o)
+{
+    text_add(out, "out ");
+    quoted(out, o->name);
+    text_add(out, " ");
+    type(out, p, &o->type);
+    text_add(out, " %s of %u", rec_out_role_text[o->role], o->of);
+    text_add(out, "%s%s\n", o->batched ? " batched" : "", o->streams ? " streams" : "");
+}
+
+static void buffer(Text *out, const KernProg *p, KBufId id)
+{
+    const KBuf *b = &p->buf.p[id];
+    text_add(out, "buf b%u %s", id, kern_buf_text[b->kind]);
+    if (b->kind != K_WORK)
+        text_add(out, " %u", b->slot);
+    text_add(out, " %s ", dtype_name(b->dt));
+    dim(out, p, b->size);
+    text_add(out, " used %u%s", b->used_by, b->kept ? " kept" : "");
+    if (b->shares != K_NONE)
+        text_add(out, " shares b%u", b->shares);
+    text_add(out, " ");
+    quoted(out, b->name);
+    text_add(out, "\n");
+}
+
+void kern_print(Text *out, const KernProg *p)
+{
+    text_add(out, "kern ");
+    quoted(out, p->name);
+    text_add(out, "\n");
+    dims(out, p);
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        arg(out, p, &p->arg.p[i]);
+    for (uint32_t i = 0; i < p->out.n; i++)
+        output(out, p, &p->out.p[i]);
+    for (KBufId i = 0; i < p->buf.n; i++)
+        buffer(out, p, i);
+    for (uint32_t f = 0; f < REC_NFN; f++)
+        if (p->has_fn[f]) {
+            text_add(out, "%s {\n", rec_fn_text[f]);
+            block(out, p, &p->fn[f], 1);
+            text_add(out, "}\n");
+        }
+}

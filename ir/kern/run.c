@@ -1,0 +1,169 @@
+/* The interpreter: the meaning of kern, in double precision, one statement after another. Slow and plain; every access
+ * is checked against the size of its buffer. Tests hold the lowering and every pass against it. */
+#include "ir/kern/kern.h"
+
+#include <math.h>
+
+typedef struct Run {
+    const KernProg *p;
+    Arena *own;
+    const int64_t *dim_value;
+    double *const *buf;
+    uint64_t seed;
+    double *var;
+    int64_t *size; /* of buffers */
+    bool in_range;
+} Run;
+
+static int64_t dim(const Run *r, Dim d)
+{
+    int64_t n;
+    if (!dim_eval(r->p->dims, d, r->dim_value, &n))
+        ice("kern_run: a size is negative or too large");
+    return n;
+}
+
+static int64_t offset(const Run *r, const KIndex *at)
+{
+    int64_t n = dim(r, at->base);
+    for (uint32_t i = 0; i < at->n; i++)
+        n += (int64_t)r->var[at->term[i].var] * dim(r, at->term[i].stride);
+    return n;
+}
+
+/* The element, or NULL in an array that the caller left out. */
+static double *element(const Run *r, KBufId b, int64_t at)
+{
+    if (at < 0 || at >= r->size[b])
+        ice("kern_run: element %lld of buffer b%u, which has %lld", (long long)at, b, (long long)r->size[b]);
+    return r->buf[b] ? &r->buf[b][at] : NULL;
+}
+
+static double load(const Run *r, KBufId b, int64_t at)
+{
+    if (r->p->buf.p[b].kind == K_OUT)
+        ice("kern_run: an output is read");
+    const double *x = element(r, b, at);
+    return x ? *x : 0;
+}
+
+static void store(const Run *r, KBufId b, int64_t at, double v, bool add)
+{
+    double *x = element(r, b, at);
+    if (x)
+        *x = add ? *x + v : v;
+}
+
+static double neutral(RecReduce red)
+{
+    return red == RED_SUM ? 0 : red == RED_PROD ? 1 : red == RED_MAX ? (double)-INFINITY : (double)INFINITY;
+}
+
+static double reduce(RecReduce red, double a, double b)
+{
+    static const Fun fun[RED_COUNT] = {
+        [RED_SUM] = FUN_ADD, [RED_PROD] = FUN_MUL, [RED_MAX] = FUN_MAX, [RED_MIN] = FUN_MIN};
+    return fun_eval(fun[red], a, b, 0);
+}
+
+static double let(const Run *r, const KStmt *s)
+{
+    double a[3] = {0};
+    for (uint32_t i = 0; i < fun_info(s->let.fun)->arity; i++)
+        a[i] = r->var[s->let.arg[i]];
+    return fun_eval(s->let.fun, a[0], a[1], a[2]);
+}
+
+static double check(Run *r, const KStmt *s)
+{
+    double i = r->var[s->check.index];
+    bool ok = i >= 0 && i < (double)dim(r, s->check.bound);
+    r->in_range = r->in_range && ok;
+    return ok ? i : 0;
+}
+
+static int64_t cell(const Run *r, const KView *v, int64_t row, int64_t col)
+{
+    return offset(r, &v->at) + row * dim(r, v->row_stride) + col * dim(r, v->col_stride);
+}
+
+static void gemm(const Run *r, const KStmt *s)
+{
+    int64_t m = dim(r, s->gemm.m), n = dim(r, s->gemm.n), k = dim(r, s->gemm.k);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t q = 0; q < k; q++)
+                sum += load(r, s->gemm.a.buf, cell(r, &s->gemm.a, i, q)) *
+                       load(r, s->gemm.b.buf, cell(r, &s->gemm.b, q, j));
+            store(r, s->gemm.c.buf, cell(r, &s->gemm.c, i, j), sum, s->gemm.add);
+        }
+}
+
+static void fill(const Run *r, const KStmt *s)
+{
+    int64_t at = offset(r, &s->fill.at), count = dim(r, s->fill.count);
+    for (int64_t i = 0; i < count; i++)
+        store(r, s->fill.buf, at + i, s->fill.number, false);
+}
+
+static void copy(const Run *r, const KStmt *s)
+{
+    int64_t to = offset(r, &s->copy.to), from = offset(r, &s->copy.from), count = dim(r, s->copy.count);
+    for (int64_t i = 0; i < count; i++)
+        store(r, s->copy.dst, to + i, load(r, s->copy.src, from + i), false);
+}
+
+static void block(Run *r, const KBlock *b);
+
+/* Independent iterations run against their order, to find those that are not. */
+static void loop(Run *r, const KStmt *s)
+{
+    bool backwards = s->loop.kind == K_SERIAL ? s->loop.reverse : !s->loop.reverse;
+    int64_t n = dim(r, s->loop.extent);
+    for (int64_t i = 0; i < n; i++) {
+        r->var[s->loop.var] = (double)(backwards ? n - 1 - i : i);
+        block(r, &s->loop.body);
+    }
+}
+
+static void stmt(Run *r, const KStmt *s)
+{
+    switch (s->kind) {
+    case K_LOOP: loop(r, s); break;
+    case K_LET: r->var[s->let.var] = let(r, s); break;
+    case K_CONST: r->var[s->constant.var] = s->constant.number; break;
+    case K_SIZE: r->var[s->size.var] = (double)dim(r, s->size.dim); break;
+    case K_LOAD: r->var[s->mem.var] = load(r, s->mem.buf, offset(r, &s->mem.at)); break;
+    case K_STORE: store(r, s->mem.buf, offset(r, &s->mem.at), r->var[s->mem.var], s->mem.add); break;
+    case K_START: r->var[s->acc.var] = neutral(s->acc.red); break;
+    case K_UPDATE: r->var[s->acc.var] = reduce(s->acc.red, r->var[s->acc.var], r->var[s->acc.value]); break;
+    case K_RANDOM:
+        r->var[s->random.var] = rec_random_value(r->seed, s->random.stream, (uint64_t)r->var[s->random.counter]);
+        break;
+    case K_GIVEN: r->var[s->given.var] = (double)r->dim_value[dim_nsyms(r->p->dims) + s->given.arg]; break;
+    case K_CHECK: r->var[s->check.var] = check(r, s); break;
+    case K_GEMM: gemm(r, s); break;
+    case K_FILL: fill(r, s); break;
+    case K_COPY: copy(r, s); break;
+    case K_KIND_COUNT: break;
+    }
+}
+
+static void block(Run *r, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        stmt(r, b->p[i]);
+}
+
+bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *const *buf, uint64_t seed)
+{
+    Run r = {.p = p, .own = arena_new(), .dim_value = dim_value, .buf = buf, .seed = seed, .in_range = true};
+    r.var = NEWN(r.own, double, p->var.n);
+    r.size = NEWN(r.own, int64_t, p->buf.n);
+    for (KBufId b = 0; b < p->buf.n; b++)
+        r.size[b] = dim(&r, p->buf.p[b].size);
+    block(&r, &p->fn[fn]);
+    arena_free(r.own);
+    return r.in_range;
+}
