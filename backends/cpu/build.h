@@ -1,0 +1,108 @@
+/* Small tools over LLVM's builder, for code that is written once for scalars and vectors, floats and doubles.
+ *
+ * A CpuGen says what is being made right now: at which level, in which precision, in how many lanes. One lane is a plain
+ * scalar, never a vector of one. */
+#ifndef BACKENDS_CPU_BUILD_H
+#define BACKENDS_CPU_BUILD_H
+
+#include "backends/cpu/cpu.h"
+
+enum { GEN_MAXLANES = 16 };
+
+typedef struct CpuGen {
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef b;
+    CpuLevel level;
+    bool fma;       /* as the level has it */
+    bool f64;       /* real is double */
+    uint32_t lanes; /* of the values being made */
+} CpuGen;
+
+CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64);
+uint32_t cpu_width(const CpuGen *g); /* lanes of a whole vector of reals */
+void cpu_set_target(LLVMContextRef context, LLVMValueRef fn, CpuLevel level); /* attributes that every kernel has */
+
+/* ---- types: of one element, and of g->lanes elements ---- */
+LLVMTypeRef gen_real1(const CpuGen *g);
+LLVMTypeRef gen_int1(const CpuGen *g, uint32_t bits);
+LLVMTypeRef gen_ptr(const CpuGen *g);
+LLVMTypeRef gen_lanes(const CpuGen *g, LLVMTypeRef one);
+LLVMTypeRef gen_real(const CpuGen *g);
+LLVMTypeRef gen_int(const CpuGen *g, uint32_t bits);
+LLVMTypeRef gen_type(const CpuGen *g, DType dt); /* in registers: real, i32, i1 */
+uint32_t gen_real_bits(const CpuGen *g);
+
+/* ---- values in g->lanes lanes ---- */
+LLVMValueRef gen_const(const CpuGen *g, double v);
+LLVMValueRef gen_iconst(const CpuGen *g, uint32_t bits, uint64_t v);
+LLVMValueRef gen_splat(const CpuGen *g, LLVMValueRef scalar);
+LLVMValueRef gen_iota(const CpuGen *g, uint32_t bits); /* 0, 1, 2, ... */
+LLVMValueRef gen_i64(const CpuGen *g, int64_t v);      /* one */
+
+/* ---- operations ---- */
+LLVMValueRef gen_intrinsic(const CpuGen *g, const char *name, LLVMTypeRef over, const LLVMValueRef *arg, uint32_t n);
+LLVMValueRef gen_add(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_sub(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_mul(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_div(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_fma(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); /* a * b + c; rounded twice without fma */
+LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_fcmp(const CpuGen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_icmp(const CpuGen *g, LLVMIntPredicate p, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef gen_bits(const CpuGen *g, LLVMValueRef real); /* as an integer of the same size */
+LLVMValueRef gen_real_of_bits(const CpuGen *g, LLVMValueRef bits);
+LLVMValueRef gen_lane(const CpuGen *g, LLVMValueRef v, uint32_t lane);
+LLVMValueRef gen_put_lane(const CpuGen *g, LLVMValueRef v, LLVMValueRef x, uint32_t lane);
+LLVMValueRef gen_shuffle(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, const int *mask, uint32_t n);
+
+/* ---- memory: `bytes` is the size of an element, and all the alignment there is ---- */
+LLVMValueRef gen_at(const CpuGen *g, LLVMTypeRef one, LLVMValueRef base, LLVMValueRef index); /* &base[index] */
+LLVMValueRef gen_load(const CpuGen *g, LLVMTypeRef type, LLVMValueRef at, uint32_t bytes);
+LLVMValueRef gen_store(const CpuGen *g, LLVMValueRef v, LLVMValueRef at, uint32_t bytes);
+/* The first `count` lanes only, 1 <= count <= lanes (an i64); the other lanes read as zero. `mask` is gen_first(count).
+ * Without masked instructions at this level it is lane by lane, without branches. */
+LLVMValueRef gen_first(const CpuGen *g, LLVMValueRef count);
+LLVMValueRef gen_load_first(const CpuGen *g, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes, LLVMValueRef mask,
+                            LLVMValueRef count);
+void gen_store_first(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes, LLVMValueRef mask,
+                     LLVMValueRef count);
+
+/* ---- blocks and counted loops: for i = from; i < to; i += step. Runs zero times when from >= to. ---- */
+LLVMBasicBlockRef gen_block(const CpuGen *g, const char *name);
+void gen_enter(const CpuGen *g, LLVMBasicBlockRef block); /* branch there and go on there */
+typedef struct GenLoop {
+    LLVMBasicBlockRef body, done;
+    LLVMValueRef i, to, step;
+    LLVMValueRef carried[32]; /* further values that change from iteration to iteration */
+    LLVMValueRef result[32];  /* after gen_loop_end: their values behind the loop */
+    uint32_t ncarried;
+} GenLoop;
+GenLoop gen_loop(const CpuGen *g, LLVMValueRef from, LLVMValueRef to, LLVMValueRef step, const LLVMValueRef *carried,
+                 uint32_t ncarried);
+void gen_loop_end(const CpuGen *g, GenLoop *l, const LLVMValueRef *next); /* next: ncarried values */
+typedef struct GenIf {
+    LLVMBasicBlockRef done;
+} GenIf;
+GenIf gen_if(const CpuGen *g, LLVMValueRef cond);
+void gen_end_if(const CpuGen *g, GenIf i);
+
+/* ---- math.c ---- */
+/* f of arguments in g->lanes lanes; dt: their element types. Semantics: lang/fun.def. */
+LLVMValueRef cpu_fun(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt);
+double cpu_math_bound(Fun f, bool f64); /* largest error in units of the last place; the same at all levels */
+/* (0,1) from (seed, stream, counter), as rec_random_value; seed and counter are i64, the counter in g->lanes lanes */
+LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLVMValueRef counter);
+
+/* ---- gemm.c ---- */
+typedef struct GemmArg {
+    LLVMValueRef m, n, k;                /* i64 */
+    LLVMValueRef a, a_row, a_col;        /* pointer to the first element, and strides in elements */
+    LLVMValueRef b, b_row, b_col;
+    LLVMValueRef c, c_row, c_col;
+} GemmArg;
+/* Calls the module's matrix product, which is made at its first use. The form is chosen from the strides that are
+ * constant 1 or 0 here. */
+void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add);
+
+#endif

@@ -1,0 +1,274 @@
+/* kern to LLVM: one function of the program for one level. Statements become code one after another; LLVM's own passes
+ * clean up (accumulators live in memory until mem2reg), but no loop is vectorised and no operation reordered by LLVM. */
+#include "backends/cpu/emit.h"
+#include "backends/backend.h"
+
+#include <math.h>
+
+CpuGen emit_gen(const Emit *e, bool lanes)
+{
+    CpuGen g = e->g;
+    if (!lanes)
+        g.lanes = 1;
+    return g;
+}
+
+/* ---- sizes: computed once, in the entry block ---- */
+
+static LLVMValueRef sym_value(Emit *e, DimSym s)
+{
+    CpuGen g = emit_gen(e, false);
+    g.b = e->entry;
+    if (!e->sym[s])
+        e->sym[s] = gen_load(&g, gen_int1(&g, 64), gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s)), 8);
+    return e->sym[s];
+}
+
+static LLVMValueRef term_value(Emit *e, const DimTerm *t)
+{
+    LLVMValueRef v = NULL;
+    for (uint32_t i = 0; i < t->nsym; i++)
+        v = v ? LLVMBuildNSWMul(e->entry, v, sym_value(e, t->sym[i]), "") : sym_value(e, t->sym[i]);
+    if (!v)
+        return gen_i64(&e->g, t->coef);
+    return t->coef == 1 ? v : LLVMBuildNSWMul(e->entry, v, gen_i64(&e->g, t->coef), "");
+}
+
+LLVMValueRef emit_dim(Emit *e, Dim d)
+{
+    while (e->dim.n <= d)
+        vec_push(e->arena, &e->dim, NULL);
+    if (e->dim.p[d])
+        return e->dim.p[d];
+    LLVMValueRef sum = NULL;
+    for (uint32_t i = 0; i < dim_nterms(e->k->dims, d); i++) {
+        LLVMValueRef term = term_value(e, dim_term(e->k->dims, d, i));
+        sum = sum ? LLVMBuildNSWAdd(e->entry, sum, term, "") : term;
+    }
+    return e->dim.p[d] = sum ? sum : gen_i64(&e->g, 0);
+}
+
+LLVMValueRef emit_entry_memory(Emit *e, LLVMTypeRef type)
+{
+    return LLVMBuildAlloca(e->entry, type, "");
+}
+
+/* ---- variables ---- */
+
+DType emit_dtype(const Emit *e, KVar v)
+{
+    return e->k->var.p[v].dt;
+}
+
+uint32_t emit_bytes(const Emit *e, DType dt)
+{
+    return dt == DT_REAL ? (e->g.f64 ? 8 : 4) : dt == DT_INT ? 4 : 1;
+}
+
+bool emit_has_lanes(const Emit *e, KVar v)
+{
+    return e->v.on && (e->var[v].lanes || v == e->v.var);
+}
+
+void emit_set(Emit *e, KVar v, LLVMValueRef value, bool lanes)
+{
+    e->var[v] = (EmitVar){.value = value, .lanes = lanes};
+}
+
+static LLVMValueRef lane_numbers(Emit *e)
+{
+    CpuGen *g = &e->g;
+    LLVMValueRef first = LLVMBuildTrunc(g->b, e->v.first, gen_int1(g, 32), "");
+    return LLVMBuildAdd(g->b, gen_splat(g, first), gen_iota(g, 32), "");
+}
+
+/* Loop variables and sizes are 64 bits wide in scalar code; as values in computations all ints have 32. */
+LLVMValueRef emit_var(Emit *e, KVar v, bool lanes)
+{
+    const EmitVar *var = &e->var[v];
+    if (e->v.on && v == e->v.var && lanes)
+        return lane_numbers(e);
+    if (!var->value)
+        ice("cpu: variable %u is used before it has a value", v);
+    LLVMValueRef value = var->memory ? LLVMBuildLoad2(e->g.b, var->memory, var->value, "") : var->value;
+    if (e->k->var.p[v].loop)
+        value = LLVMBuildTrunc(e->g.b, value, gen_int1(&e->g, 32), "");
+    return lanes && !var->lanes ? gen_splat(&e->g, value) : value;
+}
+
+/* ---- simple statements ---- */
+
+static LLVMValueRef constant_of(const CpuGen *g, DType dt, double number)
+{
+    switch (dt) {
+    case DT_REAL: return LLVMConstReal(gen_real1(g), number);
+    case DT_INT: return LLVMConstInt(gen_int1(g, 32), (unsigned long long)(long long)number, true);
+    case DT_BOOL: return LLVMConstInt(gen_int1(g, 1), number != 0, false);
+    }
+    ice("cpu: element type %d", (int)dt);
+}
+
+static void emit_let(Emit *e, const KStmt *s)
+{
+    LLVMValueRef arg[3] = {NULL, NULL, NULL};
+    DType dt[3] = {DT_REAL, DT_REAL, DT_REAL};
+    bool lanes = false;
+    uint32_t n = fun_info(s->let.fun)->arity;
+    for (uint32_t i = 0; i < n; i++)
+        lanes |= emit_has_lanes(e, s->let.arg[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        arg[i] = emit_var(e, s->let.arg[i], lanes);
+        dt[i] = emit_dtype(e, s->let.arg[i]);
+    }
+    CpuGen g = emit_gen(e, lanes);
+    emit_set(e, s->let.var, cpu_fun(&g, s->let.fun, arg, dt), lanes);
+}
+
+static void emit_size(Emit *e, const KStmt *s)
+{
+    LLVMValueRef size = LLVMBuildTrunc(e->g.b, emit_dim(e, s->size.dim), gen_int1(&e->g, 32), "");
+    emit_set(e, s->size.var, size, false);
+}
+
+static void emit_random(Emit *e, const KStmt *s)
+{
+    bool lanes = emit_has_lanes(e, s->random.counter);
+    CpuGen g = emit_gen(e, lanes);
+    LLVMValueRef counter = emit_var(e, s->random.counter, lanes);
+    counter = LLVMBuildZExt(g.b, counter, gen_int(&g, 64), "");
+    emit_set(e, s->random.var, cpu_random(&g, e->seed, s->random.stream, counter), lanes);
+}
+
+/* The flags stand behind the sizes. */
+static void emit_given(Emit *e, const KStmt *s)
+{
+    CpuGen g = emit_gen(e, false);
+    LLVMValueRef *flag = &e->given[s->given.arg];
+    g.b = e->entry;
+    if (!*flag) {
+        LLVMValueRef at = gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, dim_nsyms(e->k->dims) + s->given.arg));
+        *flag = gen_icmp(&g, LLVMIntNE, gen_load(&g, gen_int1(&g, 64), at, 8), gen_i64(&g, 0));
+    }
+    emit_set(e, s->given.var, *flag, false);
+}
+
+static LLVMValueRef any_lane(const CpuGen *g, LLVMValueRef bits)
+{
+    if (g->lanes == 1)
+        return bits;
+    LLVMTypeRef packed = gen_int1(g, g->lanes);
+    return LLVMBuildICmp(g->b, LLVMIntNE, LLVMBuildBitCast(g->b, bits, packed, ""), LLVMConstNull(packed), "");
+}
+
+/* Compared in 64 bits without sign, so that a negative index is a large one. */
+static void emit_check(Emit *e, const KStmt *s)
+{
+    bool lanes = emit_has_lanes(e, s->check.index);
+    CpuGen g = emit_gen(e, lanes);
+    LLVMValueRef index = emit_var(e, s->check.index, lanes), bound = gen_splat(&g, emit_dim(e, s->check.bound));
+    LLVMValueRef wide = LLVMBuildSExt(g.b, index, gen_int(&g, 64), "");
+    LLVMValueRef bad = gen_icmp(&g, LLVMIntUGE, wide, bound);
+    emit_set(e, s->check.var, gen_select(&g, bad, LLVMConstNull(LLVMTypeOf(index)), index), lanes);
+    if (lanes && e->v.mask)
+        bad = LLVMBuildAnd(g.b, bad, e->v.mask, "");
+    LLVMValueRef before = LLVMBuildLoad2(g.b, gen_int1(&g, 1), e->failed, "");
+    LLVMBuildStore(g.b, LLVMBuildOr(g.b, before, any_lane(&g, bad), ""), e->failed);
+}
+
+static void emit_stmt(Emit *e, const KStmt *s)
+{
+    switch (s->kind) {
+    case K_LOOP: emit_loop(e, s); return;
+    case K_LET: emit_let(e, s); return;
+    case K_CONST: emit_set(e, s->constant.var, constant_of(&e->g, emit_dtype(e, s->constant.var), s->constant.number), false); return;
+    case K_SIZE: emit_size(e, s); return;
+    case K_LOAD: emit_load(e, s); return;
+    case K_STORE: emit_store(e, s); return;
+    case K_START: emit_start(e, s); return;
+    case K_UPDATE: emit_update(e, s); return;
+    case K_RANDOM: emit_random(e, s); return;
+    case K_GIVEN: emit_given(e, s); return;
+    case K_CHECK: emit_check(e, s); return;
+    case K_GEMM: emit_gemm(e, s); return;
+    case K_FILL: emit_fill(e, s); return;
+    case K_COPY: emit_copy(e, s); return;
+    case K_KIND_COUNT: break;
+    }
+    ice("cpu: statement %d", (int)s->kind);
+}
+
+void emit_block(Emit *e, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        emit_stmt(e, b->p[i]);
+}
+
+/* ---- the function ---- */
+
+static const char *const fn_name[REC_NFN] = {"forward", "backward", "init"};
+
+static LLVMValueRef new_function(const CpuModule *m, RecFn fn, CpuLevel level)
+{
+    LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), i64 = LLVMInt64TypeInContext(m->context);
+    LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(m->context), (LLVMTypeRef[]){ptr, ptr, i64}, 3, false);
+    Str name = str_fmt(m->arena, "%.*s.%s.%s", STRF(m->kern->name), fn_name[fn], cpu_level_info(level)->text);
+    LLVMValueRef f = LLVMAddFunction(m->module, str_c(m->arena, name), type);
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    cpu_set_target(m->context, f, level);
+    return f;
+}
+
+static bool has_check(const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_CHECK || (b->p[i]->kind == K_LOOP && has_check(&b->p[i]->loop.body)))
+            return true;
+    return false;
+}
+
+static void start_failed(Emit *e)
+{
+    if (!has_check(&e->k->fn[e->which]))
+        return;
+    e->failed = emit_entry_memory(e, gen_int1(&e->g, 1));
+    LLVMBuildStore(e->entry, LLVMConstNull(gen_int1(&e->g, 1)), e->failed);
+}
+
+static void finish(Emit *e, LLVMBasicBlockRef first)
+{
+    LLVMTypeRef i32 = gen_int1(&e->g, 32);
+    LLVMValueRef status = LLVMConstInt(i32, RNN_OK, false);
+    if (e->failed)
+        status = LLVMBuildSelect(e->g.b, LLVMBuildLoad2(e->g.b, gen_int1(&e->g, 1), e->failed, ""),
+                                 LLVMConstInt(i32, RNN_INDEX, false), status, "");
+    LLVMBuildRet(e->g.b, status);
+    LLVMBuildBr(e->entry, first);
+}
+
+LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
+{
+    const KernProg *k = m->kern;
+    Emit e = {.g = cpu_gen(m->context, m->module, m->builder, level, m->options.precision == PREC_F64),
+              .entry = LLVMCreateBuilderInContext(m->context), .arena = m->arena, .k = k, .which = fn};
+    e.fn = new_function(m, fn, level);
+    e.dims = LLVMGetParam(e.fn, 0);
+    e.bufs = LLVMGetParam(e.fn, 1);
+    e.seed = LLVMGetParam(e.fn, 2);
+    e.sym = NEWN(m->arena, LLVMValueRef, dim_nsyms(k->dims));
+    e.buf = NEWN(m->arena, LLVMValueRef, k->buf.n);
+    e.scope_of = NEWN(m->arena, LLVMValueRef, k->buf.n);
+    e.not_scope = NEWN(m->arena, LLVMValueRef, k->buf.n);
+    e.given_buf = NEWN(m->arena, bool, k->buf.n);
+    e.given = NEWN(m->arena, LLVMValueRef, k->arg.n);
+    e.var = NEWN(m->arena, EmitVar, k->var.n);
+    e.scope_kind = LLVMGetMDKindIDInContext(m->context, "alias.scope", 11);
+    e.noalias_kind = LLVMGetMDKindIDInContext(m->context, "noalias", 7);
+    LLVMPositionBuilderAtEnd(e.entry, LLVMAppendBasicBlockInContext(m->context, e.fn, "entry"));
+    LLVMBasicBlockRef first = LLVMAppendBasicBlockInContext(m->context, e.fn, "start");
+    LLVMPositionBuilderAtEnd(e.g.b, first);
+    start_failed(&e);
+    emit_block(&e, &k->fn[fn]);
+    finish(&e, first);
+    LLVMDisposeBuilder(e.entry);
+    return e.fn;
+}

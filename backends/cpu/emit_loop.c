@@ -1,0 +1,264 @@
+/* Loops and accumulators.
+ *
+ * A vector loop runs whole rounds of W iterations, then one last round with a mask. Where a lane cannot be masked (stores that
+ * do not go to consecutive elements, addresses that come from data) the rest runs one iteration at a time; both give the
+ * same bits, as every lane computes what the scalar code computes.
+ *
+ * An accumulator from outside a vector loop has one partial result a lane, combined behind the loop by halving: the order
+ * depends on the extent and on W, nothing else. */
+#include "backends/cpu/emit.h"
+
+#include <math.h>
+
+/* ---- accumulators ---- */
+
+static LLVMValueRef neutral(const CpuGen *g, RecReduce red, DType dt)
+{
+    static const double real[RED_COUNT] = {0, 1, -INFINITY, INFINITY};
+    static const int64_t whole[RED_COUNT] = {0, 1, INT32_MIN, INT32_MAX};
+    return dt == DT_REAL ? gen_const(g, real[red]) : gen_iconst(g, dt == DT_INT ? 32 : 1, (uint64_t)whole[red]);
+}
+
+static LLVMValueRef combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef a, LLVMValueRef b)
+{
+    static const Fun fun[RED_COUNT] = {FUN_ADD, FUN_MUL, FUN_MAX, FUN_MIN};
+    return cpu_fun(g, fun[red], (LLVMValueRef[]){a, b}, (DType[]){dt, dt});
+}
+
+static LLVMValueRef memory_with(Emit *e, LLVMValueRef start)
+{
+    LLVMValueRef at = emit_entry_memory(e, LLVMTypeOf(start));
+    LLVMBuildStore(e->g.b, start, at);
+    return at;
+}
+
+void emit_start(Emit *e, const KStmt *s)
+{
+    LLVMValueRef start = neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var));
+    LLVMValueRef at = memory_with(e, start);
+    e->var[s->acc.var] = (EmitVar){.value = at, .memory = LLVMTypeOf(start), .lanes = e->v.on};
+}
+
+static void update_at(const CpuGen *g, const KStmt *s, DType dt, LLVMValueRef at, LLVMValueRef value)
+{
+    LLVMValueRef old = LLVMBuildLoad2(g->b, LLVMTypeOf(value), at, "");
+    LLVMBuildStore(g->b, combine(g, s->acc.red, dt, old, value), at);
+}
+
+void emit_update(Emit *e, const KStmt *s)
+{
+    const EmitVar *var = &e->var[s->acc.var];
+    DType dt = emit_dtype(e, s->acc.var);
+    bool split = e->v.on && !var->lanes;
+    LLVMValueRef value = emit_var(e, s->acc.value, e->v.on);
+    if (split && e->v.mask)
+        value = gen_select(&e->g, e->v.mask, value, neutral(&e->g, s->acc.red, dt));
+    update_at(&e->g, s, dt, split ? var->partial : var->value, value);
+}
+
+/* Calls `each` for every update, in b, of an accumulator that started outside of it. */
+static void for_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s))
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (s->kind == K_LOOP)
+            for_outer_updates(e, &s->loop.body, each);
+        if (s->kind == K_UPDATE && e->var[s->acc.var].memory && !e->var[s->acc.var].lanes)
+            each(e, s);
+    }
+}
+
+static void start_partial(Emit *e, const KStmt *s)
+{
+    EmitVar *var = &e->var[s->acc.var];
+    if (!var->partial)
+        var->partial = memory_with(e, neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var)));
+}
+
+static LLVMValueRef across(const CpuGen *whole, RecReduce red, DType dt, LLVMValueRef v)
+{
+    CpuGen g = *whole;
+    while (g.lanes > 1) {
+        int low[GEN_MAXLANES], high[GEN_MAXLANES];
+        uint32_t half = g.lanes / 2;
+        for (uint32_t i = 0; i < half; i++)
+            low[i] = (int)i, high[i] = (int)(i + half);
+        LLVMValueRef a = half == 1 ? gen_lane(&g, v, 0) : gen_shuffle(&g, v, v, low, half);
+        LLVMValueRef b = half == 1 ? gen_lane(&g, v, 1) : gen_shuffle(&g, v, v, high, half);
+        g.lanes = half;
+        v = combine(&g, red, dt, a, b);
+    }
+    return v;
+}
+
+static void finish_partial(Emit *e, const KStmt *s)
+{
+    EmitVar *var = &e->var[s->acc.var];
+    DType dt = emit_dtype(e, s->acc.var);
+    if (!var->partial)
+        return;
+    CpuGen one = emit_gen(e, false);
+    LLVMValueRef v = LLVMBuildLoad2(one.b, gen_type(&e->g, dt), var->partial, "");
+    update_at(&one, s, dt, var->value, across(&e->g, s->acc.red, dt, v));
+    var->partial = NULL;
+}
+
+/* ---- plain loops ---- */
+
+static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
+{
+    LLVMValueRef one = gen_i64(&e->g, 1);
+    GenLoop l = gen_loop(&e->g, from, to, one, NULL, 0);
+    LLVMValueRef i = l.i;
+    if (s->loop.reverse)
+        i = LLVMBuildSub(e->g.b, LLVMBuildSub(e->g.b, to, one, ""), i, "");
+    emit_set(e, s->loop.var, i, false);
+    emit_block(e, &s->loop.body);
+    gen_loop_end(&e->g, &l, NULL);
+}
+
+/* ---- vector loops ---- */
+
+/* Any statement of a block that cannot run under a mask. Needs the variables of the block to be known as lanes or not,
+ * so it runs after the whole rounds have been made. */
+static bool cannot_mask(const Emit *e, const KBlock *b, KVar loop, const bool *from_data)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (s->kind == K_LOOP && cannot_mask(e, &s->loop.body, loop, from_data))
+            return true;
+        if (s->kind != K_STORE && s->kind != K_LOAD)
+            continue;
+        bool unit = false;
+        for (uint32_t t = 0; t < s->mem.at.n; t++) {
+            if (from_data[s->mem.at.term[t].var])
+                return true;
+            unit |= s->mem.at.term[t].var == loop && s->mem.at.term[t].stride == DIM_ONE;
+        }
+        if (s->kind == K_STORE && !unit)
+            return true;
+    }
+    return false;
+}
+
+/* The ints of a vector loop's body that differ from lane to lane, other than the loop's variable. */
+static void mark_data(const Emit *e, const KBlock *b, bool *from_data)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        KVar v = s->kind == K_LET ? s->let.var : s->kind == K_LOAD ? s->mem.var : s->kind == K_CHECK ? s->check.var : K_NONE;
+        if (s->kind == K_LOOP)
+            mark_data(e, &s->loop.body, from_data);
+        if (v != K_NONE && e->var[v].lanes)
+            from_data[v] = true;
+    }
+}
+
+static bool needs_single_steps(Emit *e, const KStmt *s)
+{
+    bool *from_data = NEWN(e->arena, bool, e->k->var.n);
+    mark_data(e, &s->loop.body, from_data);
+    return cannot_mask(e, &s->loop.body, s->loop.var, from_data);
+}
+
+static bool is_multiple(const Emit *e, Dim d, uint32_t of)
+{
+    for (uint32_t i = 0; i < dim_nterms(e->k->dims, d); i++)
+        if (dim_term(e->k->dims, d, i)->coef % of)
+            return false;
+    return true;
+}
+
+static void whole_rounds(Emit *e, const KStmt *s, LLVMValueRef to)
+{
+    GenLoop l = gen_loop(&e->g, gen_i64(&e->g, 0), to, gen_i64(&e->g, e->g.lanes), NULL, 0);
+    e->v = (EmitVector){.on = true, .var = s->loop.var, .first = l.i};
+    emit_block(e, &s->loop.body);
+    gen_loop_end(&e->g, &l, NULL);
+}
+
+static void last_round(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef count)
+{
+    GenIf some = gen_if(&e->g, gen_icmp(&e->g, LLVMIntSGT, count, gen_i64(&e->g, 0)));
+    e->v = (EmitVector){.on = true, .var = s->loop.var, .first = from, .mask = gen_first(&e->g, count), .count = count};
+    emit_block(e, &s->loop.body);
+    gen_end_if(&e->g, some);
+}
+
+static void vector_loop(Emit *e, const KStmt *s)
+{
+    CpuGen *g = &e->g;
+    LLVMValueRef n = emit_dim(e, s->loop.extent);
+    g->lanes = cpu_width(g);
+    LLVMValueRef whole = LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
+    bool exact = is_multiple(e, s->loop.extent, g->lanes);
+    for_outer_updates(e, &s->loop.body, start_partial);
+    whole_rounds(e, s, whole);
+    bool single = needs_single_steps(e, s);
+    if (!exact && !single)
+        last_round(e, s, whole, LLVMBuildSub(g->b, n, whole, ""));
+    for_outer_updates(e, &s->loop.body, finish_partial);
+    e->v = (EmitVector){.on = false};
+    g->lanes = 1;
+    if (!exact && single) {
+        KStmt rest = *s;
+        rest.loop.reverse = false;
+        plain_loop(e, &rest, whole, n);
+    }
+}
+
+/* ---- loops whose only effect is on outputs that the caller may have left out ---- */
+
+/* Whether all that b does is writing to *to, and that can be null; *to is K_NONE before the first write. */
+static bool writes_only(const Emit *e, const KBlock *b, KBufId *to)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        KBufId w = s->kind == K_STORE  ? s->mem.buf
+                   : s->kind == K_FILL ? s->fill.buf
+                   : s->kind == K_COPY ? s->copy.dst
+                   : s->kind == K_GEMM ? s->gemm.c.buf
+                                       : K_NONE;
+        if (s->kind == K_LOOP && !writes_only(e, &s->loop.body, to))
+            return false;
+        if (s->kind == K_CHECK || (s->kind == K_UPDATE && e->var[s->acc.var].memory))
+            return false;
+        if (w == K_NONE)
+            continue;
+        if (!emit_can_be_null(e, w) || (*to != K_NONE && *to != w))
+            return false;
+        *to = w;
+    }
+    return true;
+}
+
+/* Random numbers are drawn once, at the start: short code is better than fast code. */
+static bool has_random(const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_RANDOM)
+            return true;
+    return false;
+}
+
+static void any_loop(Emit *e, const KStmt *s)
+{
+    if (s->loop.kind == K_VECTOR && !e->v.on && !has_random(&s->loop.body))
+        vector_loop(e, s);
+    else
+        plain_loop(e, s, gen_i64(&e->g, 0), emit_dim(e, s->loop.extent));
+}
+
+void emit_loop(Emit *e, const KStmt *s)
+{
+    KBufId to = K_NONE;
+    if (!writes_only(e, &s->loop.body, &to) || to == K_NONE) {
+        any_loop(e, s);
+        return;
+    }
+    GenIf given = gen_if(&e->g, LLVMBuildIsNotNull(e->g.b, emit_buf(e, to), ""));
+    e->given_buf[to] = true;
+    any_loop(e, s);
+    e->given_buf[to] = false;
+    gen_end_if(&e->g, given);
+}

@@ -1,0 +1,323 @@
+/* Loads, stores, fills, copies and products.
+ *
+ * Inside a vector loop an access with stride 1 in the loop's variable moves a whole vector; one that does not move with the
+ * variable is a scalar; anything else goes lane by lane. In the last, incomplete round vectors are masked, and what goes lane by lane
+ * repeats the last lane that counts, so that every address is a valid one.
+ *
+ * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM. The exceptions:
+ * buffers of the workspace that share memory, and a starting state, which may be the array of the final state that
+ * replaces it. */
+#include "backends/cpu/emit.h"
+
+static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
+{
+    return dt == DT_REAL ? gen_real1(g) : gen_int1(g, dt == DT_INT ? 32 : 8);
+}
+
+LLVMValueRef emit_buf(Emit *e, KBufId b)
+{
+    CpuGen g = emit_gen(e, false);
+    g.b = e->entry;
+    if (!e->buf[b])
+        e->buf[b] = gen_load(&g, gen_ptr(&g), gen_at(&g, gen_ptr(&g), e->bufs, gen_i64(&g, b)), 8);
+    return e->buf[b];
+}
+
+bool emit_can_be_null(const Emit *e, KBufId b)
+{
+    const KBuf *buf = &e->k->buf.p[b];
+    return buf->kind == K_OUT && !e->given_buf[b] && e->k->out.p[buf->slot].role != OUT_VALUE;
+}
+
+/* ---- what does not overlap ---- */
+
+static bool is_start(const Emit *e, KBufId b)
+{
+    const KBuf *buf = &e->k->buf.p[b];
+    return buf->kind == K_ARG && e->k->arg.p[buf->slot].role == ROLE_START;
+}
+
+static bool is_final(const Emit *e, KBufId b)
+{
+    const KBuf *buf = &e->k->buf.p[b];
+    return buf->kind == K_OUT && e->k->out.p[buf->slot].role == OUT_FINAL;
+}
+
+/* The first buffer that may overlap b. */
+static KBufId scope_owner(const Emit *e, KBufId b)
+{
+    const KBuf *buf = &e->k->buf.p[b];
+    if (buf->kind == K_WORK && buf->shares != K_NONE)
+        return buf->shares;
+    if (is_start(e, b) || is_final(e, b))
+        for (KBufId i = 0; i < b; i++)
+            if (is_start(e, i) || is_final(e, i))
+                return i;
+    return b;
+}
+
+static LLVMMetadataRef text_node(Emit *e, Str s)
+{
+    return LLVMMDStringInContext2(e->g.context, s.p, s.n);
+}
+
+static LLVMMetadataRef scope_node(Emit *e, KBufId b)
+{
+    Str domain = str_fmt(e->arena, "%.*s", STRF(e->k->name));
+    LLVMMetadataRef d = text_node(e, domain), in;
+    in = LLVMMDNodeInContext2(e->g.context, &d, 1);
+    LLVMMetadataRef pair[2] = {text_node(e, str_fmt(e->arena, "%.*s.%u", STRF(e->k->name), b)), in};
+    return LLVMMDNodeInContext2(e->g.context, pair, 2);
+}
+
+static void make_scopes(Emit *e, KBufId b)
+{
+    LLVMMetadataRef *others = NEWN(e->arena, LLVMMetadataRef, e->k->buf.n), own = scope_node(e, scope_owner(e, b));
+    uint32_t n = 0;
+    for (KBufId i = 0; i < e->k->buf.n; i++)
+        if (scope_owner(e, i) == i && i != scope_owner(e, b))
+            others[n++] = scope_node(e, i);
+    e->scope_of[b] = LLVMMetadataAsValue(e->g.context, LLVMMDNodeInContext2(e->g.context, &own, 1));
+    e->not_scope[b] = LLVMMetadataAsValue(e->g.context, LLVMMDNodeInContext2(e->g.context, others, n));
+}
+
+static LLVMValueRef tag(Emit *e, LLVMValueRef access, KBufId b)
+{
+    if (!LLVMIsALoadInst(access) && !LLVMIsAStoreInst(access) && !LLVMIsACallInst(access))
+        return access;
+    if (!e->scope_of[b])
+        make_scopes(e, b);
+    LLVMSetMetadata(access, e->scope_kind, e->scope_of[b]);
+    LLVMSetMetadata(access, e->noalias_kind, e->not_scope[b]);
+    return access;
+}
+
+/* ---- addresses ---- */
+
+/* How an index moves with the lanes. */
+typedef enum Motion { STILL, ONE_BY_ONE, ANYHOW } Motion;
+
+static Motion motion(const Emit *e, const KIndex *at)
+{
+    Motion m = STILL;
+    for (uint32_t i = 0; i < at->n; i++)
+        if (emit_has_lanes(e, at->term[i].var))
+            m = m == STILL && at->term[i].var == e->v.var && at->term[i].stride == DIM_ONE ? ONE_BY_ONE : ANYHOW;
+    return m;
+}
+
+/* A variable as an i64, in one lane. Lanes of the last round beyond its end repeat the last one. */
+static LLVMValueRef index_value(Emit *e, KVar v, uint32_t lane)
+{
+    CpuGen g = emit_gen(e, false);
+    LLVMTypeRef i64 = gen_int1(&g, 64);
+    if (e->v.on && v == e->v.var) {
+        LLVMValueRef l = gen_i64(&g, lane);
+        if (e->v.count && lane) {
+            LLVMValueRef last = LLVMBuildSub(g.b, e->v.count, gen_i64(&g, 1), "");
+            l = gen_select(&g, gen_icmp(&g, LLVMIntSLT, l, last), l, last);
+        }
+        return LLVMBuildAdd(g.b, e->v.first, l, "");
+    }
+    if (e->k->var.p[v].loop)
+        return e->var[v].value;
+    LLVMValueRef value = emit_var(e, v, false);
+    return LLVMBuildSExt(g.b, e->var[v].lanes ? gen_lane(&g, value, lane) : value, i64, "");
+}
+
+static LLVMValueRef offset(Emit *e, const KIndex *at, uint32_t lane)
+{
+    LLVMValueRef sum = emit_dim(e, at->base);
+    for (uint32_t i = 0; i < at->n; i++) {
+        LLVMValueRef v = index_value(e, at->term[i].var, lane);
+        if (at->term[i].stride != DIM_ONE)
+            v = LLVMBuildMul(e->g.b, v, emit_dim(e, at->term[i].stride), "");
+        sum = LLVMBuildAdd(e->g.b, sum, v, "");
+    }
+    return sum;
+}
+
+static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
+{
+    LLVMTypeRef one = memory_type(&e->g, e->k->buf.p[b].dt);
+    return gen_at(&e->g, one, emit_buf(e, b), offset(e, at, lane));
+}
+
+/* ---- between memory and registers: bools are bytes there ---- */
+
+static LLVMValueRef from_memory(const CpuGen *g, DType dt, LLVMValueRef v)
+{
+    return dt == DT_BOOL ? gen_icmp(g, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v))) : v;
+}
+
+static LLVMValueRef to_memory(const CpuGen *g, DType dt, LLVMValueRef v)
+{
+    return dt == DT_BOOL ? LLVMBuildZExt(g->b, v, gen_int(g, 8), "") : v;
+}
+
+/* ---- loads ---- */
+
+static LLVMValueRef load_lanes(Emit *e, KBufId b, const KIndex *at)
+{
+    CpuGen *g = &e->g;
+    DType dt = e->k->buf.p[b].dt;
+    LLVMTypeRef one = memory_type(g, dt);
+    LLVMValueRef v = LLVMGetPoison(gen_lanes(g, one));
+    for (uint32_t i = 0; i < g->lanes; i++)
+        v = gen_put_lane(g, v, tag(e, gen_load(g, one, address(e, b, at, i), emit_bytes(e, dt)), b), i);
+    return v;
+}
+
+static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
+{
+    CpuGen *g = &e->g;
+    DType dt = e->k->buf.p[b].dt;
+    uint32_t bytes = emit_bytes(e, dt);
+    LLVMTypeRef one = memory_type(g, dt);
+    if (!e->v.mask)
+        return tag(e, gen_load(g, gen_lanes(g, one), address(e, b, at, 0), bytes), b);
+    return tag(e, gen_load_first(g, one, address(e, b, at, 0), bytes, e->v.mask, e->v.count), b);
+}
+
+void emit_load(Emit *e, const KStmt *s)
+{
+    KBufId b = s->mem.buf;
+    DType dt = e->k->buf.p[b].dt;
+    Motion m = motion(e, &s->mem.at);
+    CpuGen g = emit_gen(e, m != STILL);
+    LLVMValueRef v = m == STILL ? tag(e, gen_load(&g, memory_type(&g, dt), address(e, b, &s->mem.at, 0), emit_bytes(e, dt)), b)
+                     : m == ONE_BY_ONE ? load_vector(e, b, &s->mem.at)
+                                       : load_lanes(e, b, &s->mem.at);
+    emit_set(e, s->mem.var, from_memory(&g, dt, v), m != STILL);
+}
+
+/* ---- stores ---- */
+
+static LLVMValueRef sum_of(const CpuGen *g, DType dt, LLVMValueRef a, LLVMValueRef b)
+{
+    return cpu_fun(g, FUN_ADD, (LLVMValueRef[]){a, b}, (DType[]){dt, dt});
+}
+
+static void store_one(Emit *e, const KStmt *s, LLVMValueRef v, uint32_t lane)
+{
+    CpuGen g = emit_gen(e, false);
+    DType dt = e->k->buf.p[s->mem.buf].dt;
+    uint32_t bytes = emit_bytes(e, dt);
+    LLVMValueRef at = address(e, s->mem.buf, &s->mem.at, lane);
+    if (s->mem.add) {
+        LLVMValueRef old = tag(e, gen_load(&g, memory_type(&g, dt), at, bytes), s->mem.buf);
+        v = sum_of(&g, dt, from_memory(&g, dt, old), v);
+    }
+    tag(e, gen_store(&g, to_memory(&g, dt, v), at, bytes), s->mem.buf);
+}
+
+static void store_vector(Emit *e, const KStmt *s, LLVMValueRef v)
+{
+    CpuGen *g = &e->g;
+    DType dt = e->k->buf.p[s->mem.buf].dt;
+    LLVMTypeRef one = memory_type(g, dt);
+    if (s->mem.add)
+        v = sum_of(g, dt, from_memory(g, dt, load_vector(e, s->mem.buf, &s->mem.at)), v);
+    LLVMValueRef at = address(e, s->mem.buf, &s->mem.at, 0), out = to_memory(g, dt, v);
+    if (e->v.mask)
+        gen_store_first(g, out, one, at, emit_bytes(e, dt), e->v.mask, e->v.count);
+    else
+        tag(e, gen_store(g, out, at, emit_bytes(e, dt)), s->mem.buf);
+}
+
+/* Without a mask: emit_loop.c runs the last round of such loops one iteration at a time. */
+static void store_lanes(Emit *e, const KStmt *s, LLVMValueRef v)
+{
+    for (uint32_t i = 0; i < e->g.lanes; i++)
+        store_one(e, s, gen_lane(&e->g, v, i), i);
+}
+
+/* Runs what follows, until gen_end_if, only when the caller gave the buffer. */
+static GenIf if_given(Emit *e, KBufId b)
+{
+    return gen_if(&e->g, LLVMBuildIsNotNull(e->g.b, emit_buf(e, b), ""));
+}
+
+void emit_store(Emit *e, const KStmt *s)
+{
+    bool optional = emit_can_be_null(e, s->mem.buf);
+    GenIf given = {NULL};
+    Motion m = motion(e, &s->mem.at);
+    bool lanes = m != STILL || emit_has_lanes(e, s->mem.var);
+    LLVMValueRef v = emit_var(e, s->mem.var, lanes);
+    if (optional)
+        given = if_given(e, s->mem.buf);
+    if (!lanes)
+        store_one(e, s, v, 0);
+    else if (m == ONE_BY_ONE)
+        store_vector(e, s, v);
+    else
+        store_lanes(e, s, v);
+    if (optional)
+        gen_end_if(&e->g, given);
+}
+
+/* ---- whole ranges ---- */
+
+static void fill_with(Emit *e, const KStmt *s, LLVMValueRef at, LLVMValueRef count)
+{
+    CpuGen g = emit_gen(e, false);
+    DType dt = e->k->buf.p[s->fill.buf].dt;
+    LLVMTypeRef one = memory_type(&g, dt);
+    LLVMValueRef v = dt == DT_REAL ? LLVMConstReal(one, s->fill.number)
+                                   : LLVMConstInt(one, (unsigned long long)(long long)s->fill.number, true);
+    GenLoop l = gen_loop(&g, gen_i64(&g, 0), count, gen_i64(&g, 1), NULL, 0);
+    tag(e, gen_store(&g, v, gen_at(&g, one, at, l.i), emit_bytes(e, dt)), s->fill.buf);
+    gen_loop_end(&g, &l, NULL);
+}
+
+static LLVMValueRef bytes_of(Emit *e, LLVMValueRef count, DType dt)
+{
+    return LLVMBuildMul(e->g.b, count, gen_i64(&e->g, emit_bytes(e, dt)), "");
+}
+
+void emit_fill(Emit *e, const KStmt *s)
+{
+    GenIf given = {NULL};
+    DType dt = e->k->buf.p[s->fill.buf].dt;
+    if (emit_can_be_null(e, s->fill.buf))
+        given = if_given(e, s->fill.buf);
+    LLVMValueRef at = address(e, s->fill.buf, &s->fill.at, 0), count = emit_dim(e, s->fill.count);
+    if (s->fill.number == 0)
+        LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, dt), emit_bytes(e, dt));
+    else
+        fill_with(e, s, at, count);
+    if (given.done)
+        gen_end_if(&e->g, given);
+}
+
+void emit_copy(Emit *e, const KStmt *s)
+{
+    GenIf given = {NULL};
+    DType dt = e->k->buf.p[s->copy.dst].dt;
+    uint32_t align = emit_bytes(e, dt);
+    if (emit_can_be_null(e, s->copy.dst))
+        given = if_given(e, s->copy.dst);
+    LLVMValueRef to = address(e, s->copy.dst, &s->copy.to, 0), from = address(e, s->copy.src, &s->copy.from, 0);
+    LLVMBuildMemCpy(e->g.b, to, align, from, align, bytes_of(e, emit_dim(e, s->copy.count), dt));
+    if (given.done)
+        gen_end_if(&e->g, given);
+}
+
+void emit_gemm(Emit *e, const KStmt *s)
+{
+    GenIf given = {NULL};
+    CpuGen g = emit_gen(e, false);
+    const KView *a = &s->gemm.a, *b = &s->gemm.b, *c = &s->gemm.c;
+    if (emit_can_be_null(e, c->buf))
+        given = if_given(e, c->buf);
+    GemmArg arg = {
+        .m = emit_dim(e, s->gemm.m), .n = emit_dim(e, s->gemm.n), .k = emit_dim(e, s->gemm.k),
+        .a = address(e, a->buf, &a->at, 0), .a_row = emit_dim(e, a->row_stride), .a_col = emit_dim(e, a->col_stride),
+        .b = address(e, b->buf, &b->at, 0), .b_row = emit_dim(e, b->row_stride), .b_col = emit_dim(e, b->col_stride),
+        .c = address(e, c->buf, &c->at, 0), .c_row = emit_dim(e, c->row_stride), .c_col = emit_dim(e, c->col_stride),
+    };
+    cpu_gemm(&g, &arg, s->gemm.add);
+    if (given.done)
+        gen_end_if(&e->g, given);
+}
