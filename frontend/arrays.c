@@ -1,0 +1,134 @@
+#include "frontend/arrays.h"
+
+static const ElemInfo elem_row[EL_COUNT] = {
+    [EL_F32] = {"float32", "<f4", "F32", 4}, [EL_F64] = {"float64", "<f8", "F64", 8},
+    [EL_I32] = {"int32", "<i4", "I32", 4},   [EL_I64] = {"int64", "<i8", "I64", 8},
+    [EL_U8] = {"uint8", "|u1", "U8", 1},     [EL_BOOL] = {"bool", "|b1", "BOOL", 1},
+};
+
+const ElemInfo *elem_info(Elem e)
+{
+    return &elem_row[e];
+}
+
+bool array_count(const Array *x, int64_t *count)
+{
+    bool ok = true;
+    *count = 1;
+    for (uint32_t i = 0; i < x->rank; i++)
+        ok = ok && x->dim[i] >= 0 && !__builtin_mul_overflow(*count, x->dim[i], count);
+    return ok && *count <= INT64_MAX / 16;
+}
+
+double array_get(const Array *x, int64_t i)
+{
+    switch (x->elem) {
+    case EL_F32: return (double)((const float *)x->data)[i];
+    case EL_F64: return ((const double *)x->data)[i];
+    case EL_I32: return ((const int32_t *)x->data)[i];
+    case EL_I64: return (double)((const int64_t *)x->data)[i];
+    case EL_U8: return ((const uint8_t *)x->data)[i];
+    case EL_BOOL: return ((const uint8_t *)x->data)[i] != 0;
+    case EL_COUNT: break;
+    }
+    ice("array_get: element type %d", (int)x->elem);
+}
+
+void array_set(Array *x, int64_t i, double value)
+{
+    switch (x->elem) {
+    case EL_F32: ((float *)x->data)[i] = (float)value; return;
+    case EL_F64: ((double *)x->data)[i] = value; return;
+    case EL_I32: ((int32_t *)x->data)[i] = (int32_t)value; return;
+    case EL_I64: ((int64_t *)x->data)[i] = (int64_t)value; return;
+    case EL_U8:
+    case EL_BOOL: ((uint8_t *)x->data)[i] = (uint8_t)value; return;
+    case EL_COUNT: break;
+    }
+    ice("array_set: element type %d", (int)x->elem);
+}
+
+Str array_type_str(Arena *a, const Array *x)
+{
+    Text out = {.arena = a};
+    text_add(&out, "%s[", elem_row[x->elem].text);
+    for (uint32_t i = 0; i < x->rank; i++)
+        text_add(&out, "%s%lld", i ? ", " : "", (long long)x->dim[i]);
+    text_add(&out, "]");
+    return text_str(&out);
+}
+
+Array *arrays_find(const Arrays *all, Str name)
+{
+    for (uint32_t i = 0; i < all->list.n; i++)
+        if (str_eq(all->list.p[i].name, name))
+            return &all->list.p[i];
+    return NULL;
+}
+
+static bool located(Arena *a, Str path, Str *error)
+{
+    *error = str_fmt(a, "%.*s: %.*s", STRF(path), STRF(*error));
+    return false;
+}
+
+static bool decode(Arena *a, Str path, Bytes in, Arrays *out, Str *error)
+{
+    Str extension = path_extension(path);
+    if (str_is(extension, "npz"))
+        return npz_decode(a, in, out, error);
+    if (str_is(extension, "safetensors"))
+        return safetensors_decode(a, in, out, error);
+    if (!str_is(extension, "npy")) {
+        *error = STR("array files end in .npz, .npy or .safetensors");
+        return false;
+    }
+    Array one = {.name = path_stem(path)};
+    if (!npy_decode(a, in, &one, error))
+        return false;
+    vec_push(a, &out->list, one);
+    return true;
+}
+
+bool arrays_read(Arena *a, Str path, Arrays *out, Str *error)
+{
+    Bytes in;
+    Arrays found = {0};
+    if (!file_read(a, path, &in, error))
+        return false;
+    if (!decode(a, path, in, &found, error))
+        return located(a, path, error);
+    for (uint32_t i = 0; i < found.list.n; i++) {
+        Str name = found.list.p[i].name;
+        if (arrays_find(out, name)) {
+            *error = str_fmt(a, "`%.*s` is there twice", STRF(name));
+            return located(a, path, error);
+        }
+        vec_push(a, &out->list, found.list.p[i]);
+    }
+    return true;
+}
+
+static bool encode(Arena *a, Str path, const Arrays *all, Bytes *out, Str *error)
+{
+    Str extension = path_extension(path);
+    if (str_is(extension, "npz"))
+        return npz_encode(a, all, out, error);
+    if (str_is(extension, "safetensors"))
+        return safetensors_encode(a, all, out, error);
+    if (str_is(extension, "npy") && all->list.n == 1) {
+        *out = npy_encode(a, &all->list.p[0]);
+        return true;
+    }
+    *error = str_is(extension, "npy") ? str_fmt(a, "a .npy file holds one array, not %u; write .npz", all->list.n)
+                                      : STR("array files end in .npz, .npy or .safetensors");
+    return false;
+}
+
+bool arrays_write(Arena *a, Str path, const Arrays *all, Str *error)
+{
+    Bytes out;
+    if (!encode(a, path, all, &out, error))
+        return located(a, path, error);
+    return file_write(a, path, out.p, out.n, error);
+}

@@ -1,0 +1,80 @@
+/* What `rnnc test` does to one entry: draws, the free tests, the file's own tests, and how results are compared. */
+#ifndef FRONTEND_CHECK_H
+#define FRONTEND_CHECK_H
+
+#include "frontend/driver.h"
+#include "frontend/run_load.h"
+
+typedef struct Tally {
+    uint32_t passed, failed, skipped;
+} Tally;
+
+enum { NPRECISION = 2 };
+
+typedef VEC(Binding) BindList;
+
+typedef struct Checker {
+    Driver *d;
+    Arena *arena;       /* of the file */
+    const Unit *unit;
+    Str path;           /* of the file */
+    Str name;           /* of the entry */
+    RecProg *reference;
+    Code code[NPRECISION][CPU_NLEVEL]; /* code == NULL: not asked for, or not for this machine */
+    uint32_t entry; /* what `reference` and `code` were made from */
+    BindList bind;
+    bool chosen;        /* the file gives derivatives of its own */
+    uint64_t random;
+    uint32_t rejected;  /* draws, in the test that is running */
+    Tally *tally;
+    Progress *progress;
+} Checker;
+
+/* ---- check_report.c ---- */
+void check_pass(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void check_fail(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void check_skip(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+Str code_name(Arena *a, const Code *code); /* "f32 avx2" */
+
+/* ---- check_draw.c: random calls ---- */
+typedef struct Draw {
+    int64_t T, B;
+    bool lengths, resets, starts, fixed_lengths; /* fixed_lengths: every sequence keeps at least one place, if there is one */
+} Draw;
+/* Sizes, arguments and cotangents; values are exact in single precision. Reference results are in f->out, with gradients.
+ * NULL, and why, when no draw gives finite results. */
+Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why);
+double draw_uniform(Checker *c); /* -1 to 1 */
+Frame *frame_copy(const Frame *f);   /* with arrays of its own */
+bool has_role(const RecProg *p, RecRole role);
+Str draw_str(Arena *a, const Frame *f); /* "T = 7, B = 3, H = 2" */
+
+/* ---- check_compare.c ---- */
+/* Largest difference relative to the array's largest element (or to `floor`, if that is larger). */
+double difference(const double *a, const double *b, int64_t n, double floor);
+/* Compares all results that both have. On failure `what` names the worst. */
+typedef struct Tolerance {
+    double output, gradient, floor;
+} Tolerance;
+bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what);
+bool results_same(const Frame *a, const Frame *b, Str *what); /* to the last bit */
+Tolerance precision_tolerance(Precision p);
+
+/* ---- check_free.c, check_stream.c, check_gradient.c: the free tests ---- */
+void check_compiled(Checker *c);
+void check_gradients(Checker *c);
+void check_streaming(Checker *c);
+void check_beyond(Checker *c);
+void check_alone(Checker *c);
+
+/* ---- check_data.c: the file's own tests ---- */
+void check_data(Checker *c, uint32_t entry, const Test *test);
+/* The sizes that a test binds, after those of the command line. */
+bool check_bindings(Checker *c, const Test *test, BindList *out);
+
+/* ---- check_code.c ---- */
+/* Makes `reference` and `code`, unless they are there already. False when the file has errors. */
+bool checker_compile(Checker *c, uint32_t entry, const BindList *bind);
+void checker_free(Checker *c);
+
+#endif

@@ -1,0 +1,61 @@
+#include "frontend/check.h"
+
+static bool wants_precision(const Options *o, Precision p)
+{
+    return !o->given[OPT_PRECISION] || option_is(o, OPT_PRECISION, p == PREC_F32 ? "f32" : "f64");
+}
+
+/* One object per level, so that each level is what runs. */
+static bool compile_level(Checker *c, Precision p, CpuLevel level)
+{
+    CpuOptions cpu;
+    Str error;
+    driver_targets(c->d, &cpu);
+    if (!wants_precision(c->d->opt, p) || !cpu.level[level] || !cpu_level_here(level))
+        return true;
+    memset(cpu.level, 0, sizeof cpu.level);
+    cpu.level[level] = true;
+    cpu.precision = p;
+    RecProg *raw = elab_entry(c->arena, c->unit, c->entry, c->bind.p, c->bind.n, c->d->diags);
+    if (!raw)
+        return false;
+    progress_show(c->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
+    if (code_make(c->arena, raw, &cpu, &c->code[p][level], &error))
+        return true;
+    check_fail(c, "%.*s", STRF(error));
+    return false;
+}
+
+static bool is_ready(const Checker *c, uint32_t entry, const BindList *bind)
+{
+    bool same = c->reference && c->entry == entry && c->bind.n == bind->n;
+    for (uint32_t i = 0; same && i < bind->n; i++)
+        same = str_eq(c->bind.p[i].name, bind->p[i].name) && c->bind.p[i].value == bind->p[i].value;
+    return same;
+}
+
+bool checker_compile(Checker *c, uint32_t entry, const BindList *bind)
+{
+    if (is_ready(c, entry, bind))
+        return true;
+    checker_free(c);
+    c->entry = entry;
+    c->bind = *bind;
+    c->reference = elab_entry(c->arena, c->unit, entry, bind->p, bind->n, c->d->diags);
+    if (!c->reference)
+        return false;
+    compile_reference(c->reference);
+    for (uint32_t p = 0; p < NPRECISION; p++)
+        for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+            if (!compile_level(c, (Precision)p, l))
+                return false;
+    return true;
+}
+
+void checker_free(Checker *c)
+{
+    c->reference = NULL;
+    for (uint32_t p = 0; p < NPRECISION; p++)
+        for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+            code_free(&c->code[p][l]);
+}

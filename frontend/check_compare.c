@@ -1,0 +1,85 @@
+#include "frontend/check.h"
+
+#include <math.h>
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Infinities and NaN agree with themselves only. */
+static double distance(double a, double b)
+{
+    if (a == b || (isnan(a) && isnan(b)))
+        return 0;
+    double d = fabs(a - b);
+    return isnan(d) ? (double)INFINITY : d;
+}
+
+double difference(const double *a, const double *b, int64_t n, double floor)
+{
+    double largest = floor, worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (isfinite(a[i]))
+            largest = larger(largest, fabs(a[i]));
+        worst = larger(worst, distance(a[i], b[i]));
+    }
+    return worst == 0 ? 0 : largest > 0 ? worst / largest : worst;
+}
+
+static bool is_gradient(RecOutRole role)
+{
+    return role == OUT_GRAD || role == OUT_GRAD_PARAM;
+}
+
+bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what)
+{
+    const RecProg *p = expected->prog;
+    double worst = 0;
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const RecOut *o = &p->out.p[i];
+        if (!expected->out[i] || !found->out[i])
+            continue;
+        double limit = is_gradient(o->role) ? tol.gradient : tol.output;
+        double d = difference(expected->out[i], found->out[i], frame_count(expected, &o->type, o->batched), tol.floor);
+        if (d <= limit || d / limit <= worst)
+            continue;
+        worst = d / limit;
+        *what = str_fmt(found->arena, "`%.*s` differs by %.2g, bound %.2g", STRF(o->name), d, limit);
+    }
+    return worst == 0;
+}
+
+static bool same_bits(const double *a, const double *b, int64_t n, int64_t *where)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!(a[i] == b[i] && signbit(a[i]) == signbit(b[i])) && !(isnan(a[i]) && isnan(b[i]))) {
+            *where = i;
+            return false;
+        }
+    return true;
+}
+
+bool results_same(const Frame *a, const Frame *b, Str *what)
+{
+    const RecProg *p = a->prog;
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const RecOut *o = &p->out.p[i];
+        int64_t at;
+        if (!a->out[i] || !b->out[i] || same_bits(a->out[i], b->out[i], frame_count(a, &o->type, o->batched), &at))
+            continue;
+        *what = str_fmt(b->arena, "`%.*s` element %lld is %.17g, not %.17g", STRF(o->name), (long long)at, b->out[i][at],
+                        a->out[i][at]);
+        return false;
+    }
+    return true;
+}
+
+/* The bounds of the project. The floor is for arrays that are nearly zero because terms of size 1 cancel: rounding of
+ * those terms alone is 1e-7 in single and 1e-16 in double precision. */
+Tolerance precision_tolerance(Precision p)
+{
+    if (p == PREC_F64)
+        return (Tolerance){1e-11, 1e-11, 1e-3};
+    return (Tolerance){2e-5, 1e-4, 0.1};
+}

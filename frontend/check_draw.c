@@ -1,0 +1,165 @@
+/* Random calls: sizes that divide nothing, lengths, resets and initial states as asked, values between -1 and 1.
+ * What a cell cannot take (an index outside its table, the logarithm of a negative number) is drawn again, more narrowly. */
+#include "frontend/check.h"
+
+#include <math.h>
+
+static uint64_t next_random(Checker *c)
+{
+    uint64_t z = c->random += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+static int64_t draw_below(Checker *c, int64_t n)
+{
+    return n > 0 ? (int64_t)(next_random(c) % (uint64_t)n) : 0;
+}
+
+double draw_uniform(Checker *c)
+{
+    return (double)(float)((double)(next_random(c) >> 11) * 0x1p-52 - 1);
+}
+
+bool has_role(const RecProg *p, RecRole role)
+{
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (p->arg.p[i].role == role)
+            return true;
+    return false;
+}
+
+static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
+{
+    static const int64_t some[] = {1, 2, 3, 4, 5, 7, 9};
+    const RecProg *p = f->prog;
+    Str ignored;
+    for (uint32_t attempt = 0; attempt < 500; attempt++) {
+        for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
+            f->dim[s] = -1;
+        for (uint32_t i = 0; i < p->open.n; i++) {
+            DimSym s = p->open.p[i];
+            bool time = dim_sym_info(p->dims, s)->kind == DIM_TIME;
+            f->dim[s] = time ? how->T : some[draw_below(c, attempt < 400 ? 7 : 2)];
+        }
+        for (uint32_t i = 0; i < p->derived.n; i++)
+            f->dim[p->derived.p[i].sym] = -1;
+        f->dim[p->batch] = how->B;
+        f->dim[p->keep] = 1;
+        if (dims_complete(f, &ignored) && frame_fits(f, &ignored))
+            return true;
+    }
+    return false;
+}
+
+/* How narrowly: real values are positive from the second level on, ints stay below a bound that shrinks. */
+enum { NARROWEST = 5 };
+
+static double draw_value(Checker *c, const RecArg *x, int64_t T, uint32_t narrow)
+{
+    static const int64_t below[NARROWEST + 1] = {4, 4, 3, 2, 1, 1};
+    switch (x->type.dt) {
+    case DT_BOOL: return draw_below(c, 4) == 0;
+    case DT_INT: return (double)(x->role == ROLE_LENGTH ? draw_below(c, T + 1) : draw_below(c, below[narrow]));
+    case DT_REAL: {
+        double u = draw_uniform(c);
+        return narrow % 2 ? (double)(float)(0.1 + 0.4 * (u + 1)) : u;
+    }
+    }
+    ice("draw_value: type %d", (int)x->type.dt);
+}
+
+static bool is_given(const RecArg *x, const Draw *how)
+{
+    switch (x->role) {
+    case ROLE_START: return how->starts;
+    case ROLE_LENGTH: return how->lengths;
+    case ROLE_RESET: return how->resets;
+    case ROLE_SEED: return false;
+    case ROLE_PARAM:
+    case ROLE_INPUT:
+    case ROLE_COTANGENT: return true;
+    }
+    ice("is_given: role %d", (int)x->role);
+}
+
+static void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const RecArg *x = &p->arg.p[i];
+        f->in[i] = is_given(x, how) ? frame_array(f, &x->type, x->batched) : NULL;
+        for (int64_t k = 0, n = f->in[i] ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
+            f->in[i][k] = draw_value(c, x, how->T, narrow);
+        if (x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths)
+            f->in[i][0] = (double)(how->T > 0 ? how->T / 2 + 1 : 0);
+    }
+}
+
+static bool is_number(const Frame *f)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        for (int64_t k = 0, n = f->out[i] ? frame_count(f, &p->out.p[i].type, p->out.p[i].batched) : 0; k < n; k++)
+            if (isnan(f->out[i][k]))
+                return false;
+    return true;
+}
+
+Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why)
+{
+    Frame *f = frame_new(scratch, c->reference);
+    for (uint32_t narrow = 0; narrow <= NARROWEST; narrow++) {
+        if (!draw_sizes(c, f, how)) {
+            *why = STR("no sizes were found that fit each other");
+            return NULL;
+        }
+        draw_arguments(c, f, how, narrow);
+        if (!frame_reference(f, c->reference->region.p[REC_BACKWARD].op.n > 0, why))
+            *why = str_copy(c->arena, *why);
+        else if (is_number(f))
+            return f;
+        else
+            *why = STR("no draw gives finite results");
+        c->rejected++;
+    }
+    return NULL;
+}
+
+static double *copy_array(Arena *a, const double *from, int64_t n)
+{
+    if (!from)
+        return NULL;
+    double *to = NEWN(a, double, n);
+    if (n)
+        memcpy(to, from, (size_t)n * sizeof *to);
+    return to;
+}
+
+Frame *frame_copy(const Frame *f)
+{
+    const RecProg *p = f->prog;
+    Frame *g = frame_new(f->arena, p);
+    memcpy(g->dim, f->dim, dim_nsyms(p->dims) * sizeof *g->dim);
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        g->in[i] = copy_array(f->arena, f->in[i], frame_count(f, &p->arg.p[i].type, p->arg.p[i].batched));
+    for (uint32_t i = 0; i < p->out.n; i++)
+        g->out[i] = copy_array(f->arena, f->out[i], frame_count(f, &p->out.p[i].type, p->out.p[i].batched));
+    return g;
+}
+
+Str draw_str(Arena *a, const Frame *f)
+{
+    const RecProg *p = f->prog;
+    Text out = {.arena = a};
+    text_add(&out, "B = %lld", (long long)f->dim[p->batch]);
+    for (uint32_t i = 0; i < p->open.n; i++)
+        if (p->open.p[i] != p->batch)
+            text_add(&out, ", %.*s = %lld", STRF(dim_sym_info(p->dims, p->open.p[i])->name),
+                     (long long)f->dim[p->open.p[i]]);
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (f->in[i] && (p->arg.p[i].role == ROLE_LENGTH || p->arg.p[i].role == ROLE_RESET))
+            text_add(&out, ", %.*s", STRF(p->arg.p[i].name));
+    return text_str(&out);
+}

@@ -1,0 +1,261 @@
+/* Compiled code against the evaluator, what lies beyond a sequence's length, and sequences run alone. */
+#include "frontend/check.h"
+
+#include <math.h>
+
+static const Draw draws[] = {
+    {1, 1, false, false, true, false},  {0, 3, false, false, true, false}, {7, 3, false, false, false, false},
+    {5, 1, true, false, true, true},    {11, 3, true, true, true, true},   {13, 3, false, true, false, false},
+    {17, 2, true, false, false, false},
+};
+enum { NDRAW = sizeof draws / sizeof *draws };
+
+static bool has_gradients(const Checker *c)
+{
+    return c->reference->region.p[REC_BACKWARD].op.n > 0;
+}
+
+/* Moves every real argument by a few units in the last place of single precision: what the operations of a step do. */
+static Frame *shaken(Checker *c, const Frame *f)
+{
+    Frame *g = frame_copy(f);
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        for (int64_t k = 0, n = g->in[i] ? frame_count(f, &p->arg.p[i].type, p->arg.p[i].batched) : 0; k < n; k++)
+            if (p->arg.p[i].type.dt == DT_REAL)
+                g->in[i][k] *= 1 + 6e-7 * draw_uniform(c);
+    return g;
+}
+
+/* Where rounding of the arguments alone moves the exact results by a good part of what was found (a chaotic cell, a jump
+ * nearby), single precision has no business to agree. The evaluator says so, not the compiled code. */
+static bool is_unstable(Checker *c, const Frame *expected, const Frame *found)
+{
+    const RecProg *p = expected->prog;
+    Frame *moved[3];
+    Str error;
+    for (uint32_t i = 0; i < 3; i++) {
+        moved[i] = shaken(c, expected);
+        if (!frame_reference(moved[i], has_gradients(c), &error))
+            return false;
+    }
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const RecOut *o = &p->out.p[i];
+        Tolerance tol = precision_tolerance(PREC_F32);
+        double reach = 0, limit = o->role == OUT_VALUE || o->role == OUT_FINAL ? tol.output : tol.gradient;
+        if (!expected->out[i] || !found->out[i])
+            continue;
+        int64_t n = frame_count(expected, &o->type, o->batched);
+        for (uint32_t k = 0; k < 3; k++)
+            reach = fmax(reach, difference(expected->out[i], moved[k]->out[i], n, tol.floor));
+        if (difference(expected->out[i], found->out[i], n, tol.floor) > fmax(limit, 10 * reach))
+            return false;
+    }
+    return true;
+}
+
+typedef struct Outcome {
+    uint32_t run, unstable;
+    bool failed;
+    Str why;
+} Outcome;
+
+static void compare_draw(Checker *c, const Draw *how, const Code *code, Outcome *out)
+{
+    Arena *scratch = arena_new();
+    Str why = {0};
+    Frame *f = draw_call(c, scratch, how, &why), *g = f ? frame_copy(f) : NULL;
+    out->run += f != NULL;
+    if (!f)
+        out->why = str_copy(c->arena, why);
+    else if (!frame_compiled(g, code, has_gradients(c), &why) ||
+               !results_agree(f, g, precision_tolerance(code->cpu.precision), &why)) {
+        bool failed = !g->out[0] || code->cpu.precision != PREC_F32 || !is_unstable(c, f, g);
+        out->unstable += !failed;
+        out->failed = failed;
+        out->why = str_fmt(c->arena, "%.*s, with %.*s", STRF(why), STRF(draw_str(scratch, f)));
+    }
+    arena_free(scratch);
+}
+
+static void check_code(Checker *c, const Code *code)
+{
+    Outcome out = {0};
+    Str name = code_name(c->arena, code);
+    c->rejected = 0;
+    for (uint32_t i = 0; i < NDRAW * 2 && !out.failed; i++)
+        compare_draw(c, &draws[i % NDRAW], code, &out);
+    if (!out.run)
+        check_skip(c, "%.*s and the evaluator: %.*s", STRF(name), STRF(out.why));
+    else if (out.failed || out.unstable * 2 > out.run)
+        check_fail(c, "%.*s and the evaluator: %.*s", STRF(name), STRF(out.why));
+    else if (out.unstable)
+        check_pass(c, "%.*s agrees with the evaluator, %u draws, %u of them unstable", STRF(name), out.run, out.unstable);
+    else
+        check_pass(c, "%.*s agrees with the evaluator, %u draws", STRF(name), out.run);
+}
+
+void check_compiled(Checker *c)
+{
+    for (uint32_t p = 0; p < NPRECISION; p++)
+        for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+            if (c->code[p][l].code) {
+                progress_show(c->progress, "%.*s: comparing", STRF(c->name));
+                check_code(c, &c->code[p][l]);
+            }
+}
+
+/* ---- beyond a sequence's length ---- */
+
+static uint32_t find_role(const RecProg *p, RecRole role)
+{
+    uint32_t i = 0;
+    while (i < p->arg.n && p->arg.p[i].role != role)
+        i++;
+    return i;
+}
+
+/* Garbage at every place beyond: NaN, an int that no table has, a reset. */
+static void spoil_beyond(Frame *f)
+{
+    const RecProg *p = f->prog;
+    const double *length = f->in[find_role(p, ROLE_LENGTH)];
+    int64_t T = f->dim[p->time], B = f->dim[p->batch];
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const RecArg *x = &p->arg.p[i];
+        if (!f->in[i] || !x->batched || !frame_is_timed(p, &x->type) || T * B == 0)
+            continue;
+        int64_t rest = frame_count(f, &x->type, true) / (T * B);
+        double garbage = x->type.dt == DT_REAL ? (double)NAN : x->type.dt == DT_INT ? 1 << 29 : 1;
+        for (int64_t k = 0; k < T * B * rest; k++)
+            if ((double)(k / rest / B) >= length[k / rest % B])
+                f->in[i][k] = garbage;
+    }
+}
+
+static bool run_one(Checker *c, Frame *f, const Code *code, Str *why)
+{
+    return code ? frame_compiled(f, code, has_gradients(c), why) : frame_reference(f, has_gradients(c), why);
+}
+
+static bool beyond_once(Checker *c, const Draw *how, const Code *code, Str *why)
+{
+    Arena *scratch = arena_new();
+    Frame *clean = draw_call(c, scratch, how, why), *spoilt = clean ? frame_copy(clean) : NULL;
+    if (spoilt)
+        spoil_beyond(spoilt);
+    bool ok = spoilt && run_one(c, clean, code, why) && run_one(c, spoilt, code, why) && results_same(clean, spoilt, why);
+    *why = ok ? (Str){0} : str_copy(c->arena, *why);
+    arena_free(scratch);
+    return ok;
+}
+
+static const Draw ragged[] = {{5, 3, true, false, true, true}, {11, 3, true, true, false, true}, {4, 2, true, false, false, false}};
+enum { NRAGGED = sizeof ragged / sizeof *ragged };
+
+typedef bool Once(Checker *c, const Draw *how, const Code *code, Str *why);
+
+/* Runs a test with every code (and the evaluator, if asked), on the ragged draws. */
+static void check_ragged(Checker *c, Once *once, bool evaluator, const char *what)
+{
+    Str why = {0};
+    uint32_t n = 0;
+    c->rejected = 0;
+    if (!has_role(c->reference, ROLE_LENGTH))
+        return;
+    for (uint32_t i = 0; i < NRAGGED; i++) {
+        if (evaluator && !once(c, &ragged[i], NULL, &why)) {
+            check_fail(c, "%s: evaluator: %.*s", what, STRF(why));
+            return;
+        }
+        for (uint32_t k = 0; k < NPRECISION * CPU_NLEVEL; k++) {
+            const Code *code = &c->code[k / CPU_NLEVEL][k % CPU_NLEVEL];
+            if (code->code && !once(c, &ragged[i], code, &why)) {
+                check_fail(c, "%s: %.*s: %.*s", what, STRF(code_name(c->arena, code)), STRF(why));
+                return;
+            }
+            n += code->code != NULL;
+        }
+    }
+    if (n || evaluator)
+        check_pass(c, "%s", what);
+}
+
+void check_beyond(Checker *c)
+{
+    check_ragged(c, beyond_once, true, "what lies beyond a sequence's length reaches no result");
+}
+
+/* ---- a sequence of a ragged batch is the sequence alone ---- */
+
+/* Sequence b's part of a batched array, its first `length` places. */
+static double *part(const Frame *f, const Type *type, const double *whole, int64_t b, int64_t length)
+{
+    int64_t B = f->dim[f->prog->batch], T = f->dim[f->prog->time], n = frame_count(f, type, true);
+    bool timed = frame_is_timed(f->prog, type);
+    int64_t places = timed ? T : 1, take = timed ? length : 1, rest = places && B ? n / (places * B) : 0;
+    double *out = NEWN(f->arena, double, take * rest);
+    for (int64_t t = 0; t < take && rest; t++)
+        memcpy(out + t * rest, whole + (t * B + b) * rest, (size_t)rest * sizeof *out);
+    return out;
+}
+
+static Frame *alone(const Frame *f, int64_t b, int64_t length)
+{
+    const RecProg *p = f->prog;
+    Frame *g = frame_new(f->arena, p);
+    memcpy(g->dim, f->dim, dim_nsyms(p->dims) * sizeof *g->dim);
+    g->dim[p->batch] = 1;
+    g->dim[p->time] = length;
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const RecArg *x = &p->arg.p[i];
+        if (f->in[i] && x->role != ROLE_LENGTH)
+            g->in[i] = x->batched ? part(f, &x->type, f->in[i], b, length) : f->in[i];
+    }
+    return g;
+}
+
+/* What the batch gave for sequence b; beyond its length there must be zeros. Gradients of parameters are sums. */
+static bool batch_results(const Frame *f, Frame *g, int64_t b, int64_t length, Str *why)
+{
+    const RecProg *p = f->prog;
+    int64_t T = f->dim[p->time];
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const RecOut *o = &p->out.p[i];
+        if (!f->out[i] || !o->batched)
+            continue;
+        g->out[i] = part(f, &o->type, f->out[i], b, length);
+        if (!frame_is_timed(p, &o->type))
+            continue;
+        const double *all = part(f, &o->type, f->out[i], b, T);
+        int64_t rest = T ? frame_count(f, &o->type, false) / T : 0;
+        for (int64_t k = length * rest; k < T * rest; k++)
+            if (all[k] != 0) {
+                *why = str_fmt(f->arena, "`%.*s` is %g beyond its sequence", STRF(o->name), all[k]);
+                return false;
+            }
+    }
+    return true;
+}
+
+static bool alone_once(Checker *c, const Draw *how, const Code *code, Str *why)
+{
+    Arena *scratch = arena_new();
+    Frame *f = draw_call(c, scratch, how, why);
+    bool ok = f && run_one(c, f, code, why);
+    for (int64_t b = 0; ok && b < how->B; b++) {
+        int64_t length = (int64_t)f->in[find_role(f->prog, ROLE_LENGTH)][b];
+        Frame *one = alone(f, b, length), *same = alone(f, b, length);
+        Tolerance tol = precision_tolerance(code->cpu.precision);
+        ok = run_one(c, one, code, why) && batch_results(f, same, b, length, why) && results_agree(one, same, tol, why);
+    }
+    *why = ok ? (Str){0} : str_copy(c->arena, *why);
+    arena_free(scratch);
+    return ok;
+}
+
+void check_alone(Checker *c)
+{
+    if (c->reference->has_time)
+        check_ragged(c, alone_once, false, "a ragged batch gives what each sequence alone gives");
+}

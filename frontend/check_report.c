@@ -1,0 +1,49 @@
+#include "frontend/check.h"
+
+static void line(Checker *c, const char *outcome, const char *fmt, va_list ap)
+{
+    progress_end(c->progress);
+    printf("%s  %.*s: ", outcome, STRF(c->name));
+    vprintf(fmt, ap);
+    if (c->rejected)
+        printf(" (%u draws rejected)", c->rejected);
+    printf("\n");
+    fflush(stdout);
+}
+
+void check_pass(Checker *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    line(c, "pass", fmt, ap);
+    va_end(ap);
+    c->tally->passed++;
+}
+
+void check_fail(Checker *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    line(c, "FAIL", fmt, ap);
+    va_end(ap);
+    c->tally->failed++;
+}
+
+void check_skip(Checker *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    line(c, "skip", fmt, ap);
+    va_end(ap);
+    c->tally->skipped++;
+}
+
+Str code_name(Arena *a, const Code *code)
+{
+    Text out = {.arena = a};
+    text_add(&out, "%s", code->cpu.precision == PREC_F32 ? "f32" : "f64");
+    for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+        if (code->cpu.level[l])
+            text_add(&out, " %s", cpu_level_info(l)->text);
+    return text_str(&out);
+}

@@ -1,0 +1,55 @@
+/* `step` repeated, and `chunk` in any lengths, equal `forward` to the last bit. */
+#include "backends/backend.h"
+#include "frontend/check.h"
+
+static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t size, bool step, Str *why)
+{
+    Arena *scratch = arena_new();
+    Frame *whole = draw_call(c, scratch, how, why), *pieces = whole ? frame_copy(whole) : NULL;
+    bool ok = pieces && frame_compiled(whole, code, false, why) && frame_chunks(pieces, code, size, step, why) &&
+              results_same(whole, pieces, why);
+    *why = ok ? (Str){0} : str_copy(c->arena, *why);
+    arena_free(scratch);
+    return ok;
+}
+
+static bool stream_code(Checker *c, const Code *code)
+{
+    static const Draw draws[] = {{7, 3, false, false, true, false}, {13, 1, false, true, false, false}};
+    static const int64_t size[] = {1, 2, 5, 6, 100};
+    Str why;
+    for (uint32_t i = 0; i < sizeof draws / sizeof *draws; i++)
+        for (uint32_t k = 0; k <= sizeof size / sizeof *size; k++) {
+            bool step = k == sizeof size / sizeof *size;
+            int64_t n = step ? 1 : size[k];
+            if (stream_once(c, &draws[i], code, n, step, &why))
+                continue;
+            if (step)
+                check_fail(c, "%.*s: step differs from forward: %.*s", STRF(code_name(c->arena, code)), STRF(why));
+            else
+                check_fail(c, "%.*s: chunks of %lld differ from forward: %.*s", STRF(code_name(c->arena, code)),
+                           (long long)n, STRF(why));
+            return false;
+        }
+    return true;
+}
+
+void check_streaming(Checker *c)
+{
+    Str why;
+    bool ok = true, any = false;
+    c->rejected = 0;
+    for (uint32_t i = 0; i < NPRECISION * CPU_NLEVEL && ok; i++) {
+        const Code *code = &c->code[i / CPU_NLEVEL][i % CPU_NLEVEL];
+        if (!code->code)
+            continue;
+        if (!iface_streams(code->kern, &why)) {
+            check_skip(c, "step and chunk do not exist: %.*s", STRF(why));
+            return;
+        }
+        any = true;
+        ok = stream_code(c, code);
+    }
+    if (ok && any)
+        check_pass(c, "step and chunks equal forward bit for bit");
+}

@@ -1,0 +1,204 @@
+/* build: an object file with its header and manifest, or the text of any stage on the way there. */
+#include "backends/backend.h"
+#include "frontend/ast_print.h"
+#include "frontend/driver.h"
+#include "frontend/lexer.h"
+
+static int write_text(Driver *d, Str text)
+{
+    Str error, path = d->opt->given[OPT_OUTPUT] ? d->opt->value[OPT_OUTPUT] : STR("-");
+    if (!file_write(d->arena, path, text.p, text.n, &error))
+        return driver_fail(d, "%.*s", STRF(error));
+    return EXIT_FINE;
+}
+
+/* ---- the stages that need no names resolved ---- */
+
+static int emit_tokens(Driver *d, Str path)
+{
+    Bytes in;
+    Str error;
+    Text out = {.arena = d->arena};
+    if (!file_read(d->arena, path, &in, &error))
+        return driver_fail(d, "%.*s", STRF(error));
+    uint32_t file = source_add(d->sources, path, (Str){(const char *)in.p, (uint32_t)in.n});
+    Tokens tokens = lex_file(d->arena, d->sources, file, d->diags);
+    tokens_print(&out, d->sources, &tokens);
+    int code = write_text(d, text_str(&out)), report = driver_report(d);
+    return code ? code : report;
+}
+
+static int emit_ast(Driver *d, Str path)
+{
+    Unit *u = driver_load(d, path);
+    Text out = {.arena = d->arena};
+    if (!u)
+        return driver_report(d);
+    ast_print(&out, unit_ast(u));
+    return write_text(d, text_str(&out));
+}
+
+/* ---- what goes into compile() ---- */
+
+static int read_ir(Driver *d, Compile *c, Str path)
+{
+    Bytes in;
+    Str error;
+    if (!file_read(d->arena, path, &in, &error))
+        return driver_fail(d, "%.*s", STRF(error));
+    Str text = {(const char *)in.p, (uint32_t)in.n};
+    if (option_is(d->opt, OPT_LANGUAGE, "rec"))
+        c->rec = rec_read(d->arena, text, &error);
+    else
+        c->kern = kern_read(d->arena, text, &error);
+    if (!c->rec && !c->kern)
+        return driver_fail(d, "%.*s: %.*s", STRF(path), STRF(error));
+    if (c->rec && c->rec->region.p[REC_BACKWARD].op.n && !c->rec->batched)
+        return driver_fail(d, "%.*s: a program with a backward function must have its batch axis too", STRF(path));
+    return EXIT_FINE;
+}
+
+static int read_source(Driver *d, Compile *c, Str path, Unit **unit)
+{
+    uint32_t entry;
+    *unit = driver_load(d, path);
+    if (!*unit)
+        return driver_report(d);
+    if (!driver_entry(d, *unit, path, &entry))
+        return EXIT_INPUT;
+    c->rec = driver_elab(d, *unit, entry);
+    return c->rec ? EXIT_FINE : driver_report(d);
+}
+
+static Emit emit_of(const Options *o)
+{
+    Str kind = o->value[OPT_EMIT];
+    if (!o->given[OPT_EMIT])
+        return EMIT_OBJ;
+    return str_is(kind, "rec") ? EMIT_REC : str_is(kind, "kern") ? EMIT_KERN : str_is(kind, "ll") ? EMIT_LL
+         : str_is(kind, "s")   ? EMIT_S
+                               : EMIT_OBJ;
+}
+
+static bool check_pass(Driver *d, OptionId id)
+{
+    VEC(Str) all = {0};
+    Text list = {.arena = d->arena};
+    if (!d->opt->given[id])
+        return true;
+    for (uint32_t i = 0; pass_name(d->arena, i).n; i++) {
+        Str name = pass_name(d->arena, i);
+        if (str_eq(name, d->opt->value[id]))
+            return true;
+        vec_push(d->arena, &all, name);
+        text_add(&list, "%s%.*s", i ? ", " : "", STRF(name));
+    }
+    Str near = nearest(d->opt->value[id], all.p, all.n);
+    driver_fail(d, "there is no pass `%.*s`%s%.*s; the passes are %.*s", STRF(d->opt->value[id]),
+                near.n ? "; did you mean " : "", STRF(near), STRF(text_str(&list)));
+    return false;
+}
+
+/* ---- what comes out ---- */
+
+/* `-o NAME` and `-o NAME.o` mean the same files; without -o they are named as the input and go to the current folder. */
+static Str output_base(Driver *d)
+{
+    Str out = d->opt->value[OPT_OUTPUT];
+    if (!d->opt->given[OPT_OUTPUT])
+        return path_stem(d->opt->file.p[0]);
+    return str_is(path_extension(out), "o") ? path_without_extension(out) : out;
+}
+
+static bool write_part(Driver *d, Str base, const char *extension, Str text)
+{
+    Str error;
+    if (file_write(d->arena, str_fmt(d->arena, "%.*s.%s", STRF(base), extension), text.p, text.n, &error))
+        return true;
+    driver_fail(d, "%.*s", STRF(error));
+    return false;
+}
+
+/* A path in a makefile: blanks, `#` and `$` are escaped. */
+static void put_make_path(Text *out, Str path)
+{
+    for (uint32_t i = 0; i < path.n; i++) {
+        if (path.p[i] == ' ' || path.p[i] == '#')
+            text_add(out, "\\");
+        text_add(out, path.p[i] == '$' ? "$$" : "%c", path.p[i]);
+    }
+}
+
+static bool write_dependencies(Driver *d, Str base, const Unit *u)
+{
+    Text out = {.arena = d->arena};
+    const Str *path = NULL;
+    uint32_t n = u ? unit_files(u, &path) : 0;
+    Str error, file = d->opt->given[OPT_DEPEND_FILE] ? d->opt->value[OPT_DEPEND_FILE]
+                                                     : str_fmt(d->arena, "%.*s.d", STRF(base));
+    put_make_path(&out, str_fmt(d->arena, "%.*s.o", STRF(base)));
+    text_add(&out, ":");
+    for (uint32_t i = 0; i < n; i++) {
+        text_add(&out, " ");
+        put_make_path(&out, path[i]);
+    }
+    text_add(&out, "\n");
+    for (uint32_t i = 1; i < n; i++) {
+        text_add(&out, "\n");
+        put_make_path(&out, path[i]);
+        text_add(&out, ":\n");
+    }
+    if (file_write(d->arena, file, out.p, out.n, &error))
+        return true;
+    driver_fail(d, "%.*s", STRF(error));
+    return false;
+}
+
+static bool is_refused(Driver *d)
+{
+    Str extension = path_extension(d->opt->value[OPT_OUTPUT]);
+    if (!str_is(extension, "a") && !str_is(extension, "so"))
+        return false;
+    driver_fail(d, "build writes object files; make the library from them: %s",
+                str_is(extension, "a") ? "ar rcs NAME.a NAME.o" : "cc -shared -o NAME.so NAME.o");
+    return true;
+}
+
+static int write_object(Driver *d, const Compile *c, const Unit *u)
+{
+    Str base = output_base(d);
+    HeaderOptions h = {.prefix = c->cpu.prefix,
+                       .f64 = c->cpu.precision == PREC_F64,
+                       .source_file = d->opt->file.p[0],
+                       .version = c->cpu.version};
+    bool ok = write_part(d, base, "h", header_text(d->arena, c->kern, &h)) &&
+              write_part(d, base, "json", manifest_text(d->arena, c->kern, &h)) &&
+              write_part(d, base, "o", c->result) && (!d->opt->given[OPT_DEPEND] || write_dependencies(d, base, u));
+    return ok ? EXIT_FINE : EXIT_INPUT;
+}
+
+int cmd_build(Driver *d)
+{
+    Str path = d->opt->file.p[0];
+    Unit *unit = NULL;
+    bool ir = d->opt->given[OPT_LANGUAGE] && !option_is(d->opt, OPT_LANGUAGE, "rnn");
+    Compile c = {.arena = d->arena, .emit = emit_of(d->opt), .dump = stderr};
+    if (option_is(d->opt, OPT_EMIT, "tokens"))
+        return emit_tokens(d, path);
+    if (option_is(d->opt, OPT_EMIT, "ast"))
+        return emit_ast(d, path);
+    if (!check_pass(d, OPT_STOP_AFTER) || !check_pass(d, OPT_DUMP_AFTER))
+        return EXIT_USAGE;
+    if (is_refused(d))
+        return EXIT_USAGE;
+    int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit);
+    if (code)
+        return code;
+    driver_targets(d, &c.cpu);
+    c.stop_after = d->opt->value[OPT_STOP_AFTER];
+    c.dump_after = d->opt->value[OPT_DUMP_AFTER];
+    compile(&c);
+    if (c.emit != EMIT_OBJ || d->opt->given[OPT_STOP_AFTER])
+        return write_text(d, c.result);
+    return write_object(d, &c, unit);
+}

@@ -1,0 +1,234 @@
+/* explain: how each cell and model is run, read off the programs that build would make. */
+#include "backends/backend.h"
+#include "frontend/driver.h"
+#include "frontend/run_frame.h"
+
+typedef struct Explain {
+    Driver *d;
+    const RecProg *rec;
+    const KernProg *kern;
+    bool said; /* something stands under the current heading */
+} Explain;
+
+static void heading(Explain *x, const char *text)
+{
+    printf("  %-11s", text);
+    x->said = false;
+}
+
+static void item(Explain *x, Str text)
+{
+    printf(x->said ? "\n  %-11s%.*s" : "%s%.*s", "", STRF(text));
+    x->said = true;
+}
+
+static void end(Explain *x)
+{
+    printf("%s\n", x->said ? "" : "none");
+}
+
+static Str shape(Explain *x, const Type *type, bool batched)
+{
+    Text out = {.arena = x->d->arena};
+    Dim dim;
+    text_add(&out, "%s", dtype_name(type->dt));
+    for (uint32_t i = 0; frame_axis(x->rec, type, batched, i, &dim); i++)
+        text_add(&out, "%s%.*s", i ? ", " : "[", STRF(dim_str(x->d->arena, x->rec->dims, dim)));
+    text_add(&out, "%s", type->rank + (uint32_t)batched ? "]" : "");
+    return text_str(&out);
+}
+
+static void arguments(Explain *x, const char *text, RecRole role)
+{
+    heading(x, text);
+    for (uint32_t i = 0; i < x->rec->arg.n; i++) {
+        const RecArg *a = &x->rec->arg.p[i];
+        if (a->role == role)
+            item(x, str_fmt(x->d->arena, "%.*s: %.*s%s", STRF(a->name), STRF(shape(x, &a->type, a->batched)),
+                            a->frozen && role == ROLE_PARAM ? ", frozen" : ""));
+    }
+    end(x);
+}
+
+static void outputs(Explain *x)
+{
+    heading(x, "outputs");
+    for (uint32_t i = 0; i < x->rec->out.n; i++) {
+        const RecOut *o = &x->rec->out.p[i];
+        if (o->role == OUT_VALUE || o->role == OUT_FINAL)
+            item(x, str_fmt(x->d->arena, "%.*s: %.*s%s", STRF(o->name), STRF(shape(x, &o->type, o->batched)),
+                            o->role == OUT_FINAL ? ", after the last step" : ""));
+    }
+    end(x);
+}
+
+static void streaming(Explain *x)
+{
+    Str why;
+    heading(x, "streaming");
+    item(x, iface_streams(x->kern, &why) ? STR("step and chunk carry the states on")
+                                        : str_fmt(x->d->arena, "none: %.*s", STRF(why)));
+    end(x);
+}
+
+/* ---- products, and where they stand ---- */
+
+/* Its name, its place in the source, and what it costs: multiplications and additions. */
+static Str product(Explain *x, RecId v)
+{
+    const RecOp *op = rec_op(x->rec, v);
+    DimTab *t = x->rec->dims;
+    Dim work = DIM_ONE;
+    for (uint8_t i = 0; i < op->nit; i++)
+        work = dim_mul(t, work, op->space[i]);
+    Text out = {.arena = x->d->arena};
+    if (op->at.file)
+        text_add(&out, "line %u: ", source_place(x->d->sources, op->at).line);
+    text_add(&out, "%.*s product, %.*s multiplications", STRF(type_str(x->d->arena, t, &op->type)),
+             STRF(dim_str(x->d->arena, t, work)));
+    return text_str(&out);
+}
+
+/* Products directly in a region, before (or behind) position `split` of its list. */
+static void products(Explain *x, RecRegion r, uint32_t from, uint32_t to, const char *where)
+{
+    for (uint32_t i = from; i < to; i++) {
+        RecId v = x->rec->region.p[r].op.p[i];
+        if (rec_op(x->rec, v)->kind == REC_CONTRACT)
+            item(x, str_fmt(x->d->arena, "%s, %.*s", where, STRF(product(x, v))));
+    }
+}
+
+static uint32_t count_maps(const Explain *x, RecRegion r)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < x->rec->region.p[r].op.n; i++)
+        n += rec_op(x->rec, x->rec->region.p[r].op.p[i])->kind == REC_MAP;
+    return n;
+}
+
+static void recurrence(Explain *x, RecId v)
+{
+    const RecOp *op = rec_op(x->rec, v);
+    const char *way = op->reverse ? "from the last place to the first" : "from the first place to the last";
+    item(x, str_fmt(x->d->arena, "sequential form, %.*s steps, %s, %u carried values", STRF(dim_str(x->d->arena, x->rec->dims, op->length)),
+                    way, op->nstate));
+    products(x, op->region, 0, x->rec->region.p[op->region].op.n, "in each step");
+    item(x, str_fmt(x->d->arena, "in each step, %u elementwise functions", count_maps(x, op->region)));
+}
+
+/* A function in its own order: what was moved out of a recurrence stands in front of it or behind it. */
+static void function(Explain *x, const char *text, RecRegion r)
+{
+    const RecRegionInfo *body = &x->rec->region.p[r];
+    uint32_t from = 0, seen = 0, nrecur = 0;
+    heading(x, text);
+    for (uint32_t i = 0; i < body->op.n; i++)
+        nrecur += rec_op(x->rec, body->op.p[i])->kind == REC_RECUR;
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        if (rec_op(x->rec, body->op.p[i])->kind != REC_RECUR)
+            continue;
+        products(x, r, from, i, seen++ ? "in between, for all steps at once" : "in front, for all steps at once");
+        recurrence(x, body->op.p[i]);
+        from = i + 1;
+    }
+    products(x, r, from, body->op.n, nrecur ? "behind, for all steps at once" : "once");
+    end(x);
+}
+
+/* Loops over elements in the kernels of a function: what was fused runs in one. */
+static uint32_t count_loops(const KBlock *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        uint32_t inner = s->kind == K_LOOP ? count_loops(&s->loop.body) : 0;
+        n += inner + (s->kind == K_LOOP && !inner);
+    }
+    return n;
+}
+
+static void loops(Explain *x)
+{
+    heading(x, "loops");
+    item(x, str_fmt(x->d->arena, "forward %u, backward %u innermost loops over elements", count_loops(&x->kern->fn[REC_FORWARD]),
+                    count_loops(&x->kern->fn[REC_BACKWARD])));
+    end(x);
+}
+
+/* ---- memory ---- */
+
+static int64_t elem_bytes(DType dt)
+{
+    return dt == DT_BOOL ? 1 : 4;
+}
+
+/* Bytes of workspace buffers in single precision; `keep` is 1 in training. */
+static Str memory(Explain *x, bool kept, int64_t keep)
+{
+    DimTab *t = x->kern->dims;
+    Dim sum = DIM_ZERO;
+    for (uint32_t i = 0; i < x->kern->buf.n; i++) {
+        const KBuf *b = &x->kern->buf.p[i];
+        bool used = keep ? (b->used_by & (1u << REC_FORWARD | 1u << REC_BACKWARD)) != 0 : (b->used_by & 1u << REC_FORWARD) != 0;
+        if (b->kind != K_WORK || b->shares != K_NONE || !used || (kept && !b->kept))
+            continue;
+        Dim bytes = dim_mul(t, b->size, dim_const(t, elem_bytes(b->dt)));
+        sum = dim_add(t, sum, dim_subst(t, bytes, x->kern->keep, dim_const(t, keep)));
+    }
+    return str_fmt(x->d->arena, "%.*s bytes (f32)", STRF(dim_str(x->d->arena, t, sum)));
+}
+
+static void memories(Explain *x)
+{
+    if (x->kern->has_fn[REC_BACKWARD]) {
+        heading(x, "kept");
+        item(x, str_fmt(x->d->arena, "%.*s, from forward for backward", STRF(memory(x, true, 1))));
+        end(x);
+    }
+    heading(x, "workspace");
+    item(x, str_fmt(x->d->arena, "%.*s, forward alone", STRF(memory(x, false, 0))));
+    if (x->kern->has_fn[REC_BACKWARD])
+        item(x, str_fmt(x->d->arena, "%.*s, training", STRF(memory(x, false, 1))));
+    end(x);
+}
+
+static void explain_entry(Explain *x)
+{
+    printf("%s %.*s\n", x->rec->is_model ? "model" : "cell", STRF(x->rec->name));
+    arguments(x, "inputs", ROLE_INPUT);
+    arguments(x, "parameters", ROLE_PARAM);
+    arguments(x, "states", ROLE_START);
+    outputs(x);
+    streaming(x);
+    function(x, "forward", REC_FORWARD);
+    if (x->kern->has_fn[REC_BACKWARD])
+        function(x, "backward", REC_BACKWARD);
+    loops(x);
+    memories(x);
+}
+
+static void explain_file(Driver *d, const Unit *u)
+{
+    for (uint32_t i = 0; i < unit_entries(u); i++) {
+        RecProg *raw = driver_wants(d, u, i) ? driver_elab(d, u, i) : NULL;
+        Compile c = {.arena = d->arena, .emit = EMIT_KERN, .rec = raw, .dump = stderr};
+        if (!raw)
+            continue;
+        compile(&c);
+        Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
+        explain_entry(&x);
+    }
+}
+
+int cmd_explain(Driver *d)
+{
+    for (uint32_t i = 0; i < d->opt->file.n; i++) {
+        Unit *u = driver_load(d, d->opt->file.p[i]);
+        if (u && !driver_bindings(d, u))
+            return EXIT_INPUT;
+        if (u)
+            explain_file(d, u);
+    }
+    return driver_report(d);
+}

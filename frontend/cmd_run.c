@@ -1,0 +1,167 @@
+/* run: an entry on arrays from files, by the reference evaluator or by the very code that build would write. */
+#include "frontend/driver.h"
+#include "frontend/run_load.h"
+
+#include <math.h>
+
+typedef struct RunVerb {
+    Driver *d;
+    Unit *unit;
+    uint32_t entry;
+    Frame *frame;
+    bool reference, f64;
+} RunVerb;
+
+static bool read_inputs(RunVerb *r, Arrays *in)
+{
+    Str error;
+    for (uint32_t i = 0; i < r->d->opt->input.n; i++)
+        if (!arrays_read(r->d->arena, r->d->opt->input.p[i], in, &error)) {
+            driver_fail(r->d, "%.*s", STRF(error));
+            return false;
+        }
+    return true;
+}
+
+static void print_errors(RunVerb *r, const Text *errors)
+{
+    for (const char *line = errors->p; line && *line;) {
+        const char *end = strchr(line, '\n');
+        driver_fail(r->d, "%.*s", (int)(end - line), line);
+        line = end + 1;
+    }
+}
+
+static void name_unused(const Load *l)
+{
+    for (uint32_t i = 0; i < l->from->list.n; i++)
+        if (!l->used[i])
+            fprintf(stderr, "rnnc: note: nothing asks for array `%.*s`\n", STRF(l->from->list.p[i].name));
+}
+
+static bool load(RunVerb *r, const Arrays *in)
+{
+    uint64_t seed = 0;
+    Str error;
+    Load l = {.frame = r->frame, .from = in, .grad = r->d->opt->given[OPT_GRAD], .draw = r->d->opt->given[OPT_SEED]};
+    if (l.draw && !driver_number(r->d, OPT_SEED, &seed))
+        return false;
+    if (!load_arguments(&l, r->d->opt->bind.p, r->d->opt->bind.n)) {
+        print_errors(r, &l.errors);
+        return false;
+    }
+    name_unused(&l);
+    if (!l.draw || frame_init(r->frame, seed, &error))
+        return true;
+    driver_fail(r->d, "%.*s", STRF(error));
+    return false;
+}
+
+static bool compute(RunVerb *r)
+{
+    bool grad = r->d->opt->given[OPT_GRAD];
+    Str error;
+    Code code = {0};
+    CpuOptions cpu;
+    driver_targets(r->d, &cpu);
+    bool ok = r->reference ? frame_reference(r->frame, grad, &error)
+                           : code_make(r->d->arena, driver_elab(r->d, r->unit, r->entry), &cpu, &code, &error) &&
+                                 frame_compiled(r->frame, &code, grad, &error);
+    code_free(&code);
+    if (!ok)
+        driver_fail(r->d, "%.*s", STRF(error));
+    return ok;
+}
+
+static void print_shapes(const Arrays *out)
+{
+    Arena *scratch = arena_new();
+    for (uint32_t i = 0; i < out->list.n; i++)
+        printf("%.*s: %.*s\n", STRF(out->list.p[i].name), STRF(array_type_str(scratch, &out->list.p[i])));
+    arena_free(scratch);
+}
+
+static bool write_results(RunVerb *r)
+{
+    Arrays out = {0};
+    Str error;
+    for (uint32_t i = 0; i < r->frame->prog->out.n; i++)
+        if (r->frame->out[i])
+            vec_push(r->d->arena, &out.list, load_result(r->frame, i, r->f64));
+    if (!r->d->opt->given[OPT_OUTPUT]) {
+        print_shapes(&out);
+        return true;
+    }
+    if (arrays_write(r->d->arena, r->d->opt->value[OPT_OUTPUT], &out, &error))
+        return true;
+    driver_fail(r->d, "%.*s", STRF(error));
+    return false;
+}
+
+/* ---- --check ---- */
+
+typedef struct Finding {
+    uint32_t out;     /* RecOut index */
+    int64_t place, b; /* place -1: a value per sequence */
+    double value;
+} Finding;
+
+static bool first_bad(const Frame *f, uint32_t out, Finding *found)
+{
+    const RecOut *o = &f->prog->out.p[out];
+    Array shape;
+    int64_t n = f->out[out] ? frame_count(f, &o->type, o->batched) : 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (isfinite(f->out[out][i]) || o->type.dt != DT_REAL || !frame_shape(f, &o->type, o->batched, &shape))
+            continue;
+        bool timed = frame_is_timed(f->prog, &o->type);
+        int64_t per_place = timed ? n / shape.dim[0] : n, batch = o->batched ? f->dim[f->prog->batch] : 1;
+        *found = (Finding){out, timed ? i / per_place : -1, i % per_place / (per_place / batch), f->out[out][i]};
+        return true;
+    }
+    return false;
+}
+
+static bool is_earlier(const Finding *a, const Finding *b)
+{
+    return a->place >= 0 && (b->place < 0 || a->place < b->place);
+}
+
+static bool check_finite(RunVerb *r)
+{
+    Finding best = {0}, next;
+    bool bad = false;
+    const RecProg *p = r->frame->prog;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (first_bad(r->frame, i, &next) && (!bad || is_earlier(&next, &best))) {
+            best = next;
+            bad = true;
+        }
+    if (!bad)
+        return true;
+    Str place = best.place < 0 ? STR("") : str_fmt(r->d->arena, " at step %lld", (long long)best.place);
+    driver_fail(r->d, "%.*s: `%.*s` is %g%.*s of sequence %lld", STRF(p->name), STRF(p->out.p[best.out].name), best.value,
+                STRF(place), (long long)best.b);
+    return false;
+}
+
+int cmd_run(Driver *d)
+{
+    RunVerb r = {.d = d, .reference = option_is(d->opt, OPT_ON, "reference")};
+    Arrays in = {0};
+    Str path = d->opt->file.p[0];
+    r.f64 = r.reference || option_is(d->opt, OPT_PRECISION, "f64");
+    r.unit = driver_load(d, path);
+    if (!r.unit)
+        return driver_report(d);
+    if (!driver_entry(d, r.unit, path, &r.entry))
+        return EXIT_INPUT;
+    RecProg *reference = driver_elab(d, r.unit, r.entry);
+    if (!reference)
+        return driver_report(d);
+    compile_reference(reference);
+    r.frame = frame_new(d->arena, reference);
+    if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_results(&r))
+        return EXIT_INPUT;
+    return d->opt->given[OPT_CHECK] && !check_finite(&r) ? EXIT_INPUT : EXIT_FINE;
+}

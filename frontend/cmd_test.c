@@ -1,0 +1,104 @@
+/* test: the free tests on every cell and model of the files, and the files' own tests. */
+#include "frontend/check.h"
+#include "frontend/lexer.h"
+
+/* Whether a file other than the prelude gives a derivative of its own choice, so that differences may disagree. */
+static bool gives_derivatives(Driver *d)
+{
+    static const char *const words[] = {"derivative", "straight", "stop"};
+    Diags *ignored = diags_new(d->arena, d->sources);
+    for (uint32_t f = 1; f < d->sources->file.n; f++) {
+        if (str_is(d->sources->file.p[f].path, "<stdlib>/prelude.rnn"))
+            continue;
+        Tokens tokens = lex_file(d->arena, d->sources, f, ignored);
+        for (uint32_t i = 0; i < tokens.list.n; i++)
+            for (uint32_t k = 0; k < sizeof words / sizeof *words; k++)
+                if (str_is(token_str(d->sources, f, &tokens.list.p[i]), words[k]))
+                    return true;
+    }
+    return false;
+}
+
+static void free_tests(Checker *c)
+{
+    check_compiled(c);
+    check_gradients(c);
+    check_streaming(c);
+    check_beyond(c);
+    check_alone(c);
+}
+
+static bool names(const Driver *d, Str entry)
+{
+    return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], entry);
+}
+
+/* The free tests of an entry, with the sizes that its first test binds; then its tests. */
+static void test_entry(Checker *c, uint32_t entry)
+{
+    const Ast *ast = unit_ast(c->unit);
+    BindList bind = {0};
+    c->name = unit_entry_name(c->unit, entry);
+    c->rejected = 0;
+    for (uint32_t i = 0; i < ast->ntest && !bind.n; i++)
+        if (str_eq(ast->test[i]->name.text, c->name))
+            check_bindings(c, ast->test[i], &bind);
+    if (checker_compile(c, entry, &bind))
+        free_tests(c);
+    else
+        check_fail(c, "the file has errors");
+    for (uint32_t i = 0; i < ast->ntest && !c->d->diags->nerrors; i++)
+        if (str_eq(ast->test[i]->name.text, unit_entry_name(c->unit, entry)))
+            check_data(c, entry, ast->test[i]);
+}
+
+/* A test of something that the file does not have. */
+static void name_stray_tests(Checker *c)
+{
+    const Ast *ast = unit_ast(c->unit);
+    uint32_t entry;
+    for (uint32_t i = 0; i < ast->ntest; i++) {
+        c->name = ast->test[i]->name.text;
+        if (names(c->d, c->name) && !unit_find_entry(c->unit, c->name, &entry))
+            check_fail(c, "the test is of no cell or model of its file");
+    }
+}
+
+/* Each file has its own memory and diagnostics. */
+static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
+{
+    Arena *a = arena_new();
+    Sources *sources = sources_new(a);
+    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources)};
+    Progress progress = progress_begin();
+    Unit *u = driver_load(&d, path);
+    Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally, .progress = &progress};
+    c.chosen = u && gives_derivatives(&d);
+    printf("# %.*s\n", STRF(path));
+    for (uint32_t i = 0; u && i < unit_entries(u) && !d.diags->nerrors; i++)
+        if (names(&d, unit_entry_name(u, i)))
+            test_entry(&c, i);
+    if (u)
+        name_stray_tests(&c);
+    checker_free(&c);
+    progress_end(&progress);
+    tally->failed += u == NULL;
+    int code = driver_report(&d);
+    arena_free(a);
+    return code;
+}
+
+int cmd_test(Driver *d)
+{
+    Tally tally = {0};
+    uint64_t seed = 1;
+    int code = EXIT_FINE;
+    if (d->opt->given[OPT_SEED] && !driver_number(d, OPT_SEED, &seed))
+        return EXIT_USAGE;
+    for (uint32_t i = 0; i < d->opt->file.n; i++) {
+        int one = test_file(d, d->opt->file.p[i], seed, &tally);
+        code = code ? code : one;
+    }
+    printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed, tally.skipped);
+    return tally.failed ? EXIT_INPUT : code;
+}

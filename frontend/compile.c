@@ -1,0 +1,41 @@
+#include "frontend/compile.h"
+
+static Str emit(Compile *c)
+{
+    CpuModule *m = cpu_module_new(c->arena, c->kern, &c->cpu);
+    Str result = {0};
+    cpu_optimize(m);
+    switch (c->emit) {
+    case EMIT_LL: result = cpu_llvm_text(m, c->arena); break;
+    case EMIT_S: result = cpu_assembly(m, c->arena); break;
+    case EMIT_OBJ: result = cpu_object(m, c->arena); break;
+    case EMIT_REC:
+    case EMIT_KERN: ice("compile: nothing to emit");
+    }
+    cpu_module_free(m);
+    return result;
+}
+
+/* rec -> rec passes -> kern -> kern passes -> LLVM -> text or object code */
+void compile(Compile *c)
+{
+    if (c->rec && !run_rec_passes(c))
+        return;
+    if (c->rec && c->emit == EMIT_REC) {
+        c->result = rec_text(c->arena, c->rec);
+        return;
+    }
+    if (!c->kern)
+        c->kern = rec_to_kern(c->arena, c->rec);
+    check_kern(c->kern, "rec_to_kern");
+    if (!run_kern_passes(c))
+        return;
+    c->result = c->emit == EMIT_KERN ? kern_text(c->arena, c->kern) : emit(c);
+}
+
+void compile_reference(RecProg *raw)
+{
+    check_rec(raw, "lowering");
+    rec_backward(raw);
+    check_rec(raw, "rec.backward");
+}

@@ -1,0 +1,168 @@
+#define _POSIX_C_SOURCE 200809L
+#include "frontend/driver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef VEC(Str) StrList;
+
+int driver_fail(Driver *d, const char *fmt, ...)
+{
+    va_list ap;
+    (void)d;
+    fputs("rnnc: error: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return EXIT_INPUT;
+}
+
+int driver_report(Driver *d)
+{
+    if (option_is(d->opt, OPT_DIAGNOSTICS, "json"))
+        diags_print_json(d->diags, d->opt->verb == VERB_CHECK ? stdout : stderr);
+    else
+        diags_print_text(d->diags, stderr, isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
+    return d->diags->nerrors ? EXIT_INPUT : EXIT_FINE;
+}
+
+Unit *driver_load(Driver *d, Str path)
+{
+    uint32_t before = d->diags->nerrors;
+    Unit *u = unit_load(d->arena, d->sources, d->diags, path);
+    return d->diags->nerrors == before ? u : NULL;
+}
+
+static void collect_dims(Driver *d, const DimDecl *dim, uint32_t n, StrList *all)
+{
+    for (uint32_t i = 0; i < n; i++)
+        vec_push(d->arena, all, dim[i].name.text);
+}
+
+bool driver_bindings(Driver *d, const Unit *u)
+{
+    const Ast *ast = unit_ast(u);
+    StrList all = {0};
+    for (uint32_t i = 0; i < ast->ncell; i++)
+        collect_dims(d, ast->cell[i]->dim, ast->cell[i]->ndim, &all);
+    for (uint32_t i = 0; i < ast->nmodel; i++)
+        collect_dims(d, ast->model[i]->dim, ast->model[i]->ndim, &all);
+    for (uint32_t i = 0; i < d->opt->bind.n; i++) {
+        Str name = d->opt->bind.p[i].name;
+        bool known = d->opt->verb == VERB_RUN && (str_is(name, "T") || str_is(name, "B"));
+        for (uint32_t k = 0; k < all.n; k++)
+            known = known || str_eq(name, all.p[k]);
+        if (known)
+            continue;
+        Str near = nearest(name, all.p, all.n);
+        driver_fail(d, "-D %.*s: there is no such dimension%s%.*s", STRF(name), near.n ? "; did you mean " : "", STRF(near));
+        return false;
+    }
+    return true;
+}
+
+static Str entry_names(Arena *a, const Unit *u)
+{
+    Text out = {.arena = a};
+    for (uint32_t i = 0; i < unit_entries(u); i++)
+        text_add(&out, "%s%.*s", i ? ", " : "", STRF(unit_entry_name(u, i)));
+    return text_str(&out);
+}
+
+static Str near_entry(Driver *d, const Unit *u, Str name)
+{
+    VEC(Str) all = {0};
+    for (uint32_t i = 0; i < unit_entries(u); i++)
+        vec_push(d->arena, &all, unit_entry_name(u, i));
+    Str near = nearest(name, all.p, all.n);
+    return near.n ? str_fmt(d->arena, "; did you mean %.*s?", STRF(near)) : STR("");
+}
+
+bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry)
+{
+    Str name = d->opt->value[OPT_ENTRY];
+    *entry = 0;
+    if (!driver_bindings(d, u))
+        return false;
+    if (d->opt->given[OPT_ENTRY]) {
+        if (unit_find_entry(u, name, entry))
+            return true;
+        driver_fail(d, "%.*s has no cell or model `%.*s`%.*s", STRF(path), STRF(name), STRF(near_entry(d, u, name)));
+        return false;
+    }
+    if (unit_entries(u) == 1 || unit_find_entry(u, path_stem(path), entry))
+        return true;
+    if (unit_entries(u))
+        driver_fail(d, "%.*s has several cells and models (%.*s); choose one with --entry", STRF(path),
+                    STRF(entry_names(d->arena, u)));
+    else
+        driver_fail(d, "%.*s has no cell or model", STRF(path));
+    return false;
+}
+
+bool driver_wants(const Driver *d, const Unit *u, uint32_t entry)
+{
+    return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], unit_entry_name(u, entry));
+}
+
+RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)
+{
+    return elab_entry(d->arena, u, entry, d->opt->bind.p, d->opt->bind.n, d->diags);
+}
+
+void driver_targets(const Driver *d, CpuOptions *cpu)
+{
+    bool all = !d->opt->given[OPT_CPU] || option_is(d->opt, OPT_CPU, "all");
+    *cpu = (CpuOptions){.precision = option_is(d->opt, OPT_PRECISION, "f64") ? PREC_F64 : PREC_F32,
+                        .prefix = d->opt->value[OPT_PREFIX],
+                        .debug = true,
+                        .version = STR(RNNC_VERSION),
+                        .sources = d->sources};
+    for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+        cpu->level[l] = all || str_is(d->opt->value[OPT_CPU], cpu_level_info(l)->text);
+}
+
+bool driver_number(Driver *d, OptionId id, uint64_t *out)
+{
+    const char *text = str_c(d->arena, d->opt->value[id]);
+    char *end;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    if (end != text && !*end && !errno && text[0] != '-')
+        return true;
+    driver_fail(d, "`%s` is not a whole number from 0", text);
+    return false;
+}
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+Progress progress_begin(void)
+{
+    return (Progress){.begin = seconds_now(), .terminal = isatty(STDERR_FILENO) == 1};
+}
+
+void progress_show(Progress *p, const char *fmt, ...)
+{
+    va_list ap;
+    if (!p->terminal || seconds_now() - p->begin < 1)
+        return;
+    fputs("\r\033[K", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    p->shown = true;
+}
+
+void progress_end(Progress *p)
+{
+    if (p->shown)
+        fputs("\r\033[K", stderr);
+}

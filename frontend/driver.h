@@ -1,0 +1,53 @@
+/* What the verbs share: one Driver per command, files loaded into it, errors reported from it. */
+#ifndef FRONTEND_DRIVER_H
+#define FRONTEND_DRIVER_H
+
+#include "frontend/compile.h"
+#include "frontend/files.h"
+#include "frontend/options.h"
+
+typedef struct Driver {
+    Arena *arena;
+    const Options *opt;
+    Sources *sources;
+    Diags *diags;
+} Driver;
+
+/* ---- cmd_*.c: one verb each; the result is the exit code ---- */
+int cmd_check(Driver *d);
+int cmd_explain(Driver *d);
+int cmd_build(Driver *d);
+int cmd_run(Driver *d);
+int cmd_test(Driver *d);
+int cmd_fmt(Driver *d);
+int cmd_targets(Driver *d);
+int cmd_version(Driver *d);
+
+/* ---- driver.c ---- */
+/* "rnnc: error: ..." for what has no place in a source; gives EXIT_INPUT. */
+int driver_fail(Driver *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints the diagnostics that were collected; the exit code. */
+int driver_report(Driver *d);
+/* NULL when the file, or one that it imports, has errors (which are in d->diags). */
+Unit *driver_load(Driver *d, Str path);
+/* False, and a message, when -D binds what no cell or model of the file has. */
+bool driver_bindings(Driver *d, const Unit *u);
+/* The entry that --entry names; without it the only one, or the one named as the file. False, and a message, if none. */
+bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry);
+/* Every entry, or the one that --entry names if it is there. */
+bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
+RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
+void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
+bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */
+
+/* ---- one line on a terminal, for what takes longer than a second ---- */
+typedef struct Progress {
+    double begin;
+    bool terminal, shown;
+} Progress;
+double seconds_now(void);
+Progress progress_begin(void);
+void progress_show(Progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void progress_end(Progress *p);
+
+#endif

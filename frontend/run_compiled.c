@@ -1,0 +1,196 @@
+/* Calls generated code: the caller's arrays as float, double, int32 or uint8, and back. Every result starts out as
+ * garbage, so that what the code forgets to write is seen. */
+#include "frontend/run_frame.h"
+
+#include <math.h>
+
+bool code_make(Arena *a, RecProg *raw, const CpuOptions *cpu, Code *out, Str *error)
+{
+    Compile c = {.arena = a, .cpu = *cpu, .emit = EMIT_OBJ, .rec = raw, .dump = stderr};
+    compile(&c);
+    *out = (Code){.kern = c.kern, .cpu = *cpu};
+    out->code = cpu_load(c.result, c.kern, cpu, error);
+    return out->code != NULL;
+}
+
+void code_free(Code *code)
+{
+    if (code->code)
+        cpu_free(code->code);
+    code->code = NULL;
+}
+
+static size_t elem_bytes(const Code *code, DType dt)
+{
+    return dt == DT_BOOL ? 1 : dt == DT_INT || code->cpu.precision == PREC_F32 ? 4 : 8;
+}
+
+static void put(const Code *code, DType dt, void *to, int64_t i, double x)
+{
+    if (dt == DT_BOOL)
+        ((uint8_t *)to)[i] = x != 0;
+    else if (dt == DT_INT)
+        ((int32_t *)to)[i] = (int32_t)x;
+    else if (code->cpu.precision == PREC_F32)
+        ((float *)to)[i] = (float)x;
+    else
+        ((double *)to)[i] = x;
+}
+
+static double get(const Code *code, DType dt, const void *from, int64_t i)
+{
+    if (dt == DT_BOOL)
+        return ((const uint8_t *)from)[i];
+    if (dt == DT_INT)
+        return ((const int32_t *)from)[i];
+    return code->cpu.precision == PREC_F32 ? (double)((const float *)from)[i] : ((const double *)from)[i];
+}
+
+static void *native_array(const Frame *f, const Code *code, DType dt, int64_t n, const double *from)
+{
+    void *to = arena_alloc(f->arena, (size_t)n * elem_bytes(code, dt) + 8);
+    for (int64_t i = 0; i < n; i++)
+        put(code, dt, to, i, from ? from[i] : dt == DT_REAL ? (double)NAN : 77);
+    return to;
+}
+
+/* The compiled program's arguments and results are the reference's, found by name; its dimensions too. */
+static uint32_t find_arg(const RecProg *p, Str name, RecRole role)
+{
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (p->arg.p[i].role == role && str_eq(p->arg.p[i].name, name))
+            return i;
+    ice("find_arg: the reference program has no argument %.*s", STRF(name));
+}
+
+static uint32_t find_out(const RecProg *p, Str name, RecOutRole role)
+{
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (p->out.p[i].role == role && str_eq(p->out.p[i].name, name))
+            return i;
+    ice("find_out: the reference program has no result %.*s", STRF(name));
+}
+
+static int64_t *native_dims(const Frame *f, const Code *code)
+{
+    const DimTab *t = code->kern->dims;
+    int64_t *dim = NEWN(f->arena, int64_t, dim_nsyms(t));
+    for (DimSym s = 0; s < dim_nsyms(t); s++) {
+        DimSym same;
+        if (dim_find_sym(f->prog->dims, dim_sym_info(t, s)->name, &same))
+            dim[s] = f->dim[same];
+    }
+    return dim;
+}
+
+Native native_of(const Frame *f, const Code *code)
+{
+    const KernProg *k = code->kern;
+    Native n = {NEWN(f->arena, void *, k->arg.n), NEWN(f->arena, void *, k->out.n), native_dims(f, code)};
+    for (uint32_t i = 0; i < k->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[find_arg(f->prog, k->arg.p[i].name, k->arg.p[i].role)];
+        const double *from = f->in[x - f->prog->arg.p];
+        if (from)
+            n.in[i] = native_array(f, code, x->type.dt, frame_count(f, &x->type, x->batched), from);
+    }
+    for (uint32_t i = 0; i < k->out.n; i++) {
+        const RecOut *o = &f->prog->out.p[find_out(f->prog, k->out.p[i].name, k->out.p[i].role)];
+        int64_t count = frame_count(f, &o->type, o->batched);
+        const double *zeros = o->role == OUT_GRAD_PARAM ? NEWN(f->arena, double, count) : NULL;
+        n.out[i] = native_array(f, code, o->type.dt, count, zeros);
+    }
+    return n;
+}
+
+void native_results(Frame *f, const Code *code, const Native *n, bool grad)
+{
+    const KernProg *k = code->kern;
+    memset(f->out, 0, f->prog->out.n * sizeof *f->out);
+    for (uint32_t i = 0; i < k->out.n; i++) {
+        uint32_t out = find_out(f->prog, k->out.p[i].name, k->out.p[i].role);
+        const RecOut *o = &f->prog->out.p[out];
+        bool gradient = o->role == OUT_GRAD || o->role == OUT_GRAD_PARAM;
+        if (o->role == OUT_PARAM || (gradient && !grad))
+            continue;
+        f->out[out] = frame_array(f, &o->type, o->batched);
+        for (int64_t j = 0, count = frame_count(f, &o->type, o->batched); j < count; j++)
+            f->out[out][j] = get(code, o->type.dt, n->out[i], j);
+    }
+}
+
+static bool done(Frame *f, int status, Str *error)
+{
+    if (status == 0)
+        return true;
+    *error = str_fmt(f->arena, "%s", cpu_status_text(status));
+    return false;
+}
+
+bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error)
+{
+    Native n = native_of(f, code);
+    const void *const *in = (const void *const *)n.in;
+    if (!done(f, cpu_call(code->code, REC_FORWARD, n.dim, in, n.out, grad, 0), error) ||
+        (grad && !done(f, cpu_call(code->code, REC_BACKWARD, n.dim, in, n.out, true, 0), error)))
+        return false;
+    native_results(f, code, &n, grad);
+    return true;
+}
+
+/* Where place t of an array [T,B,...] begins; an array without that axis is the same at every place. */
+static void *at_place(const Frame *f, const Code *code, const Type *type, bool batched, void *array, int64_t t)
+{
+    if (!array || !frame_is_timed(f->prog, type))
+        return array;
+    int64_t places = f->dim[f->prog->time], count = frame_count(f, type, batched);
+    return (char *)array + (places ? (size_t)(count / places * t) * elem_bytes(code, type->dt) : 0);
+}
+
+/* The carried states begin as the caller's start values, or as the declared ones, which a forward call over no places
+ * gives back as its final states. */
+static bool start_carry(Frame *f, const Code *code, const Native *n, Str *error)
+{
+    const KernProg *k = code->kern;
+    Native none = native_of(f, code);
+    none.dim[k->batch] = n->dim[k->batch];
+    DimSym time;
+    if (!dim_find_sym(k->dims, dim_sym_info(f->prog->dims, f->prog->time)->name, &time))
+        ice("start_carry: no time axis");
+    none.dim[time] = 0;
+    for (uint32_t i = 0; i < k->arg.n; i++)
+        if (k->arg.p[i].role == ROLE_LENGTH)
+            none.in[i] = NULL;
+    if (!done(f, cpu_call(code->code, REC_FORWARD, none.dim, (const void *const *)none.in, none.out, false, 0), error))
+        return false;
+    for (uint32_t i = 0; i < k->arg.n; i++)
+        if (k->arg.p[i].role == ROLE_START)
+            n->in[i] = none.out[k->arg.p[i].of];
+    return true;
+}
+
+bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *error)
+{
+    const KernProg *k = code->kern;
+    Native n = native_of(f, code);
+    DimSym time;
+    int64_t places = f->dim[f->prog->time];
+    if (!dim_find_sym(k->dims, dim_sym_info(f->prog->dims, f->prog->time)->name, &time))
+        ice("frame_chunks: no time axis");
+    if (!start_carry(f, code, &n, error))
+        return false;
+    for (int64_t t = 0; t < places; t += size) {
+        void **in = NEWN(f->arena, void *, k->arg.n), **out = NEWN(f->arena, void *, k->out.n);
+        n.dim[time] = t + size < places ? size : places - t;
+        for (uint32_t i = 0; i < k->arg.n; i++)
+            in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
+        for (uint32_t i = 0; i < k->out.n; i++)
+            out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
+        if (!done(f, cpu_call_chunk(code->code, step, n.dim, in, out), error))
+            return false;
+    }
+    for (uint32_t i = 0; i < k->out.n; i++)
+        if (k->out.p[i].role == OUT_FINAL)
+            n.out[i] = n.in[k->out.p[i].of];
+    native_results(f, code, &n, false);
+    return true;
+}

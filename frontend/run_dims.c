@@ -1,0 +1,133 @@
+/* Sizes from the shapes of arrays: each axis is a polynomial in the dimensions; one with a single unknown that stands in it
+ * linearly (H, 2*H, H + 1) gives that unknown, one without unknowns is compared. */
+#include "frontend/run_frame.h"
+
+/* Whether d = rest + factor * s with one unknown s. rest is evaluated; false otherwise. */
+static bool solve_for(const Frame *f, Dim d, DimSym *unknown, int64_t *factor, int64_t *rest)
+{
+    const DimTab *t = f->prog->dims;
+    bool found = false;
+    *factor = *rest = 0;
+    for (uint32_t i = 0; i < dim_nterms(t, d); i++) {
+        const DimTerm *term = dim_term(t, d, i);
+        int64_t product = term->coef;
+        bool open = false;
+        for (uint32_t k = 0; k < term->nsym; k++) {
+            bool known = f->dim[term->sym[k]] >= 0;
+            if (!known && (open || (found && *unknown != term->sym[k])))
+                return false;
+            if (known && __builtin_mul_overflow(product, f->dim[term->sym[k]], &product))
+                return false;
+            if (!known) {
+                *unknown = term->sym[k];
+                open = found = true;
+            }
+        }
+        if (__builtin_add_overflow(*(open ? factor : rest), product, open ? factor : rest))
+            return false;
+    }
+    return found;
+}
+
+/* Shape of an argument in the user's names: "[T, B, 2*H] with H = 4". */
+static Str expected(const Frame *f, const Type *type, bool batched)
+{
+    const DimTab *t = f->prog->dims;
+    Text out = {.arena = f->arena};
+    Dim d;
+    text_add(&out, "%s[", dtype_name(type->dt));
+    for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
+        text_add(&out, "%s%.*s", i ? ", " : "", STRF(dim_str(f->arena, t, d)));
+    text_add(&out, "]");
+    uint32_t n = 0;
+    for (DimSym s = 0; s < dim_nsyms(t); s++) {
+        bool mentioned = false;
+        for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
+            mentioned = mentioned || dim_mentions(t, d, s);
+        if (mentioned && f->dim[s] >= 0)
+            text_add(&out, "%s%.*s = %lld", n++ ? ", " : " with ", STRF(dim_sym_info(t, s)->name), (long long)f->dim[s]);
+    }
+    return text_str(&out);
+}
+
+static bool axis_fits(Frame *f, Dim d, int64_t size)
+{
+    DimSym unknown = 0;
+    int64_t factor, rest, value;
+    if (solve_for(f, d, &unknown, &factor, &rest)) {
+        if (factor == 0 || (size - rest) % factor || (size - rest) / factor < 0)
+            return false;
+        f->dim[unknown] = (size - rest) / factor;
+        return true;
+    }
+    for (DimSym s = 0; s < dim_nsyms(f->prog->dims); s++)
+        if (f->dim[s] < 0 && dim_mentions(f->prog->dims, d, s))
+            return true; /* several unknowns: compared when they are known */
+    return dim_eval(f->prog->dims, d, f->dim, &value) && value == size;
+}
+
+bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const Array *shape, Str *error)
+{
+    Dim d;
+    Str want = expected(f, type, batched);
+    bool ok = shape->rank == type->rank + (uint32_t)batched;
+    for (uint32_t i = 0; ok && frame_axis(f->prog, type, batched, i, &d); i++)
+        ok = axis_fits(f, d, shape->dim[i]);
+    if (!ok)
+        *error = str_fmt(f->arena, "array `%.*s` is %.*s, but %.*s is expected", STRF(name),
+                         STRF(array_type_str(f->arena, shape)), STRF(want));
+    return ok;
+}
+
+static bool derive(Frame *f, Str *error)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->derived.n; i++) {
+        int64_t num, den;
+        DimSym s = p->derived.p[i].sym;
+        if (!dim_eval(p->dims, p->derived.p[i].num, f->dim, &num) || !dim_eval(p->dims, p->derived.p[i].den, f->dim, &den) ||
+            den == 0 || num % den || (f->dim[s] >= 0 && f->dim[s] != num / den)) {
+            *error = str_fmt(f->arena, "%.*s = %.*s / %.*s must divide exactly", STRF(dim_sym_info(p->dims, s)->name),
+                             STRF(dim_str(f->arena, p->dims, p->derived.p[i].num)),
+                             STRF(dim_str(f->arena, p->dims, p->derived.p[i].den)));
+            return false;
+        }
+        f->dim[s] = num / den;
+    }
+    return true;
+}
+
+/* A derived size whose parts are not known yet is left for later, one that is known may give its numerator. */
+static void derive_known(Frame *f)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->derived.n; i++) {
+        int64_t den, factor, rest;
+        DimSym unknown = 0, s = p->derived.p[i].sym;
+        bool open = solve_for(f, p->derived.p[i].num, &unknown, &factor, &rest);
+        if (open && f->dim[s] >= 0 && factor && dim_eval(p->dims, p->derived.p[i].den, f->dim, &den))
+            f->dim[unknown] = (f->dim[s] * den - rest) / factor;
+    }
+}
+
+bool dims_complete(Frame *f, Str *error)
+{
+    const RecProg *p = f->prog;
+    derive_known(f);
+    for (uint32_t i = 0; i < p->open.n; i++) {
+        DimSym s = p->open.p[i];
+        bool derived = false;
+        for (uint32_t k = 0; k < p->derived.n; k++)
+            derived = derived || p->derived.p[k].sym == s;
+        if (f->dim[s] < 0 && !derived) {
+            *error = str_fmt(f->arena, "no array says how large %.*s is; say it with -D %.*s=...",
+                             STRF(dim_sym_info(p->dims, s)->name), STRF(dim_sym_info(p->dims, s)->name));
+            return false;
+        }
+    }
+    if (!derive(f, error))
+        return false;
+    for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
+        f->dim[s] = f->dim[s] < 0 ? 0 : f->dim[s]; /* of no array */
+    return true;
+}

@@ -1,0 +1,82 @@
+#include "frontend/run_frame.h"
+
+Frame *frame_new(Arena *a, const RecProg *prog)
+{
+    Frame *f = NEW(a, Frame);
+    *f = (Frame){.arena = a, .prog = prog};
+    f->dim = NEWN(a, int64_t, dim_nsyms(prog->dims));
+    for (DimSym s = 0; s < dim_nsyms(prog->dims); s++)
+        f->dim[s] = -1;
+    f->dim[prog->keep] = 1;
+    f->in = NEWN(a, double *, prog->arg.n);
+    f->out = NEWN(a, double *, prog->out.n);
+    return f;
+}
+
+bool frame_is_timed(const RecProg *p, const Type *type)
+{
+    return type->rank && dim_is_time(p->dims, type->dim[0]);
+}
+
+bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out)
+{
+    uint32_t place = frame_is_timed(p, type);
+    if (axis >= type->rank + (uint32_t)batched)
+        return false;
+    *out = batched && axis == place ? dim_of(p->dims, p->batch) : type->dim[axis - (batched && axis > place)];
+    return true;
+}
+
+static bool is_known(const Frame *f, Dim d)
+{
+    for (DimSym s = 0; s < dim_nsyms(f->prog->dims); s++)
+        if (f->dim[s] < 0 && dim_mentions(f->prog->dims, d, s))
+            return false;
+    return true;
+}
+
+bool frame_shape(const Frame *f, const Type *type, bool batched, Array *out)
+{
+    Dim d;
+    bool ok = true;
+    for (out->rank = 0; frame_axis(f->prog, type, batched, out->rank, &d); out->rank++)
+        ok = ok && is_known(f, d) && dim_eval(f->prog->dims, d, f->dim, &out->dim[out->rank]);
+    return ok;
+}
+
+int64_t frame_count(const Frame *f, const Type *type, bool batched)
+{
+    Array shape;
+    int64_t n;
+    if (!frame_shape(f, type, batched, &shape) || !array_count(&shape, &n))
+        ice("frame_count: a size overflows");
+    return n;
+}
+
+static bool fits(const Frame *f, const Type *type, bool batched, Str name, Str *error)
+{
+    Array shape;
+    int64_t n;
+    enum { LIMIT = 1 << 30 };
+    if (frame_shape(f, type, batched, &shape) && array_count(&shape, &n) && n <= (int64_t)LIMIT * 16)
+        return true;
+    *error = str_fmt(f->arena, "array `%.*s` would be too large", STRF(name));
+    return false;
+}
+
+bool frame_fits(const Frame *f, Str *error)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (!fits(f, &p->arg.p[i].type, p->arg.p[i].batched, p->arg.p[i].name, error))
+            return false;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (!fits(f, &p->out.p[i].type, p->out.p[i].batched, p->out.p[i].name, error))
+            return false;
+    return true;
+}
+
+double *frame_array(const Frame *f, const Type *type, bool batched)
+{
+    return NEWN(f->arena, double, frame_count(f, type, batched));
+}

@@ -1,0 +1,63 @@
+/* One call of an entry on whole arrays: sizes, arguments and results, and the ways to get from one to the other.
+ *
+ * Arrays are doubles here, in the caller's layout: the batch axis behind a leading time axis, else in front. `prog` is the
+ * reference program (raw, with its backward function); everything is indexed as in it. */
+#ifndef FRONTEND_RUN_FRAME_H
+#define FRONTEND_RUN_FRAME_H
+
+#include "frontend/arrays.h"
+#include "frontend/compile.h"
+
+typedef struct Frame {
+    Arena *arena;
+    const RecProg *prog;
+    int64_t *dim; /* by DimSym; -1: not known yet */
+    double **in;  /* by RecArg; NULL: not given */
+    double **out; /* by RecOut; NULL: not computed */
+} Frame;
+
+/* What was compiled, loaded and ready to be called. */
+typedef struct Code {
+    KernProg *kern;
+    CpuOptions cpu;
+    CpuCode *code;
+} Code;
+
+Frame *frame_new(Arena *a, const RecProg *prog);
+/* Sizes of an array of the caller's; false when a size overflows or is not known. */
+bool frame_shape(const Frame *f, const Type *type, bool batched, Array *out);
+int64_t frame_count(const Frame *f, const Type *type, bool batched); /* elements; stops the compiler on overflow */
+bool frame_fits(const Frame *f, Str *error);                         /* no array of the call overflows */
+double *frame_array(const Frame *f, const Type *type, bool batched);  /* zeros */
+bool frame_is_timed(const RecProg *p, const Type *type);             /* leads with a time axis */
+bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
+
+/* ---- run_dims.c: sizes from shapes ---- */
+/* Takes an array's shape as that of an argument; false, and a message, when it cannot be. */
+bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const Array *shape, Str *error);
+/* Dimensions that follow from others, and divisions that must be exact; false, and a message, when a size is missing. */
+bool dims_complete(Frame *f, Str *error);
+
+/* ---- run_reference.c: the evaluator, sequence by sequence; gradients of parameters are summed ---- */
+bool frame_reference(Frame *f, bool grad, Str *error);
+/* Values for parameters that have none, from their distributions. */
+bool frame_init(Frame *f, uint64_t seed, Str *error);
+
+/* ---- run_compiled.c ---- */
+/* `raw` is used up. False, and a message, when the machine cannot run it. */
+bool code_make(Arena *a, RecProg *raw, const CpuOptions *cpu, Code *out, Str *error);
+void code_free(Code *code);
+bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error);
+/* The sequence in pieces with carried state; piece by piece `size` places (the last one shorter). `step`: by the step
+ * function. Needs ROLE_START arguments given or not; outputs and finals go to f->out. */
+bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *error);
+
+/* The caller's arrays in the code's own types: by RecArg and RecOut of code->kern. */
+typedef struct Native {
+    void **in, **out;
+    int64_t *dim;
+} Native;
+Native native_of(const Frame *f, const Code *code);
+void native_results(Frame *f, const Code *code, const Native *n, bool grad);
+
+#endif

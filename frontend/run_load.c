@@ -1,0 +1,178 @@
+#include "frontend/run_load.h"
+
+bool load_may_hold(DType dt, Elem e)
+{
+    switch (dt) {
+    case DT_REAL: return e == EL_F32 || e == EL_F64;
+    case DT_INT: return e == EL_I32 || e == EL_I64 || e == EL_U8;
+    case DT_BOOL: return e == EL_BOOL || e == EL_U8;
+    }
+    ice("load_may_hold: type %d", (int)dt);
+}
+
+static void complain(Load *l, Str message)
+{
+    text_add(&l->errors, "%.*s\n", STRF(message));
+}
+
+static bool is_wanted(const Load *l, const RecArg *x)
+{
+    return x->role != ROLE_SEED && (x->role != ROLE_COTANGENT || l->grad);
+}
+
+static bool is_drawn(const Load *l, uint32_t arg)
+{
+    const RecProg *p = l->frame->prog;
+    for (uint32_t i = 0; l->draw && i < p->out.n; i++)
+        if (p->out.p[i].role == OUT_PARAM && p->out.p[i].of == arg)
+            return true;
+    return false;
+}
+
+static const char *role_text(const RecArg *x)
+{
+    return x->role == ROLE_PARAM ? "parameter" : "input";
+}
+
+static void missing(Load *l, uint32_t arg)
+{
+    const RecArg *x = &l->frame->prog->arg.p[arg];
+    VEC(Str) all = {0};
+    Arena *a = l->frame->arena;
+    if (x->optional || is_drawn(l, arg))
+        return;
+    for (uint32_t i = 0; i < l->from->list.n; i++)
+        vec_push(a, &all, l->from->list.p[i].name);
+    Str near = nearest(x->name, all.p, all.n);
+    complain(l, str_fmt(a, "array `%.*s` (%s %.*s) is missing%s%.*s%s", STRF(x->name), role_text(x),
+                        STRF(type_str(a, l->frame->prog->dims, &x->type)), near.n ? "; there is `" : "", STRF(near),
+                        near.n ? "`" : ""));
+}
+
+static bool in_range(DType dt, double v)
+{
+    return dt == DT_BOOL ? v == 0 || v == 1 : v >= INT32_MIN && v <= INT32_MAX;
+}
+
+/* The elements as doubles; ints and bools must be ones. */
+static void take_elements(Load *l, const RecArg *x, const Array *from, double **to)
+{
+    Arena *a = l->frame->arena;
+    int64_t n;
+    if (!array_count(from, &n))
+        ice("take_elements: a size overflows");
+    *to = NEWN(a, double, n);
+    for (int64_t i = 0; i < n; i++) {
+        (*to)[i] = array_get(from, i);
+        if (x->type.dt == DT_REAL || in_range(x->type.dt, (*to)[i]))
+            continue;
+        complain(l, str_fmt(a, "array `%.*s`: element %lld is %.0f, which is no %s", STRF(x->name), (long long)i,
+                            (*to)[i], dtype_name(x->type.dt)));
+        return;
+    }
+}
+
+static void take_array(Load *l, uint32_t arg, const Array *from)
+{
+    const RecArg *x = &l->frame->prog->arg.p[arg];
+    Str error;
+    if (!load_may_hold(x->type.dt, from->elem))
+        complain(l, str_fmt(l->frame->arena, "array `%.*s` is %.*s, but %s elements are expected", STRF(x->name),
+                            STRF(array_type_str(l->frame->arena, from)), dtype_name(x->type.dt)));
+    else if (!dims_from_shape(l->frame, &x->type, x->batched, x->name, from, &error))
+        complain(l, error);
+    else
+        take_elements(l, x, from, &l->frame->in[arg]);
+}
+
+/* Shapes once more, now that every dimension is known: `[D * H]` can be compared only then. */
+static void compare_shapes(Load *l)
+{
+    const RecProg *p = l->frame->prog;
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const Array *from = l->frame->in[i] ? arrays_find(l->from, p->arg.p[i].name) : NULL;
+        Str error;
+        if (from && !dims_from_shape(l->frame, &p->arg.p[i].type, p->arg.p[i].batched, p->arg.p[i].name, from, &error))
+            complain(l, error);
+    }
+}
+
+static void check_lengths(Load *l)
+{
+    const Frame *f = l->frame;
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[i];
+        if (x->role != ROLE_LENGTH || !f->in[i])
+            continue;
+        for (int64_t b = 0, n = frame_count(f, &x->type, x->batched); b < n; b++)
+            if (f->in[i][b] < 0 || f->in[i][b] > (double)f->dim[f->prog->time])
+                complain(l, str_fmt(f->arena, "array `%.*s`: element %lld is %.0f, outside 0..%lld", STRF(x->name),
+                                    (long long)b, f->in[i][b], (long long)f->dim[f->prog->time]));
+    }
+}
+
+static void take_sizes(Load *l, const Binding *size, uint32_t nsize)
+{
+    DimSym s;
+    for (uint32_t i = 0; i < nsize; i++)
+        if (dim_find_sym(l->frame->prog->dims, size[i].name, &s))
+            l->frame->dim[s] = size[i].value;
+}
+
+static bool has_batched_argument(const Load *l)
+{
+    for (uint32_t i = 0; i < l->frame->prog->arg.n; i++)
+        if (l->frame->in[i] && l->frame->prog->arg.p[i].batched)
+            return true;
+    return false;
+}
+
+static bool find_sizes(Load *l)
+{
+    Str error;
+    int64_t *batch = &l->frame->dim[l->frame->prog->batch];
+    if (*batch < 0 && !has_batched_argument(l))
+        *batch = 1;
+    if (dims_complete(l->frame, &error))
+        compare_shapes(l);
+    else
+        complain(l, error);
+    if (!l->errors.n && !frame_fits(l->frame, &error))
+        complain(l, error);
+    return !l->errors.n;
+}
+
+bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
+{
+    const RecProg *p = l->frame->prog;
+    l->errors = (Text){.arena = l->frame->arena};
+    l->used = NEWN(l->frame->arena, bool, l->from->list.n);
+    take_sizes(l, size, nsize);
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const Array *from = is_wanted(l, &p->arg.p[i]) ? arrays_find(l->from, p->arg.p[i].name) : NULL;
+        if (from) {
+            l->used[from - l->from->list.p] = true;
+            take_array(l, i, from);
+        } else if (is_wanted(l, &p->arg.p[i])) {
+            missing(l, i);
+        }
+    }
+    if (l->errors.n || !find_sizes(l))
+        return false;
+    check_lengths(l);
+    return !l->errors.n;
+}
+
+Array load_result(const Frame *f, uint32_t out, bool f64)
+{
+    const RecOut *o = &f->prog->out.p[out];
+    Array x = {.name = o->name};
+    x.elem = o->type.dt == DT_INT ? EL_I32 : o->type.dt == DT_BOOL ? EL_BOOL : f64 ? EL_F64 : EL_F32;
+    if (!frame_shape(f, &o->type, o->batched, &x))
+        ice("load_result: a size overflows");
+    int64_t n = frame_count(f, &o->type, o->batched);
+    x.data = arena_alloc(f->arena, (size_t)n * elem_info(x.elem)->bytes);
+    for (int64_t i = 0; i < n; i++)
+        array_set(&x, i, f->out[out][i]);
+    return x;
+}

@@ -1,0 +1,24 @@
+/* Arrays from files into a Frame, and results back. */
+#ifndef FRONTEND_RUN_LOAD_H
+#define FRONTEND_RUN_LOAD_H
+
+#include "frontend/options.h"
+#include "frontend/run_frame.h"
+
+typedef struct Load {
+    Frame *frame;
+    const Arrays *from;
+    bool grad;      /* cotangents are wanted too */
+    bool draw;      /* parameters with a distribution may be missing */
+    bool *used;     /* by array of `from` */
+    Text errors;    /* one line each */
+} Load;
+
+/* Finds every argument's array, checks it, and finds all sizes. `size`: what -D says, of which only T and B
+ * are still open. */
+bool load_arguments(Load *l, const Binding *size, uint32_t nsize);
+/* Element type of a result. */
+Array load_result(const Frame *f, uint32_t out, bool f64);
+bool load_may_hold(DType dt, Elem e);
+
+#endif

@@ -1,0 +1,98 @@
+# Array files: every format, and everything that can be wrong with them.
+. "$SRC/tests/lib.sh"
+cp "$SRC/stdlib/lstm.rnn" "$SRC/stdlib/lstm.npz" .
+run="$RNNC run lstm.rnn --on=reference"
+
+check "npz in and out" $run -i lstm.npz -o out.npz
+check "npz to safetensors" $run -i lstm.npz -o out.safetensors --grad
+check "the same bytes again" sh -c "cp out.npz first.npz; $run -i lstm.npz -o out.npz && cmp out.npz first.npz"
+check "shapes are printed without --output" sh -c "$run -i lstm.npz | grep -q '^h: float64\\[23, 3, 8\\]'"
+check "what nothing asks for is named" sh -c "$run -i lstm.npz 2>&1 | grep -q 'nothing asks for array .grad_x'"
+check "all is finite" $run -i lstm.npz --check
+
+head -c 1000 lstm.npz > short.npz
+refuses "truncated archive" 1 "short.npz: not a readable" $run -i short.npz
+head -c 20000 lstm.npz > damaged.npz; tail -c +20031 lstm.npz >> damaged.npz
+refuses "damaged archive" 1 "damaged.npz: " $run -i damaged.npz
+refuses "missing file" 1 "none.npz: No such file" $run -i none.npz
+refuses "unknown format" 1 "end in .npz" $run -i lstm.rnn
+refuses "unknown output format" 1 "end in .npz" $run -i lstm.npz -o out.csv
+[ ! -e out.csv ] || { echo "FAIL: out.csv was written"; failures=$((failures + 1)); }
+refuses "nothing given" 1 "array .x. .*is missing" $run
+refuses "a second copy of an array" 1 "there twice" $run -i lstm.npz -i lstm.npz
+[ ! -e /dev/full ] || { ln -s /dev/full full.npz; refuses "full disk" 1 "No space left" $run -i lstm.npz -o full.npz; }
+[ ! -e full.npz ] || [ -c full.npz ] || { echo "FAIL: the device was replaced"; failures=$((failures + 1)); }
+
+# npy HEADER BYTES: a version 1 file with that dictionary and that many zero bytes behind it
+npy() {
+  n=$((${#1} + 1))
+  printf '\223NUMPY\001\000'
+  printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
+  printf '%s\n' "$1"
+  head -c "$2" /dev/zero
+}
+cat > sum.rnn <<'END'
+cell total[D] over t (x: real[D]) -> s {
+  state s: real[D]
+  s = s[t-1] + x
+}
+cell chosen[D] over t (k: int) -> s {
+  state s: real
+  s = s[t-1] + where(k == 1, 1, 0)
+}
+END
+sum="$RNNC run sum.rnn --entry=total --on=reference"
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
+check "npy in" $sum -i x.npy
+npy "{'shape':(4,2,3),'fortran_order':True,'descr':'<f4'}" 96 > x.npy
+check "npy with columns first, float32, keys in another order" $sum -i x.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 2, 3), }" 0 > x.npy
+check "no steps" $sum -i x.npy -o out.npz
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 0, 3), }" 0 > x.npy
+check "no sequences" $sum -i x.npy -o out.npz
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 190 > x.npy
+refuses "truncated data" 1 "x.npy: float64\[4, 2, 3\] takes 192 bytes, but the file has 190" $sum -i x.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }" 8 > x.npy
+refuses "a size that overflows" 1 "x.npy: .*overflows" $sum -i x.npy
+npy "{'descr': '>f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
+refuses "the other byte order" 1 "element type .>f8" $sum -i x.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 6), }" 192 > x.npy
+refuses "wrong rank" 1 "array .x. is float64\[4, 6\], but real\[T, B, D\] is expected" $sum -i x.npy
+npy "{'descr': '<i4', 'fortran_order': False, 'shape': (4, 2, 3), }" 96 > x.npy
+refuses "wrong element type" 1 "array .x. is int32\[4, 2, 3\], but real elements" $sum -i x.npy
+npy "{'descr': '<f8', 'shape': (4, 2, 3), }" 192 > x.npy
+refuses "bad header" 1 "x.npy: the header" $sum -i x.npy
+printf 'hello' > x.npy
+refuses "no npy file at all" 1 "x.npy: this is not a .npy file" $sum -i x.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 5), }" 80 > s0.npy
+refuses "sizes that disagree" 1 "array .s0. is float64\[2, 5\], but real\[B, D\] with B = 2, D = 3 is expected" $sum -i x.npy -i s0.npy
+npy "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }" 4 > lengths.npy; printf '\011\000\000\000' >> lengths.npy
+refuses "a length outside" 1 "array .lengths.: element 1 is 9, outside 0..4" $sum -i x.npy -i lengths.npy
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 184 > x.npy; printf '\000\000\000\000\000\000\370\177' >> x.npy
+refuses "NaN is found where it began" 1 "total: .s. is nan at step 3 of sequence 1" $sum -i x.npy --check
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2), }" 64 > k.npy
+refuses "reals where ints are expected" 1 "array .k. is float64\[4, 2\], but int elements" "$RNNC" run sum.rnn --entry=chosen --on=reference -i k.npy
+
+# safetensors
+safe() {
+  n=${#1}
+  printf "$(printf '\\%03o\\%03o\\000\\000\\000\\000\\000\\000' $((n % 256)) $((n / 256)))"
+  printf '%s' "$1"
+  head -c "$2" /dev/zero
+}
+safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]},"__metadata__":{"a":"b"}}' 96 > a.safetensors
+check "safetensors in" $sum -i a.safetensors
+safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]}}' 90 > a.safetensors
+refuses "truncated safetensors" 1 "a.safetensors: array .x.: its bytes 0 to 96" $sum -i a.safetensors
+safe '{"x":{"dtype":"F16","shape":[4,2,3],"data_offsets":[0,48]}}' 48 > a.safetensors
+refuses "element type of safetensors" 1 "element type .F16" $sum -i a.safetensors
+safe '{"x":{"dtype":"F32","shape":[4,2,4],"data_offsets":[0,96]}}' 96 > a.safetensors
+refuses "shape of safetensors" 1 "does not fit its 96 bytes" $sum -i a.safetensors
+safe '{"x":{"dtype":"F32","shape":[-4,2,3],"data_offsets":[0,96]}}' 96 > a.safetensors
+refuses "negative size" 1 "not a list of sizes" $sum -i a.safetensors
+safe '{"x":' 4 > a.safetensors
+refuses "bad JSON" 1 "not a JSON object" $sum -i a.safetensors
+printf '\377\377\377\377\377\377\377\177{}' > a.safetensors
+refuses "a header longer than the file" 1 "ends inside its header" $sum -i a.safetensors
+finish

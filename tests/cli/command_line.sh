@@ -1,0 +1,30 @@
+# Verbs, options, exit codes, help.
+. "$SRC/tests/lib.sh"
+
+check "version" "$RNNC" version
+check "--version" "$RNNC" --version
+check "help" "$RNNC" --help
+for verb in check explain build run test fmt targets version; do
+  check "help of $verb" "$RNNC" $verb --help
+  check "the man page knows $verb" sh -c "\"\$RNNC\" --man | grep -q '^.B $verb'"
+  check "completion knows $verb" sh -c "\"\$RNNC\" --completion | grep -q '    $verb)'"
+done
+check "targets name the baseline" sh -c '"$RNNC" targets | grep -q baseline'
+refuses "no verb" 2 "verb is missing" "$RNNC"
+refuses "unknown verb" 2 "did you mean build" "$RNNC" biuld
+refuses "unknown option" 2 "did you mean --entry" "$RNNC" build x.rnn --enrty=h
+refuses "wrong choice" 2 "takes f32\|f64" "$RNNC" build x.rnn --precision=f16
+refuses "missing value" 2 "needs a value" "$RNNC" build x.rnn -o
+refuses "bad binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H
+refuses "negative binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H=-2
+refuses "an option of another verb" 2 "means nothing to" "$RNNC" check x.rnn --grad
+refuses "no file" 2 "usage" "$RNNC" build
+refuses "two files to build" 2 "usage" "$RNNC" build a.rnn b.rnn
+refuses "unknown pass" 2 "did you mean rec.hoist" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru --stop-after=rec.hosit
+refuses "unknown dimension" 1 "no such dimension" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -D Hidden=4
+refuses "unknown entry" 1 "did you mean gru" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gruu
+check "man page is troff without complaints" sh -c 'command -v man >/dev/null || exit 0; "$RNNC" --man > m.1 && [ -z "$(man --warnings -l m.1 2>&1 >/dev/null)" ]'
+if command -v bash >/dev/null; then
+  check "completion is bash" sh -c '"$RNNC" --completion > c.bash && bash -n c.bash'
+fi
+finish

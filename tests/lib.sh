@@ -1,0 +1,40 @@
+# For shell tests: each `check` is one statement that must hold; the test ends with `finish`.
+failures=0
+
+# check TEXT COMMAND...: the command must succeed
+check() {
+  text=$1
+  shift
+  if "$@" >last.out 2>&1; then
+    echo "pass: $text"
+  else
+    echo "FAIL: $text"
+    sed 's/^/    /' last.out
+    failures=$((failures + 1))
+  fi
+}
+
+# refuses TEXT CODE PATTERN COMMAND...: it must exit with CODE and say PATTERN on standard error
+refuses() {
+  text=$1 code=$2 pattern=$3
+  shift 3
+  got=0
+  "$@" >last.out 2>last.err || got=$?
+  if [ "$got" = "$code" ] && grep -qE -e "$pattern" last.err; then
+    echo "pass: $text"
+  else
+    echo "FAIL: $text: exit code $got, expected $code with \"$pattern\""
+    sed 's/^/    /' last.err
+    failures=$((failures + 1))
+  fi
+}
+
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+
+finish() {
+  [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
+  exit 0
+}

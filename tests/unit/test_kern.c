@@ -1,0 +1,592 @@
+/* kern: what the lowering makes of rec programs, run by the interpreter, has the values of rec's evaluator; passes keep
+ * them; the text form reads back; the verifier finds broken rules. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "frontend/elab.h"
+#include "ir/kern/kern.h"
+
+/* ---- one program on one set of sizes ---- */
+
+typedef struct Case {
+    int64_t T, B;
+    bool keep, chance; /* chance: leaves optional arguments and outputs out */
+    uint64_t seed;
+} Case;
+
+typedef struct Data {
+    Arena *a;
+    const KernProg *k;
+    int64_t *dim;     /* dimensions, then flags */
+    double **buf;     /* by KBufId */
+    RecArray *arg;    /* by argument */
+    double **before;  /* by KBufId: an output as it was */
+    const char *what;
+    Str text;
+} Data;
+
+static Str kern_text_of(Arena *a, const KernProg *k)
+{
+    Text t = {.arena = a};
+    kern_print(&t, k);
+    return text_str(&t);
+}
+
+static void kern_verified(const KernProg *k)
+{
+    Text why = {.arena = k->arena};
+    cr_assert(kern_verify(k, &why), "%s\n%s", text_str(&why).p, kern_text_of(k->arena, k).p);
+}
+
+static int64_t size_of_buf(const Data *d, KBufId b)
+{
+    int64_t n;
+    cr_assert(dim_eval(d->k->dims, d->k->buf.p[b].size, d->dim, &n), "%s: size of b%u", d->what, b);
+    return n;
+}
+
+static int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
+{
+    switch (dim_sym_info(k->dims, s)->kind) {
+    case DIM_TIME: return c->T;
+    case DIM_BATCH: return c->B;
+    case DIM_KEEP: return c->keep;
+    case DIM_USER: break;
+    }
+    return 2 + s % 3;
+}
+
+/* Ints are small enough to index anything here; lengths lie in 0..T. */
+static double draw(const Data *d, const KBuf *b, const Case *c, int64_t i)
+{
+    double u = rec_random_value(c->seed, b->slot + (b->kind == K_OUT ? 1000 : 0), (uint64_t)i);
+    bool length = b->kind == K_ARG && d->k->arg.p[b->slot].role == ROLE_LENGTH;
+    switch (b->dt) {
+    case DT_REAL: return u - 0.5;
+    case DT_INT: return floor(u * (length ? (double)c->T + 1 : 2));
+    case DT_BOOL: return u < 0.3;
+    }
+    return 0;
+}
+
+static bool left_out(const Data *d, const KBuf *b, const Case *c)
+{
+    if (!c->chance || b->kind == K_WORK || (b->kind == K_ARG && !d->k->arg.p[b->slot].optional))
+        return false;
+    return rec_random_value(c->seed, 99, b->slot) < 0.5;
+}
+
+static Data data_new(Arena *a, const KernProg *k, const Case *c, const char *what)
+{
+    uint32_t nsym = dim_nsyms(k->dims);
+    Data d = {.a = a, .k = k, .what = what, .text = kern_text_of(a, k)};
+    d.dim = NEWN(a, int64_t, nsym + k->arg.n);
+    d.buf = NEWN(a, double *, k->buf.n);
+    d.before = NEWN(a, double *, k->buf.n);
+    d.arg = NEWN(a, RecArray, k->arg.n);
+    for (DimSym s = 0; s < nsym; s++)
+        d.dim[s] = dim_value(k, s, c);
+    for (KBufId b = 0; b < k->buf.n; b++) {
+        const KBuf *x = &k->buf.p[b];
+        if (left_out(&d, x, c) || x->shares != K_NONE)
+            continue;
+        int64_t n = size_of_buf(&d, b);
+        d.buf[b] = NEWN(a, double, n + 1);
+        d.before[b] = NEWN(a, double, n + 1);
+        for (int64_t i = 0; i < n; i++)
+            d.before[b][i] = d.buf[b][i] = x->kind == K_WORK ? (double)NAN : draw(&d, x, c, i);
+        if (x->kind == K_ARG) {
+            d.arg[x->slot].data = d.buf[b];
+            d.dim[nsym + x->slot] = 1;
+        }
+    }
+    for (KBufId b = 0; b < k->buf.n; b++)
+        if (k->buf.p[b].shares != K_NONE)
+            d.buf[b] = d.buf[k->buf.p[b].shares];
+    return d;
+}
+
+static RecFn fn_of(RecOutRole role)
+{
+    return role == OUT_PARAM ? REC_INIT : role == OUT_GRAD || role == OUT_GRAD_PARAM ? REC_BACKWARD : REC_FORWARD;
+}
+
+static void compare(const Data *d, const RecProg *p, const RecEval *e, RecFn fn, const Case *c)
+{
+    for (KBufId b = 0; b < d->k->buf.n; b++) {
+        const KBuf *x = &d->k->buf.p[b];
+        if (x->kind != K_OUT || fn_of(p->out.p[x->slot].role) != fn || !d->buf[b])
+            continue;
+        const RecOut *o = &p->out.p[x->slot];
+        const double *want = rec_eval_value(e, o->value);
+        for (int64_t i = 0; i < size_of_buf(d, b); i++) {
+            double expect = want[i] + (o->role == OUT_GRAD_PARAM ? d->before[b][i] : 0);
+            bool near = fabs(d->buf[b][i] - expect) <= 1e-10 * (1 + fabs(expect)) || (isnan(expect) && isnan(d->buf[b][i]));
+            cr_assert(near || d->buf[b][i] == expect, "%s: T %d B %d keep %d: %.*s[%d] is %.17g, not %.17g\n%s", d->what, (int)c->T,
+                      (int)c->B, c->keep, STRF(o->name), (int)i, d->buf[b][i], expect, d->text.p);
+        }
+    }
+}
+
+static void run_both(const Data *d, const RecProg *p, RecEval *e, RecFn fn, const Case *c)
+{
+    Str error = {0};
+    bool evaluated = rec_eval_run(e, fn, &error);
+    bool ran = kern_run(d->k, fn, d->dim, d->buf, c->seed);
+    cr_assert_eq(evaluated, ran, "%s: %.*s", d->what, STRF(error));
+    if (ran)
+        compare(d, p, e, fn, c);
+}
+
+static void check_case(const RecProg *p, const KernProg *k, const Case *c, const char *what)
+{
+    Arena *a = arena_new();
+    Data d = data_new(a, k, c, what);
+    RecEval *e = rec_eval_new(a, p, d.dim, d.arg, c->seed);
+    run_both(&d, p, e, REC_FORWARD, c);
+    if (k->has_fn[REC_BACKWARD] && c->keep)
+        run_both(&d, p, e, REC_BACKWARD, c);
+    if (k->has_fn[REC_INIT])
+        run_both(&d, p, e, REC_INIT, c);
+    rec_eval_free(e);
+    arena_free(a);
+}
+
+/* ---- one program on many, as it is lowered and behind each pass ---- */
+
+/* The text reads back as the same program: it prints the same and is one the verifier accepts. */
+static void check_text(const KernProg *k, const char *what)
+{
+    Arena *a = arena_new();
+    Str text = kern_text_of(a, k), error;
+    KernProg *again = kern_read(a, text, &error);
+    cr_assert(again, "%s: %.*s\n%s", what, STRF(error), text.p);
+    cr_assert_str_eq(kern_text_of(a, again).p, text.p);
+    kern_verified(again);
+    arena_free(a);
+}
+
+static void check_sizes(const RecProg *p, const KernProg *k, const char *what)
+{
+    static const int64_t T[] = {0, 1, 2, 5}, B[] = {1, 3, 0};
+    kern_verified(k);
+    check_text(k, what);
+    for (uint32_t i = 0; i < 4 * 3 * 4; i++)
+        check_case(p, k, &(Case){.T = T[i % 4], .B = B[i / 4 % 3], .keep = i / 12 & 1, .chance = i / 24 & 1, .seed = i}, what);
+}
+
+static void check_kern(const RecProg *p, const char *what)
+{
+    KernProg *k = rec_to_kern(p->arena, p);
+    check_sizes(p, k, what);
+#define PASS(IR, NAME, ...)                                                                                            \
+    IR##_##NAME(k);                                                                                                    \
+    check_sizes(p, k, str_fmt(p->arena, "%s behind %s.%s", what, #IR, #NAME).p);
+#include "ir/kern/passes.def"
+#undef PASS
+}
+
+/* The program of one sequence `make`s gives, with as little done to it as can be, and behind all passes of rec. */
+typedef RecProg *(*Make)(Arena *a, const void *from);
+
+static void check_roads(Make make, const void *from, const char *what)
+{
+    Arena *a = arena_new();
+    RecProg *plain = make(a, from);
+    rec_batch(plain);
+    check_kern(plain, what);
+    RecProg *gradient = make(a, from);
+    rec_batch(gradient);
+    rec_backward(gradient);
+    check_kern(gradient, str_fmt(a, "%s, backward", what).p);
+    RecProg *whole = make(a, from);
+#define PASS(IR, NAME, ...) IR##_##NAME(whole);
+#include "ir/rec/passes.def"
+#undef PASS
+    check_kern(whole, str_fmt(a, "%s, all passes", what).p);
+    arena_free(a);
+}
+
+/* ---- the cells of the standard library ---- */
+
+typedef struct Entry {
+    const char *file, *name;
+} Entry;
+
+static RecProg *make_entry(Arena *a, const void *from)
+{
+    const Entry *entry = from;
+    Sources *s = sources_new(a);
+    Diags *diags = diags_new(a, s);
+    Unit *u = unit_load(a, s, diags, str_of(entry->file));
+    uint32_t i;
+    cr_assert(u && unit_find_entry(u, str_of(entry->name), &i), "%s %s", entry->file, entry->name);
+    RecProg *p = elab_entry(a, u, i, NULL, 0, diags);
+    cr_assert(p, "%s %s has errors", entry->file, entry->name);
+    return p;
+}
+
+static void check_file(const char *file)
+{
+    Arena *a = arena_new();
+    Sources *s = sources_new(a);
+    Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
+    cr_assert(u, "%s", file);
+    for (uint32_t i = 0; i < unit_entries(u); i++) {
+        Entry e = {file, str_c(a, unit_entry_name(u, i))};
+        check_roads(make_entry, &e, str_fmt(a, "%s %s", file, e.name).p);
+    }
+    arena_free(a);
+}
+
+/* ---- programs for what no cell of the library needs ---- */
+
+#define HEAD "rec t\ndim B batch\ndim keep keep\ndim T time\ndim H size\ndim K size\ntime T\nopen T, B, H, K\n"
+
+static RecProg *make_text(Arena *a, const void *from)
+{
+    Str error = {0};
+    RecProg *p = rec_read(a, str_of(from), &error);
+    cr_assert(p, "%.*s\n%s", STRF(error), (const char *)from);
+    Text why = {.arena = a};
+    cr_assert(rec_verify(p, &why), "%s\n%s", text_str(&why).p, (const char *)from);
+    return p;
+}
+
+static void check_program(const char *text, const char *what)
+{
+    check_roads(make_text, text, what);
+}
+
+/* A matrix state with a rank-one update; the output reads the new state, another one the old. */
+Test(kern, matrix_state)
+{
+    check_program(HEAD
+        "arg 0 q : real[T, K] input batched\narg 1 k : real[T, K] input batched\narg 2 v : real[T, H] input batched\n"
+        "arg 3 a : real[T] input batched\narg 4 S0 : real[H, K] start of 2 optional batched\n"
+        "forward {\n"
+        "  %0 : real[T, K] = arg 0\n  %1 : real[T, K] = arg 1\n  %2 : real[T, H] = arg 2\n  %3 : real[T] = arg 3\n"
+        "  %4 : real[H, K] = arg 4\n"
+        "  %5 = recur(%4; %0, %1, %2, %3) over T {\n"
+        "    %6 : real[H, K] = regarg 0\n    %7 : real[K] = regarg 1\n    %8 : real[K] = regarg 2\n"
+        "    %9 : real[H] = regarg 3\n    %10 : real = regarg 4\n"
+        "    %11 : real[H, K] = mul(%10, %6[0,1])\n"
+        "    %12 : real[H] = contract(%11[0,1], %8[1]) over (H | K)\n"
+        "    %13 : real[H] = sub(%9[0], %12[0])\n"
+        "    %14 : real[H, K] = contract(%13[0], %8[1]) over (H, K)\n"
+        "    %15 : real[H, K] = add(%11[0,1], %14[0,1])\n"
+        "    %16 : real[H] = contract(%15[0,1], %7[1]) over (H | K)\n"
+        "    %17 : real = contract(%7[0], %8[0]) over (| K)\n"
+        "    yield %15; %16, %6, %17\n  }\n"
+        "  %18 : real[T, H] = proj(%5) 1\n  %19 : real[T, H, K] = proj(%5) 2\n  %20 : real[H, K] = proj(%5) 0\n"
+        "  %21 : real[T] = proj(%5) 3\n"
+        "}\n"
+        "out y : real[T, H] value batched streams = %18\nout old : real[T, H, K] value batched streams = %19\n"
+        "out ST : real[H, K] final of 4 batched = %20\nout dot : real[T] value batched streams = %21\n", "matrix state");
+}
+
+/* States that swap, stay, come from outside or are constant; steps that put out what they found; reversed and not. */
+static void odd_states(const char *reverse)
+{
+    Arena *a = arena_new();
+    Str text = str_fmt(a, HEAD
+        "arg 0 x : real[T, H] input batched\narg 1 w : real[H] param\n"
+        "arg 2 a0 : real[H] start of 4 optional batched\narg 3 b0 : real[H] start of 5 optional batched\n"
+        "forward {\n"
+        "  %%0 : real[T, H] = arg 0\n  %%1 : real[H] = arg 1\n  %%2 : real[H] = arg 2\n  %%3 : real[H] = arg 3\n"
+        "  %%4 : real = const 0.5\n  %%5 : real[H] = id(%%4)\n  %%6 : int[T] = iota\n  %%7 : int = const 7\n"
+        "  %%8 = recur(%%2, %%3, %%5, %%1, %%7; %%0, %%6) over T %s {\n"
+        "    %%9 : real[H] = regarg 0\n    %%10 : real[H] = regarg 1\n    %%11 : real[H] = regarg 2\n"
+        "    %%12 : real[H] = regarg 3\n    %%13 : int = regarg 4\n    %%14 : real[H] = regarg 5\n    %%15 : int = regarg 6\n"
+        "    %%16 : real[H] = tanh(%%14[0])\n    %%17 : real[H] = add(%%16[0], %%10[0])\n"
+        "    %%18 : int = add(%%13, %%15)\n    %%19 : real = real(%%13)\n    %%20 : real[H] = mul(%%12[0], %%19)\n"
+        "    yield %%10, %%17, %%1, %%12, %%18; %%9, %%17, %%20, %%1, %%11\n  }\n"
+        "  %%21 : real[H] = proj(%%8) 0\n  %%22 : real[H] = proj(%%8) 1\n  %%23 : real[H] = proj(%%8) 2\n"
+        "  %%24 : real[T, H] = proj(%%8) 5\n  %%25 : real[T, H] = proj(%%8) 6\n  %%26 : real[T, H] = proj(%%8) 7\n"
+        "  %%27 : real[T, H] = proj(%%8) 8\n  %%28 : real[T, H] = proj(%%8) 9\n  %%29 : int = proj(%%8) 4\n"
+        "  %%30 : real = real(%%29)\n  %%31 : real[H] = mul(%%23[0], %%30)\n"
+        "  %%32 : real[T, H] = add(%%27[0,1], %%28[0,1])\n  %%33 : real[H] = reduce sum(%%25[1,0]) over (H | T)\n"
+        "}\n"
+        "out found : real[T, H] value batched = %%24\nout left : real[T, H] value batched = %%25\n"
+        "out scaled : real[T, H] value batched = %%26\nout more : real[T, H] value batched = %%32\n"
+        "out aT : real[H] final of 2 batched = %%21\nout bT : real[H] final of 3 batched = %%22\n"
+        "out last : real[H] value batched = %%31\nout sums : real[H] value batched = %%33\n", reverse);
+    check_program(text.p, "odd states");
+    arena_free(a);
+}
+
+Test(kern, odd_states) { odd_states(""); }
+Test(kern, odd_states_reversed) { odd_states("reverse"); }
+
+/* A recurrence inside the step of another one; its last state and all of its states are used outside. */
+Test(kern, nested_recurrence)
+{
+    check_program(HEAD
+        "arg 0 x : real[T, H] input batched\narg 1 w : real[K, H, H] param\narg 2 s0 : real[H] start of 1 optional batched\n"
+        "forward {\n"
+        "  %0 : real[T, H] = arg 0\n  %1 : real[K, H, H] = arg 1\n  %2 : real[H] = arg 2\n"
+        "  %3 = recur(%2; %0) over T {\n"
+        "    %4 : real[H] = regarg 0\n    %5 : real[H] = regarg 1\n"
+        "    %6 = recur(%4; %1) over K reverse {\n"
+        "      %7 : real[H] = regarg 0\n      %8 : real[H, H] = regarg 1\n"
+        "      %9 : real[H] = contract(%8[0,1], %7[1]) over (H | H)\n"
+        "      %10 : real[H] = add(%9[0], %5[0])\n      %11 : real[H] = tanh(%10[0])\n"
+        "      yield %11; %11\n    }\n"
+        "    %12 : real[H] = proj(%6) 0\n    %13 : real[K, H] = proj(%6) 1\n"
+        "    %14 : real[H] = reduce max(%13[1,0]) over (H | K)\n    %15 : real[H] = add(%12[0], %14[0])\n"
+        "    yield %15; %13, %15\n  }\n"
+        "  %16 : real[T, K, H] = proj(%3) 1\n  %17 : real[H] = proj(%3) 0\n  %18 : real[T, H] = proj(%3) 2\n"
+        "}\n"
+        "out rounds : real[T, K, H] value batched streams = %16\nout sT : real[H] final of 2 batched = %17\n"
+        "out s : real[T, H] value batched streams = %18\n", "nested recurrence");
+}
+
+/* Reshapes that split, merge or need a copy; slices, padding, joining; products over axes that do not merge. */
+Test(kern, layouts)
+{
+    check_program(HEAD
+        "arg 0 x : real[H, K] input batched\narg 1 w : real[K, 4, H] param\n"
+        "forward {\n"
+        "  %0 : real[H, K] = arg 0\n  %1 : real[K, 4, H] = arg 1\n"
+        "  %2 : real[K, H] = id(%0[1,0])\n  %3 : real[H*K] = reshape(%2)\n  %4 : real[H*K] = tanh(%3[0])\n"
+        "  %5 : real[K, H] = reshape(%4)\n  %6 : real[K, 1, H] = reshape(%5)\n"
+        "  %7 : real[K, 1, H] = slice(%1) along 1 from 2\n  %8 : real[K, H] = reshape(%7)\n"
+        "  %9 : real[K, 1, H] = mul(%6[0,1,2], %7[0,1,2])\n"
+        "  %10 : real[K, 3, H] = concat(%6, %9, %6) along 1\n"
+        "  %11 : real[K, 3, 2*H] = pad(%10) along 2 from H\n"
+        "  %12 : real[3*K, 2*H] = reshape(%11)\n  %13 : real[2*H, 3*K] = id(%12[1,0])\n"
+        "  %14 : real[2*H, 2*H] = contract(%13[0,2], %12[2,1]) over (2*H, 2*H | 3*K)\n"
+        "  %15 : real[4] = contract(%1[1,0,2], %8[1,2]) over (4 | K, H)\n"
+        "  %16 : real[4, 4] = contract(%1[2,0,3], %1[2,1,3]) over (4, 4 | K, H)\n"
+        "  %17 : real[H, 4] = contract(%0[0,2], %1[2,1,0]) over (H, 4 | K)\n"
+        "  %18 : real[4, 4] = contract(%1[3,0,2], %1[3,1,2]) over (4, 4 | H, K)\n"
+        "  %19 : real[2*H, 4] = concat(%17, %17) along 0\n"
+        "  %20 : real = reduce prod(%16[0,1]) over (| 4, 4)\n  %21 : real[H] = reduce min(%0[0,1]) over (H | K)\n"
+        "  %22 : real[4*H] = reshape(%17)\n  %23 : real[4*H] = neg(%22[0])\n"
+        "}\n"
+        "out a : real[2*H, 2*H] value batched = %14\nout b : real[3*K, 2*H] value batched = %12\n"
+        "out c : real[4] value batched = %15\nout d : real[4, 4] value batched = %16\n"
+        "out e : real[2*H, 4] value batched = %19\nout f : real[4, 4] value batched = %18\nout g : real value batched = %20\n"
+        "out h : real[H] value batched = %21\nout i : real[4*H] value batched = %23\nout j : real[H, 4] value batched = %17\n"
+        "out k : real[K, 3, H] value batched = %10\nout l : real[K, H] value batched = %2\n", "layouts");
+}
+
+Test(kern, gru) { check_file("stdlib/gru.rnn"); }
+Test(kern, gru_reset_before) { check_file("stdlib/gru_reset_before.rnn"); }
+Test(kern, lstm) { check_file("stdlib/lstm.rnn"); }
+Test(kern, lstm_peephole) { check_file("stdlib/lstm_peephole.rnn"); }
+Test(kern, lstm_projection) { check_file("stdlib/lstm_projection.rnn"); }
+Test(kern, lstm_heads) { check_file("stdlib/lstm_heads.rnn"); }
+Test(kern, slstm) { check_file("stdlib/slstm.rnn"); }
+Test(kern, elman) { check_file("stdlib/elman.rnn"); }
+Test(kern, leaky) { check_file("stdlib/leaky.rnn"); }
+Test(kern, jordan) { check_file("stdlib/jordan.rnn"); }
+Test(kern, bidirectional) { check_file("stdlib/bidirectional.rnn"); }
+Test(kern, stacked) { check_file("stdlib/stacked.rnn"); }
+Test(kern, embedding) { check_file("stdlib/embedding.rnn"); }
+Test(kern, classifier) { check_file("stdlib/classifier.rnn"); }
+Test(kern, language_model) { check_file("stdlib/language_model.rnn"); }
+
+/* ---- what the lowering promises about its shape ---- */
+
+static uint32_t count_in(const KBlock *b, KKind kind)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        n += b->p[i]->kind == kind;
+        if (b->p[i]->kind == K_LOOP)
+            n += count_in(&b->p[i]->loop.body, kind);
+    }
+    return n;
+}
+
+/* The last serial loop that has a product in it: the recurrence. */
+static const KBlock *step_of(const KernProg *k, RecFn fn)
+{
+    for (uint32_t i = k->fn[fn].n; i-- > 0;) {
+        const KStmt *s = k->fn[fn].p[i];
+        if (s->kind == K_LOOP && s->loop.kind == K_SERIAL && count_in(&s->loop.body, K_GEMM))
+            return &s->loop.body;
+    }
+    ice("test: there is no recurrence");
+}
+
+static KernProg *make_kern(Arena *a, const Entry *e)
+{
+    RecProg *p = make_entry(a, e);
+#define PASS(IR, NAME, ...) IR##_##NAME(p);
+#include "ir/rec/passes.def"
+#undef PASS
+    return rec_to_kern(a, p);
+}
+
+Test(kern, an_lstm_step_is_one_product_and_one_nest)
+{
+    Arena *a = arena_new();
+    KernProg *k = make_kern(a, &(Entry){"stdlib/lstm.rnn", "lstm"});
+    const KBlock *step = step_of(k, REC_FORWARD);
+    cr_assert_eq(count_in(step, K_GEMM), 1);
+    cr_assert_eq(count_in(step, K_LOOP), 2, "B and H\n%s", kern_text_of(a, k).p);
+    cr_assert_eq(count_in(step, K_COPY) + count_in(step, K_FILL), 0);
+    arena_free(a);
+}
+
+Test(kern, parameter_gradients_are_products_over_all_places)
+{
+    Arena *a = arena_new();
+    KernProg *k = make_kern(a, &(Entry){"stdlib/lstm.rnn", "lstm"});
+    uint32_t adding = 0;
+    for (uint32_t i = 0; i < k->fn[REC_BACKWARD].n; i++) {
+        const KStmt *s = k->fn[REC_BACKWARD].p[i];
+        adding += s->kind == K_GEMM && s->gemm.add && k->buf.p[s->gemm.c.buf].kind == K_OUT;
+    }
+    cr_assert_eq(adding, 2, "d_W and d_U\n%s", kern_text_of(a, k).p);
+    arena_free(a);
+}
+
+Test(kern, dead_workspace_is_used_again)
+{
+    Arena *a = arena_new();
+    KernProg *k = make_kern(a, &(Entry){"stdlib/language_model.rnn", "language_model"});
+    kern_reuse(k);
+    uint32_t shared = 0;
+    for (KBufId b = 0; b < k->buf.n; b++)
+        shared += k->buf.p[b].shares != K_NONE;
+    cr_assert_gt(shared, 0);
+    arena_free(a);
+}
+
+/* ---- text and verifier ---- */
+
+#define KERN                                                                                                           \
+    "kern \"t\"\ndim B batch\ndim keep keep\ndim H size\nopen B\nderived H = 2*B / B\n"                                \
+    "arg \"x\" real[H] input of 0 optional batched\nout \"y\" real[H] value of 0 batched streams\n"                    \
+    "buf b0 arg 0 real B*H used 1 \"x\"\nbuf b1 out 0 real B*H used 1 \"y\"\nbuf b2 work int H used 1 \"\"\n"          \
+    "buf b3 work real -H + 2*B*H used 1 \"\"\nforward {\n"
+
+static const char every_stmt[] = KERN
+    "  fill b3[0] count B*H = 0\n"
+    "  copy b3[0] = b0[0] count H\n"
+    "  gemm m H n H k B b3[0] rows H cols 1 += b0[0] rows 1 cols H @ b0[0] rows 0 cols -1*H\n"
+    "  serial %0 < H reverse {\n"
+    "    %1 : real = start max\n"
+    "    vector %2 < B {\n"
+    "      %3 : real = load b0[1, %0 by 2*B, %2 by 1]\n"
+    "      update %1 max %3\n"
+    "    }\n"
+    "    %4 : real = const -0.1\n"
+    "    %5 : bool = given 0\n"
+    "    %6 : real = where(%5, %1, %4)\n"
+    "    %7 : int = size H + 1\n"
+    "    %8 : int = check %7 < H\n"
+    "    store b1[0, %8 by 1] += %6\n"
+    "  }\n"
+    "}\n"
+    "init {\n"
+    "  parallel %9 < H {\n"
+    "    %10 : real = random 3 %9\n"
+    "    store b3[0, %9 by 1] = %10\n"
+    "  }\n"
+    "}\n";
+
+static KernProg *read_kern(Arena *a, const char *text)
+{
+    Str error;
+    KernProg *k = kern_read(a, str_of(text), &error);
+    cr_assert(k, "%.*s\n%s", STRF(error), text);
+    return k;
+}
+
+Test(kern, text_reads_back)
+{
+    Arena *a = arena_new();
+    KernProg *k = read_kern(a, every_stmt);
+    kern_verified(k);
+    Str once = kern_text_of(a, k);
+    cr_assert_str_eq(kern_text_of(a, read_kern(a, once.p)).p, once.p);
+    for (uint32_t kind = 0; kind < K_KIND_COUNT; kind++)
+        cr_assert_gt(count_in(&k->fn[REC_FORWARD], (KKind)kind) + count_in(&k->fn[REC_INIT], (KKind)kind), 0, "kind %u", kind);
+    arena_free(a);
+}
+
+Test(kern, damaged_text_is_survived)
+{
+    static const char letter[] = "%0,;[]{}b9-+=\" \n@H";
+    Str text = str_of(every_stmt);
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < text.n; i++)
+        for (uint32_t j = 0; j < 3; j++) {
+            Arena *a = arena_new();
+            Str damaged = str_copy(a, text), error;
+            if (j == 0)
+                damaged.n = i;
+            else
+                ((char *)(uintptr_t)damaged.p)[i] = letter[(i * 7 + j * 5) % (sizeof letter - 1)];
+            KernProg *k = kern_read(a, damaged, &error);
+            refused += !k;
+            Text why = {.arena = a};
+            cr_assert(k || error.n);
+            if (k)
+                kern_verify(k, &why), kern_text_of(a, k);
+            arena_free(a);
+        }
+    cr_assert_gt(refused, text.n);
+}
+
+static const struct Broken { const char *rule, *text; } broken_text[] = {
+    {"used where it is not defined", "  store b1[0] = %0\n"},
+    {"used where it is not defined", "  serial %0 < H {\n    %1 : real = const 1\n  }\n  store b1[0] = %1\n"},
+    {"defined twice", "  %0 : real = const 1\n  %0 : real = const 1\n"},
+    {"defined twice", "  serial %0 < H {\n  }\n  %1 : int = size H\n  %0 : int = size H\n"},
+    {"no int", "  %0 : real = const 1\n  store b1[0, %0 by 1] = %0\n"},
+    {"the buffer does not exist", "  fill b9[0] count H = 0\n"},
+    {"an output is read", "  %0 : real = load b1[0]\n"},
+    {"an output is read", "  copy b3[0] = b1[0] count H\n"},
+    {"an argument is written", "  fill b0[0] count H = 0\n"},
+    {"differ in their element type", "  %0 : real = load b2[0]\n"},
+    {"differ in their element type", "  copy b2[0] = b0[0] count H\n"},
+    {"loop inside a vector loop", "  vector %0 < H {\n    serial %1 < H {\n    }\n  }\n"},
+    {"inside a vector loop", "  vector %0 < H {\n    fill b3[0] count H = 0\n  }\n"},
+    {"inside a vector loop", "  vector %0 < H {\n    gemm m H n H k H b1[0] rows 1 cols 1 = b0[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n  }\n"},
+    {"what is not real", "  gemm m H n H k H b1[0] rows 1 cols 1 = b2[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n"},
+    {"not the function's", "  %0 : real = const 1\n  %1 : int = neg(%0)\n"},
+    {"differ in their element type", "  %0 : real = const 1\n  %1 : int = size H\n  %2 : int = add(%0, %1)\n"},
+    {"no accumulator", "  %0 : real = const 1\n  update %0 sum %0\n"},
+    {"by init only", "  %0 : int = size H\n  %1 : real = random 0 %0\n"},
+    {"no such argument", "  %0 : bool = given 1\n"},
+};
+
+Test(kern, verifier_finds_each_broken_rule)
+{
+    Arena *a = arena_new();
+    kern_verified(read_kern(a, KERN "}\n"));
+    for (size_t i = 0; i < sizeof broken_text / sizeof *broken_text; i++) {
+        KernProg *k = read_kern(a, str_fmt(a, "%s%s}\n", KERN, broken_text[i].text).p);
+        Text why = {.arena = a};
+        cr_assert_not(kern_verify(k, &why), "not refused: %s", broken_text[i].text);
+        cr_assert(strstr(text_str(&why).p, broken_text[i].rule), "wanted: %s\ngot: %s", broken_text[i].rule, text_str(&why).p);
+    }
+    arena_free(a);
+}
+
+Test(kern, bad_text_is_refused_with_its_line)
+{
+    static const struct { const char *text, *error; } bad[] = {
+        {"", "line 1: expected `kern`"},
+        {"kern \"t\"\ndim H sise\n", "line 2: `sise` is none"},
+        {"kern \"t\"\nforward {\n", "line 3: expected a statement"},
+        {"kern \"t\"\ndim B batch\n", "there is no dimension of kind"},
+        {"kern \"t\"\nforward {\n  %0 : real = tan(%1)\n}", "line 3: `tan` is no function"},
+        {"kern \"t\"\nforward {\n  serial %0 < N {\n}", "line 3: `N` is no dimension"},
+        {"kern \"t\"\nbuf b1 work real 1 used 0 \"\"\n", "line 2: buffers are numbered in order"},
+        {"kern \"t\"\nforward {\n  %99999999 : real = const 1\n}", "line 3: the number is too large"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        Arena *a = arena_new();
+        Str error;
+        cr_assert_null(kern_read(a, str_of(bad[i].text), &error), "%s", bad[i].text);
+        cr_assert(strstr(error.p, bad[i].error), "%s\n%s", bad[i].text, error.p);
+        arena_free(a);
+    }
+}
