@@ -21,7 +21,8 @@ void cpu_set_target(LLVMContextRef context, LLVMValueRef fn, CpuLevel level)
 {
     const CpuLevelInfo *info = cpu_level_info(level);
     unsigned nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(context, nounwind, 0));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(context, nounwind, 0));
     string_attribute(context, fn, "target-cpu", info->cpu);
     if (info->features[0])
         string_attribute(context, fn, "target-features", info->features);
@@ -270,8 +271,8 @@ static void store_lanes(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMVa
         gen_store(g, gen_lane(g, v, i), gen_at(g, one, at, clamped_lane(g, i, count)), bytes);
 }
 
-void gen_store_first(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes, LLVMValueRef mask,
-                     LLVMValueRef count)
+void gen_store_first(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes,
+                     LLVMValueRef mask, LLVMValueRef count)
 {
     if (!has_masks(g, bytes)) {
         store_lanes(g, v, one, at, bytes, count);

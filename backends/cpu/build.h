@@ -1,7 +1,7 @@
 /* Small tools over LLVM's builder, for code that is written once for scalars and vectors, floats and doubles.
  *
- * A CpuGen says what is being made right now: at which level, in which precision, in how many lanes. One lane is a plain
- * scalar, never a vector of one. */
+ * A CpuGen says what is being made right now: at which level, in which precision, in how many lanes. One lane is a
+ * plain scalar, never a vector of one. */
 #ifndef BACKENDS_CPU_BUILD_H
 #define BACKENDS_CPU_BUILD_H
 
@@ -20,7 +20,7 @@ typedef struct CpuGen {
 } CpuGen;
 
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64);
-uint32_t cpu_width(const CpuGen *g); /* lanes of a whole vector of reals */
+uint32_t cpu_width(const CpuGen *g);                                          /* lanes of a whole vector of reals */
 void cpu_set_target(LLVMContextRef context, LLVMValueRef fn, CpuLevel level); /* attributes that every kernel has */
 
 /* ---- types: of one element, and of g->lanes elements ---- */
@@ -46,7 +46,8 @@ LLVMValueRef gen_add(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef gen_sub(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef gen_mul(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef gen_div(const CpuGen *g, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef gen_fma(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); /* a * b + c; rounded twice without fma */
+LLVMValueRef gen_fma(const CpuGen *g, LLVMValueRef a, LLVMValueRef b,
+                     LLVMValueRef c); /* a * b + c; rounded twice without fma */
 LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef gen_fcmp(const CpuGen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef gen_icmp(const CpuGen *g, LLVMIntPredicate p, LLVMValueRef a, LLVMValueRef b);
@@ -65,8 +66,8 @@ LLVMValueRef gen_store(const CpuGen *g, LLVMValueRef v, LLVMValueRef at, uint32_
 LLVMValueRef gen_first(const CpuGen *g, LLVMValueRef count);
 LLVMValueRef gen_load_first(const CpuGen *g, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes, LLVMValueRef mask,
                             LLVMValueRef count);
-void gen_store_first(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes, LLVMValueRef mask,
-                     LLVMValueRef count);
+void gen_store_first(const CpuGen *g, LLVMValueRef v, LLVMTypeRef one, LLVMValueRef at, uint32_t bytes,
+                     LLVMValueRef mask, LLVMValueRef count);
 
 /* ---- blocks and counted loops: for i = from; i < to; i += step. Runs zero times when from >= to. ---- */
 LLVMBasicBlockRef gen_block(const CpuGen *g, const char *name);
@@ -96,8 +97,8 @@ LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLV
 
 /* ---- gemm.c ---- */
 typedef struct GemmArg {
-    LLVMValueRef m, n, k;                /* i64 */
-    LLVMValueRef a, a_row, a_col;        /* pointer to the first element, and strides in elements */
+    LLVMValueRef m, n, k;         /* i64 */
+    LLVMValueRef a, a_row, a_col; /* pointer to the first element, and strides in elements */
     LLVMValueRef b, b_row, b_col;
     LLVMValueRef c, c_row, c_col;
 } GemmArg;

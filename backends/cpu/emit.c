@@ -1,5 +1,6 @@
 /* kern to LLVM: one function of the program for one level. Statements become code one after another; LLVM's own passes
- * clean up (accumulators live in memory until mem2reg), but no loop is vectorised and no operation reordered by LLVM. */
+ * clean up (accumulators live in memory until mem2reg), but no loop is vectorised and no operation reordered by LLVM.
+ */
 #include "backends/cpu/emit.h"
 #include "backends/backend.h"
 
@@ -180,7 +181,9 @@ static void emit_stmt(Emit *e, const KStmt *s)
     switch (s->kind) {
     case K_LOOP: emit_loop(e, s); return;
     case K_LET: emit_let(e, s); return;
-    case K_CONST: emit_set(e, s->constant.var, constant_of(&e->g, emit_dtype(e, s->constant.var), s->constant.number), false); return;
+    case K_CONST:
+        emit_set(e, s->constant.var, constant_of(&e->g, emit_dtype(e, s->constant.var), s->constant.number), false);
+        return;
     case K_SIZE: emit_size(e, s); return;
     case K_LOAD: emit_load(e, s); return;
     case K_STORE: emit_store(e, s); return;
@@ -249,7 +252,10 @@ LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
 {
     const KernProg *k = m->kern;
     Emit e = {.g = cpu_gen(m->context, m->module, m->builder, level, m->options.precision == PREC_F64),
-              .entry = LLVMCreateBuilderInContext(m->context), .arena = m->arena, .k = k, .which = fn};
+              .entry = LLVMCreateBuilderInContext(m->context),
+              .arena = m->arena,
+              .k = k,
+              .which = fn};
     e.fn = new_function(m, fn, level);
     e.dims = LLVMGetParam(e.fn, 0);
     e.bufs = LLVMGetParam(e.fn, 1);

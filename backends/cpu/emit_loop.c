@@ -1,11 +1,11 @@
 /* Loops and accumulators.
  *
- * A vector loop runs whole rounds of W iterations, then one last round with a mask. Where a lane cannot be masked (stores that
- * do not go to consecutive elements, addresses that come from data) the rest runs one iteration at a time; both give the
- * same bits, as every lane computes what the scalar code computes.
+ * A vector loop runs whole rounds of W iterations, then one last round with a mask. Where a lane cannot be masked
+ * (stores that do not go to consecutive elements, addresses that come from data) the rest runs one iteration at a time;
+ * both give the same bits, as every lane computes what the scalar code computes.
  *
- * An accumulator from outside a vector loop has one partial result a lane, combined behind the loop by halving: the order
- * depends on the extent and on W, nothing else. */
+ * An accumulator from outside a vector loop has one partial result a lane, combined behind the loop by halving: the
+ * order depends on the extent and on W, nothing else. */
 #include "backends/cpu/emit.h"
 
 #include <math.h>
@@ -146,7 +146,10 @@ static void mark_data(const Emit *e, const KBlock *b, bool *from_data)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        KVar v = s->kind == K_LET ? s->let.var : s->kind == K_LOAD ? s->mem.var : s->kind == K_CHECK ? s->check.var : K_NONE;
+        KVar v = s->kind == K_LET     ? s->let.var
+                 : s->kind == K_LOAD  ? s->mem.var
+                 : s->kind == K_CHECK ? s->check.var
+                                      : K_NONE;
         if (s->kind == K_LOOP)
             mark_data(e, &s->loop.body, from_data);
         if (v != K_NONE && e->var[v].lanes)

@@ -1,8 +1,8 @@
 /* Loads, stores, fills, copies and products.
  *
- * Inside a vector loop an access with stride 1 in the loop's variable moves a whole vector; one that does not move with the
- * variable is a scalar; anything else goes lane by lane. In the last, incomplete round vectors are masked, and what goes lane by lane
- * repeats the last lane that counts, so that every address is a valid one.
+ * Inside a vector loop an access with stride 1 in the loop's variable moves a whole vector; one that does not move with
+ * the variable is a scalar; anything else goes lane by lane. In the last, incomplete round vectors are masked, and what
+ * goes lane by lane repeats the last lane that counts, so that every address is a valid one.
  *
  * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM. The exceptions:
  * buffers of the workspace that share memory, and a starting state, which may be the array of the final state that
@@ -125,22 +125,25 @@ static LLVMValueRef index_value(Emit *e, KVar v, uint32_t lane)
     return LLVMBuildSExt(g.b, e->var[v].lanes ? gen_lane(&g, value, lane) : value, i64, "");
 }
 
-static LLVMValueRef offset(Emit *e, const KIndex *at, uint32_t lane)
+static LLVMValueRef term(Emit *e, const KIndex *at, uint32_t i, uint32_t lane)
 {
-    LLVMValueRef sum = emit_dim(e, at->base);
-    for (uint32_t i = 0; i < at->n; i++) {
-        LLVMValueRef v = index_value(e, at->term[i].var, lane);
-        if (at->term[i].stride != DIM_ONE)
-            v = LLVMBuildMul(e->g.b, v, emit_dim(e, at->term[i].stride), "");
-        sum = LLVMBuildAdd(e->g.b, sum, v, "");
-    }
-    return sum;
+    LLVMValueRef v = index_value(e, at->term[i].var, lane);
+    return at->term[i].stride == DIM_ONE ? v : LLVMBuildMul(e->g.b, v, emit_dim(e, at->term[i].stride), "");
 }
 
+/* What does not move with the lanes is added first, so that it is one pointer, made in front of the loop. */
 static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
 {
     LLVMTypeRef one = memory_type(&e->g, e->k->buf.p[b].dt);
-    return gen_at(&e->g, one, emit_buf(e, b), offset(e, at, lane));
+    LLVMValueRef still = emit_dim(e, at->base), p;
+    for (uint32_t i = 0; i < at->n; i++)
+        if (!emit_has_lanes(e, at->term[i].var))
+            still = LLVMBuildAdd(e->g.b, still, term(e, at, i, lane), "");
+    p = gen_at(&e->g, one, emit_buf(e, b), still);
+    for (uint32_t i = 0; i < at->n; i++)
+        if (emit_has_lanes(e, at->term[i].var))
+            p = gen_at(&e->g, one, p, term(e, at, i, lane));
+    return p;
 }
 
 /* ---- between memory and registers: bools are bytes there ---- */
@@ -185,7 +188,8 @@ void emit_load(Emit *e, const KStmt *s)
     DType dt = e->k->buf.p[b].dt;
     Motion m = motion(e, &s->mem.at);
     CpuGen g = emit_gen(e, m != STILL);
-    LLVMValueRef v = m == STILL ? tag(e, gen_load(&g, memory_type(&g, dt), address(e, b, &s->mem.at, 0), emit_bytes(e, dt)), b)
+    LLVMValueRef v = m == STILL
+                         ? tag(e, gen_load(&g, memory_type(&g, dt), address(e, b, &s->mem.at, 0), emit_bytes(e, dt)), b)
                      : m == ONE_BY_ONE ? load_vector(e, b, &s->mem.at)
                                        : load_lanes(e, b, &s->mem.at);
     emit_set(e, s->mem.var, from_memory(&g, dt, v), m != STILL);
@@ -312,10 +316,18 @@ void emit_gemm(Emit *e, const KStmt *s)
     if (emit_can_be_null(e, c->buf))
         given = if_given(e, c->buf);
     GemmArg arg = {
-        .m = emit_dim(e, s->gemm.m), .n = emit_dim(e, s->gemm.n), .k = emit_dim(e, s->gemm.k),
-        .a = address(e, a->buf, &a->at, 0), .a_row = emit_dim(e, a->row_stride), .a_col = emit_dim(e, a->col_stride),
-        .b = address(e, b->buf, &b->at, 0), .b_row = emit_dim(e, b->row_stride), .b_col = emit_dim(e, b->col_stride),
-        .c = address(e, c->buf, &c->at, 0), .c_row = emit_dim(e, c->row_stride), .c_col = emit_dim(e, c->col_stride),
+        .m = emit_dim(e, s->gemm.m),
+        .n = emit_dim(e, s->gemm.n),
+        .k = emit_dim(e, s->gemm.k),
+        .a = address(e, a->buf, &a->at, 0),
+        .a_row = emit_dim(e, a->row_stride),
+        .a_col = emit_dim(e, a->col_stride),
+        .b = address(e, b->buf, &b->at, 0),
+        .b_row = emit_dim(e, b->row_stride),
+        .b_col = emit_dim(e, b->col_stride),
+        .c = address(e, c->buf, &c->at, 0),
+        .c_row = emit_dim(e, c->row_stride),
+        .c_col = emit_dim(e, c->col_stride),
     };
     cpu_gemm(&g, &arg, s->gemm.add);
     if (given.done)

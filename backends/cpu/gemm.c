@@ -1,37 +1,40 @@
 /* Matrix products: C[m,n] (+)= sum over k of A[m,k] * B[k,n], sizes at run time.
  *
- * There are three forms, each one internal function of the module for each level, shared by all products that have that form.
- * Which one a product uses is known from its strides when it is compiled, never from m or n:
+ * There are three forms, each one internal function of the module for each level, shared by all products that have that
+ * form. Which one a product uses is known from its strides when it is compiled, never from m or n:
  *
  *   dot        A and B run along k: a vector accumulates products of W consecutive k, its lanes are added at the end.
  *   broadcast  B and C run along n: a vector holds W consecutive n, and goes through k one by one.
  *   plain      anything else, element by element.
  *
- * One output is summed in one order, set by k, the form and W: k in blocks of a fixed length, each summed from zero (in `dot`
- * lane by lane, then by halving), blocks added to C one after another. How outputs are grouped into tiles, packed or left
- * where they are has no influence on it, so a product of one row gives the same bits as that row of a larger one.
+ * One output is summed in one order, set by k, the form and W: k in blocks of a fixed length, each summed from zero (in
+ * `dot` lane by lane, then by halving), blocks added to C one after another. How outputs are grouped into tiles, packed
+ * or left where they are has no influence on it, so a product of one row gives the same bits as that row of a larger
+ * one.
  *
- * Blocking follows Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008), with weights left where they
- * are when they are read along k. Tiles at the edge compute with the last row and column
- * repeated, and store what is there; nothing outside the arrays is read. */
+ * Blocking follows Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008), with weights left
+ * where they are when they are read along k. Tiles at the edge compute with the last row and column repeated, and store
+ * what is there; nothing outside the arrays is read. */
 #include "backends/cpu/build.h"
 
 enum {
-    MAXROWS = 6, MAXCOLS = 6, MAXACC = 24,
-    DOT_BYTES = 4096,   /* of k in one block of the dot form */
-    DOT_ROWS = 96,      /* rows of A that stay in the second-level cache while all of B passes */
-    CAST_BYTES = 512,   /* of k in one block of the broadcast form */
-    PANEL_BYTES = 256,  /* of n in a packed panel of B, of m in one of A */
-    CAST_ROWS = 256,    /* rows of A, when it is not packed */
-    PACK_FROM = 8,      /* rows from which packing B pays */
+    MAXROWS = 6,
+    MAXCOLS = 6,
+    MAXACC = 24,
+    DOT_BYTES = 4096,  /* of k in one block of the dot form */
+    DOT_ROWS = 96,     /* rows of A that stay in the second-level cache while all of B passes */
+    CAST_BYTES = 512,  /* of k in one block of the broadcast form */
+    PANEL_BYTES = 256, /* of n in a packed panel of B, of m in one of A */
+    CAST_ROWS = 256,   /* rows of A, when it is not packed */
+    PACK_FROM = 8,     /* rows from which packing B pays */
 };
 
 typedef LLVMValueRef V;
 
 /* One function while it is made. */
 typedef struct Gemm {
-    CpuGen g;  /* lanes: the level's width */
-    CpuGen s;  /* the same, one lane */
+    CpuGen g; /* lanes: the level's width */
+    CpuGen s; /* the same, one lane */
     LLVMTypeRef one;
     uint32_t bytes; /* of an element */
     V fn;
@@ -127,8 +130,8 @@ static void end(const Gemm *x, GenLoop *l)
 
 /* ---- adding the lanes of many accumulators at once ---- */
 
-/* Both vectors hold groups of `size` lanes; gives the sums of each group's halves: first u's groups, then v's. Within 16 bytes
- * of lanes at a time when `within`, else over the whole vector. */
+/* Both vectors hold groups of `size` lanes; gives the sums of each group's halves: first u's groups, then v's. Within
+ * 16 bytes of lanes at a time when `within`, else over the whole vector. */
 static V fold_pair(const Gemm *x, V u, V v, uint32_t size, bool within)
 {
     int low[GEN_MAXLANES], high[GEN_MAXLANES];
@@ -157,8 +160,9 @@ static uint32_t at_most(uint32_t a, uint32_t high)
     return a < high ? a : high;
 }
 
-/* The sums of acc[row * ncol + col], as pieces of 16 bytes along the columns: piece[row][col / P]. Every sum is by halving:
- * lane i and lane i + W/2, and so on. Where rows or columns are missing to a full group, the last is repeated. */
+/* The sums of acc[row * ncol + col], as pieces of 16 bytes along the columns: piece[row][col / P]. Every sum is by
+ * halving: lane i and lane i + W/2, and so on. Where rows or columns are missing to a full group, the last is repeated.
+ */
 static void lane_sums(const Gemm *x, const V *acc, uint32_t nrow, uint32_t ncol, V piece[GEN_MAXLANES][MAXCOLS])
 {
     uint32_t W = x->g.lanes, P = 16 / x->bytes, R = W / P;
@@ -198,7 +202,8 @@ static void dot_step(const Gemm *x, const Tile *t, V at, V mask, V count, const 
         row[r] = mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
     }
     for (uint32_t c = 0; c < t->ncol; c++) {
-        V p = element(x, t->col[c], at), col = mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
+        V p = element(x, t->col[c], at),
+          col = mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
         for (uint32_t r = 0; r < t->nrow; r++)
             next[r * t->ncol + c] = gen_fma(&x->g, row[r], col, old[r * t->ncol + c]);
     }
@@ -257,7 +262,8 @@ static void store_pieces(const Gemm *x, const Tile *t, V piece[GEN_MAXLANES][MAX
 
 static V is_whole(const Gemm *x, const Tile *t)
 {
-    V rows = is(x, LLVMIntSLE, plus(x, t->i, num(x, t->nrow)), x->m), cols = is(x, LLVMIntSLE, plus(x, t->j, num(x, t->ncol)), x->n);
+    V rows = is(x, LLVMIntSLE, plus(x, t->i, num(x, t->nrow)), x->m),
+      cols = is(x, LLVMIntSLE, plus(x, t->j, num(x, t->ncol)), x->n);
     V side_by_side = is(x, LLVMIntEQ, x->c_col, num(x, 1));
     return LLVMBuildAnd(x->s.b, LLVMBuildAnd(x->s.b, rows, cols, ""), side_by_side, "");
 }
@@ -265,7 +271,8 @@ static V is_whole(const Gemm *x, const Tile *t)
 static void dot_tile(const Gemm *x, Tile *t, V kc)
 {
     V acc[MAXACC], piece[GEN_MAXLANES][MAXCOLS];
-    LLVMBasicBlockRef slow = gen_block(&x->s, "edge"), fast = gen_block(&x->s, "inside"), done = gen_block(&x->s, "stored");
+    LLVMBasicBlockRef slow = gen_block(&x->s, "edge"), fast = gen_block(&x->s, "inside"),
+                      done = gen_block(&x->s, "stored");
     dot_sums(x, t, kc, acc);
     lane_sums(x, acc, t->nrow, t->ncol, piece);
     LLVMBuildCondBr(x->s.b, is_whole(x, t), fast, slow);
@@ -429,9 +436,11 @@ static void cast_store_part(const Gemm *x, const CastTile *t, const V *acc)
 static void cast_tile(const Gemm *x, const CastTile *t, V kc)
 {
     V acc[MAXACC];
-    LLVMBasicBlockRef part = gen_block(&x->s, "edge"), whole = gen_block(&x->s, "inside"), done = gen_block(&x->s, "stored");
+    LLVMBasicBlockRef part = gen_block(&x->s, "edge"), whole = gen_block(&x->s, "inside"),
+                      done = gen_block(&x->s, "stored");
     cast_sums(x, t, kc, acc);
-    V columns = is(x, LLVMIntSGE, t->width, num(x, t->nvec * x->g.lanes)), rows = is(x, LLVMIntSGE, t->rows, num(x, t->nrow));
+    V columns = is(x, LLVMIntSGE, t->width, num(x, t->nvec * x->g.lanes)),
+      rows = is(x, LLVMIntSGE, t->rows, num(x, t->nrow));
     LLVMBuildCondBr(x->s.b, LLVMBuildAnd(x->s.b, rows, columns, ""), whole, part);
     LLVMPositionBuilderAtEnd(x->s.b, whole);
     cast_store_whole(x, t, acc);
@@ -449,9 +458,17 @@ static void cast_one_row(const Gemm *x, V kb, V kc)
     for (int edge = 0; edge < 2; edge++) {
         uint32_t nvec = edge ? narrow : wide;
         GenLoop j = each(x, edge ? whole : num(x, 0), edge ? x->n : whole, nvec * x->g.lanes);
-        CastTile t = {.nrow = 1, .nvec = nvec, .a = {element(x, x->a, times(x, kb, x->a_col))}, .a_col = x->a_col,
-                      .b = element(x, x->b, plus(x, times(x, kb, x->b_row), j.i)), .b_row = x->b_row,
-                      .c = element(x, x->c, j.i), .rows = num(x, 1), .width = minus(x, x->n, j.i), .keeps = keeps_old(x, kb), .mask_b = edge};
+        CastTile t = {.nrow = 1,
+                      .nvec = nvec,
+                      .a = {element(x, x->a, times(x, kb, x->a_col))},
+                      .a_col = x->a_col,
+                      .b = element(x, x->b, plus(x, times(x, kb, x->b_row), j.i)),
+                      .b_row = x->b_row,
+                      .c = element(x, x->c, j.i),
+                      .rows = num(x, 1),
+                      .width = minus(x, x->n, j.i),
+                      .keeps = keeps_old(x, kb),
+                      .mask_b = edge};
         cast_tile(x, &t, kc);
         end(x, &j);
     }
@@ -482,7 +499,8 @@ static void make_pack(Gemm *x, V to, V from, V stride, V rows, V cols)
     V full = is(x, LLVMIntEQ, cols, num(x, panel(x)));
     GenLoop r = each(x, num(x, 0), rows, 1);
     V src = element(x, from, times(x, r.i, stride)), dst = element(x, to, times(x, r.i, num(x, panel(x))));
-    LLVMBasicBlockRef part = gen_block(&x->s, "edge"), whole = gen_block(&x->s, "inside"), done = gen_block(&x->s, "packed");
+    LLVMBasicBlockRef part = gen_block(&x->s, "edge"), whole = gen_block(&x->s, "inside"),
+                      done = gen_block(&x->s, "packed");
     LLVMBuildCondBr(x->s.b, full, whole, part);
     LLVMPositionBuilderAtEnd(x->s.b, whole);
     for (uint32_t j = 0; j < panel(x); j += x->g.lanes)
@@ -506,7 +524,8 @@ typedef struct Operand {
 
 static Operand packed_if(const Gemm *x, V cond, Operand place, Operand packed, V stride, V rows, V cols)
 {
-    LLVMBasicBlockRef before = LLVMGetInsertBlock(x->s.b), yes = gen_block(&x->s, "pack"), done = gen_block(&x->s, "ready");
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(x->s.b), yes = gen_block(&x->s, "pack"),
+                      done = gen_block(&x->s, "ready");
     LLVMBuildCondBr(x->s.b, cond, yes, done);
     LLVMPositionBuilderAtEnd(x->s.b, yes);
     pack(x, packed.at, place.at, stride, rows, cols);
@@ -528,9 +547,15 @@ static void cast_panel(const Gemm *x, Operand a, Operand b, V c, V mc, V nc, V k
     uint32_t nrow = rows[x->g.level], nvec = vectors[x->g.level];
     GenLoop j = each(x, num(x, 0), nc, nvec * x->g.lanes);
     GenLoop i = each(x, num(x, 0), mc, nrow);
-    CastTile t = {.nrow = nrow, .nvec = nvec, .a_col = a.col, .b = element(x, b.at, j.i), .b_row = b.row,
-                  .c = element(x, c, plus(x, times(x, i.i, x->c_row), j.i)), .rows = minus(x, mc, i.i),
-                  .width = minus(x, nc, j.i), .keeps = keeps_old(x, kb)};
+    CastTile t = {.nrow = nrow,
+                  .nvec = nvec,
+                  .a_col = a.col,
+                  .b = element(x, b.at, j.i),
+                  .b_row = b.row,
+                  .c = element(x, c, plus(x, times(x, i.i, x->c_row), j.i)),
+                  .rows = minus(x, mc, i.i),
+                  .width = minus(x, nc, j.i),
+                  .keeps = keeps_old(x, kb)};
     for (uint32_t r = 0; r < nrow; r++) {
         V row = r ? least(x, plus(x, i.i, num(x, r)), minus(x, mc, num(x, 1))) : i.i;
         t.a[r] = element(x, a.at, times(x, row, a.row));
@@ -589,10 +614,12 @@ static void make_plain(Gemm *x)
 static V new_function(const Gemm *x, const char *name, LLVMTypeRef type)
 {
     V fn = LLVMAddFunction(x->s.module, name, type);
-    unsigned noinline = LLVMGetEnumAttributeKindForName("noinline", 8), noalias = LLVMGetEnumAttributeKindForName("noalias", 7);
+    unsigned noinline = LLVMGetEnumAttributeKindForName("noinline", 8),
+             noalias = LLVMGetEnumAttributeKindForName("noalias", 7);
     LLVMSetLinkage(fn, LLVMInternalLinkage);
     cpu_set_target(x->s.context, fn, x->s.level);
-    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(x->s.context, noinline, 0));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(x->s.context, noinline, 0));
     for (unsigned i = 0; i < LLVMCountParams(fn); i++)
         if (LLVMGetTypeKind(LLVMTypeOf(LLVMGetParam(fn, i))) == LLVMPointerTypeKind)
             LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateEnumAttribute(x->s.context, noalias, 0));
@@ -623,9 +650,11 @@ static V pack_function(const Gemm *x)
     if (fn)
         return fn;
     LLVMTypeRef ptr = gen_ptr(&x->s), i64 = gen_int1(&x->s, 64);
-    fn = new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), (LLVMTypeRef[]){ptr, ptr, i64, i64, i64}, 5, 0));
+    fn = new_function(
+        x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), (LLVMTypeRef[]){ptr, ptr, i64, i64, i64}, 5, 0));
     Gemm in = inside(x, fn);
-    make_pack(&in, LLVMGetParam(fn, 0), LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3), LLVMGetParam(fn, 4));
+    make_pack(&in, LLVMGetParam(fn, 0), LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3),
+              LLVMGetParam(fn, 4));
     finish(&in);
     return fn;
 }
@@ -639,7 +668,8 @@ typedef struct Form {
 static V form_function(const Gemm *x, const Form *form)
 {
     char name[64];
-    snprintf(name, sizeof name, "gemm.%s.%s.%s", form->name, x->s.f64 ? "f64" : "f32", cpu_level_info(x->s.level)->text);
+    snprintf(name, sizeof name, "gemm.%s.%s.%s", form->name, x->s.f64 ? "f64" : "f32",
+             cpu_level_info(x->s.level)->text);
     V fn = LLVMGetNamedFunction(x->s.module, name);
     if (fn)
         return fn;
@@ -648,7 +678,8 @@ static V form_function(const Gemm *x, const Form *form)
         param[i] = i == 3 || i == 6 || i == 9 ? ptr : i == 12 ? gen_int1(&x->s, 1) : i64;
     fn = new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), param, NPARAM, false));
     Gemm in = inside(x, fn);
-    V *to[NPARAM] = {&in.m, &in.n, &in.k, &in.a, &in.a_row, &in.a_col, &in.b, &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
+    V *to[NPARAM] = {&in.m,     &in.n,     &in.k, &in.a,     &in.a_row, &in.a_col, &in.b,
+                     &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
     for (unsigned i = 0; i < NPARAM; i++)
         *to[i] = LLVMGetParam(fn, i);
     form->make(&in);
@@ -666,8 +697,18 @@ static bool is_one(V v)
 /* C transposed is B transposed times A transposed. */
 static GemmArg transposed(const GemmArg *t)
 {
-    return (GemmArg){.m = t->n, .n = t->m, .k = t->k, .a = t->b, .a_row = t->b_col, .a_col = t->b_row, .b = t->a,
-                     .b_row = t->a_col, .b_col = t->a_row, .c = t->c, .c_row = t->c_col, .c_col = t->c_row};
+    return (GemmArg){.m = t->n,
+                     .n = t->m,
+                     .k = t->k,
+                     .a = t->b,
+                     .a_row = t->b_col,
+                     .a_col = t->b_row,
+                     .b = t->a,
+                     .b_row = t->a_col,
+                     .b_col = t->a_row,
+                     .c = t->c,
+                     .c_row = t->c_col,
+                     .c_col = t->c_row};
 }
 
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)
@@ -679,13 +720,25 @@ void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)
         form = &dot;
     else if ((is_one(t.b_col) && is_one(t.c_col)) || (is_one(t.a_row) && is_one(t.c_row)))
         form = &cast;
-    if ((form == &dot && !is_one(t.c_col) && is_one(t.c_row)) || (form == &cast && !(is_one(t.b_col) && is_one(t.c_col))))
+    if ((form == &dot && !is_one(t.c_col) && is_one(t.c_row)) ||
+        (form == &cast && !(is_one(t.b_col) && is_one(t.c_col))))
         t = transposed(arg);
     Gemm x = {.g = *g, .s = *g, .one = gen_real1(g), .bytes = g->f64 ? 8 : 4};
     x.g.lanes = cpu_width(g);
     x.s.lanes = 1;
     V fn = form_function(&x, form);
-    V list[NPARAM] = {t.m, t.n, t.k, t.a, t.a_row, t.a_col, t.b, t.b_row, t.b_col, t.c, t.c_row, t.c_col,
+    V list[NPARAM] = {t.m,
+                      t.n,
+                      t.k,
+                      t.a,
+                      t.a_row,
+                      t.a_col,
+                      t.b,
+                      t.b_row,
+                      t.b_col,
+                      t.c,
+                      t.c_row,
+                      t.c_col,
                       LLVMConstInt(gen_int1(g, 1), add, false)};
     LLVMBuildCall2(g->b, LLVMGlobalGetValueType(fn), fn, list, NPARAM, "");
 }

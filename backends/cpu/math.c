@@ -1,9 +1,10 @@
 /* The elementwise functions, in any number of lanes, as float or double, from one description.
  *
- * exp, log and their kin follow the textbook way (Muller et al., Handbook of Floating-Point Arithmetic, ch. 11; Cody and Waite,
- * Software Manual for the Elementary Functions): reduce the argument exactly, evaluate a minimax polynomial, put the exponent
- * back. Polynomials are our own fits (Remez exchange in 60 digits, relative error). With fused multiply-add every level does
- * the same operations, so gives the same bits; the baseline multiplies and adds instead, within the same bounds.
+ * exp, log and their kin follow the textbook way (Muller et al., Handbook of Floating-Point Arithmetic, ch. 11; Cody
+ * and Waite, Software Manual for the Elementary Functions): reduce the argument exactly, evaluate a minimax polynomial,
+ * put the exponent back. Polynomials are our own fits (Remez exchange in 60 digits, relative error). With fused
+ * multiply-add every level does the same operations, so gives the same bits; the baseline multiplies and adds instead,
+ * within the same bounds.
  *
  * Bounds are in cpu_math_bound(); tests/unit/test_math.c measures them over the whole range. */
 #include "backends/cpu/build.h"
@@ -12,8 +13,11 @@
 
 double cpu_math_bound(Fun f, bool f64)
 {
-    static const struct { Fun fun; double f32, f64; } bound[] = {
-        {FUN_EXP, 1.5, 1.5},  {FUN_EXPM1, 2.5, 2.5},   {FUN_LOG, 1.0, 1.0},  {FUN_LOG1P, 3.0, 3.0},
+    static const struct {
+        Fun fun;
+        double f32, f64;
+    } bound[] = {
+        {FUN_EXP, 1.5, 1.5},  {FUN_EXPM1, 2.5, 2.5},   {FUN_LOG, 1.0, 1.0}, {FUN_LOG1P, 3.0, 3.0},
         {FUN_TANH, 3.0, 3.0}, {FUN_SIGMOID, 2.5, 2.5}, {FUN_POW, 0.6, 1.5},
     };
     for (uint32_t i = 0; i < sizeof bound / sizeof *bound; i++)
@@ -27,25 +31,56 @@ double cpu_math_bound(Fun f, bool f64)
 typedef struct Format {
     uint32_t bits, mantissa; /* of the type; of its fraction */
     int64_t bias;
-    double magic;            /* 1.5 * 2^mantissa: adding it rounds to an integer, which then stands in the low bits */
-    double ln2_hi, ln2_lo;   /* ln2_hi times any exponent is exact */
+    double magic;             /* 1.5 * 2^mantissa: adding it rounds to an integer, which then stands in the low bits */
+    double ln2_hi, ln2_lo;    /* ln2_hi times any exponent is exact */
     double exp_low, exp_high; /* exp is 0 below, infinite above */
-    double expm1_low;        /* expm1 is -1 below */
-    double tanh_high;        /* tanh is 1 above */
-    double tiny;             /* expm1(x) is x below */
-    double smallest, scale;  /* smallest normal number; what lifts subnormals, 2^lift */
+    double expm1_low;         /* expm1 is -1 below */
+    double tanh_high;         /* tanh is 1 above */
+    double tiny;              /* expm1(x) is x below */
+    double smallest, scale;   /* smallest normal number; what lifts subnormals, 2^lift */
     int64_t lift;
     uint32_t nexp, nlog;
     double exp[12]; /* (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2 */
-    double log[12]; /* float: (log(1+f) - f + f^2/2) / f^3; double: (2 atanh(s) - 2s) / s^3 in s^2; sqrt(1/2) <= 1+f <= sqrt(2) */
+    double log[12]; /* float: (log(1+f) - f + f^2/2) / f^3; double: (2 atanh(s) - 2s) / s^3 in s^2; sqrt(1/2) <= 1+f <=
+                       sqrt(2) */
 } Format;
 
 static const Format format[2] = {
-    {32, 23, 127, 0x1.8p23, 0x1.63p-1, -0x1.bd0105c610ca8p-13, -104, 89, -18, 9.1, 0x1p-28, 0x1p-126, 0x1p23, 23, 5, 8,
+    {32,
+     23,
+     127,
+     0x1.8p23,
+     0x1.63p-1,
+     -0x1.bd0105c610ca8p-13,
+     -104,
+     89,
+     -18,
+     9.1,
+     0x1p-28,
+     0x1p-126,
+     0x1p23,
+     23,
+     5,
+     8,
      {0.499999934143987347, 0.16666520107744193, 0.0416683935804712962, 0.00836878048437646583, 0.00138145069864035164},
      {0.333333165683134639, -0.250008160262022857, 0.200023024196828786, -0.166243490337793085, 0.141807063615508783,
       -0.13130451880997031, 0.128858141612716198, -0.0785989405233445388}},
-    {64, 52, 1023, 0x1.8p52, 0x1.62e42fefcp-1, -0x1.c610ca86c3899p-37, -746, 710, -38, 19.1, 0x1p-60, 0x1p-1022, 0x1p52, 52, 10, 7,
+    {64,
+     52,
+     1023,
+     0x1.8p52,
+     0x1.62e42fefcp-1,
+     -0x1.c610ca86c3899p-37,
+     -746,
+     710,
+     -38,
+     19.1,
+     0x1p-60,
+     0x1p-1022,
+     0x1p52,
+     52,
+     10,
+     7,
      {0.500000000000001072, 0.166666666666664102, 0.0416666666665291872, 0.00833333333349563249, 0.00138888889439228695,
       0.000198412695047429497, 0.0000248014927626391141, 2.7557587364355985e-6, 2.76303786583277895e-7,
       2.49999578318397698e-8},
@@ -188,8 +223,8 @@ static V scalef(const CpuGen *g, V a, V n)
     return LLVMBuildCall2(g->b, fn, callee, arg, 5, "");
 }
 
-/* a * 2^n for 1/2 <= a <= 2 and any n that exp gives, rounded once: in two steps of about half of n, of which only the second
- * can leave the normal range. */
+/* a * 2^n for 1/2 <= a <= 2 and any n that exp gives, rounded once: in two steps of about half of n, of which only the
+ * second can leave the normal range. */
 static V scale(const CpuGen *g, V a, const Reduced *r)
 {
     const Format *f = fmt(g);
@@ -215,7 +250,8 @@ static V exp_(const CpuGen *g, V x)
     return exp_between(g, at_least(g, at_most(g, x, fmt(g)->exp_high), fmt(g)->exp_low));
 }
 
-/* exp(x) - 1 = 2^n p + (2^n - 1), halved while it is put together, as 2^n may be just too large. Needs x >= expm1_low. */
+/* exp(x) - 1 = 2^n p + (2^n - 1), halved while it is put together, as 2^n may be just too large. Needs x >= expm1_low.
+ */
 static V expm1_halved(const CpuGen *g, V x)
 {
     Reduced r = reduce(g, x);
@@ -264,16 +300,19 @@ static V small_int(const CpuGen *g, V i)
 static Split split(const CpuGen *g, V x)
 {
     const Format *f = fmt(g);
-    uint64_t root = g->f64 ? UINT64_C(0x3fe6a09e667f3bcd) : UINT64_C(0x3f3504f3), one = (uint64_t)f->bias << f->mantissa;
+    uint64_t root = g->f64 ? UINT64_C(0x3fe6a09e667f3bcd) : UINT64_C(0x3f3504f3),
+             one = (uint64_t)f->bias << f->mantissa;
     V low = gen_fcmp(g, LLVMRealOLT, x, gen_const(g, f->smallest));
     V lifted = gen_select(g, low, gen_mul(g, x, gen_const(g, f->scale)), x);
     V u = iadd(g, gen_bits(g, lifted), bits(g, one - root));
-    V e = isub(g, shr(g, u, f->mantissa), gen_select(g, low, bits(g, (uint64_t)(f->bias + f->lift)), bits(g, (uint64_t)f->bias)));
+    V e = isub(g, shr(g, u, f->mantissa),
+               gen_select(g, low, bits(g, (uint64_t)(f->bias + f->lift)), bits(g, (uint64_t)f->bias)));
     V m = iadd(g, and_(g, u, bits(g, (UINT64_C(1) << f->mantissa) - 1)), bits(g, root));
     return (Split){small_int(g, e), gen_sub(g, gen_real_of_bits(g, m), gen_const(g, 1))};
 }
 
-/* float: f - f^2/2 + f^3 P(f). double: with s = f / (2 + f), log(1+f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + s^2 R(s^2)). */
+/* float: f - f^2/2 + f^3 P(f). double: with s = f / (2 + f), log(1+f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + s^2
+ * R(s^2)). */
 static V log_split(const CpuGen *g, Split x)
 {
     const Format *k = fmt(g);
@@ -302,8 +341,8 @@ static V log_(const CpuGen *g, V x)
     return log_ends(g, x, log_split(g, split(g, x)));
 }
 
-/* log(u) x / (u - 1) with u = 1 + x, rounded: the errors of u cancel (Goldberg, What Every Computer Scientist Should Know
- * About Floating-Point Arithmetic, theorem 4). */
+/* log(u) x / (u - 1) with u = 1 + x, rounded: the errors of u cancel (Goldberg, What Every Computer Scientist Should
+ * Know About Floating-Point Arithmetic, theorem 4). */
 static V log1p_(const CpuGen *g, V x)
 {
     V one = gen_const(g, 1), u = gen_add(g, x, one), d = gen_sub(g, u, one);
@@ -327,8 +366,8 @@ static V floor_(const CpuGen *g, V x)
 
 /* ---- powers ---- */
 
-/* A sum of two reals, the second much smaller: about twice the precision. Dekker, A floating-point technique for extending the
- * available precision (1971), and Knuth's exact sum. */
+/* A sum of two reals, the second much smaller: about twice the precision. Dekker, A floating-point technique for
+ * extending the available precision (1971), and Knuth's exact sum. */
 typedef struct Two {
     V hi, lo;
 } Two;
@@ -369,7 +408,8 @@ static Two two_product(const CpuGen *g, V a, V b)
 /* log(x) to some 15 bits more than a double: 2s to twice the precision, the rest of the series to one more term. */
 static Two log_two(const CpuGen *g, V x)
 {
-    static const double series[] = {2 / 5., 2 / 7., 2 / 9., 2 / 11., 2 / 13., 2 / 15., 2 / 17., 2 / 19., 2 / 21., 2 / 23.};
+    static const double series[] = {2 / 5.,  2 / 7.,  2 / 9.,  2 / 11., 2 / 13.,
+                                    2 / 15., 2 / 17., 2 / 19., 2 / 21., 2 / 23.};
     const Format *k = fmt(g);
     Split p = split(g, x);
     Two den = two_sum_ordered(g, gen_const(g, 2), p.f);
@@ -399,7 +439,8 @@ static V pow_positive(const CpuGen *g, V x, V y, bool for_float)
 {
     Two l = for_float ? (Two){log_split(g, split(g, x)), gen_const(g, 0)} : log_two(g, x);
     Two p = for_float ? (Two){gen_mul(g, l.hi, y), gen_const(g, 0)} : two_product(g, l.hi, y);
-    V lo = for_float ? p.lo : gen_fma(g, l.lo, y, p.lo), low = gen_const(g, 2 * fmt(g)->exp_low), high = gen_const(g, 2 * fmt(g)->exp_high);
+    V lo = for_float ? p.lo : gen_fma(g, l.lo, y, p.lo), low = gen_const(g, 2 * fmt(g)->exp_low),
+      high = gen_const(g, 2 * fmt(g)->exp_high);
     V inside = and_(g, gen_fcmp(g, LLVMRealOGT, p.hi, low), gen_fcmp(g, LLVMRealOLT, p.hi, high));
     V e = at_least(g, at_most(g, p.hi, fmt(g)->exp_high), fmt(g)->exp_low);
     Reduced r = reduce(g, e);
@@ -431,7 +472,8 @@ static V pow_double(const CpuGen *g, V x, V y, bool for_float)
 static bool is_number(V v, double number)
 {
     LLVMBool loses;
-    V one = LLVMIsConstant(v) && LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind ? LLVMGetAggregateElement(v, 0) : v;
+    V one =
+        LLVMIsConstant(v) && LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind ? LLVMGetAggregateElement(v, 0) : v;
     return one && LLVMIsAConstantFP(one) && LLVMConstRealGetDouble(one, &loses) == number;
 }
 
@@ -457,7 +499,8 @@ static V pow_(const CpuGen *g, V x, V y)
 static bool never_nan(V v)
 {
     LLVMBool loses;
-    V one = LLVMIsConstant(v) && LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind ? LLVMGetAggregateElement(v, 0) : v;
+    V one =
+        LLVMIsConstant(v) && LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind ? LLVMGetAggregateElement(v, 0) : v;
     return one && LLVMIsAConstantFP(one) && !isnan(LLVMConstRealGetDouble(one, &loses));
 }
 
@@ -474,7 +517,8 @@ static V min_max(const CpuGen *g, Fun f, V a, V b, DType dt)
 {
     if (dt == DT_REAL)
         return larger(g, a, b, f == FUN_MAX);
-    LLVMIntPredicate p = dt == DT_INT ? (f == FUN_MAX ? LLVMIntSGE : LLVMIntSLE) : (f == FUN_MAX ? LLVMIntUGE : LLVMIntULE);
+    LLVMIntPredicate p =
+        dt == DT_INT ? (f == FUN_MAX ? LLVMIntSGE : LLVMIntSLE) : (f == FUN_MAX ? LLVMIntUGE : LLVMIntULE);
     return gen_select(g, gen_icmp(g, p, a, b), a, b);
 }
 
@@ -498,8 +542,8 @@ static V divide_down(const CpuGen *g, V a, V b, bool want_rest)
     V by_zero = gen_icmp(g, LLVMIntEQ, b, zero), by_minus = gen_icmp(g, LLVMIntEQ, b, minus);
     V safe = gen_select(g, or_(g, by_zero, by_minus), one, b);
     V q = LLVMBuildSDiv(g->b, a, safe, ""), rest = isub(g, a, LLVMBuildMul(g->b, q, safe, ""));
-    V across = and_(g, gen_icmp(g, LLVMIntNE, rest, zero),
-                    gen_icmp(g, LLVMIntSLT, LLVMBuildXor(g->b, rest, safe, ""), zero));
+    V across =
+        and_(g, gen_icmp(g, LLVMIntNE, rest, zero), gen_icmp(g, LLVMIntSLT, LLVMBuildXor(g->b, rest, safe, ""), zero));
     V result = want_rest ? gen_select(g, across, iadd(g, rest, safe), rest)
                          : gen_select(g, by_minus, isub(g, zero, a), gen_select(g, across, isub(g, q, one), q));
     return gen_select(g, by_zero, zero, result);
@@ -554,7 +598,8 @@ static V to_bool(const CpuGen *g, V a, DType dt)
 {
     if (dt == DT_BOOL)
         return a;
-    return dt == DT_REAL ? gen_fcmp(g, LLVMRealUNE, a, gen_const(g, 0)) : gen_icmp(g, LLVMIntNE, a, gen_iconst(g, 32, 0));
+    return dt == DT_REAL ? gen_fcmp(g, LLVMRealUNE, a, gen_const(g, 0))
+                         : gen_icmp(g, LLVMIntNE, a, gen_iconst(g, 32, 0));
 }
 
 /* ---- all of fun.def ---- */
@@ -631,7 +676,8 @@ static V mix(const CpuGen *g, V z)
     return z;
 }
 
-/* 52 bits become the fraction of a number from 2^52 on, which taken away leaves them as a double. A float is kept below 1. */
+/* 52 bits become the fraction of a number from 2^52 on, which taken away leaves them as a double. A float is kept
+ * below 1. */
 LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLVMValueRef counter)
 {
     const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);

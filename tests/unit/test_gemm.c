@@ -1,5 +1,5 @@
-/* The generated matrix products, at every level that this machine runs: right in every form, for sizes around every tile's edge;
- * one row of a large product has the bits of that row alone; nothing outside the arrays is touched. */
+/* The generated matrix products, at every level that this machine runs: right in every form, for sizes around every
+ * tile's edge; one row of a large product has the bits of that row alone; nothing outside the arrays is touched. */
 #include <criterion/criterion.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
@@ -16,8 +16,10 @@
 /* Which strides are 1: the others come at run time. Letters: what of A, B, C runs fastest. */
 typedef enum Layout { MK_NK, MK_NK_T, MK_KN, KM_KN, KM_NK_T, MK_ANY, NLAYOUT } Layout;
 static const char *const layout_name[NLAYOUT] = {"mk_nk", "mk_nk_t", "mk_kn", "km_kn", "km_nk_t", "any"};
-static const struct { bool a_row, a_col, b_row, b_col, c_row, c_col; } unit[NLAYOUT] = {
-    {0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}, {0, 1, 0, 1, 0, 1}, {1, 0, 0, 1, 0, 1}, {1, 0, 1, 0, 1, 0}, {0, 0, 0, 0, 0, 0}};
+static const struct {
+    bool a_row, a_col, b_row, b_col, c_row, c_col;
+} unit[NLAYOUT] = {{0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}, {0, 1, 0, 1, 0, 1},
+                   {1, 0, 0, 1, 0, 1}, {1, 0, 1, 0, 1, 0}, {0, 0, 0, 0, 0, 0}};
 
 typedef struct Sizes {
     int64_t m, n, k, a_row, a_col, b_row, b_col, c_row, c_col;
@@ -32,17 +34,26 @@ static void kernel_name(char *out, size_t n, Layout y, CpuLevel level, bool f64,
 static void add_kernel(CpuGen g, Layout y, bool add, const char *name)
 {
     LLVMTypeRef ptr = gen_ptr(&g), i64 = gen_int1(&g, 64);
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g.context), (LLVMTypeRef[]){ptr, ptr, ptr, ptr}, 4, false);
+    LLVMTypeRef type =
+        LLVMFunctionType(LLVMVoidTypeInContext(g.context), (LLVMTypeRef[]){ptr, ptr, ptr, ptr}, 4, false);
     LLVMValueRef fn = LLVMAddFunction(g.module, name, type), size[9];
     cpu_set_target(g.context, fn, g.level);
     LLVMPositionBuilderAtEnd(g.b, LLVMAppendBasicBlockInContext(g.context, fn, "entry"));
     for (int i = 0; i < 9; i++)
         size[i] = gen_load(&g, i64, gen_at(&g, i64, LLVMGetParam(fn, 0), gen_i64(&g, i)), 8);
     LLVMValueRef one = gen_i64(&g, 1);
-    GemmArg arg = {.m = size[0], .n = size[1], .k = size[2], .a = LLVMGetParam(fn, 1), .b = LLVMGetParam(fn, 2), .c = LLVMGetParam(fn, 3),
-                   .a_row = unit[y].a_row ? one : size[3], .a_col = unit[y].a_col ? one : size[4],
-                   .b_row = unit[y].b_row ? one : size[5], .b_col = unit[y].b_col ? one : size[6],
-                   .c_row = unit[y].c_row ? one : size[7], .c_col = unit[y].c_col ? one : size[8]};
+    GemmArg arg = {.m = size[0],
+                   .n = size[1],
+                   .k = size[2],
+                   .a = LLVMGetParam(fn, 1),
+                   .b = LLVMGetParam(fn, 2),
+                   .c = LLVMGetParam(fn, 3),
+                   .a_row = unit[y].a_row ? one : size[3],
+                   .a_col = unit[y].a_col ? one : size[4],
+                   .b_row = unit[y].b_row ? one : size[5],
+                   .b_col = unit[y].b_col ? one : size[6],
+                   .c_row = unit[y].c_row ? one : size[7],
+                   .c_col = unit[y].c_col ? one : size[8]};
     cpu_gemm(&g, &arg, add);
     LLVMBuildRetVoid(g.b);
 }
@@ -156,12 +167,14 @@ static void check_values(const Product *p, const char *what)
             int64_t at = i * s->c_row + j * s->c_col;
             double sum = p->add ? value(at + 5) : 0, size = 1;
             for (int64_t l = 0; l < s->k; l++) {
-                double t = get(p->a, i * s->a_row + l * s->a_col, p->f64) * get(p->b, l * s->b_row + j * s->b_col, p->f64);
+                double t =
+                    get(p->a, i * s->a_row + l * s->a_col, p->f64) * get(p->b, l * s->b_row + j * s->b_col, p->f64);
                 sum += t, size += fabs(t);
             }
             double got = get(p->c, at, p->f64), most = size * (p->f64 ? 1e-14 : 4e-6);
             if (!(fabs(got - sum) <= most)) {
-                cr_expect_fail("%s m=%d n=%d k=%d: C[%d,%d] is %g, not %g", what, (int)s->m, (int)s->n, (int)s->k, (int)i, (int)j, got, sum);
+                cr_expect_fail("%s m=%d n=%d k=%d: C[%d,%d] is %g, not %g", what, (int)s->m, (int)s->n, (int)s->k,
+                               (int)i, (int)j, got, sum);
                 return;
             }
         }
@@ -176,26 +189,31 @@ static void check_rows(const Product *p, Kernel *k, unsigned char *arena, const 
     if (one.m == 0 || one.n == 0)
         return;
     one.m = 1;
-    for (int64_t i = 0; i < p->s.m; i += p->s.m > 8 ? 5 : 1) {
+    for (int64_t i = 0; i<p->s.m; i += p->s.m> 8 ? 5 : 1) {
         unsigned char *c = placed(arena, span, bytes, true);
         for (int64_t j = 0; j < one.n; j++)
             put(c, j * one.c_col, p->f64, value(i * one.c_row + j * one.c_col + 5));
         k(&one, (unsigned char *)p->a + (size_t)(i * one.a_row) * bytes, p->b, c);
         for (int64_t j = 0; j < one.n; j++)
             if (get(c, j * one.c_col, p->f64) != get(p->c, i * one.c_row + j * one.c_col, p->f64)) {
-                cr_expect_fail("%s m=%d n=%d k=%d: row %d alone differs", what, (int)p->s.m, (int)one.n, (int)one.k, (int)i);
+                cr_expect_fail("%s m=%d n=%d k=%d: row %d alone differs", what, (int)p->s.m, (int)one.n, (int)one.k,
+                               (int)i);
                 return;
             }
     }
 }
 
-static void check(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, bool add, bool at_end, int64_t m, int64_t n, int64_t k,
-                  unsigned char *const arena[4])
+static void check(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, bool add, bool at_end, int64_t m, int64_t n,
+                  int64_t k, unsigned char *const arena[4])
 {
     size_t bytes = f64 ? 8 : 4;
     char what[64];
     kernel_name(what, sizeof what, y, level, f64, add);
-    Product p = {dense(y, m, n, k), f64, add, placed(arena[0], m * k, bytes, at_end), placed(arena[1], k * n, bytes, at_end),
+    Product p = {dense(y, m, n, k),
+                 f64,
+                 add,
+                 placed(arena[0], m * k, bytes, at_end),
+                 placed(arena[1], k * n, bytes, at_end),
                  placed(arena[2], m * n, bytes, at_end)};
     for (int64_t i = 0; i < m * k; i++)
         put(p.a, i, f64, value(i));
@@ -217,14 +235,16 @@ static void all_forms(bool at_end, const int64_t (*size)[3], int nsize)
         for (int y = 0; y < NLAYOUT && cpu_level_here((CpuLevel)level); y++)
             for (int v = 0; v < 4; v++)
                 for (int i = 0; i < nsize; i++)
-                    check(j, (Layout)y, (CpuLevel)level, v & 1, v >> 1, at_end, size[i][0], size[i][1], size[i][2], arena);
+                    check(j, (Layout)y, (CpuLevel)level, v & 1, v >> 1, at_end, size[i][0], size[i][1], size[i][2],
+                          arena);
 }
 
 /* Around the edges of lanes, tiles, panels and blocks. */
 static const int64_t sizes[][3] = {
-    {1, 1, 1},   {1, 1, 0},   {2, 3, 0},     {0, 3, 4},    {3, 0, 4},     {1, 5, 7},    {1, 64, 16},  {1, 17, 33},  {1, 130, 40},
-    {1, 300, 3}, {5, 1, 70},  {40, 1, 9},    {2, 6, 16},   {4, 6, 31},    {5, 7, 15},   {3, 16, 17},  {7, 65, 18},  {8, 64, 64},
-    {9, 63, 5},  {16, 48, 32}, {13, 100, 129}, {70, 67, 20}, {100, 9, 130}, {6, 33, 1030}, {65, 130, 140}, {1, 70, 1025}};
+    {1, 1, 1},    {1, 1, 0},     {2, 3, 0},     {0, 3, 4},      {3, 0, 4},    {1, 5, 7},    {1, 64, 16},
+    {1, 17, 33},  {1, 130, 40},  {1, 300, 3},   {5, 1, 70},     {40, 1, 9},   {2, 6, 16},   {4, 6, 31},
+    {5, 7, 15},   {3, 16, 17},   {7, 65, 18},   {8, 64, 64},    {9, 63, 5},   {16, 48, 32}, {13, 100, 129},
+    {70, 67, 20}, {100, 9, 130}, {6, 33, 1030}, {65, 130, 140}, {1, 70, 1025}};
 
 Test(gemm, arrays_end_at_a_guard, .timeout = 300)
 {

@@ -1,6 +1,6 @@
-/* The generated elementwise functions against libm in extended precision, over the whole range, at every level that this
- * machine runs: the error bounds, the ends, and that vectors and scalars, and all levels with fused multiply-add, give the
- * same bits. */
+/* The generated elementwise functions against libm in extended precision, over the whole range, at every level that
+ * this machine runs: the error bounds, the ends, and that vectors and scalars, and all levels with fused multiply-add,
+ * give the same bits. */
 #include <criterion/criterion.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
@@ -17,8 +17,8 @@
 
 typedef void Kernel(const void *a, const void *b, void *y, int64_t n);
 
-static const Fun tested[] = {FUN_EXP, FUN_EXPM1, FUN_LOG, FUN_LOG1P, FUN_TANH, FUN_SIGMOID, FUN_POW, FUN_SQRT, FUN_FLOOR,
-                             FUN_ABS, FUN_SIGN, FUN_MIN, FUN_MAX, FUN_IDIV, FUN_IMOD, FUN_INT};
+static const Fun tested[] = {FUN_EXP,   FUN_EXPM1, FUN_LOG,  FUN_LOG1P, FUN_TANH, FUN_SIGMOID, FUN_POW,  FUN_SQRT,
+                             FUN_FLOOR, FUN_ABS,   FUN_SIGN, FUN_MIN,   FUN_MAX,  FUN_IDIV,    FUN_IMOD, FUN_INT};
 enum { NTESTED = sizeof tested / sizeof *tested };
 
 static bool of_ints(Fun f)
@@ -34,7 +34,8 @@ static void kernel_name(char *out, size_t n, Fun f, CpuLevel level, bool f64, ui
 static void add_kernel(CpuGen g, Fun f, const char *name)
 {
     LLVMTypeRef ptr = gen_ptr(&g), i64 = gen_int1(&g, 64);
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g.context), (LLVMTypeRef[]){ptr, ptr, ptr, i64}, 4, false);
+    LLVMTypeRef type =
+        LLVMFunctionType(LLVMVoidTypeInContext(g.context), (LLVMTypeRef[]){ptr, ptr, ptr, i64}, 4, false);
     LLVMValueRef fn = LLVMAddFunction(g.module, name, type);
     cpu_set_target(g.context, fn, g.level);
     LLVMPositionBuilderAtEnd(g.b, LLVMAppendBasicBlockInContext(g.context, fn, "entry"));
@@ -179,7 +180,8 @@ static double random_double(uint64_t *state)
     return (double)(z >> 11) * 0x1p-53;
 }
 
-/* Doubles: magnitudes from 2^-40 to 2^12 evenly in the exponent, both signs; for powers, exponents that keep it in range. */
+/* Doubles: magnitudes from 2^-40 to 2^12 evenly in the exponent, both signs; for powers, exponents that keep it in
+ * range. */
 static double sample(uint64_t *state, Fun f, bool exponent, double base)
 {
     double u = random_double(state), v = random_double(state);
@@ -220,7 +222,8 @@ static Sweep sweep32(Kernel *k, Fun f, uint32_t step, bool measure)
         for (int i = 0; i < CHUNK; i++, bits += step) {
             uint32_t low = (uint32_t)bits;
             memcpy(&a[i], &low, 4);
-            b[i] = f == FUN_POW ? (float)((random_double(&state) - 0.5) * 180 / (fabs(log(fabs((double)a[i]))) + 1e-3)) : 1;
+            b[i] = f == FUN_POW ? (float)((random_double(&state) - 0.5) * 180 / (fabs(log(fabs((double)a[i]))) + 1e-3))
+                                : 1;
         }
         k(a, b, y, CHUNK);
         s.hash = mixed(s.hash, y, sizeof y);
@@ -246,8 +249,8 @@ static void check_fun(LLVMOrcLLJITRef j, Fun f, bool f64)
             continue;
         Sweep v = sweep(j, f, level, f64, true, fused == 0), s = sweep(j, f, level, f64, false, false);
         if (getenv("RNNC_SHOW") && v.measure)
-            fprintf(stderr, "%-8s %-8s %s: %.3f ulp at %a, %llu points\n", fun_info(f)->text, info->text, f64 ? "f64" : "f32",
-                    v.worst, v.at, (unsigned long long)v.count);
+            fprintf(stderr, "%-8s %-8s %s: %.3f ulp at %a, %llu points\n", fun_info(f)->text, info->text,
+                    f64 ? "f64" : "f32", v.worst, v.at, (unsigned long long)v.count);
         cr_expect(!v.measure || v.count > 200000);
         cr_expect(v.worst <= cpu_math_bound(f, f64), "%s %s %s: %.3f ulp at %a", fun_info(f)->text, info->text,
                   f64 ? "f64" : "f32", v.worst, v.at);
@@ -299,30 +302,104 @@ static void exact_everywhere(LLVMOrcLLJITRef j, Fun f, double a, double b, doubl
 
 Test(math, ends)
 {
-    static const struct { Fun f; double a, b, want; } row[] = {
-        {FUN_EXP, -INFINITY, 0, 0}, {FUN_EXP, INFINITY, 0, INFINITY}, {FUN_EXP, NAN, 0, NAN}, {FUN_EXP, 0, 0, 1},
-        {FUN_EXP, 1e4, 0, INFINITY}, {FUN_EXP, -1e4, 0, 0}, {FUN_EXP, 1e30, 0, INFINITY}, {FUN_EXP, -1e30, 0, 0},
-        {FUN_EXPM1, -INFINITY, 0, -1}, {FUN_EXPM1, INFINITY, 0, INFINITY}, {FUN_EXPM1, -0.0, 0, -0.0}, {FUN_EXPM1, NAN, 0, NAN},
-        {FUN_EXPM1, -50, 0, -1}, {FUN_LOG, 0, 0, -INFINITY}, {FUN_LOG, -0.0, 0, -INFINITY}, {FUN_LOG, -1, 0, NAN},
-        {FUN_LOG, INFINITY, 0, INFINITY}, {FUN_LOG, NAN, 0, NAN}, {FUN_LOG, 1, 0, 0}, {FUN_LOG, -INFINITY, 0, NAN},
-        {FUN_LOG1P, -1, 0, -INFINITY}, {FUN_LOG1P, -2, 0, NAN}, {FUN_LOG1P, INFINITY, 0, INFINITY}, {FUN_LOG1P, -0.0, 0, -0.0},
-        {FUN_LOG1P, NAN, 0, NAN}, {FUN_TANH, INFINITY, 0, 1}, {FUN_TANH, -INFINITY, 0, -1}, {FUN_TANH, NAN, 0, NAN},
-        {FUN_TANH, -0.0, 0, -0.0}, {FUN_TANH, 20, 0, 1}, {FUN_TANH, -20, 0, -1}, {FUN_SIGMOID, INFINITY, 0, 1},
-        {FUN_SIGMOID, -INFINITY, 0, 0}, {FUN_SIGMOID, NAN, 0, NAN}, {FUN_SIGMOID, 0, 0, 0.5}, {FUN_SIGMOID, 40, 0, 1},
-        {FUN_SIGMOID, -800, 0, 0}, {FUN_SQRT, -1, 0, NAN}, {FUN_SQRT, -0.0, 0, -0.0}, {FUN_SQRT, 4, 0, 2},
-        {FUN_FLOOR, -0.5, 0, -1}, {FUN_FLOOR, -0.0, 0, -0.0}, {FUN_FLOOR, 2.5, 0, 2}, {FUN_FLOOR, -3, 0, -3},
-        {FUN_FLOOR, 1e30f, 0, 1e30f}, {FUN_FLOOR, INFINITY, 0, INFINITY}, {FUN_FLOOR, NAN, 0, NAN}, {FUN_FLOOR, 0.75, 0, 0},
-        {FUN_FLOOR, 8388609, 0, 8388609}, {FUN_ABS, -0.0, 0, 0}, {FUN_ABS, -INFINITY, 0, INFINITY}, {FUN_SIGN, -3, 0, -1},
-        {FUN_SIGN, 0, 0, 0}, {FUN_SIGN, -0.0, 0, 0}, {FUN_SIGN, NAN, 0, NAN}, {FUN_SIGN, INFINITY, 0, 1},
-        {FUN_MAX, 1, NAN, NAN}, {FUN_MAX, NAN, 1, NAN}, {FUN_MAX, 0.0, -0.0, 0.0}, {FUN_MAX, -0.0, 0.0, -0.0}, {FUN_MAX, 1, 2, 2},
-        {FUN_MIN, 1, NAN, NAN}, {FUN_MIN, NAN, 1, NAN}, {FUN_MIN, 0.0, -0.0, 0.0}, {FUN_MIN, -0.0, 0.0, -0.0}, {FUN_MIN, 1, 2, 1},
-        {FUN_POW, 2, 10, 1024}, {FUN_POW, -2, 3, -8}, {FUN_POW, -2, 2, 4}, {FUN_POW, -2, 0.5, NAN}, {FUN_POW, 0, 0, 1},
-        {FUN_POW, NAN, 0, 1}, {FUN_POW, 1, NAN, 1}, {FUN_POW, 2, NAN, NAN}, {FUN_POW, NAN, 2, NAN}, {FUN_POW, 0, 2, 0},
-        {FUN_POW, 0, -2, INFINITY}, {FUN_POW, -0.0, 3, -0.0}, {FUN_POW, -0.0, -3, -INFINITY}, {FUN_POW, -0.0, 2, 0},
-        {FUN_POW, INFINITY, 2, INFINITY}, {FUN_POW, INFINITY, -1, 0}, {FUN_POW, -INFINITY, 3, -INFINITY},
-        {FUN_POW, -INFINITY, 0.5, INFINITY}, {FUN_POW, 2, INFINITY, INFINITY}, {FUN_POW, 0.5, INFINITY, 0},
-        {FUN_POW, 2, -INFINITY, 0}, {FUN_POW, 0.5, -INFINITY, INFINITY}, {FUN_POW, -1, INFINITY, 1}, {FUN_POW, 1, INFINITY, 1},
-        {FUN_POW, 10, 400, INFINITY}, {FUN_POW, 10, -400, 0}, {FUN_POW, 9, 0.5, 3}, {FUN_POW, 0, INFINITY, 0},
+    static const struct {
+        Fun f;
+        double a, b, want;
+    } row[] = {
+        {FUN_EXP, -INFINITY, 0, 0},
+        {FUN_EXP, INFINITY, 0, INFINITY},
+        {FUN_EXP, NAN, 0, NAN},
+        {FUN_EXP, 0, 0, 1},
+        {FUN_EXP, 1e4, 0, INFINITY},
+        {FUN_EXP, -1e4, 0, 0},
+        {FUN_EXP, 1e30, 0, INFINITY},
+        {FUN_EXP, -1e30, 0, 0},
+        {FUN_EXPM1, -INFINITY, 0, -1},
+        {FUN_EXPM1, INFINITY, 0, INFINITY},
+        {FUN_EXPM1, -0.0, 0, -0.0},
+        {FUN_EXPM1, NAN, 0, NAN},
+        {FUN_EXPM1, -50, 0, -1},
+        {FUN_LOG, 0, 0, -INFINITY},
+        {FUN_LOG, -0.0, 0, -INFINITY},
+        {FUN_LOG, -1, 0, NAN},
+        {FUN_LOG, INFINITY, 0, INFINITY},
+        {FUN_LOG, NAN, 0, NAN},
+        {FUN_LOG, 1, 0, 0},
+        {FUN_LOG, -INFINITY, 0, NAN},
+        {FUN_LOG1P, -1, 0, -INFINITY},
+        {FUN_LOG1P, -2, 0, NAN},
+        {FUN_LOG1P, INFINITY, 0, INFINITY},
+        {FUN_LOG1P, -0.0, 0, -0.0},
+        {FUN_LOG1P, NAN, 0, NAN},
+        {FUN_TANH, INFINITY, 0, 1},
+        {FUN_TANH, -INFINITY, 0, -1},
+        {FUN_TANH, NAN, 0, NAN},
+        {FUN_TANH, -0.0, 0, -0.0},
+        {FUN_TANH, 20, 0, 1},
+        {FUN_TANH, -20, 0, -1},
+        {FUN_SIGMOID, INFINITY, 0, 1},
+        {FUN_SIGMOID, -INFINITY, 0, 0},
+        {FUN_SIGMOID, NAN, 0, NAN},
+        {FUN_SIGMOID, 0, 0, 0.5},
+        {FUN_SIGMOID, 40, 0, 1},
+        {FUN_SIGMOID, -800, 0, 0},
+        {FUN_SQRT, -1, 0, NAN},
+        {FUN_SQRT, -0.0, 0, -0.0},
+        {FUN_SQRT, 4, 0, 2},
+        {FUN_FLOOR, -0.5, 0, -1},
+        {FUN_FLOOR, -0.0, 0, -0.0},
+        {FUN_FLOOR, 2.5, 0, 2},
+        {FUN_FLOOR, -3, 0, -3},
+        {FUN_FLOOR, 1e30f, 0, 1e30f},
+        {FUN_FLOOR, INFINITY, 0, INFINITY},
+        {FUN_FLOOR, NAN, 0, NAN},
+        {FUN_FLOOR, 0.75, 0, 0},
+        {FUN_FLOOR, 8388609, 0, 8388609},
+        {FUN_ABS, -0.0, 0, 0},
+        {FUN_ABS, -INFINITY, 0, INFINITY},
+        {FUN_SIGN, -3, 0, -1},
+        {FUN_SIGN, 0, 0, 0},
+        {FUN_SIGN, -0.0, 0, 0},
+        {FUN_SIGN, NAN, 0, NAN},
+        {FUN_SIGN, INFINITY, 0, 1},
+        {FUN_MAX, 1, NAN, NAN},
+        {FUN_MAX, NAN, 1, NAN},
+        {FUN_MAX, 0.0, -0.0, 0.0},
+        {FUN_MAX, -0.0, 0.0, -0.0},
+        {FUN_MAX, 1, 2, 2},
+        {FUN_MIN, 1, NAN, NAN},
+        {FUN_MIN, NAN, 1, NAN},
+        {FUN_MIN, 0.0, -0.0, 0.0},
+        {FUN_MIN, -0.0, 0.0, -0.0},
+        {FUN_MIN, 1, 2, 1},
+        {FUN_POW, 2, 10, 1024},
+        {FUN_POW, -2, 3, -8},
+        {FUN_POW, -2, 2, 4},
+        {FUN_POW, -2, 0.5, NAN},
+        {FUN_POW, 0, 0, 1},
+        {FUN_POW, NAN, 0, 1},
+        {FUN_POW, 1, NAN, 1},
+        {FUN_POW, 2, NAN, NAN},
+        {FUN_POW, NAN, 2, NAN},
+        {FUN_POW, 0, 2, 0},
+        {FUN_POW, 0, -2, INFINITY},
+        {FUN_POW, -0.0, 3, -0.0},
+        {FUN_POW, -0.0, -3, -INFINITY},
+        {FUN_POW, -0.0, 2, 0},
+        {FUN_POW, INFINITY, 2, INFINITY},
+        {FUN_POW, INFINITY, -1, 0},
+        {FUN_POW, -INFINITY, 3, -INFINITY},
+        {FUN_POW, -INFINITY, 0.5, INFINITY},
+        {FUN_POW, 2, INFINITY, INFINITY},
+        {FUN_POW, 0.5, INFINITY, 0},
+        {FUN_POW, 2, -INFINITY, 0},
+        {FUN_POW, 0.5, -INFINITY, INFINITY},
+        {FUN_POW, -1, INFINITY, 1},
+        {FUN_POW, 1, INFINITY, 1},
+        {FUN_POW, 10, 400, INFINITY},
+        {FUN_POW, 10, -400, 0},
+        {FUN_POW, 9, 0.5, 3},
+        {FUN_POW, 0, INFINITY, 0},
         {FUN_POW, 1e30f, 1e30f, INFINITY},
     };
     LLVMOrcLLJITRef j = jit();
@@ -346,14 +423,17 @@ Test(math, ints)
                 kernel(j, fun, (CpuLevel)level, false, n % 2)(a, b, y, 16);
                 int64_t down = q ? p / q - (p % q && (p % q < 0) != (q < 0)) : 0, rest = q ? p - q * down : 0;
                 int32_t want = (int32_t)(uint32_t)(uint64_t)(fun == FUN_IDIV ? down : rest);
-                cr_expect(y[15] == want, "%s(%lld, %lld) at %s: %d, not %d", fun_info(fun)->text, (long long)p, (long long)q,
-                          cpu_level_info((CpuLevel)level)->text, y[15], want);
+                cr_expect(y[15] == want, "%s(%lld, %lld) at %s: %d, not %d", fun_info(fun)->text, (long long)p,
+                          (long long)q, cpu_level_info((CpuLevel)level)->text, y[15], want);
             }
 }
 
 Test(math, to_int)
 {
-    static const struct { float a; int32_t want; } row[] = {
+    static const struct {
+        float a;
+        int32_t want;
+    } row[] = {
         {2.9f, 2}, {-2.9f, -2}, {NAN, 0}, {INFINITY, INT32_MAX}, {-INFINITY, INT32_MIN}, {-2147483648.f, INT32_MIN}};
     LLVMOrcLLJITRef j = jit();
     float a[16];
