@@ -327,13 +327,15 @@ typedef struct Operands {
     uint32_t first_input, active, cut, place;
 } Operands;
 
-/* Is there a cut in front of the very first place? Only forward: running from the end, no cut lies before the start. */
+/* Is there a cut in front of the very first place? Only forward: running from the end, no cut lies before the start. A
+ * sequence of length 0 has no first place. */
 static RecId first_cut(Elab *e, ScanArgs *args, bool backwards)
 {
     if (args->cut == REC_NONE || backwards)
         return REC_NONE;
     RecId zero = rec_const(&e->b, DT_INT, 0), one = rec_const(&e->b, DT_INT, 1);
-    RecId here = rec_map2(&e->b, FUN_AND, rec_map2(&e->b, FUN_EQ, rec_iota(&e->b, args->length), zero), args->cut);
+    RecId cut = args->active == REC_NONE ? args->cut : rec_map2(&e->b, FUN_AND, args->cut, args->active);
+    RecId here = rec_map2(&e->b, FUN_AND, rec_map2(&e->b, FUN_EQ, rec_iota(&e->b, args->length), zero), cut);
     RecId count = rec_map3(&e->b, FUN_WHERE, here, one, zero);
     RecUse use = rec_use(count, 1);
     return rec_map2(&e->b, FUN_NE, rec_reduce(&e->b, RED_SUM, use, 0, 1, &args->length), zero);
