@@ -1,127 +1,254 @@
-/* The free tests of `rnnc test` must fail when something is wrong: a derivative, a pass, a kernel, a tolerance. */
+/* The free tests of `rnnc test` notice faults: programs with one wrong operation, in the derivative or behind a pass, fail
+ * where the right program passes. */
 #include <criterion/criterion.h>
-#include <math.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "frontend/check.h"
 
-static const char text[] = "cell probe[D, H] over t (x: real[D]) -> h {\n"
-                           "  param W: real[H, D], U: real[H, H], b: real[H]\n"
-                           "  state h: real[H]\n"
-                           "  h = tanh(W @ x + U @ h[t-1] + b) * sigmoid(W @ x)\n"
-                           "}\n";
-
 typedef struct Bench {
-    Options opt;
     Driver d;
-    Checker c;
+    Options options;
     Tally tally;
     Progress progress;
+    Checker c;
 } Bench;
 
-static void open_bench(Bench *t)
+static void bench_open(Bench *t, const char *file, const char *entry)
 {
     Arena *a = arena_new();
-    char path[] = "/tmp/rnnc-check-XXXXXX.rnn";
-    int fd = mkstemps(path, 4);
-    cr_assert(fd >= 0 && write(fd, text, sizeof text - 1) == (ssize_t)(sizeof text - 1));
-    close(fd);
-    *t = (Bench){.opt = {.verb = VERB_TEST}};
-    Sources *sources = sources_new(a);
-    t->d = (Driver){.arena = a, .opt = &t->opt, .sources = sources, .diags = diags_new(a, sources)};
-    Unit *u = driver_load(&t->d, str_copy(a, str_of(path)));
-    unlink(path);
-    cr_assert(u != NULL);
-    t->c = (Checker){.d = &t->d, .arena = a, .unit = u, .name = STR("probe"), .random = 1, .tally = &t->tally, .progress = &t->progress};
+    uint32_t i = 0;
+    *t = (Bench){.d = {.arena = a, .sources = sources_new(a)}};
+    t->d.opt = &t->options;
+    t->d.diags = diags_new(a, t->d.sources);
+    t->progress = progress_begin();
+    Str path = str_fmt(a, "%s/%s", RNNC_SOURCE_DIR, file);
+    Unit *u = driver_load(&t->d, path);
+    cr_assert(u && unit_find_entry(u, str_of(entry), &i), "%s in %s", entry, file);
+    t->c = (Checker){.d = &t->d, .arena = a, .unit = u, .path = path, .name = str_of(entry), .random = 1};
+    t->c.tally = &t->tally;
+    t->c.progress = &t->progress;
 }
 
-static void close_bench(Bench *t)
+static void bench_close(Bench *t)
 {
     checker_free(&t->c);
     arena_free(t->d.arena);
 }
 
-static void all_free_tests(Bench *t)
+static RecProg *raw_program(Bench *t)
 {
-    check_compiled(&t->c);
-    check_gradients(&t->c);
-    check_streaming(&t->c);
-    check_beyond(&t->c);
-    check_alone(&t->c);
+    uint32_t i = 0;
+    unit_find_entry(t->c.unit, t->c.name, &i);
+    RecProg *p = elab_entry(t->c.arena, t->c.unit, i, NULL, 0, t->d.diags);
+    cr_assert_not_null(p);
+    return p;
 }
 
-/* Replaces the n-th elementwise function `from` of a function (steps of recurrences included) by another one. */
-static bool spoil(RecProg *p, RecFn fn, Fun from, Fun to)
+/* With its backward function, and nothing in it that no result needs: a fault there would be none. */
+static RecProg *reference_program(Bench *t)
 {
-    for (RecId v = 0; v < p->op.n; v++)
-        if (p->op.p[v].kind == REC_MAP && p->op.p[v].fun == from && rec_inside(p, v, (RecRegion)fn)) {
-            p->op.p[v].fun = to;
-            return true;
-        }
-    return false;
+    RecProg *p = raw_program(t);
+    compile_reference(p);
+    rec_compact(p);
+    return p;
 }
 
-Test(check, right_passes)
+static bool fails(Bench *t, void (*check)(Checker *c))
+{
+    t->tally = (Tally){0};
+    t->c.random = 1;
+    check(&t->c);
+    return t->tally.failed > 0;
+}
+
+/* ---- faults ---- */
+
+static bool another_function(RecOp *op)
+{
+    switch (op->fun) {
+    case FUN_ADD: op->fun = FUN_SUB; return true;
+    case FUN_SUB: op->fun = FUN_ADD; return true;
+    case FUN_NEG: op->fun = FUN_ID; return true;
+    case FUN_MUL: op->fun = FUN_ADD; return op->type.dt == DT_REAL;
+    case FUN_TANH: op->fun = FUN_SIGMOID; return true;
+    case FUN_SIGMOID: op->fun = FUN_TANH; return true;
+    case FUN_WHERE: {
+        RecUse kept = op->use[1];
+        op->use[1] = op->use[2];
+        op->use[2] = kept;
+        return op->type.dt == DT_REAL;
+    }
+    default: return false;
+    }
+}
+
+/* One fault in op v; false where there is none of these to make. */
+static bool break_op(RecProg *p, RecId v)
+{
+    RecOp *op = rec_op(p, v);
+    switch (op->kind) {
+    case REC_MAP: return another_function(op);
+    case REC_CONST: op->number = 1.5 * op->number + 0.25; return op->type.dt == DT_REAL;
+    case REC_RECUR: op->reverse = !op->reverse; return true;
+    case REC_REDUCE: op->red = op->red == RED_SUM ? RED_MAX : RED_SUM; return op->type.dt == DT_REAL;
+    default: return false;
+    }
+}
+
+static RecRegion root_of(const RecProg *p, RecId v)
+{
+    RecRegion r = rec_op(p, v)->home;
+    while (p->region.p[r].owner != REC_NONE)
+        r = rec_op(p, p->region.p[r].owner)->home;
+    return r;
+}
+
+static Str text_of_op(Arena *a, const RecProg *p, RecId v)
+{
+    const RecOp *op = rec_op(p, v);
+    return str_fmt(a, "op %u: kind %d, %s", v, (int)op->kind, op->kind == REC_MAP ? fun_info(op->fun)->text : "");
+}
+
+static bool is_sound(const RecProg *p, Arena *a)
+{
+    Text why = {.arena = a};
+    return rec_verify(p, &why);
+}
+
+/* ---- a wrong derivative ---- */
+
+/* Every operation of the backward function in turn. */
+static void wrong_derivatives(const char *file, const char *entry)
 {
     Bench t;
-    BindList none = {0};
-    open_bench(&t);
-    cr_assert(checker_compile(&t.c, 0, &none));
-    all_free_tests(&t);
-    cr_expect(t.tally.failed == 0 && t.tally.passed >= 5);
-    close_bench(&t);
+    uint32_t made = 0, seen = 0;
+    bench_open(&t, file, entry);
+    t.c.reference = reference_program(&t);
+    uint32_t n = t.c.reference->op.n;
+    cr_assert_not(fails(&t, check_gradients), "the right program passes");
+    cr_assert_gt(t.tally.passed, 0);
+    for (RecId v = 0; v < n; v++) {
+        RecProg *p = t.c.reference = reference_program(&t);
+        if (root_of(p, v) != REC_BACKWARD || !break_op(p, v) || !is_sound(p, t.c.arena))
+            continue;
+        made++;
+        bool found = fails(&t, check_gradients);
+        seen += found;
+        cr_expect(found, "%s: a fault in the backward function is not seen: %s", entry,
+                  str_c(t.c.arena, text_of_op(t.c.arena, p, v)));
+    }
+    cr_expect_gt(made, 10, "%s: %u faults made", entry, made);
+    printf("%s: %u of %u faults in the backward function seen\n", entry, seen, made);
+    bench_close(&t);
 }
 
-/* The gradient function of the evaluator with one function exchanged. */
-Test(check, wrong_derivative_fails)
+Test(check, a_wrong_derivative_of_elman_is_seen, .timeout = 120)
 {
-    Bench t;
-    BindList none = {0};
-    open_bench(&t);
-    cr_assert(checker_compile(&t.c, 0, &none));
-    cr_assert(spoil(t.c.reference, REC_BACKWARD, FUN_SUB, FUN_ADD));
-    check_gradients(&t.c);
-    cr_expect(t.tally.failed > 0 && t.tally.passed == 0);
-    close_bench(&t);
+    wrong_derivatives("stdlib/elman.rnn", "elman");
 }
 
-/* A pass that changes the meaning: what is compiled is no longer what the evaluator runs. */
-static void wrong_program(RecFn fn, Fun from, Fun to)
+Test(check, a_wrong_derivative_of_gru_is_seen, .timeout = 120)
 {
-    Bench t;
-    BindList none = {0};
+    wrong_derivatives("stdlib/gru.rnn", "gru");
+}
+
+/* ---- a wrong pass ---- */
+
+typedef struct Pass {
+    const char *name;
+    void (*run)(RecProg *p);
+} Pass;
+
+static const Pass passes[] = {
+#define PASS(IR, NAME, ...) {#NAME, IR##_##NAME},
+#include "ir/rec/passes.def"
+#undef PASS
+};
+enum { NPASS = sizeof passes / sizeof *passes };
+
+/* All passes; behind number `pass` comes a fault in op v. Pass NPASS: none. False when there is no such fault. */
+static bool run_passes(Bench *t, RecProg *p, uint32_t pass, RecId v, Str *what)
+{
+    for (uint32_t i = 0; i < NPASS; i++) {
+        passes[i].run(p);
+        if (i != pass)
+            continue;
+        rec_compact(p);
+        if (v >= p->op.n || root_of(p, v) == REC_INIT || !break_op(p, v) || !is_sound(p, t->c.arena))
+            return false;
+        *what = text_of_op(t->c.arena, p, v);
+    }
+    return true;
+}
+
+/* Double precision, at the lowest level: rounding hides nothing, and no other code is like it. */
+static bool make_code(Bench *t, uint32_t pass, RecId v, Str *what)
+{
+    Compile c = {.arena = t->c.arena, .emit = EMIT_OBJ, .dump = stderr};
+    Code *code = &t->c.code[PREC_F64][CPU_BASELINE];
     Str error;
-    CpuOptions cpu;
-    open_bench(&t);
-    cr_assert(checker_compile(&t.c, 0, &none));
-    Code *code = &t.c.code[PREC_F64][CPU_BASELINE];
-    cpu = code->cpu;
-    code_free(code);
-    RecProg *raw = elab_entry(t.c.arena, t.c.unit, 0, NULL, 0, t.d.diags);
-    Compile half = {.arena = t.c.arena, .cpu = cpu, .rec = raw, .stop_after = STR("rec.backward")};
-    cr_assert(!run_rec_passes(&half));
-    cr_assert(spoil(raw, fn, from, to));
-    cr_assert(code_make(t.c.arena, raw, &cpu, code, &error));
-    check_compiled(&t.c);
-    cr_expect(t.tally.failed == 1);
-    close_bench(&t);
+    c.cpu.precision = PREC_F64;
+    c.cpu.level[CPU_BASELINE] = true;
+    RecProg *p = raw_program(t);
+    if (!run_passes(t, p, pass, v, what))
+        return false;
+    c.kern = rec_to_kern(c.arena, p);
+    compile(&c);
+    *code = (Code){.kern = c.kern, .cpu = c.cpu};
+    code->code = cpu_load(c.result, c.kern, &c.cpu, &error);
+    cr_assert(code->code, "%s", str_c(c.arena, error));
+    return true;
 }
 
-Test(check, wrong_forward_fails)
+static uint32_t find_pass(const char *name)
 {
-    wrong_program(REC_FORWARD, FUN_TANH, FUN_SIGMOID);
+    uint32_t i = 0;
+    while (i < NPASS && strcmp(passes[i].name, name))
+        i++;
+    cr_assert_lt(i, NPASS, "%s", name);
+    return i;
 }
 
-Test(check, wrong_backward_fails)
+/* Faults behind a pass, in every `stride`-th operation. */
+static void wrong_pass(const char *file, const char *entry, const char *pass, uint32_t stride)
 {
-    wrong_program(REC_BACKWARD, FUN_SUB, FUN_ADD);
+    Bench t;
+    Str what = {0};
+    uint32_t made = 0, seen = 0, behind = find_pass(pass);
+    bench_open(&t, file, entry);
+    t.c.reference = reference_program(&t);
+    cr_assert(make_code(&t, NPASS, 0, &what));
+    cr_assert_not(fails(&t, check_compiled), "the right program passes");
+    cr_assert_gt(t.tally.passed, 0);
+    for (RecId v = 0; v < 400; v += stride) {
+        checker_free(&t.c);
+        if (!make_code(&t, behind, v, &what))
+            continue;
+        made++;
+        bool found = fails(&t, check_compiled);
+        seen += found;
+        cr_expect(found, "%s: a fault behind rec.%s is not seen: %s", entry, pass, str_c(t.c.arena, what));
+    }
+    cr_expect_gt(made, 3, "%s: %u faults made", entry, made);
+    printf("%s: %u of %u faults behind rec.%s seen\n", entry, seen, made, pass);
+    bench_close(&t);
 }
 
-Test(check, differences_are_relative_to_the_largest_element)
+Test(check, a_wrong_batch_is_seen, .timeout = 300)
 {
-    const double a[] = {100, 1, -INFINITY}, b[] = {100, 1.001, -INFINITY}, c[] = {100, NAN, -INFINITY};
-    cr_expect(difference(a, b, 3, 0) < 1.1e-5 && difference(a, b, 3, 0) > 0.9e-5);
-    cr_expect(difference(a, c, 3, 0) > 1);
-    cr_expect(difference(a, a, 3, 0) == 0);
+    wrong_pass("stdlib/elman.rnn", "elman", "batch", 1);
+}
+
+Test(check, a_wrong_hoist_is_seen, .timeout = 300)
+{
+    wrong_pass("stdlib/gru.rnn", "gru", "hoist", 3);
+}
+
+Test(check, a_wrong_backward_is_seen, .timeout = 300)
+{
+    wrong_pass("stdlib/gru.rnn", "gru", "backward", 5);
+}
+
+Test(check, a_wrong_sink_is_seen, .timeout = 300)
+{
+    wrong_pass("stdlib/gru.rnn", "gru", "sink", 5);
 }
