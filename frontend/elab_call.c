@@ -383,25 +383,30 @@ static bool no_names(Elab *e, const Expr *x)
     return true;
 }
 
+/* Parts of the language that are planned: their names deserve a better answer than "unknown". */
+static bool is_planned(Str name)
+{
+    static const char *const planned[] = {"grad", "solve", "inv", "fft", "expm", "logdet", "scatter", "sweep", "walk", "einsum"};
+    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+        if (str_is(name, planned[i]))
+            return true;
+    return false;
+}
+
 static Val unknown_function(Elab *e, Scope *s, const Expr *x)
 {
     Ident name = x->call.callee;
-    if (str_is(name.text, "grad") || str_is(name.text, "solve") || str_is(name.text, "inv") || str_is(name.text, "fft") ||
-        str_is(name.text, "expm") || str_is(name.text, "logdet") || str_is(name.text, "scatter") || str_is(name.text, "sweep") ||
-        str_is(name.text, "walk")) {
-        diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported yet", STRF(name.text))));
+    if (is_planned(name.text)) {
+        Diag *d = diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported", STRF(name.text))));
+        if (str_is(name.text, "einsum"))
+            diag_help(d, STR("write it with indices: `let y[i] = sum(j: A[i, j] * x[j])`"));
         return poison;
     }
-    VEC(Str) names = {0};
+    Names names = {0};
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
         vec_push(e->arena, &names, str_of(builtins[i].text));
-    for (Scope *sc = s; sc; sc = sc->up)
-        for (uint32_t i = 0; i < sc->sym.n; i++)
-            vec_push(e->arena, &names, sc->sym.p[i].name.text);
-    Diag *d = diag(e->diags, E_UNKNOWN_NAME, name.at, str_c(e->arena, name.text));
-    Str near = nearest(name.text, names.p, names.n);
-    if (near.n)
-        diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+    add_names(e, s, &names);
+    report_unknown_among(e, name, names.p, names.n);
     return poison;
 }
 
@@ -417,6 +422,8 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
         Run *run = NULL;
         return elab_scan(e, s, x, &run) ? run_output(run, 0) : poison;
     }
+    if (sym && sym->kind == SYM_VALUE && is_poison(sym->val))
+        return poison;
     if (!(sym && sym->kind == SYM_FN) && !bi)
         return unknown_function(e, s, x);
     if (!no_names(e, x))

@@ -36,37 +36,44 @@ static void add_equation(Elab *e, Inst *inst, const Stmt *s)
         sym->state->equation = s;
 }
 
-static void add_uses(Elab *e, Inst *inst, const Stmt *s)
+Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 {
-    for (uint32_t i = 0; i < s->uses.n; i++) {
-        const Use *u = &s->uses.use[i];
-        Dim dim[MAXRANK];
-        const Cell *cell = unit_find_cell(e->unit, u->cell.text);
-        Sym *sym = scope_add(e, inst->scope, u->name, SYM_INST);
-        bool ok = cell && u->ndim <= MAXRANK && !u->count;
-        if (!cell) {
-            Str near = {0};
-            Diag *d = diag(e->diags, E_UNKNOWN_NAME, u->cell.at, str_c(e->arena, u->cell.text));
-            unit_suggest_cells(e->unit, e->arena, u->cell.text, &near);
-            if (near.n)
-                diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
-        } else if (u->count)
-            diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
-        for (uint32_t k = 0; ok && k < u->ndim; k++)
-            ok = elab_dim(e, inst->outer, u->dim[k], &dim[k]);
-        Str path = str_fmt(e->arena, "%.*s%.*s.", STRF(inst->path), STRF(u->name.text));
-        Inst *child = ok && e->depth < MAX_DEPTH ? (e->depth++, inst_new(e, cell, path, dim, u->ndim, u->at, false)) : NULL;
-        if (ok && child)
-            e->depth--;
-        if (!child) {
-            sym->kind = SYM_VALUE;
-            sym->val = poison;
-            continue;
-        }
-        child->parent = inst;
-        sym->inst = child;
-        vec_push(e->arena, &inst->child, child);
+    Dim dim[MAXRANK];
+    const Cell *cell = unit_find_cell(e->unit, u->cell.text);
+    if (!cell) {
+        Names names = {0};
+        unit_cell_names(e, e->unit, &names);
+        report_unknown_among(e, u->cell, names.p, names.n);
+        return NULL;
     }
+    if (u->ndim > MAXRANK || e->depth >= MAX_DEPTH) {
+        diag(e->diags, E_TOO_DEEP, u->at, u->ndim > MAXRANK ? "more than 8 dimensions" : "cells use each other too deeply; a cell cannot use itself");
+        return NULL;
+    }
+    for (uint32_t k = 0; k < u->ndim; k++)
+        if (!elab_dim(e, s, u->dim[k], &dim[k]))
+            return NULL;
+    e->depth++;
+    Inst *inst = inst_new(e, cell, path, dim, u->ndim, u->at, false);
+    e->depth--;
+    return inst;
+}
+
+static void add_use(Elab *e, Inst *inst, const Use *u)
+{
+    Inst *child = NULL;
+    if (u->count)
+        diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
+    else
+        child = inst_of_use(e, inst->outer, u, str_fmt(e->arena, "%.*s%.*s.", STRF(inst->path), STRF(u->name.text)));
+    Sym *sym = scope_add(e, inst->scope, u->name, child ? SYM_INST : SYM_VALUE);
+    if (!child) {
+        sym->val = poison;
+        return;
+    }
+    child->parent = inst;
+    sym->inst = child;
+    vec_push(e->arena, &inst->child, child);
 }
 
 static void add_input(Elab *e, Inst *inst, const Decl *d)
@@ -102,7 +109,10 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
             add_state(e, inst, &s->decls.decl[i]);
         return;
     case ST_LET: bind_let(e, inst->scope, s); return;
-    case ST_USE: add_uses(e, inst, s); return;
+    case ST_USE:
+        for (uint32_t i = 0; i < s->uses.n; i++)
+            add_use(e, inst, &s->uses.use[i]);
+        return;
     case ST_FOR: diag(e->diags, E_UNSUPPORTED, s->at, "loops inside a step are not supported yet"); return;
     case ST_FN: {
         Sym *sym = scope_add(e, inst->scope, s->fn->name, SYM_FN);

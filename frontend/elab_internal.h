@@ -170,6 +170,9 @@ Scope *scope_new(Elab *e, Scope *up);
 Sym *scope_find(Scope *s, Str name);
 Sym *scope_add(Elab *e, Scope *s, Ident name, SymKind kind); /* reports a duplicate in the same scope */
 void report_unknown(Elab *e, Scope *s, Ident name);
+typedef VEC(Str) Names;
+void add_names(Elab *e, const Scope *s, Names *to); /* what can be named in a scope */
+void report_unknown_among(Elab *e, Ident name, const Str *known, uint32_t n);
 Val val_of(RecId v);
 bool is_poison(Val v);
 Type val_type(const Elab *e, Val v); /* its own shape, without free axes */
@@ -213,6 +216,7 @@ Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value)
 
 /* ---- elab_cell.c ---- */
 Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry);
+Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path); /* `fwd = lstm[E, H]`, its dimensions read in s; NULL after an error */
 void inst_params(Elab *e, Inst *inst);
 Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
 void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
@@ -248,7 +252,7 @@ void elab_streams(Elab *e);
 /* ---- unit.c ---- */
 const Cell *unit_find_cell(const Unit *u, Str name);
 void unit_add_functions(Elab *e, const Unit *u, Scope *s);
-void unit_suggest_cells(const Unit *u, Arena *a, Str name, Str *out);
+void unit_cell_names(Elab *e, const Unit *u, Names *to);
 const Cell *unit_entry_cell(const Unit *u, uint32_t i);
 const Model *unit_entry_model(const Unit *u, uint32_t i);
 

@@ -10,22 +10,7 @@ Val run_output(Run *run, uint32_t i)
 
 static Inst *make_inst(Elab *e, Scope *s, const Use *u, Str path)
 {
-    const Cell *cell = unit_find_cell(e->unit, u->cell.text);
-    Dim dim[MAXRANK];
-    if (!cell) {
-        Str near = {0};
-        Diag *d = diag(e->diags, E_UNKNOWN_NAME, u->cell.at, str_c(e->arena, u->cell.text));
-        unit_suggest_cells(e->unit, e->arena, u->cell.text, &near);
-        if (near.n)
-            diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
-        return NULL;
-    }
-    if (u->ndim > MAXRANK)
-        return NULL;
-    for (uint32_t i = 0; i < u->ndim; i++)
-        if (!elab_dim(e, s, u->dim[i], &dim[i]))
-            return NULL;
-    Inst *inst = inst_new(e, cell, path, dim, u->ndim, u->at, false);
+    Inst *inst = inst_of_use(e, s, u, path);
     if (inst)
         inst_params(e, inst);
     return inst;

@@ -31,16 +31,26 @@ Sym *scope_add(Elab *e, Scope *s, Ident name, SymKind kind)
     return &s->sym.p[s->sym.n - 1];
 }
 
-void report_unknown(Elab *e, Scope *s, Ident name)
+void report_unknown_among(Elab *e, Ident name, const Str *known, uint32_t n)
 {
-    VEC(Str) names = {0};
-    for (; s; s = s->up)
-        for (uint32_t i = 0; i < s->sym.n; i++)
-            vec_push(e->arena, &names, s->sym.p[i].name.text);
     Diag *d = diag(e->diags, E_UNKNOWN_NAME, name.at, str_c(e->arena, name.text));
-    Str near = nearest(name.text, names.p, names.n);
+    Str near = nearest(name.text, known, n);
     if (near.n)
         diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+}
+
+void add_names(Elab *e, const Scope *s, Names *to)
+{
+    for (; s; s = s->up)
+        for (uint32_t i = 0; i < s->sym.n; i++)
+            vec_push(e->arena, to, s->sym.p[i].name.text);
+}
+
+void report_unknown(Elab *e, Scope *s, Ident name)
+{
+    Names names = {0};
+    add_names(e, s, &names);
+    report_unknown_among(e, name, names.p, names.n);
 }
 
 Val val_of(RecId v)

@@ -166,11 +166,9 @@ static Val reduce_axes(Elab *e, RecReduce red, Val v, const bool *gone)
     return r;
 }
 
-Val reduce_free(Elab *e, RecReduce red, Val v, IndexVar *const *var, uint32_t n)
+/* The value with a free axis for each of the variables. */
+static Val with_axes(Elab *e, Val v, IndexVar *const *var, uint32_t n)
 {
-    bool gone[MAXRANK] = {0};
-    if (is_poison(v))
-        return poison;
     Type shape = val_type(e, v);
     VEC(IndexVar *) all = {0};
     for (uint8_t i = 0; i < v.nfree; i++)
@@ -178,7 +176,15 @@ Val reduce_free(Elab *e, RecReduce red, Val v, IndexVar *const *var, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         if (!has_var(v.free, v.nfree, var[i]))
             vec_push(e->arena, &all, var[i]);
-    v = broadcast_val(e, v, &shape, all.p, all.n);
+    return broadcast_val(e, v, &shape, all.p, all.n);
+}
+
+Val reduce_free(Elab *e, RecReduce red, Val v, IndexVar *const *var, uint32_t n)
+{
+    bool gone[MAXRANK] = {0};
+    if (is_poison(v))
+        return poison;
+    v = with_axes(e, v, var, n);
     if (is_poison(v))
         return poison;
     for (uint8_t i = 0; i < v.nfree; i++)
@@ -295,14 +301,7 @@ Val free_to_shape(Elab *e, Val v, IndexVar *const *var, uint32_t n)
 {
     if (is_poison(v))
         return poison;
-    Type shape = val_type(e, v);
-    VEC(IndexVar *) all = {0};
-    for (uint8_t i = 0; i < v.nfree; i++)
-        vec_push(e->arena, &all, v.free[i]);
-    for (uint32_t i = 0; i < n; i++)
-        if (!has_var(v.free, v.nfree, var[i]))
-            vec_push(e->arena, &all, var[i]);
-    v = broadcast_val(e, v, &shape, all.p, all.n);
+    v = with_axes(e, v, var, n);
     if (is_poison(v))
         return poison;
     Val r = {0};

@@ -213,13 +213,11 @@ const Cell *unit_find_cell(const Unit *u, Str name)
     return NULL;
 }
 
-void unit_suggest_cells(const Unit *u, Arena *a, Str name, Str *out)
+void unit_cell_names(Elab *e, const Unit *u, Names *to)
 {
-    VEC(Str) names = {0};
     for (uint32_t i = 0; i < u->file.n; i++)
         for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
-            vec_push(a, &names, visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text));
-    *out = nearest(name, names.p, names.n);
+            vec_push(e->arena, to, visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text));
 }
 
 void unit_add_functions(Elab *e, const Unit *u, Scope *s)
