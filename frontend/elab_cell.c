@@ -25,7 +25,12 @@ static void add_equation(Elab *e, Inst *inst, const Stmt *s)
 {
     const Target *t = &s->let.target[0];
     Sym *sym = scope_find(inst->scope, t->name.text);
-    if (!sym)
+    if (t->nindex == 1 && str_eq(t->index[0].name.text, inst->cell->index[0].text) && sym && sym->kind == SYM_STATE) {
+        diag_help(diag(e->diags, E_BAD_PLACE, t->index[0].name.at, "an equation says the value at the current place, without brackets"),
+                  str_fmt(e->arena, "write `%.*s = ...`", STRF(t->name.text)));
+        sym->state->equation = s;
+        sym->state->progress = READY;
+    } else if (!sym)
         report_unknown(e, inst->scope, t->name);
     else if (sym->kind != SYM_STATE)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at, STR("defined here"));
@@ -159,7 +164,7 @@ Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndi
         return NULL;
     }
     Inst *inst = NEW(e->arena, Inst);
-    *inst = (Inst){.cell = cell, .path = path, .index = REC_NONE, .at = at, .ndim = ndim};
+    *inst = (Inst){.cell = cell, .path = path, .index = REC_NONE, .count = REC_NONE, .at = at, .ndim = ndim};
     Dim *copy = NEWN(e->arena, Dim, ndim);
     if (ndim)
         memcpy(copy, dim, ndim * sizeof *dim);
@@ -604,7 +609,7 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
             scope_find(inst->scope, inst->cell->input[i].name.text)->val = args->input[i];
     collect_states(e, inst, &c);
     collect_delays(e, inst, &c);
-    bool counts = inst->uses_index && !inst->reverse;
+    bool counts = inst->uses_count || (inst->uses_index && !inst->reverse);
     if (counts)
         vec_push(e->arena, &c.list, (Carry){.type = {.dt = DT_INT}, .nlag = 1, .start = rec_const(&e->b, DT_INT, 0),
                                             .name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(inst->cell->index[0].text)),
@@ -622,7 +627,9 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     inst->index = op.place == UINT32_MAX ? REC_NONE : seq[op.place];
     bind_carried(e, &c, region);
     if (counts)
-        inst->index = counter_prev[0];
+        inst->count = counter_prev[0];
+    if (!inst->reverse)
+        inst->index = inst->count;
     compute_all(e, inst);
     for (uint32_t i = 0, nproj = 0, d = 0; i < c.list.n; i++) {
         Carry *one = &c.list.p[i];

@@ -125,6 +125,8 @@ static Val power(Elab *e, Val a, Val c, Span at)
     double k;
     Val aa[2] = {a, a};
     if (is_const(e, c, &k)) {
+        if (k == 0)
+            return real_const(e, 1);
         if (k == 1)
             return a;
         if (k == 2)

@@ -72,9 +72,7 @@ static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
         return map_vals(e, FUN_WHERE, three, 3, x->at);
     }
     /* outside the sequence: fewer than `lag` places were seen since its start or the last cut */
-    if (inst->index == REC_NONE)
-        return poison;
-    Val pair[2] = {val_of(inst->index), val_of(rec_const(&e->b, DT_INT, (double)lag))};
+    Val pair[2] = {val_of(inst->count), val_of(rec_const(&e->b, DT_INT, (double)lag))};
     Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), other, val_of(found)};
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
@@ -112,18 +110,32 @@ typedef struct AxisSub {
     uint8_t axis;  /* of the base's own shape */
 } AxisSub;
 
+/* A size that a slice depends on: false when it is surely negative; what only the data can tell is noted for the checks of
+ * the generated functions. */
+static bool not_negative(Elab *e, Dim d, Span at)
+{
+    int64_t value;
+    if (dim_is_const(e->dims, d, &value))
+        return value >= 0;
+    bool sure = true;
+    for (uint32_t i = 0; i < dim_nterms(e->dims, d); i++)
+        sure &= dim_term(e->dims, d, i)->coef >= 0;
+    for (uint32_t i = 0; i < e->prog->need.n; i++)
+        sure |= e->prog->need.p[i].dim == d;
+    if (!sure)
+        vec_push(e->arena, &e->prog->need, (struct RecNeed){d, at});
+    return true;
+}
+
 static Val slice_sub(Elab *e, Scope *s, Val v, uint8_t axis, const Subscript *sub)
 {
     Type t = val_type(e, v);
     Dim lo = DIM_ZERO, hi = t.dim[axis];
-    int64_t size, from;
     if ((sub->lo && !elab_dim(e, s, sub->lo, &lo)) || (sub->hi && !elab_dim(e, s, sub->hi, &hi)))
         return poison;
     Dim n = dim_sub(e->dims, hi, lo), rest = dim_sub(e->dims, t.dim[axis], hi);
-    bool bad = dim_is_const(e->dims, n, &size) && size < 0;
-    bad |= dim_is_const(e->dims, lo, &from) && from < 0;
-    bad |= dim_is_const(e->dims, rest, &size) && size < 0;
-    if (bad) {
+    bool inside = not_negative(e, n, sub->at) && not_negative(e, lo, sub->at) && not_negative(e, rest, sub->at);
+    if (!inside) {
         diag(e->diags, E_INDEX, sub->at,
              str_c(e->arena, str_fmt(e->arena, "this slice is outside its axis of size %.*s", STRF(dim_str(e->arena, e->dims, t.dim[axis])))));
         return poison;
@@ -135,12 +147,11 @@ static Val slice_sub(Elab *e, Scope *s, Val v, uint8_t axis, const Subscript *su
 static bool constant_sub(Elab *e, Scope *s, Val *v, uint8_t axis, const Subscript *sub)
 {
     Dim at;
-    int64_t k;
     if (!try_dim(e, s, sub->lo, &at))
         return false;
     Type t = val_type(e, *v);
     Dim rest = dim_sub(e->dims, dim_sub(e->dims, t.dim[axis], at), DIM_ONE);
-    if ((dim_is_const(e->dims, at, &k) && k < 0) || (dim_is_const(e->dims, rest, &k) && k < 0)) {
+    if (!not_negative(e, at, sub->at) || !not_negative(e, rest, sub->at)) {
         diag(e->diags, E_INDEX, sub->at,
              str_c(e->arena, str_fmt(e->arena, "this index is outside its axis of size %.*s", STRF(dim_str(e->arena, e->dims, t.dim[axis])))));
         *v = poison;
@@ -150,7 +161,7 @@ static bool constant_sub(Elab *e, Scope *s, Val *v, uint8_t axis, const Subscrip
     return true;
 }
 
-static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, AxisSub *out)
+static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, bool padded, AxisSub *out)
 {
     Sym *sym = sub->lo->kind == EX_NAME ? scope_find(s, sub->lo->name) : NULL;
     Dim size = val_type(e, base).dim[out->axis];
@@ -159,6 +170,14 @@ static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, AxisSub 
     if (sym && sym->kind == SYM_INDEX && sym->index->size == size) {
         out->var = sym->index;
         return true;
+    }
+    if (sym && sym->kind == SYM_INDEX && !padded) {
+        Str have = dim_str(e->arena, e->dims, sym->index->size), want = dim_str(e->arena, e->dims, size);
+        diag_help(diag(e->diags, E_SHAPE, sub->at,
+                       str_c(e->arena, str_fmt(e->arena, "index `%.*s` runs over %.*s, but this axis has size %.*s", STRF(sub->lo->name),
+                                               STRF(have), STRF(want)))),
+                  STR("an index that can leave its axis needs `mod`, or `else` at the end of the brackets"));
+        return false;
     }
     out->index = elab_expr(e, s, sub->lo);
     if (is_poison(out->index))
@@ -305,7 +324,7 @@ static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
         if (constant_sub(e, s, &v, axis, one))
             continue;
         sub[nsub] = (AxisSub){.axis = axis++, .index = poison};
-        ok &= data_sub(e, s, v, one, &sub[nsub]);
+        ok &= data_sub(e, s, v, one, x->index.otherwise != NULL, &sub[nsub]);
         data |= !sub[nsub++].var;
     }
     if (is_poison(v) || !ok || !nsub)
@@ -335,6 +354,19 @@ static bool loop_before(Scope *s, const Expr *x, Val *out)
     return true;
 }
 
+/* Brackets after a state inside its own equation that are not a place: says what a place looks like. */
+static bool no_place(Elab *e, Scope *s, const Expr *x)
+{
+    const Expr *base = x->index.base;
+    Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+    if (!sym || sym->kind != SYM_STATE || sym->state->progress != RUNNING || !s->inst)
+        return false;
+    Str t = s->inst->cell->index[0].text;
+    diag_help(diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "this is not an earlier place of `%.*s`", STRF(base->name)))),
+              str_fmt(e->arena, "the index of this cell is `%.*s`; a place is it plus a whole number: `%.*s[%.*s-1]`", STRF(t), STRF(base->name), STRF(t)));
+    return true;
+}
+
 Val elab_index(Elab *e, Scope *s, const Expr *x)
 {
     int64_t offset;
@@ -342,6 +374,8 @@ Val elab_index(Elab *e, Scope *s, const Expr *x)
     Val before;
     if (loop_before(s, x, &before))
         return before;
+    if (!is_place(e, s, x, &offset) && no_place(e, s, x))
+        return poison;
     if (is_place(e, s, x, &offset))
         return place_value(e, s, x, offset);
     Val v = elab_expr(e, s, base);

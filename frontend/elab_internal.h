@@ -118,8 +118,10 @@ struct Inst {
     Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
     const Dim *dim;  /* as given */
     uint32_t ndim;
-    bool uses_index;
+    bool uses_index; /* reads t */
+    bool uses_count; /* reads an input behind with `else` */
     RecId index;     /* t as a value of the step region, or REC_NONE */
+    RecId count;     /* steps since the start or the last cut, or REC_NONE */
     bool called;     /* a child: its inputs are bound */
     Inst *parent;
     RecRegion step;

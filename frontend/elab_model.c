@@ -54,6 +54,11 @@ static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
     Sym *sym = name->kind == EX_NAME ? scope_find(s, name->name) : NULL;
     Dim at;
     int64_t i;
+    if (name->kind == EX_NAME && !sym && unit_find_cell(e->unit, name->name)) {
+        diag_help(diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is a cell, and `scan` runs an instance of one", STRF(name->name)))),
+                  str_fmt(e->arena, "make one: `use run = %.*s[...]`", STRF(name->name)));
+        return NULL;
+    }
     if (name->kind == EX_NAME && !sym) {
         report_unknown(e, s, (Ident){name->name, name->at});
         return NULL;
@@ -142,6 +147,23 @@ static bool fit_input(Elab *e, Inst *inst, uint32_t i, Val *v, Dim *length, Span
     return true;
 }
 
+static void unknown_argument(Elab *e, const Cell *cell, const Arg *a)
+{
+    Names names = {0};
+    Str word = a->name.text.n ? a->name.text : a->value->kind == EX_NAME ? a->value->name : (Str){0};
+    static const char *const option[] = {"reverse", "length", "reset", "from"};
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
+        vec_push(e->arena, &names, str_of(option[i]));
+    for (uint32_t i = 0; a->name.text.n && i < cell->ninput; i++)
+        vec_push(e->arena, &names, cell->input[i].name.text);
+    Diag *d = diag(e->diags, E_ARGUMENTS, a->name.text.n ? a->name.at : a->value->at,
+                   a->name.text.n ? str_c(e->arena, str_fmt(e->arena, "`%.*s` has no input `%.*s`, and `scan` no such option", STRF(cell->name.text), STRF(word)))
+                                  : "more inputs than the cell has");
+    Str near = nearest(word, names.p, names.n);
+    if (near.n)
+        diag_help(d, str_fmt(e->arena, "did you mean `%.*s`?", STRF(near)));
+}
+
 static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *args, ScanOptions *o)
 {
     const Cell *cell = inst->cell;
@@ -156,9 +178,7 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
         if (scan_option(e, a, o))
             continue;
         if (a->name.text.n ? !input_index(cell, a->name.text, &which) : next >= cell->ninput) {
-            diag(e->diags, E_ARGUMENTS, a->name.text.n ? a->name.at : a->value->at,
-                 a->name.text.n ? str_c(e->arena, str_fmt(e->arena, "`%.*s` has no input `%.*s`", STRF(cell->name.text), STRF(a->name.text)))
-                                : "more inputs than the cell has");
+            unknown_argument(e, cell, a);
             return false;
         }
         which = a->name.text.n ? which : next++;

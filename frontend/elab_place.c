@@ -52,7 +52,7 @@ static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
     if (lag > (int64_t)*far)
         *far = (uint32_t)lag;
     if (x->index.otherwise)
-        w->inst->uses_index = true;
+        w->inst->uses_count = true;
 }
 
 static void note_place(Walk *w, const Expr *x, int64_t offset)

@@ -94,6 +94,14 @@ static bool derive(Frame *f, Str *error)
         }
         f->dim[s] = num / den;
     }
+    for (uint32_t i = 0; i < p->need.n; i++) {
+        int64_t value;
+        if (!dim_eval(p->dims, p->need.p[i].dim, f->dim, &value)) {
+            *error = str_fmt(f->arena, "a slice or an element is outside its axis: %.*s is negative",
+                             STRF(dim_str(f->arena, p->dims, p->need.p[i].dim)));
+            return false;
+        }
+    }
     return true;
 }
 

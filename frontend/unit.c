@@ -18,6 +18,7 @@ struct Unit {
     Diags *diags;
     VEC(Loaded) file;
     VEC(Str) disk; /* paths read from disk */
+    bool broken;   /* some file has errors of syntax: what stands in it is not looked at further */
 };
 
 enum { MAX_FILES = 256, MAX_BYTES = 16 * 1024 * 1024 };
@@ -147,7 +148,9 @@ Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
     const EmbeddedFile *prelude = embedded(STR("prelude.rnn"));
     if (prelude)
         add_embedded(u, prelude, (Str){0});
-    check_names(u, unit_ast(u));
+    u->broken = diags->nerrors > 0;
+    if (!u->broken)
+        check_names(u, unit_ast(u));
     return u;
 }
 
@@ -283,6 +286,8 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     DimTab *dims = dim_tab_new(a);
     Elab e = {.arena = a, .unit = u, .diags = diags, .dims = dims, .bind = bind, .nbind = nbind};
     uint32_t before = diags->nerrors;
+    if (u->broken)
+        return NULL;
     e.prog = rec_prog_new(a, dims, unit_entry_name(u, entry));
     e.prog->is_model = model != NULL;
     e.prog->doc = cell ? cell->doc : model->doc;

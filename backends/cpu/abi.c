@@ -8,7 +8,7 @@ typedef struct Call {
     Abi *a;
     IfaceFn fn;
     RecFn kernel;
-    bool stream;                    /* chunk or step */
+    LLVMValueRef stream;            /* i1: chunk or step, where the carry stands for start values and finals; else NULL */
     LLVMValueRef given[IF_NSTRUCT]; /* pointers to the caller's structs, never NULL */
     LLVMValueRef options;           /* rnn_call */
     LLVMValueRef dims, bytes, bufs, ranges;
@@ -31,12 +31,17 @@ static LLVMValueRef status(Abi *a, RnnStatus s)
 
 /* ---- entering ---- */
 
+/* A struct full of NULLs */
+static LLVMValueRef nothing(Abi *a, uint32_t n)
+{
+    LLVMTypeRef type = LLVMArrayType2(a->i64, n ? n : 1);
+    return abi_table(a, "nothing", type, (LLVMValueRef[]){LLVMConstNull(type)}, 1);
+}
+
 /* A struct that may be NULL reads as one full of NULLs. */
 static LLVMValueRef or_nothing(Abi *a, LLVMValueRef p, uint32_t n)
 {
-    LLVMTypeRef type = LLVMArrayType2(a->i64, n ? n : 1);
-    LLVMValueRef none = abi_table(a, "nothing", type, (LLVMValueRef[]){LLVMConstNull(type)}, 1);
-    return LLVMBuildSelect(a->b, abi_is_null(a, p), none, p, "");
+    return LLVMBuildSelect(a->b, abi_is_null(a, p), nothing(a, n), p, "");
 }
 
 static void take_structs(Call *c)
@@ -59,10 +64,10 @@ static void take_structs(Call *c)
     abi_return_if(a, missing, status(a, RNN_NULL));
 }
 
-static void measure(Call *c, AbiMode mode, LLVMValueRef keep, LLVMValueRef result_if_bad)
+static void measure(Call *c, LLVMValueRef mode, LLVMValueRef keep, LLVMValueRef result_if_bad)
 {
     Abi *a = c->a;
-    LLVMValueRef arg[] = {c->given[IF_SIZES], abi_i32(a, (int32_t)mode), keep, c->dims, c->bytes};
+    LLVMValueRef arg[] = {c->given[IF_SIZES], mode, keep, c->dims, c->bytes};
     LLVMValueRef s = abi_call(a, a->measure, 5, arg);
     abi_return_if(a, abi_cmp(a, LLVMIntNE, s, abi_i32(a, RNN_OK)), result_if_bad ? result_if_bad : s);
 }
@@ -74,7 +79,7 @@ static LLVMValueRef bytes_of(Call *c, uint32_t array)
 
 /* ---- arrays ---- */
 
-/* In chunk and step the carry stands for start values and finals. */
+/* What the carry stands for in chunk and step. */
 static bool left_to_carry(const Call *c, IfaceStruct s, const IfaceMember *m)
 {
     const KernProg *k = c->a->k;
@@ -91,18 +96,27 @@ static LLVMValueRef missing_array(Call *c, const IfaceMember *m, LLVMValueRef p,
     return abi_and(a, abi_is_null(a, p), abi_cmp(a, LLVMIntNE, bytes_of(c, array), abi_i64(a, 0)));
 }
 
+/* The carry's array takes the places of a start value and of a final one; needs both to be read already. */
+static LLVMValueRef take_carry(Call *c, const IfaceMember *m, LLVMValueRef p)
+{
+    LLVMBuilderRef b = c->a->b;
+    LLVMValueRef *start = &c->array[m->arg], *final = &c->array[c->a->narg + m->out];
+    *start = *start ? LLVMBuildSelect(b, c->stream, p, *start, "") : p;
+    *final = *final ? LLVMBuildSelect(b, c->stream, p, *final, "") : p;
+    return abi_and(c->a, c->stream, missing_array(c, m, p, m->arg));
+}
+
 static LLVMValueRef take_array(Call *c, IfaceStruct s, uint32_t i)
 {
     Abi *a = c->a;
     const IfaceMember *m = &a->iface->member[s].p[i];
-    if (left_to_carry(c, s, m))
-        return LLVMConstNull(a->i1);
     LLVMValueRef p = abi_load(a, a->ptr, c->given[s], i);
-    uint32_t first = m->arg != K_NONE ? m->arg : a->narg + m->out;
-    c->array[first] = p;
     if (s == IF_CARRY)
-        c->array[a->narg + m->out] = p;
-    return missing_array(c, m, p, first);
+        return take_carry(c, m, p);
+    uint32_t array = m->arg != K_NONE ? m->arg : a->narg + m->out;
+    c->array[array] = p;
+    LLVMValueRef missing = missing_array(c, m, p, array);
+    return left_to_carry(c, s, m) ? abi_and(a, missing, LLVMBuildNot(a->b, c->stream, "")) : missing;
 }
 
 static void take_arrays(Call *c)
@@ -193,23 +207,20 @@ static void add_range(Call *c, LLVMValueRef p, LLVMValueRef bytes)
     c->nrange++;
 }
 
-static bool is_written(const Call *c, uint32_t array)
+/* A carry array stands at its start value's number and at its final's: it is listed as the latter, which is written. */
+static LLVMValueRef listed(const Call *c, uint32_t array)
 {
     const Abi *a = c->a;
-    return array >= a->narg || (c->stream && a->k->arg.p[array].role == ROLE_START);
+    if (c->stream && array < a->narg && a->k->arg.p[array].role == ROLE_START)
+        return LLVMBuildSelect(a->b, c->stream, LLVMConstNull(a->ptr), c->array[array], "");
+    return c->array[array];
 }
 
-/* A carry array stands at its start value's number and at its final's: it is listed once. */
-static bool listed_before(const Call *c, uint32_t array)
+static void add_ranges(Call *c, uint32_t from, uint32_t to)
 {
-    return c->stream && array >= c->a->narg && c->a->k->out.p[array - c->a->narg].role == OUT_FINAL;
-}
-
-static void add_ranges(Call *c, bool written)
-{
-    for (uint32_t i = 0; i < c->a->narg + c->a->nout; i++)
-        if (c->array[i] && is_written(c, i) == written && !listed_before(c, i))
-            add_range(c, c->array[i], bytes_of(c, i));
+    for (uint32_t i = from; i < to; i++)
+        if (c->array[i])
+            add_range(c, listed(c, i), bytes_of(c, i));
 }
 
 static void check_overlap(Call *c)
@@ -217,9 +228,9 @@ static void check_overlap(Call *c)
     Abi *a = c->a;
     if (c->base)
         add_range(c, c->base, c->total);
-    add_ranges(c, true);
+    add_ranges(c, c->a->narg, c->a->narg + c->a->nout);
     LLVMValueRef nwritten = abi_i64(a, c->nrange);
-    add_ranges(c, false);
+    add_ranges(c, 0, c->a->narg);
     LLVMValueRef arg[] = {c->ranges, nwritten, abi_i64(a, c->nrange)};
     abi_return_if(a, abi_call(a, a->overlap, 3, arg), status(a, RNN_OVERLAP));
 }
@@ -329,7 +340,20 @@ static void set_seal(Call *c, LLVMValueRef result)
 
 /* ---- whole functions ---- */
 
-static Call call_new(Abi *a, IfaceFn fn, RecFn kernel)
+/* One call, in the function that has just been started. */
+static Call call_here(Abi *a, IfaceFn fn, RecFn kernel)
+{
+    Call c = {.a = a, .fn = fn, .kernel = kernel};
+    c.dims = alloca_n(a, a->nsym + a->narg);
+    c.bytes = alloca_n(a, a->narg + a->nout);
+    c.bufs = alloca_n(a, a->nbuf + 2);
+    c.ranges = alloca_n(a, 2 * (a->narg + a->nout + 1));
+    c.array = NEWN(a->arena, LLVMValueRef, a->narg + a->nout);
+    c.train = LLVMConstNull(a->i1);
+    return c;
+}
+
+static AbiFn public_fn(Abi *a, IfaceFn fn)
 {
     const IfaceFnInfo *info = iface_fn(fn);
     LLVMTypeRef param[8];
@@ -340,16 +364,14 @@ static Call call_new(Abi *a, IfaceFn fn, RecFn kernel)
         param[n++] = a->i32;
     if (fn == IFN_INIT)
         param[n++] = a->i64;
-    abi_fn(a, str_c(a->arena, iface_public(a->arena, a->prefix, fn)), fn == IFN_WORKSPACE ? a->i64 : a->i32, n, param,
-           true);
-    Call c = {.a = a, .fn = fn, .kernel = kernel, .stream = fn == IFN_CHUNK || fn == IFN_STEP};
-    c.dims = alloca_n(a, a->nsym + a->narg);
-    c.bytes = alloca_n(a, a->narg + a->nout);
-    c.bufs = alloca_n(a, a->nbuf + 2);
-    c.ranges = alloca_n(a, 2 * (a->narg + a->nout + 1));
-    c.array = NEWN(a->arena, LLVMValueRef, a->narg + a->nout);
-    c.train = LLVMConstNull(a->i1);
-    return c;
+    return abi_fn(a, str_c(a->arena, iface_public(a->arena, a->prefix, fn)), fn == IFN_WORKSPACE ? a->i64 : a->i32, n,
+                  param, true);
+}
+
+static Call call_new(Abi *a, IfaceFn fn, RecFn kernel)
+{
+    public_fn(a, fn);
+    return call_here(a, fn, kernel);
 }
 
 /* passes: RNN_FORWARD or RNN_TRAIN; what is neither needs a workspace that does not exist. */
@@ -379,7 +401,7 @@ static void emit_workspace(Abi *a)
     abi_return_if(a, abi_is_null(a, c.given[IF_SIZES]), bad);
     abi_return_if(a, LLVMBuildNot(a->b, known_passes(a, passes), ""), bad);
     c.train = is_train(a, passes);
-    measure(&c, ABI_NORMAL, keep_of(a, c.train), bad);
+    measure(&c, abi_i32(a, ABI_NORMAL), keep_of(a, c.train), bad);
     LLVMValueRef total = layout(&c, LLVMConstNull(a->ptr));
     LLVMValueRef overflow = abi_cmp(a, LLVMIntSGT, total, abi_i64(a, INT64_MAX - ABI_ALIGN));
     overflow = abi_or(a, overflow, abi_cmp(a, LLVMIntSLT, total, abi_i64(a, 0)));
@@ -387,7 +409,7 @@ static void emit_workspace(Abi *a)
 }
 
 /* What forward, backward, chunk and step have in common, up to the kernel. */
-static LLVMValueRef checked_kernel(Call *c, AbiMode mode)
+static LLVMValueRef checked_kernel(Call *c, LLVMValueRef mode)
 {
     Abi *a = c->a;
     measure(c, mode, keep_of(a, c->train), NULL);
@@ -406,17 +428,56 @@ static LLVMValueRef checked_kernel(Call *c, AbiMode mode)
     return abi_run_kernel(a, c->kernel, c->dims, c->bufs, abi_i64(a, 0));
 }
 
-static void emit_forward(Abi *a)
+static LLVMValueRef is_mode(Abi *a, LLVMValueRef mode, AbiMode m)
 {
-    Call c = call_new(a, IFN_FORWARD, REC_FORWARD);
+    return abi_cmp(a, LLVMIntEQ, mode, abi_i32(a, (int32_t)m));
+}
+
+/* i32 run(sizes, params, inputs, outputs, carry, call, mode): forward, chunk and step, which differ in what they take for
+ * start values, and in whether `passes` counts. Its parameters are chunk's, and the mode. */
+static void emit_run(Abi *a)
+{
+    LLVMTypeRef param[] = {a->ptr, a->ptr, a->ptr, a->ptr, a->ptr, a->ptr, a->i32};
+    a->run = abi_fn(a, "run", a->i32, 7, param, false);
+    Call c = call_here(a, IFN_CHUNK, REC_FORWARD);
+    LLVMValueRef mode = LLVMGetParam(a->run.fn, 6), whole = is_mode(a, mode, ABI_NORMAL);
+    c.stream = LLVMBuildNot(a->b, whole, "");
     take_structs(&c);
     LLVMValueRef passes = abi_load(a, a->i32, c.options, CALL_PASSES);
-    abi_return_if(a, LLVMBuildNot(a->b, known_passes(a, passes), ""), status(a, RNN_WORKSPACE));
-    c.train = is_train(a, passes);
-    LLVMValueRef result = checked_kernel(&c, ABI_NORMAL);
+    LLVMValueRef unknown = LLVMBuildNot(a->b, known_passes(a, passes), "");
+    abi_return_if(a, abi_and(a, whole, unknown), status(a, RNN_WORKSPACE));
+    c.train = abi_and(a, whole, is_train(a, passes));
+    LLVMValueRef result = checked_kernel(&c, mode);
     if (a->k->has_fn[REC_BACKWARD])
         set_seal(&c, result);
     LLVMBuildRet(a->b, result);
+}
+
+static void call_run(Abi *a, AbiFn f, uint32_t call, LLVMValueRef carry, AbiMode mode)
+{
+    LLVMValueRef arg[7];
+    for (uint32_t i = 0; i < 4; i++)
+        arg[i] = LLVMGetParam(f.fn, i);
+    arg[4] = carry;
+    arg[5] = LLVMGetParam(f.fn, call);
+    arg[6] = abi_i32(a, (int32_t)mode);
+    LLVMBuildRet(a->b, abi_call(a, a->run, 7, arg));
+}
+
+static void emit_forward(Abi *a)
+{
+    AbiFn f = public_fn(a, IFN_FORWARD);
+    call_run(a, f, 4, nothing(a, a->iface->member[IF_CARRY].n), ABI_NORMAL);
+}
+
+static void emit_stream(Abi *a, IfaceFn fn)
+{
+    Str why;
+    AbiFn f = public_fn(a, fn);
+    if (iface_streams(a->k, &why))
+        call_run(a, f, 5, LLVMGetParam(f.fn, 4), fn == IFN_STEP ? ABI_STEP : ABI_CHUNK);
+    else
+        LLVMBuildRet(a->b, status(a, RNN_STREAM));
 }
 
 static void emit_backward(Abi *a)
@@ -424,19 +485,7 @@ static void emit_backward(Abi *a)
     Call c = call_new(a, IFN_BACKWARD, REC_BACKWARD);
     take_structs(&c);
     c.train = LLVMConstInt(a->i1, 1, false);
-    LLVMBuildRet(a->b, checked_kernel(&c, ABI_NORMAL));
-}
-
-static void emit_stream(Abi *a, IfaceFn fn)
-{
-    Str why;
-    Call c = call_new(a, fn, REC_FORWARD);
-    if (!iface_streams(a->k, &why)) {
-        LLVMBuildRet(a->b, status(a, RNN_STREAM));
-        return;
-    }
-    take_structs(&c);
-    LLVMBuildRet(a->b, checked_kernel(&c, fn == IFN_STEP ? ABI_STEP : ABI_NORMAL));
+    LLVMBuildRet(a->b, checked_kernel(&c, abi_i32(a, ABI_NORMAL)));
 }
 
 /* init has no workspace: what its kernel needs besides its arguments stands on the stack, and is small. */
@@ -461,7 +510,7 @@ static void emit_init(Abi *a)
     LLVMValueRef seed = LLVMGetParam(LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b)), iface_fn(IFN_INIT)->n);
     init_scratch(&c);
     take_structs(&c);
-    measure(&c, ABI_INIT, abi_i64(a, 0), NULL);
+    measure(&c, abi_i32(a, ABI_INIT), abi_i64(a, 0), NULL);
     take_arrays(&c);
     check_overlap(&c);
     fill_bufs(&c);
@@ -524,6 +573,7 @@ void cpu_emit_abi(CpuModule *m)
     abi_emit_checks(&a);
     abi_emit_level(&a);
     emit_workspace(&a);
+    emit_run(&a);
     emit_forward(&a);
     if (iface_has_fn(a.k, IFN_BACKWARD))
         emit_backward(&a);

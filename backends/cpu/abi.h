@@ -29,10 +29,10 @@ typedef struct Abi {
     bool has_time, has_lengths;
     DimSym time;
     uint32_t length_arg;
-    AbiFn measure, layout, overlap, lengths_bad, lengths_fill, seal, level;
+    AbiFn measure, layout, overlap, lengths_bad, lengths_fill, seal, level, run;
 } Abi;
 
-typedef enum AbiMode { ABI_NORMAL, ABI_STEP, ABI_INIT } AbiMode; /* sizes: all read; T is 1; T and B are 0 */
+typedef enum AbiMode { ABI_NORMAL, ABI_CHUNK, ABI_STEP, ABI_INIT } AbiMode; /* sizes: all read, twice; T is 1; T and B are 0 */
 
 enum { ABI_ALIGN = 64, ABI_HEAD = 64 }; /* bytes: of buffers in the workspace; of its head, where the seal stands */
 

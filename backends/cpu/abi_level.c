@@ -150,11 +150,19 @@ static LLVMValueRef call_level(Abi *a, CpuLevel l, RecFn fn, LLVMValueRef *arg)
     return LLVMBuildCall2(a->b, LLVMGlobalGetValueType(kernel), kernel, arg, 3, "");
 }
 
+static bool same_at_all_levels(const Abi *a, RecFn fn)
+{
+    for (int l = 0; l < CPU_NLEVEL; l++)
+        if (a->m->options.level[l] && a->m->kernel[l][fn] != a->m->kernel[lowest(a)][fn])
+            return false;
+    return true;
+}
+
 LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs, LLVMValueRef seed)
 {
     LLVMValueRef arg[] = {dims, bufs, seed};
     CpuLevel low = lowest(a);
-    if (level_count(a) < 2)
+    if (level_count(a) < 2 || same_at_all_levels(a, fn))
         return call_level(a, low, fn, arg);
     LLVMValueRef which = abi_call(a, a->level, 0, NULL);
     LLVMBasicBlockRef other = abi_block(a), done = abi_block(a);

@@ -132,6 +132,9 @@ static void emit_measure(Abi *a)
         read_size(&s, LLVMGetParam(f, 0), LLVMGetParam(f, 1), i);
     for (uint32_t i = 0; i < a->k->derived.n; i++)
         derive(&s, &a->k->derived.p[i]);
+    LLVMValueRef runs = abi_cmp(a, LLVMIntNE, LLVMGetParam(f, 1), abi_i32(a, ABI_INIT));
+    for (uint32_t i = 0; i < a->k->need.n; i++) /* a slice or an element outside its axis */
+        bad_if(&s, LLVMBuildAnd(a->b, runs, abi_cmp(a, LLVMIntSLT, value(&s, a->k->need.p[i].dim), abi_i64(a, 0)), ""));
     for (DimSym i = 0; i < a->nsym; i++)
         abi_store(a, s.sym[i] ? s.sym[i] : abi_i64(a, 0), dims, i);
     for (uint32_t i = 0; i < a->narg; i++)

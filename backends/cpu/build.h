@@ -91,6 +91,8 @@ void gen_end_if(const CpuGen *g, GenIf i);
 /* ---- math.c ---- */
 /* f of arguments in g->lanes lanes; dt: their element types. Semantics: lang/fun.def. */
 LLVMValueRef cpu_fun(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt);
+/* The same bits; what is long is called, from one function of the module. */
+LLVMValueRef cpu_fun_call(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt);
 double cpu_math_bound(Fun f, bool f64); /* largest error in units of the last place; the same at all levels */
 /* (0,1) from (seed, stream, counter), as rec_random_value; seed and counter are i64, the counter in g->lanes lanes */
 LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLVMValueRef counter);

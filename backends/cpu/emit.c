@@ -122,7 +122,8 @@ static void emit_let(Emit *e, const KStmt *s)
         dt[i] = emit_dtype(e, s->let.arg[i]);
     }
     CpuGen g = emit_gen(e, lanes);
-    emit_set(e, s->let.var, cpu_fun(&g, s->let.fun, arg, dt), lanes);
+    LLVMValueRef (*fun)(const CpuGen *, Fun, const LLVMValueRef *, const DType *) = e->small ? cpu_fun_call : cpu_fun;
+    emit_set(e, s->let.var, fun(&g, s->let.fun, arg, dt), lanes);
 }
 
 static void emit_size(Emit *e, const KStmt *s)
@@ -161,11 +162,23 @@ static LLVMValueRef any_lane(const CpuGen *g, LLVMValueRef bits)
     return LLVMBuildICmp(g->b, LLVMIntNE, LLVMBuildBitCast(g->b, bits, packed, ""), LLVMConstNull(packed), "");
 }
 
+/* An index into nothing ends the kernel at once: there is no element 0 to read instead. */
+static void leave_if_empty(Emit *e, LLVMValueRef bound)
+{
+    CpuGen g = emit_gen(e, false);
+    if (LLVMIsAConstantInt(bound) && LLVMConstIntGetSExtValue(bound) > 0)
+        return;
+    GenIf empty = gen_if(&g, gen_icmp(&g, LLVMIntSLE, bound, gen_i64(&g, 0)));
+    LLVMBuildRet(g.b, LLVMConstInt(gen_int1(&g, 32), RNN_INDEX, false));
+    LLVMPositionBuilderAtEnd(g.b, empty.done);
+}
+
 /* Compared in 64 bits without sign, so that a negative index is a large one. */
 static void emit_check(Emit *e, const KStmt *s)
 {
     bool lanes = emit_has_lanes(e, s->check.index);
     CpuGen g = emit_gen(e, lanes);
+    leave_if_empty(e, emit_dim(e, s->check.bound));
     LLVMValueRef index = emit_var(e, s->check.index, lanes), bound = gen_splat(&g, emit_dim(e, s->check.bound));
     LLVMValueRef wide = LLVMBuildSExt(g.b, index, gen_int(&g, 64), "");
     LLVMValueRef bad = gen_icmp(&g, LLVMIntUGE, wide, bound);

@@ -34,6 +34,7 @@ typedef struct Emit {
     EmitVar *var;                    /* by KVar */
     LLVMValueRef failed;             /* memory of an i1: a K_CHECK failed; NULL when there is none */
     EmitVector v;
+    bool small;                         /* code at this place runs rarely: short is better than fast */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
     unsigned scope_kind, noalias_kind;

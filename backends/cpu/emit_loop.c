@@ -1,6 +1,7 @@
 /* Loops and accumulators.
  *
- * A vector loop runs whole rounds of W iterations, then one last round with a mask. Where a lane cannot be masked
+ * A vector loop runs whole rounds of W iterations, then one last round with a mask; with AVX-512 every round has a mask.
+ * Where a lane cannot be masked
  * (stores that do not go to consecutive elements, addresses that come from data) the rest runs one iteration at a time;
  * both give the same bits, as every lane computes what the scalar code computes.
  *
@@ -119,49 +120,73 @@ static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef 
 
 /* ---- vector loops ---- */
 
-/* Any statement of a block that cannot run under a mask. Needs the variables of the block to be known as lanes or not,
- * so it runs after the whole rounds have been made. */
-static bool cannot_mask(const Emit *e, const KBlock *b, KVar loop, const bool *from_data)
+/* How the lanes beyond the end of a vector loop are kept off. */
+typedef enum Masking {
+    MASK_NEVER, /* one iteration at a time behind the whole rounds */
+    MASK_LAST,  /* a last round under a mask, behind whole rounds */
+    MASK_ALL,   /* every round under a mask: half the code, and as fast where masks are free */
+} Masking;
+
+static bool reads_lanes(const KStmt *s, const bool *lanes)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        const KStmt *s = b->p[i];
-        if (s->kind == K_LOOP && cannot_mask(e, &s->loop.body, loop, from_data))
-            return true;
-        if (s->kind != K_STORE && s->kind != K_LOAD)
-            continue;
-        bool unit = false;
-        for (uint32_t t = 0; t < s->mem.at.n; t++) {
-            if (from_data[s->mem.at.term[t].var])
-                return true;
-            unit |= s->mem.at.term[t].var == loop && s->mem.at.term[t].stride == DIM_ONE;
-        }
-        if (s->kind == K_STORE && !unit)
-            return true;
-    }
-    return false;
+    bool any = false;
+    if (s->kind == K_LOAD)
+        for (uint32_t t = 0; t < s->mem.at.n; t++)
+            any |= lanes[s->mem.at.term[t].var];
+    if (s->kind == K_LET)
+        for (uint32_t i = 0; i < fun_info(s->let.fun)->arity; i++)
+            any |= lanes[s->let.arg[i]];
+    return any || (s->kind == K_CHECK && lanes[s->check.index]);
 }
 
-/* The ints of a vector loop's body that differ from lane to lane, other than the loop's variable. */
-static void mark_data(const Emit *e, const KBlock *b, bool *from_data)
+/* Marks the variables of a vector loop's body that differ from lane to lane; the loop's own is marked already. */
+static void mark_lanes(const KBlock *b, bool *lanes)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        KVar v = s->kind == K_LET     ? s->let.var
-                 : s->kind == K_LOAD  ? s->mem.var
-                 : s->kind == K_CHECK ? s->check.var
-                                      : K_NONE;
         if (s->kind == K_LOOP)
-            mark_data(e, &s->loop.body, from_data);
-        if (v != K_NONE && e->var[v].lanes)
-            from_data[v] = true;
+            mark_lanes(&s->loop.body, lanes);
+        else if (reads_lanes(s, lanes))
+            lanes[s->kind == K_LET ? s->let.var : s->kind == K_LOAD ? s->mem.var : s->check.var] = true;
     }
 }
 
-static bool needs_single_steps(Emit *e, const KStmt *s)
+/* An access of a vector loop. Addresses from data and stores that are not to consecutive elements go one by one. */
+static Masking access_masking(const Emit *e, const KStmt *s, KVar loop, const bool *lanes)
 {
-    bool *from_data = NEWN(e->arena, bool, e->k->var.n);
-    mark_data(e, &s->loop.body, from_data);
-    return cannot_mask(e, &s->loop.body, s->loop.var, from_data);
+    bool unit = false, strided = false;
+    for (uint32_t t = 0; t < s->mem.at.n; t++) {
+        KVar v = s->mem.at.term[t].var;
+        if (lanes[v] && v != loop)
+            return MASK_NEVER;
+        unit |= v == loop && s->mem.at.term[t].stride == DIM_ONE;
+        strided |= v == loop && s->mem.at.term[t].stride != DIM_ONE;
+    }
+    if (s->kind == K_STORE && !unit)
+        return MASK_NEVER;
+    return e->g.level == CPU_AVX512 && !strided ? MASK_ALL : MASK_LAST;
+}
+
+static Masking masking(const Emit *e, const KBlock *b, KVar loop, const bool *lanes)
+{
+    Masking m = e->g.level == CPU_AVX512 ? MASK_ALL : MASK_LAST;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        Masking this = s->kind == K_LOOP                          ? masking(e, &s->loop.body, loop, lanes)
+                       : s->kind == K_STORE || s->kind == K_LOAD ? access_masking(e, s, loop, lanes)
+                                                                 : MASK_ALL;
+        if (this < m)
+            m = this;
+    }
+    return m;
+}
+
+static Masking loop_masking(const Emit *e, const KStmt *s)
+{
+    bool *lanes = NEWN(e->arena, bool, e->k->var.n);
+    lanes[s->loop.var] = true;
+    mark_lanes(&s->loop.body, lanes);
+    return masking(e, &s->loop.body, s->loop.var, lanes);
 }
 
 static bool is_multiple(const Emit *e, Dim d, uint32_t of)
@@ -172,42 +197,57 @@ static bool is_multiple(const Emit *e, Dim d, uint32_t of)
     return true;
 }
 
-static void whole_rounds(Emit *e, const KStmt *s, LLVMValueRef to)
+static void rounds(Emit *e, const KStmt *s, LLVMValueRef to, bool mask)
 {
-    GenLoop l = gen_loop(&e->g, gen_i64(&e->g, 0), to, gen_i64(&e->g, e->g.lanes), NULL, 0);
+    CpuGen *g = &e->g;
+    GenLoop l = gen_loop(g, gen_i64(g, 0), to, gen_i64(g, g->lanes), NULL, 0);
     e->v = (EmitVector){.on = true, .var = s->loop.var, .first = l.i};
+    if (mask) {
+        LLVMValueRef left = LLVMBuildSub(g->b, to, l.i, ""), W = gen_i64(g, g->lanes);
+        e->v.count = gen_select(g, gen_icmp(g, LLVMIntSLT, left, W), left, W);
+        e->v.mask = gen_first(g, e->v.count);
+    }
     emit_block(e, &s->loop.body);
-    gen_loop_end(&e->g, &l, NULL);
+    gen_loop_end(g, &l, NULL);
 }
 
 static void last_round(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef count)
 {
     GenIf some = gen_if(&e->g, gen_icmp(&e->g, LLVMIntSGT, count, gen_i64(&e->g, 0)));
     e->v = (EmitVector){.on = true, .var = s->loop.var, .first = from, .mask = gen_first(&e->g, count), .count = count};
+    e->small = true;
     emit_block(e, &s->loop.body);
+    e->small = false;
     gen_end_if(&e->g, some);
+}
+
+static void single_steps(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
+{
+    KStmt rest = *s;
+    rest.loop.reverse = false;
+    e->small = true;
+    plain_loop(e, &rest, from, to);
+    e->small = false;
 }
 
 static void vector_loop(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
-    LLVMValueRef n = emit_dim(e, s->loop.extent);
+    LLVMValueRef n = emit_dim(e, s->loop.extent), whole = n;
+    Masking how = loop_masking(e, s);
     g->lanes = cpu_width(g);
-    LLVMValueRef whole = LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
-    bool exact = is_multiple(e, s->loop.extent, g->lanes);
+    bool exact = is_multiple(e, s->loop.extent, g->lanes), all = !exact && how == MASK_ALL;
     for_outer_updates(e, &s->loop.body, start_partial);
-    whole_rounds(e, s, whole);
-    bool single = needs_single_steps(e, s);
-    if (!exact && !single)
+    if (!exact && !all)
+        whole = LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
+    rounds(e, s, whole, all);
+    if (!exact && how == MASK_LAST)
         last_round(e, s, whole, LLVMBuildSub(g->b, n, whole, ""));
     for_outer_updates(e, &s->loop.body, finish_partial);
     e->v = (EmitVector){.on = false};
     g->lanes = 1;
-    if (!exact && single) {
-        KStmt rest = *s;
-        rest.loop.reverse = false;
-        plain_loop(e, &rest, whole, n);
-    }
+    if (!exact && how == MASK_NEVER)
+        single_steps(e, s, whole, n);
 }
 
 /* ---- loops whose only effect is on outputs that the caller may have left out ---- */

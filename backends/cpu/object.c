@@ -10,10 +10,6 @@
 
 #include "backends/backend.h"
 
-#ifndef CPU_PASSES
-#define CPU_PASSES "function(early-cse,instcombine,simplifycfg),globaldce"
-#endif
-
 static void start_llvm(void)
 {
     LLVMInitializeX86TargetInfo();
@@ -64,13 +60,15 @@ void cpu_module_close(CpuModule *m)
     LLVMDisposeMessage(why);
 }
 
+/* init runs once, so there is one for all levels, which draws the same numbers everywhere. */
 CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options)
 {
     CpuModule *m = cpu_module_open(a, kern, options);
+    LLVMValueRef init = kern->has_fn[REC_INIT] ? cpu_emit_kernel(m, REC_INIT, CPU_BASELINE) : NULL;
     for (int l = 0; l < CPU_NLEVEL; l++)
         for (int fn = 0; fn < REC_NFN; fn++)
             if (options->level[l] && kern->has_fn[fn])
-                m->kernel[l][fn] = cpu_emit_kernel(m, (RecFn)fn, (CpuLevel)l);
+                m->kernel[l][fn] = fn == REC_INIT ? init : cpu_emit_kernel(m, (RecFn)fn, (CpuLevel)l);
     cpu_emit_abi(m);
     cpu_module_close(m);
     return m;

@@ -1,4 +1,4 @@
-/* Making kern programs. Statements are never moved once made: blocks hold pointers. */
+/* Making kern programs and looking at them. Statements are never moved once made: blocks hold pointers. */
 #include "ir/kern/kern.h"
 
 #define COPY_VEC(arena, to, from)                                                                                      \
@@ -19,6 +19,7 @@ KernProg *kern_prog_new(Arena *a, const RecProg *rec)
     COPY_VEC(a, &p->out, &rec->out);
     COPY_VEC(a, &p->open, &rec->open);
     COPY_VEC(a, &p->derived, &rec->derived);
+    COPY_VEC(a, &p->need, &rec->need);
     return p;
 }
 
@@ -65,4 +66,35 @@ void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride)
         ice("kern: an element's address depends on more than %d variables", K_MAXTERM);
     at->term[at->n].var = var;
     at->term[at->n++].stride = stride;
+}
+
+void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
+{
+    switch (s->kind) {
+    case K_LOOP:
+        for (uint32_t i = 0; i < s->loop.body.n; i++)
+            kern_each_access(s->loop.body.p[i], fn, cx);
+        break;
+    case K_LOAD:
+    case K_STORE: fn(cx, s->mem.buf, &s->mem.at); break;
+    case K_GEMM:
+        fn(cx, s->gemm.a.buf, &s->gemm.a.at);
+        fn(cx, s->gemm.b.buf, &s->gemm.b.at);
+        fn(cx, s->gemm.c.buf, &s->gemm.c.at);
+        break;
+    case K_FILL: fn(cx, s->fill.buf, &s->fill.at); break;
+    case K_COPY:
+        fn(cx, s->copy.dst, &s->copy.to);
+        fn(cx, s->copy.src, &s->copy.from);
+        break;
+    case K_LET:
+    case K_CONST:
+    case K_SIZE:
+    case K_START:
+    case K_UPDATE:
+    case K_RANDOM:
+    case K_GIVEN:
+    case K_CHECK:
+    case K_KIND_COUNT: break;
+    }
 }

@@ -117,6 +117,7 @@ typedef struct KernProg {
     VEC(RecOut) out;
     VEC(DimSym) open;
     VEC(struct RecDerivedDim) derived;
+    VEC(struct RecNeed) need;
     VEC(KVarInfo) var;
     VEC(KBuf) buf;
     KBlock fn[REC_NFN];
@@ -129,6 +130,10 @@ KVar kern_var(KernProg *p, DType dt, bool loop, Str name);
 KBufId kern_buf(KernProg *p, KBuf buf);
 KStmt *kern_add(KernProg *p, KBlock *to, KStmt stmt); /* appends a copy */
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges equal variables, drops stride 0 */
+
+/* ---- kern.c: looking at programs ---- */
+typedef void KernAccess(void *cx, KBufId buf, KIndex *at);
+void kern_each_access(KStmt *s, KernAccess *fn, void *cx); /* what s, and all inside it, reads or writes in memory */
 
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);

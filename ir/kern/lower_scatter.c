@@ -30,7 +30,7 @@ void lower_scatter(Lower *l, uint32_t group)
     nest_begin(&n, l, group, op->nit, op->space, order, op->at);
     for (uint32_t i = 0; i < nserial; i++)
         n.kind[i] = K_SERIAL;
-    KIndex to[MAXRANK] = {0}, from[MAXRANK];
+    KIndex to[MAXRANK] = {0}, from[MAXRANK] = {0};
     for (uint32_t k = 0; k < op->type.rank; k++) {
         if (k >= op->nindex) {
             to[k] = n.ix[op->out_axis[k]];

@@ -6,6 +6,7 @@ typedef struct Merge {
     KernProg *p;
     KVar outer, inner;
     Dim extent; /* of the inner loop */
+    bool fits;  /* all addresses so far depend on the two as on one */
 } Merge;
 
 static Dim stride_of(const KIndex *at, KVar v)
@@ -16,9 +17,11 @@ static Dim stride_of(const KIndex *at, KVar v)
     return DIM_ZERO;
 }
 
-static bool runs_on(const Merge *m, const KIndex *at)
+static void runs_on(void *cx, KBufId b, KIndex *at)
 {
-    return stride_of(at, m->outer) == dim_mul(m->p->dims, stride_of(at, m->inner), m->extent);
+    (void)b;
+    Merge *m = cx;
+    m->fits = m->fits && stride_of(at, m->outer) == dim_mul(m->p->dims, stride_of(at, m->inner), m->extent);
 }
 
 static bool is_ours(const Merge *m, KVar v)
@@ -26,13 +29,13 @@ static bool is_ours(const Merge *m, KVar v)
     return v == m->outer || v == m->inner;
 }
 
-/* Whether a statement uses the two variables in addresses only, and there as one. */
-static bool stmt_runs_on(const Merge *m, const KStmt *s)
+/* Whether a statement uses the two variables in addresses only. */
+static bool only_addresses(const Merge *m, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP:
         for (uint32_t i = 0; i < s->loop.body.n; i++)
-            if (!stmt_runs_on(m, s->loop.body.p[i]))
+            if (!only_addresses(m, s->loop.body.p[i]))
                 return false;
         return true;
     case K_LET:
@@ -40,14 +43,14 @@ static bool stmt_runs_on(const Merge *m, const KStmt *s)
             if (is_ours(m, s->let.arg[i]))
                 return false;
         return true;
-    case K_LOAD: return runs_on(m, &s->mem.at);
-    case K_STORE: return !is_ours(m, s->mem.var) && runs_on(m, &s->mem.at);
+    case K_STORE: return !is_ours(m, s->mem.var);
     case K_UPDATE: return !is_ours(m, s->acc.value);
     case K_RANDOM: return !is_ours(m, s->random.counter);
     case K_CHECK: return !is_ours(m, s->check.index);
-    case K_GEMM: return runs_on(m, &s->gemm.a.at) && runs_on(m, &s->gemm.b.at) && runs_on(m, &s->gemm.c.at);
-    case K_FILL: return runs_on(m, &s->fill.at);
-    case K_COPY: return runs_on(m, &s->copy.to) && runs_on(m, &s->copy.from);
+    case K_LOAD:
+    case K_GEMM:
+    case K_FILL:
+    case K_COPY:
     case K_CONST:
     case K_SIZE:
     case K_START:
@@ -57,37 +60,15 @@ static bool stmt_runs_on(const Merge *m, const KStmt *s)
     return true;
 }
 
-static void drop(KIndex *at, KVar v)
+static void drop(void *cx, KBufId b, KIndex *at)
 {
+    (void)b;
+    const KVar *v = cx;
     uint32_t n = 0;
     for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var != v)
+        if (at->term[i].var != *v)
             at->term[n++] = at->term[i];
     at->n = (uint8_t)n;
-}
-
-static void drop_in(KStmt *s, KVar v)
-{
-    switch (s->kind) {
-    case K_LOOP:
-        for (uint32_t i = 0; i < s->loop.body.n; i++)
-            drop_in(s->loop.body.p[i], v);
-        break;
-    case K_LOAD:
-    case K_STORE: drop(&s->mem.at, v); break;
-    case K_GEMM: drop(&s->gemm.a.at, v), drop(&s->gemm.b.at, v), drop(&s->gemm.c.at, v); break;
-    case K_FILL: drop(&s->fill.at, v); break;
-    case K_COPY: drop(&s->copy.to, v), drop(&s->copy.from, v); break;
-    case K_LET:
-    case K_CONST:
-    case K_SIZE:
-    case K_START:
-    case K_UPDATE:
-    case K_RANDOM:
-    case K_GIVEN:
-    case K_CHECK:
-    case K_KIND_COUNT: break;
-    }
 }
 
 static bool merge_pair(KernProg *p, KStmt *outer)
@@ -95,13 +76,13 @@ static bool merge_pair(KernProg *p, KStmt *outer)
     if (outer->loop.body.n != 1 || outer->loop.body.p[0]->kind != K_LOOP)
         return false;
     KStmt *inner = outer->loop.body.p[0];
-    Merge m = {p, outer->loop.var, inner->loop.var, inner->loop.extent};
+    Merge m = {p, outer->loop.var, inner->loop.var, inner->loop.extent, true};
     if (outer->loop.kind != inner->loop.kind || outer->loop.reverse != inner->loop.reverse)
         return false;
-    for (uint32_t i = 0; i < inner->loop.body.n; i++)
-        if (!stmt_runs_on(&m, inner->loop.body.p[i]))
-            return false;
-    drop_in(inner, outer->loop.var);
+    kern_each_access(inner, runs_on, &m);
+    if (!m.fits || !only_addresses(&m, inner))
+        return false;
+    kern_each_access(inner, drop, &m.outer);
     outer->loop.var = inner->loop.var;
     outer->loop.extent = dim_mul(p->dims, outer->loop.extent, inner->loop.extent);
     outer->loop.body = inner->loop.body;

@@ -3,9 +3,6 @@
 #include "ir/kern/text.h"
 #include "ir/rec/text.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 const char *const kern_kind_text[K_KIND_COUNT] = {
     [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
     [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
@@ -15,31 +12,6 @@ const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vecto
 const char *const kern_buf_text[KERN_NBUFKIND] = {"arg", "out", "work"};
 
 /* ---- words ---- */
-
-static void quoted(Text *out, Str s)
-{
-    text_add(out, "\"");
-    for (uint32_t i = 0; i < s.n; i++)
-        switch (s.p[i]) {
-        case '"': text_add(out, "\\\""); break;
-        case '\\': text_add(out, "\\\\"); break;
-        case '\n': text_add(out, "\\n"); break;
-        default: text_put(out, &s.p[i], 1);
-        }
-    text_add(out, "\"");
-}
-
-/* The fewest digits that read back as the same double. */
-static void number_text(Text *out, double x)
-{
-    char s[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, x);
-        if (strtod(s, NULL) == x)
-            break;
-    }
-    text_add(out, "%s", isnan(x) ? "nan" : s);
-}
 
 static void dim(Text *out, const KernProg *p, Dim d)
 {
@@ -116,7 +88,7 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
     case K_CONST:
         defines(out, p, s->constant.var);
         text_add(out, "const ");
-        number_text(out, s->constant.number);
+        out_real(out, s->constant.number);
         break;
     case K_SIZE:
         defines(out, p, s->size.var);
@@ -158,7 +130,7 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
         text_add(out, " count ");
         dim(out, p, s->fill.count);
         text_add(out, " = ");
-        number_text(out, s->fill.number);
+        out_real(out, s->fill.number);
         break;
     case K_COPY:
         text_add(out, "copy ");
@@ -187,47 +159,38 @@ static void block(Text *out, const KernProg *p, const KBlock *b, int depth)
 
 /* ---- what stands around ---- */
 
-static void type(Text *out, const KernProg *p, const Type *t)
-{
-    Str s = type_str(out->arena, p->dims, t);
-    text_add(out, "%.*s", STRF(s));
-}
-
 static void dims(Text *out, const KernProg *p)
 {
-    for (DimSym s = 0; s < dim_nsyms(p->dims); s++) {
-        const DimSymInfo *info = dim_sym_info(p->dims, s);
-        text_add(out, "dim %.*s %s\n", STRF(info->name), rec_dim_kind_text[info->kind]);
-    }
+    for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
+        out_new_dim(out, p->dims, s);
     for (uint32_t i = 0; i < p->open.n; i++)
         text_add(out, "open %.*s\n", STRF(dim_sym_info(p->dims, p->open.p[i])->name));
-    for (uint32_t i = 0; i < p->derived.n; i++) {
-        text_add(out, "derived %.*s = ", STRF(dim_sym_info(p->dims, p->derived.p[i].sym)->name));
-        dim(out, p, p->derived.p[i].num);
-        text_add(out, " / ");
-        dim(out, p, p->derived.p[i].den);
-        text_add(out, "\n");
-    }
+    for (uint32_t i = 0; i < p->derived.n; i++)
+        rec_print_derived(out, p->dims, &p->derived.p[i]);
+    for (uint32_t i = 0; i < p->need.n; i++)
+        rec_print_need(out, p->dims, p->need.p[i].dim);
 }
 
 static void arg(Text *out, const KernProg *p, const RecArg *a)
 {
     text_add(out, "arg ");
-    quoted(out, a->name);
+    out_quoted(out, a->name);
     text_add(out, " ");
-    type(out, p, &a->type);
+    out_type(out, p->dims, &a->type);
     text_add(out, " %s of %u", rec_role_text[a->role], a->of);
-    text_add(out, "%s%s%s\n", a->optional ? " optional" : "", a->frozen ? " frozen" : "", a->batched ? " batched" : "");
+    rec_print_arg_marks(out, a);
+    text_add(out, "\n");
 }
 
 static void output(Text *out, const KernProg *p, const RecOut *o)
 {
     text_add(out, "out ");
-    quoted(out, o->name);
+    out_quoted(out, o->name);
     text_add(out, " ");
-    type(out, p, &o->type);
+    out_type(out, p->dims, &o->type);
     text_add(out, " %s of %u", rec_out_role_text[o->role], o->of);
-    text_add(out, "%s%s\n", o->batched ? " batched" : "", o->streams ? " streams" : "");
+    rec_print_out_marks(out, o);
+    text_add(out, "\n");
 }
 
 static void buffer(Text *out, const KernProg *p, KBufId id)
@@ -242,14 +205,14 @@ static void buffer(Text *out, const KernProg *p, KBufId id)
     if (b->shares != K_NONE)
         text_add(out, " shares b%u", b->shares);
     text_add(out, " ");
-    quoted(out, b->name);
+    out_quoted(out, b->name);
     text_add(out, "\n");
 }
 
 void kern_print(Text *out, const KernProg *p)
 {
     text_add(out, "kern ");
-    quoted(out, p->name);
+    out_quoted(out, p->name);
     text_add(out, "\n");
     dims(out, p);
     for (uint32_t i = 0; i < p->arg.n; i++)

@@ -109,40 +109,24 @@ void lower_region(Lower *l, RecRegion r)
 
 /* ---- who uses a buffer ---- */
 
-static void use(KernProg *p, KBufId b, uint32_t fn)
-{
-    p->buf.p[b].used_by |= (uint8_t)(1u << fn);
-}
+typedef struct Uses {
+    KernProg *p;
+    uint32_t fn;
+} Uses;
 
-static void mark_uses(KernProg *p, const KBlock *b, uint32_t fn)
+static void mark_use(void *cx, KBufId b, KIndex *at)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        const KStmt *s = b->p[i];
-        switch (s->kind) {
-        case K_LOOP: mark_uses(p, &s->loop.body, fn); break;
-        case K_LOAD:
-        case K_STORE: use(p, s->mem.buf, fn); break;
-        case K_GEMM: use(p, s->gemm.a.buf, fn), use(p, s->gemm.b.buf, fn), use(p, s->gemm.c.buf, fn); break;
-        case K_FILL: use(p, s->fill.buf, fn); break;
-        case K_COPY: use(p, s->copy.dst, fn), use(p, s->copy.src, fn); break;
-        case K_LET:
-        case K_CONST:
-        case K_SIZE:
-        case K_START:
-        case K_UPDATE:
-        case K_RANDOM:
-        case K_GIVEN:
-        case K_CHECK:
-        case K_KIND_COUNT: break;
-        }
-    }
+    (void)at;
+    const Uses *u = cx;
+    u->p->buf.p[b].used_by |= (uint8_t)(1u << u->fn);
 }
 
 static void mark_kept(KernProg *p)
 {
     const uint8_t both = 1u << REC_FORWARD | 1u << REC_BACKWARD;
     for (uint32_t f = 0; f < REC_NFN; f++)
-        mark_uses(p, &p->fn[f], f);
+        for (uint32_t i = 0; i < p->fn[f].n; i++)
+            kern_each_access(p->fn[f].p[i], mark_use, &(Uses){p, f});
     for (KBufId b = 0; b < p->buf.n; b++)
         p->buf.p[b].kept = p->buf.p[b].kind == K_WORK && (p->buf.p[b].used_by & both) == both;
 }

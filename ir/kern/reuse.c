@@ -9,53 +9,38 @@ typedef struct Life {
     uint32_t first, last; /* first > last: never used */
 } Life;
 
-static void touch(Life *life, KBufId b, uint32_t at)
-{
-    life[b].first = at < life[b].first ? at : life[b].first;
-    life[b].last = at > life[b].last ? at : life[b].last;
-}
+typedef struct Lives {
+    Life *life;  /* by buffer */
+    uint32_t at; /* the number of the outermost statement */
+} Lives;
 
-static void touch_stmt(Life *life, const KStmt *s, uint32_t at)
+static void touch(void *cx, KBufId b, KIndex *at)
 {
-    switch (s->kind) {
-    case K_LOOP:
-        for (uint32_t i = 0; i < s->loop.body.n; i++)
-            touch_stmt(life, s->loop.body.p[i], at);
-        break;
-    case K_LOAD:
-    case K_STORE: touch(life, s->mem.buf, at); break;
-    case K_GEMM: touch(life, s->gemm.a.buf, at), touch(life, s->gemm.b.buf, at), touch(life, s->gemm.c.buf, at); break;
-    case K_FILL: touch(life, s->fill.buf, at); break;
-    case K_COPY: touch(life, s->copy.dst, at), touch(life, s->copy.src, at); break;
-    case K_LET:
-    case K_CONST:
-    case K_SIZE:
-    case K_START:
-    case K_UPDATE:
-    case K_RANDOM:
-    case K_GIVEN:
-    case K_CHECK:
-    case K_KIND_COUNT: break;
-    }
+    (void)at;
+    const Lives *l = cx;
+    Life *x = &l->life[b];
+    x->first = l->at < x->first ? l->at : x->first;
+    x->last = l->at > x->last ? l->at : x->last;
 }
 
 static Life *lives(Arena *a, const KernProg *p)
 {
-    Life *life = NEWN(a, Life, p->buf.n);
+    Lives l = {NEWN(a, Life, p->buf.n), 0};
     for (KBufId b = 0; b < p->buf.n; b++)
-        life[b].first = UINT32_MAX;
-    uint32_t at = 0;
+        l.life[b].first = UINT32_MAX;
     for (uint32_t f = REC_FORWARD; f <= REC_BACKWARD; f++)
-        for (uint32_t i = 0; i < p->fn[f].n; i++)
-            touch_stmt(life, p->fn[f].p[i], ++at);
-    return life;
+        for (uint32_t i = 0; i < p->fn[f].n; i++) {
+            l.at++;
+            kern_each_access(p->fn[f].p[i], touch, &l);
+        }
+    return l.life;
 }
 
 static bool is_candidate(const KernProg *p, const Life *life, KBufId b)
 {
     const KBuf *x = &p->buf.p[b];
     bool in_init = x->used_by & 1u << REC_INIT;
-    return x->kind == K_WORK && !x->kept && !in_init && x->shares == K_NONE && life[b].first <= life[b].last;
+    return x->kind == K_WORK && !x->kept && !in_init && life[b].first <= life[b].last;
 }
 
 /* By first use, then by number. */
@@ -81,8 +66,11 @@ static bool fits(const KernProg *p, const Life *life, KBufId into, KBufId b)
     return x->shares == K_NONE && x->size == y->size && x->dt == y->dt && life[into].last < life[b].first;
 }
 
+/* Decides anew, whatever a program that was read as text shares already. */
 void kern_reuse(KernProg *p)
 {
+    for (KBufId b = 0; b < p->buf.n; b++)
+        p->buf.p[b].shares = K_NONE;
     Arena *own = arena_new();
     Life *life = lives(own, p);
     uint32_t n;

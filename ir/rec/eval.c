@@ -524,10 +524,23 @@ static bool run_fn(RecEval *e, RecFn fn)
     return run_region(e, (RecRegion)fn);
 }
 
+/* Slices and single elements must lie inside their axes. */
+static bool sizes_fit(RecEval *e)
+{
+    int64_t value;
+    for (uint32_t i = 0; i < e->p->need.n; i++)
+        if (!dim_eval(e->p->dims, e->p->need.p[i].dim, e->dim_value, &value)) {
+            e->error = str_fmt(e->messages, "a slice or an element is outside its axis: %.*s is negative",
+                               STRF(dim_str(e->messages, e->p->dims, e->p->need.p[i].dim)));
+            return false;
+        }
+    return true;
+}
+
 bool rec_eval_run(RecEval *e, RecFn fn, Str *error)
 {
     e->error = (Str){0};
-    bool ok = run_fn(e, fn);
+    bool ok = (fn == REC_INIT || sizes_fit(e)) && run_fn(e, fn);
     if (fn == REC_FORWARD)
         e->forward_done = ok;
     if (!ok && error)

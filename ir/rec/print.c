@@ -2,9 +2,6 @@
  * verifier refuses, as far as they can be followed. */
 #include "ir/rec/text.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 const char *const rec_kind_text[REC_KIND_COUNT] = {
 #define OP(ENUM, TEXT, CLASS) [REC_##ENUM] = TEXT,
 #include "ir/rec/rec_ops.def"
@@ -14,7 +11,6 @@ const char *const rec_reduce_text[RED_COUNT] = {"sum", "prod", "max", "min"};
 const char *const rec_role_text[REC_NROLE] = {"param", "input", "start", "lengths", "resets", "cotangent", "seed"};
 const char *const rec_out_role_text[REC_NOUTROLE] = {"value", "final", "grad", "grad_param", "param"};
 const char *const rec_fn_text[REC_NFN] = {"forward", "backward", "init"};
-const char *const rec_dim_kind_text[REC_NDIMKIND] = {"size", "time", "batch", "keep"};
 
 bool rec_has_space(RecKind kind)
 {
@@ -55,57 +51,7 @@ const uint32_t *rec_numbers(Arena *a, const RecProg *p)
     return n.number;
 }
 
-/* ---- words ---- */
-
-static bool is_plain(Str s)
-{
-    for (uint32_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '.')))
-            return false;
-    }
-    return s.n > 0;
-}
-
-static void quoted(Text *out, Str s)
-{
-    text_add(out, "\"");
-    for (uint32_t i = 0; i < s.n; i++)
-        switch (s.p[i]) {
-        case '"': text_add(out, "\\\""); break;
-        case '\\': text_add(out, "\\\\"); break;
-        case '\n': text_add(out, "\\n"); break;
-        default: text_put(out, &s.p[i], 1);
-        }
-    text_add(out, "\"");
-}
-
-static void name(Text *out, Str s)
-{
-    if (is_plain(s))
-        text_put(out, s.p, s.n);
-    else
-        quoted(out, s);
-}
-
-static void type(Text *out, const RecProg *p, const Type *t)
-{
-    Str s = type_str(out->arena, p->dims, t);
-    text_put(out, s.p, s.n);
-}
-
-/* The fewest digits that read back as the same double. */
-static void number_text(Text *out, double x)
-{
-    char s[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, x);
-        if (strtod(s, NULL) == x)
-            break;
-    }
-    text_add(out, "%s", isnan(x) ? "nan" : s);
-}
+/* ---- one op ---- */
 
 static void value(Text *out, const RecProg *p, const uint32_t *number, RecId v)
 {
@@ -114,8 +60,6 @@ static void value(Text *out, const RecProg *p, const uint32_t *number, RecId v)
     else
         text_add(out, "%%?%u", v);
 }
-
-/* ---- one op ---- */
 
 /* `[0,_,2]`: axes below `from` follow no iteration axis. */
 static void axes(Text *out, const uint8_t *axis, uint32_t from, uint32_t rank)
@@ -182,7 +126,7 @@ void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)
     }
     if (op->kind != REC_RECUR) {
         text_add(out, " : ");
-        type(out, p, &op->type);
+        out_type(out, p->dims, &op->type);
     }
     text_add(out, " = %s", op->kind == REC_MAP ? fun_info(op->fun)->text : rec_kind_text[op->kind]);
     if (op->kind == REC_REDUCE)
@@ -192,7 +136,7 @@ void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)
     switch (op->kind) {
     case REC_ARG:
     case REC_GIVEN: text_add(out, " %u", op->arg); break;
-    case REC_CONST: text_add(out, " "), number_text(out, op->number); break;
+    case REC_CONST: text_add(out, " "), out_real(out, op->number); break;
     case REC_DIM: text_add(out, " "), dim_print(out, p->dims, op->dim); break;
     case REC_RANDOM: text_add(out, " %u", op->stream); break;
     case REC_REDUCE:
@@ -245,7 +189,7 @@ static void line(Printer *w, RecId v, int depth)
     text_add(w->out, op->kind == REC_RECUR ? " {" : "");
     if (op->name.n) {
         text_add(w->out, "  # ");
-        name(w->out, op->name);
+        out_name(w->out, op->name);
     }
     text_add(w->out, "\n");
     if (op->kind != REC_RECUR)
@@ -307,6 +251,8 @@ const bool *rec_dims_used(Arena *a, const RecProg *p)
         mark(p, used, p->derived.p[i].num);
         mark(p, used, p->derived.p[i].den);
     }
+    for (uint32_t i = 0; i < p->need.n; i++)
+        mark(p, used, p->need.p[i].dim);
     for (uint32_t i = 0; i < p->arg.n; i++)
         mark_type(p, used, &p->arg.p[i].type);
     for (uint32_t i = 0; i < p->out.n; i++)
@@ -323,23 +269,36 @@ static Str sym_name(const RecProg *p, DimSym s)
     return dim_sym_info(p->dims, s)->name;
 }
 
+void rec_print_derived(Text *out, const DimTab *t, const struct RecDerivedDim *d)
+{
+    text_add(out, "derived %.*s = ", STRF(dim_sym_info(t, d->sym)->name));
+    dim_print(out, t, d->num);
+    text_add(out, " / ");
+    dim_print(out, t, d->den);
+    text_add(out, "\n");
+}
+
+void rec_print_need(Text *out, const DimTab *t, Dim d)
+{
+    text_add(out, "need ");
+    dim_print(out, t, d);
+    text_add(out, "\n");
+}
+
 static void dims(Text *out, const RecProg *p)
 {
     const bool *used = rec_dims_used(out->arena, p);
     for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
         if (used[s])
-            text_add(out, "dim %.*s %s\n", STRF(sym_name(p, s)), rec_dim_kind_text[dim_sym_info(p->dims, s)->kind]);
+            out_new_dim(out, p->dims, s);
     if (p->has_time)
         text_add(out, "time %.*s\n", STRF(sym_name(p, p->time)));
     for (uint32_t i = 0; i < p->open.n; i++)
         text_add(out, "%s%.*s%s", i ? ", " : "open ", STRF(sym_name(p, p->open.p[i])), i + 1 == p->open.n ? "\n" : "");
-    for (uint32_t i = 0; i < p->derived.n; i++) {
-        text_add(out, "derived %.*s = ", STRF(sym_name(p, p->derived.p[i].sym)));
-        dim_print(out, p->dims, p->derived.p[i].num);
-        text_add(out, " / ");
-        dim_print(out, p->dims, p->derived.p[i].den);
-        text_add(out, "\n");
-    }
+    for (uint32_t i = 0; i < p->derived.n; i++)
+        rec_print_derived(out, p->dims, &p->derived.p[i]);
+    for (uint32_t i = 0; i < p->need.n; i++)
+        rec_print_need(out, p->dims, p->need.p[i].dim);
 }
 
 static void doc(Text *out, Str s, const char *before)
@@ -347,20 +306,30 @@ static void doc(Text *out, Str s, const char *before)
     if (!s.n)
         return;
     text_add(out, "%s", before);
-    quoted(out, s);
+    out_quoted(out, s);
+}
+
+void rec_print_arg_marks(Text *out, const RecArg *a)
+{
+    text_add(out, "%s%s%s", a->optional ? " optional" : "", a->frozen ? " frozen" : "", a->batched ? " batched" : "");
+}
+
+void rec_print_out_marks(Text *out, const RecOut *o)
+{
+    text_add(out, "%s%s", o->batched ? " batched" : "", o->streams ? " streams" : "");
 }
 
 static void arg(Text *out, const RecProg *p, uint32_t i)
 {
     const RecArg *a = &p->arg.p[i];
     text_add(out, "arg %u ", i);
-    name(out, a->name);
+    out_name(out, a->name);
     text_add(out, " : ");
-    type(out, p, &a->type);
+    out_type(out, p->dims, &a->type);
     text_add(out, " %s", rec_role_text[a->role]);
     if (a->role == ROLE_COTANGENT || a->role == ROLE_START)
         text_add(out, " of %u", a->of);
-    text_add(out, "%s%s%s", a->optional ? " optional" : "", a->frozen ? " frozen" : "", a->batched ? " batched" : "");
+    rec_print_arg_marks(out, a);
     doc(out, a->doc, " doc ");
     text_add(out, "\n");
 }
@@ -368,13 +337,13 @@ static void arg(Text *out, const RecProg *p, uint32_t i)
 static void output(Printer *w, const RecOut *o)
 {
     text_add(w->out, "out ");
-    name(w->out, o->name);
+    out_name(w->out, o->name);
     text_add(w->out, " : ");
-    type(w->out, w->p, &o->type);
+    out_type(w->out, w->p->dims, &o->type);
     text_add(w->out, " %s", rec_out_role_text[o->role]);
     if (o->role != OUT_VALUE)
         text_add(w->out, " of %u", o->of);
-    text_add(w->out, "%s%s", o->batched ? " batched" : "", o->streams ? " streams" : "");
+    rec_print_out_marks(w->out, o);
     doc(w->out, o->why_not, " why ");
     text_add(w->out, " = ");
     value(w->out, w->p, w->number, o->value);
@@ -385,7 +354,7 @@ void rec_print(Text *out, const RecProg *p)
 {
     Printer w = {out, p, rec_numbers(out->arena, p), NEWN(out->arena, bool, p->region.n)};
     text_add(out, "rec ");
-    name(out, p->name);
+    out_name(out, p->name);
     text_add(out, "%s%s", p->is_model ? " model" : "", p->batched ? " batched" : "");
     doc(out, p->doc, " doc ");
     text_add(out, "\n");

@@ -264,8 +264,7 @@ static RecOp on_axis(RecBuild *b, RecKind kind, RecId a, uint8_t along, Dim lo, 
     return op;
 }
 
-/* Whether a part [lo, lo + size) surely leaves [0, whole); sizes that are not constants are taken on trust. */
-static bool surely_outside(DimTab *t, Dim lo, Dim size, Dim whole)
+bool rec_surely_outside(DimTab *t, Dim lo, Dim size, Dim whole)
 {
     int64_t rest, first;
     if (dim_is_const(t, lo, &first) && first < 0)
@@ -276,18 +275,18 @@ static bool surely_outside(DimTab *t, Dim lo, Dim size, Dim whole)
 RecId rec_slice(RecBuild *b, RecId a, uint8_t along, Dim lo, Dim size)
 {
     RecOp op = on_axis(b, REC_SLICE, a, along, lo, size);
-    need(!surely_outside(b->prog->dims, lo, size, rec_type(b->prog, a)->dim[along]), "slice", "the part lies inside");
+    need(!rec_surely_outside(b->prog->dims, lo, size, rec_type(b->prog, a)->dim[along]), "slice", "the part lies inside");
     return append(b, op);
 }
 
 RecId rec_pad(RecBuild *b, RecId a, uint8_t along, Dim lo, Dim size)
 {
     RecOp op = on_axis(b, REC_PAD, a, along, lo, size);
-    need(!surely_outside(b->prog->dims, lo, rec_type(b->prog, a)->dim[along], size), "pad", "the part lies inside");
+    need(!rec_surely_outside(b->prog->dims, lo, rec_type(b->prog, a)->dim[along], size), "pad", "the part lies inside");
     return append(b, op);
 }
 
-static bool same_but_axis(const Type *a, const Type *b, uint32_t axis)
+bool rec_same_but_axis(const Type *a, const Type *b, uint32_t axis)
 {
     if (a->dt != b->dt || a->rank != b->rank)
         return false;
@@ -305,7 +304,7 @@ RecId rec_concat(RecBuild *b, const RecId *v, uint32_t n, uint8_t along)
     need(along < op.type.rank, "concat", "the operands have that axis");
     Dim size = DIM_ZERO;
     for (uint32_t i = 0; i < n; i++) {
-        need(same_but_axis(&op.type, rec_type(p, v[i]), along), "concat", "the operands differ along one axis only");
+        need(rec_same_but_axis(&op.type, rec_type(p, v[i]), along), "concat", "the operands differ along one axis only");
         size = dim_add(p->dims, size, rec_type(p, v[i])->dim[along]);
         op.use[i].v = v[i];
     }

@@ -171,6 +171,8 @@ typedef struct RecProg {
     VEC(DimSym) open;
     /* `P = D / G`: what must divide what, checked by the generated functions and when arrays are read. */
     VEC(struct RecDerivedDim { DimSym sym; Dim num; Dim den; }) derived;
+    /* Sizes that must not be negative (`x[5]` of a real[H] needs H - 6), checked like `derived`. */
+    VEC(struct RecNeed { Dim dim; Span at; }) need;
 } RecProg;
 
 /* ---- rec.c: making programs ---- */
@@ -228,6 +230,11 @@ RecId rec_zeros(RecBuild *b, const Type *like);
 RecId rec_transpose(RecBuild *b, RecId a, const uint8_t *order); /* result axis i is a's axis order[i] */
 RecUse rec_use(RecId v, uint8_t rank);                           /* identity map on the first `rank` axes */
 RecUse rec_use_tail(const RecProg *p, RecId v, uint8_t rank);    /* v's axes are the last ones of `rank` */
+
+/* Rules that the verifier checks again. */
+bool rec_same_but_axis(const Type *a, const Type *b, uint32_t axis);
+/* A part [lo, lo + size) leaves [0, whole) for certain; sizes that are not constants are taken on trust. */
+bool rec_surely_outside(DimTab *t, Dim lo, Dim size, Dim whole);
 
 bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in a region nested in it */
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */

@@ -3,15 +3,15 @@
 #define IR_REC_TEXT_H
 
 #include "ir/rec/rec.h"
+#include "ir/text.h"
 
-enum { REC_NROLE = ROLE_SEED + 1, REC_NOUTROLE = OUT_PARAM + 1, REC_NDIMKIND = DIM_KEEP + 1 };
+enum { REC_NROLE = ROLE_SEED + 1, REC_NOUTROLE = OUT_PARAM + 1 };
 
 extern const char *const rec_kind_text[REC_KIND_COUNT];
 extern const char *const rec_reduce_text[RED_COUNT];
 extern const char *const rec_role_text[REC_NROLE];
 extern const char *const rec_out_role_text[REC_NOUTROLE];
 extern const char *const rec_fn_text[REC_NFN];
-extern const char *const rec_dim_kind_text[REC_NDIMKIND];
 
 /* Ops count in the order in which they are printed; REC_NONE for one that stands nowhere. By RecId. */
 const uint32_t *rec_numbers(Arena *a, const RecProg *p);
@@ -21,5 +21,14 @@ void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v);
 bool rec_has_space(RecKind kind);
 /* By DimSym: what the program mentions. */
 const bool *rec_dims_used(Arena *a, const RecProg *p);
+
+/* ---- parts of lines that kern's text has as well ---- */
+bool rec_read_derived(TextIn *in, struct RecDerivedDim *d); /* `P = D / G` */
+void rec_read_arg_marks(TextIn *in, RecArg *a);             /* optional, frozen, batched */
+void rec_read_out_marks(TextIn *in, RecOut *o);             /* batched, streams */
+void rec_print_derived(Text *out, const DimTab *t, const struct RecDerivedDim *d);
+void rec_print_need(Text *out, const DimTab *t, Dim d);      /* `need H - 6` */
+void rec_print_arg_marks(Text *out, const RecArg *a);
+void rec_print_out_marks(Text *out, const RecOut *o);
 
 #endif

@@ -201,31 +201,15 @@ static void check_scatter(Verifier *c, RecId v, const RecOp *op)
 
 /* ---- whole axes ---- */
 
-static bool same_but_axis(const Type *a, const Type *b, uint32_t axis)
-{
-    Type t = *a;
-    if (axis < a->rank && a->rank == b->rank)
-        t.dim[axis] = b->dim[axis];
-    return type_eq(&t, b);
-}
-
-static bool surely_outside(DimTab *t, Dim lo, Dim size, Dim whole)
-{
-    int64_t rest, first;
-    if (dim_is_const(t, lo, &first) && first < 0)
-        return true;
-    return dim_is_const(t, dim_sub(t, dim_sub(t, whole, size), lo), &rest) && rest < 0;
-}
-
 static void check_part(Verifier *c, RecId v, const RecOp *op)
 {
     const Type *a = operand(c, op, 0), *whole = op->kind == REC_SLICE ? a : &op->type;
     const Type *part = op->kind == REC_SLICE ? &op->type : a;
     if (!need(c, op->along < a->rank, v, "the operand does not have that axis") ||
-        !need(c, same_but_axis(a, &op->type, op->along), v,
+        !need(c, rec_same_but_axis(a, &op->type, op->along), v,
               "the result differs from the operand in more than that axis"))
         return;
-    need(c, !surely_outside(c->p->dims, op->lo, part->dim[op->along], whole->dim[op->along]), v,
+    need(c, !rec_surely_outside(c->p->dims, op->lo, part->dim[op->along], whole->dim[op->along]), v,
          "the part does not lie inside");
 }
 
@@ -236,7 +220,7 @@ static void check_concat(Verifier *c, RecId v, const RecOp *op)
         return;
     for (uint32_t i = 0; i < op->nuse; i++) {
         const Type *t = operand(c, op, i);
-        if (!need(c, same_but_axis(t, &op->type, op->along), v,
+        if (!need(c, rec_same_but_axis(t, &op->type, op->along), v,
                   "an operand differs from the result in more than that axis"))
             return;
         size = dim_add(c->p->dims, size, t->dim[op->along]);

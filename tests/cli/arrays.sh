@@ -23,13 +23,17 @@ refuses "a second copy of an array" 1 "there twice" $run -i lstm.npz -i lstm.npz
 [ ! -e /dev/full ] || { ln -s /dev/full full.npz; refuses "full disk" 1 "No space left" $run -i lstm.npz -o full.npz; }
 [ ! -e full.npz ] || [ -c full.npz ] || { echo "FAIL: the device was replaced"; failures=$((failures + 1)); }
 
-# npy HEADER BYTES: a version 1 file with that dictionary and that many zero bytes behind it
-npy() {
+# npy_of HEADER BYTES: a version 1 file with that dictionary and that many zero bytes behind it
+npy_of() {
   n=$((${#1} + 1))
   printf '\223NUMPY\001\000'
   printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
   printf '%s\n' "$1"
   head -c "$2" /dev/zero
+}
+# npy TYPE SHAPE BYTES: the same with the dictionary that numpy writes
+npy() {
+  npy_of "{'descr': '$1', 'fortran_order': False, 'shape': ($2), }" "$3"
 }
 cat > sum.rnn <<'END'
 cell total[D] over t (x: real[D]) -> s {
@@ -42,36 +46,36 @@ cell chosen[D] over t (k: int) -> s {
 }
 END
 sum="$RNNC run sum.rnn --entry=total --on=reference"
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
+npy '<f8' '4, 2, 3' 192 > x.npy
 check "npy in" $sum -i x.npy
-npy "{'shape':(4,2,3),'fortran_order':True,'descr':'<f4'}" 96 > x.npy
+npy_of "{'shape':(4,2,3),'fortran_order':True,'descr':'<f4'}" 96 > x.npy
 check "npy with columns first, float32, keys in another order" $sum -i x.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 2, 3), }" 0 > x.npy
+npy '<f8' '0, 2, 3' 0 > x.npy
 check "no steps" $sum -i x.npy -o out.npz
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 0, 3), }" 0 > x.npy
+npy '<f8' '4, 0, 3' 0 > x.npy
 check "no sequences" $sum -i x.npy -o out.npz
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 190 > x.npy
+npy '<f8' '4, 2, 3' 190 > x.npy
 refuses "truncated data" 1 "x.npy: float64\[4, 2, 3\] takes 192 bytes, but the file has 190" $sum -i x.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }" 8 > x.npy
+npy '<f8' '4611686018427387904, 4' 8 > x.npy
 refuses "a size that overflows" 1 "x.npy: .*overflows" $sum -i x.npy
-npy "{'descr': '>f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
+npy '>f8' '4, 2, 3' 192 > x.npy
 refuses "the other byte order" 1 "element type .>f8" $sum -i x.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 6), }" 192 > x.npy
+npy '<f8' '4, 6' 192 > x.npy
 refuses "wrong rank" 1 "array .x. is float64\[4, 6\], but real\[T, B, D\] is expected" $sum -i x.npy
-npy "{'descr': '<i4', 'fortran_order': False, 'shape': (4, 2, 3), }" 96 > x.npy
+npy '<i4' '4, 2, 3' 96 > x.npy
 refuses "wrong element type" 1 "array .x. is int32\[4, 2, 3\], but real elements" $sum -i x.npy
-npy "{'descr': '<f8', 'shape': (4, 2, 3), }" 192 > x.npy
+npy_of "{'descr': '<f8', 'shape': (4, 2, 3), }" 192 > x.npy
 refuses "bad header" 1 "x.npy: the header" $sum -i x.npy
 printf 'hello' > x.npy
 refuses "no npy file at all" 1 "x.npy: this is not a .npy file" $sum -i x.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 192 > x.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 5), }" 80 > s0.npy
+npy '<f8' '4, 2, 3' 192 > x.npy
+npy '<f8' '2, 5' 80 > s0.npy
 refuses "sizes that disagree" 1 "array .s0. is float64\[2, 5\], but real\[B, D\] with B = 2, D = 3 is expected" $sum -i x.npy -i s0.npy
-npy "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }" 4 > lengths.npy; printf '\011\000\000\000' >> lengths.npy
+npy '<i4' '2,' 4 > lengths.npy; printf '\011\000\000\000' >> lengths.npy
 refuses "a length outside" 1 "array .lengths.: element 1 is 9, outside 0..4" $sum -i x.npy -i lengths.npy
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2, 3), }" 184 > x.npy; printf '\000\000\000\000\000\000\370\177' >> x.npy
+npy '<f8' '4, 2, 3' 184 > x.npy; printf '\000\000\000\000\000\000\370\177' >> x.npy
 refuses "NaN is found where it began" 1 "total: .s. is nan at step 3 of sequence 1" $sum -i x.npy --check
-npy "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 2), }" 64 > k.npy
+npy '<f8' '4, 2' 64 > k.npy
 refuses "reals where ints are expected" 1 "array .k. is float64\[4, 2\], but int elements" "$RNNC" run sum.rnn --entry=chosen --on=reference -i k.npy
 
 # safetensors

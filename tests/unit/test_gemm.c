@@ -1,12 +1,6 @@
 /* The generated matrix products, at every level that this machine runs: right in every form, for sizes around every
  * tile's edge; one row of a large product has the bits of that row alone; nothing outside the arrays is touched. */
-#include <criterion/criterion.h>
-#include <llvm-c/Error.h>
-#include <llvm-c/LLJIT.h>
-#include <llvm-c/Target.h>
-#include <llvm-c/Transforms/PassBuilder.h>
-
-#include "backends/cpu/build.h"
+#include "tests/unit/jit.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,26 +52,8 @@ static void add_kernel(CpuGen g, Layout y, bool add, const char *name)
     LLVMBuildRetVoid(g.b);
 }
 
-static void must(LLVMErrorRef e)
+static void add_all(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b)
 {
-    if (e)
-        cr_assert_fail("%s", LLVMGetErrorMessage(e));
-}
-
-static LLVMOrcLLJITRef jit(void)
-{
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMOrcLLJITRef j;
-    must(LLVMOrcCreateLLJIT(&j, LLVMOrcCreateLLJITBuilder()));
-    LLVMOrcThreadSafeContextRef ts = LLVMOrcCreateNewThreadSafeContext();
-    LLVMContextRef context = LLVMOrcThreadSafeContextGetContext(ts);
-    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("gemm", context);
-    LLVMSetDataLayout(module, LLVMOrcLLJITGetDataLayoutStr(j));
-    LLVMSetTarget(module, LLVMOrcLLJITGetTripleString(j));
-    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
     char name[64];
     for (int level = 0; level < CPU_NLEVEL; level++)
         for (int y = 0; y < NLAYOUT; y++)
@@ -85,22 +61,13 @@ static LLVMOrcLLJITRef jit(void)
                 kernel_name(name, sizeof name, (Layout)y, (CpuLevel)level, v & 1, v >> 1);
                 add_kernel(cpu_gen(context, module, b, (CpuLevel)level, v & 1), (Layout)y, v >> 1, name);
             }
-    LLVMDisposeBuilder(b);
-    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    must(LLVMRunPasses(module, CPU_PASSES, NULL, options));
-    LLVMDisposePassBuilderOptions(options);
-    must(LLVMOrcLLJITAddLLVMIRModule(j, LLVMOrcLLJITGetMainJITDylib(j), LLVMOrcCreateNewThreadSafeModule(module, ts)));
-    LLVMOrcDisposeThreadSafeContext(ts);
-    return j; /* no search generator: it may call nothing */
 }
 
 static Kernel *kernel(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, bool add)
 {
     char name[64];
-    LLVMOrcExecutorAddress at;
     kernel_name(name, sizeof name, y, level, f64, add);
-    must(LLVMOrcLLJITLookup(j, &at, name));
-    return (Kernel *)(uintptr_t)at;
+    return (Kernel *)jit_find(j, name);
 }
 
 /* ---- arrays between guard pages ---- */
@@ -229,7 +196,7 @@ static void check(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, bool ad
 
 static void all_forms(bool at_end, const int64_t (*size)[3], int nsize)
 {
-    LLVMOrcLLJITRef j = jit();
+    LLVMOrcLLJITRef j = jit_new(add_all);
     unsigned char *arena[4] = {guarded(), guarded(), guarded(), guarded()};
     for (int level = 0; level < CPU_NLEVEL; level++)
         for (int y = 0; y < NLAYOUT && cpu_level_here((CpuLevel)level); y++)

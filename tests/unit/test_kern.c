@@ -6,6 +6,7 @@
 
 #include "frontend/elab.h"
 #include "ir/kern/kern.h"
+#include "tests/unit/reads.h"
 
 /* ---- one program on one set of sizes ---- */
 
@@ -454,6 +455,10 @@ Test(kern, dead_workspace_is_used_again)
     for (KBufId b = 0; b < k->buf.n; b++)
         shared += k->buf.p[b].shares != K_NONE;
     cr_assert_gt(shared, 0);
+    Str once = kern_text_of(a, k), error;
+    KernProg *again = kern_read(a, once, &error);
+    kern_reuse(again);
+    cr_assert_str_eq(kern_text_of(a, again).p, once.p, "twice is once");
     arena_free(a);
 }
 
@@ -510,28 +515,18 @@ Test(kern, text_reads_back)
     arena_free(a);
 }
 
+static bool reads(Arena *a, Str text, Str *error)
+{
+    const KernProg *k = kern_read(a, text, error);
+    Text why = {.arena = a};
+    if (k)
+        kern_verify(k, &why), kern_text_of(a, k);
+    return k;
+}
+
 Test(kern, damaged_text_is_survived)
 {
-    static const char letter[] = "%0,;[]{}b9-+=\" \n@H";
-    Str text = str_of(every_stmt);
-    uint32_t refused = 0;
-    for (uint32_t i = 0; i < text.n; i++)
-        for (uint32_t j = 0; j < 3; j++) {
-            Arena *a = arena_new();
-            Str damaged = str_copy(a, text), error;
-            if (j == 0)
-                damaged.n = i;
-            else
-                ((char *)(uintptr_t)damaged.p)[i] = letter[(i * 7 + j * 5) % (sizeof letter - 1)];
-            KernProg *k = kern_read(a, damaged, &error);
-            refused += !k;
-            Text why = {.arena = a};
-            cr_assert(k || error.n);
-            if (k)
-                kern_verify(k, &why), kern_text_of(a, k);
-            arena_free(a);
-        }
-    cr_assert_gt(refused, text.n);
+    reads_survives(reads, every_stmt, "%0,;[]{}b9-+=\" \n@H");
 }
 
 static const struct Broken { const char *rule, *text; } broken_text[] = {
@@ -572,7 +567,7 @@ Test(kern, verifier_finds_each_broken_rule)
 
 Test(kern, bad_text_is_refused_with_its_line)
 {
-    static const struct { const char *text, *error; } bad[] = {
+    static const BadText bad[] = {
         {"", "line 1: expected `kern`"},
         {"kern \"t\"\ndim H sise\n", "line 2: `sise` is none"},
         {"kern \"t\"\nforward {\n", "line 3: expected a statement"},
@@ -582,11 +577,5 @@ Test(kern, bad_text_is_refused_with_its_line)
         {"kern \"t\"\nbuf b1 work real 1 used 0 \"\"\n", "line 2: buffers are numbered in order"},
         {"kern \"t\"\nforward {\n  %99999999 : real = const 1\n}", "line 3: the number is too large"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        Arena *a = arena_new();
-        Str error;
-        cr_assert_null(kern_read(a, str_of(bad[i].text), &error), "%s", bad[i].text);
-        cr_assert(strstr(error.p, bad[i].error), "%s\n%s", bad[i].text, error.p);
-        arena_free(a);
-    }
+    reads_refuses(reads, bad, sizeof bad / sizeof *bad);
 }

@@ -1,13 +1,7 @@
 /* The generated elementwise functions against libm in extended precision, over the whole range, at every level that
  * this machine runs: the error bounds, the ends, and that vectors and scalars, and all levels with fused multiply-add,
  * give the same bits. */
-#include <criterion/criterion.h>
-#include <llvm-c/Error.h>
-#include <llvm-c/LLJIT.h>
-#include <llvm-c/Target.h>
-#include <llvm-c/Transforms/PassBuilder.h>
-
-#include "backends/cpu/build.h"
+#include "tests/unit/jit.h"
 
 #include <float.h>
 #include <math.h>
@@ -53,9 +47,8 @@ static void add_kernel(CpuGen g, Fun f, const char *name)
     LLVMBuildRetVoid(g.b);
 }
 
-static void add_all(LLVMContextRef context, LLVMModuleRef module)
+static void add_all(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b)
 {
-    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
     char name[64];
     for (int level = 0; level < CPU_NLEVEL; level++)
         for (int f64 = 0; f64 < 2; f64++)
@@ -66,44 +59,13 @@ static void add_all(LLVMContextRef context, LLVMModuleRef module)
                     kernel_name(name, sizeof name, tested[i], (CpuLevel)level, f64, g.lanes);
                     add_kernel(g, tested[i], name);
                 }
-    LLVMDisposeBuilder(b);
-}
-
-static void must(LLVMErrorRef e)
-{
-    if (e)
-        cr_assert_fail("%s", LLVMGetErrorMessage(e));
-}
-
-static LLVMOrcLLJITRef jit(void)
-{
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMOrcLLJITRef j;
-    must(LLVMOrcCreateLLJIT(&j, LLVMOrcCreateLLJITBuilder()));
-    LLVMOrcThreadSafeContextRef ts = LLVMOrcCreateNewThreadSafeContext();
-    LLVMContextRef context = LLVMOrcThreadSafeContextGetContext(ts);
-    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("math", context);
-    LLVMSetDataLayout(module, LLVMOrcLLJITGetDataLayoutStr(j));
-    LLVMSetTarget(module, LLVMOrcLLJITGetTripleString(j));
-    add_all(context, module);
-    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    must(LLVMRunPasses(module, CPU_PASSES, NULL, options));
-    LLVMDisposePassBuilderOptions(options);
-    must(LLVMOrcLLJITAddLLVMIRModule(j, LLVMOrcLLJITGetMainJITDylib(j), LLVMOrcCreateNewThreadSafeModule(module, ts)));
-    LLVMOrcDisposeThreadSafeContext(ts);
-    return j; /* no search generator: a call of libm would fail to link */
 }
 
 static Kernel *kernel(LLVMOrcLLJITRef j, Fun f, CpuLevel level, bool f64, bool vec)
 {
     char name[64];
-    LLVMOrcExecutorAddress at;
     kernel_name(name, sizeof name, f, level, f64, vec ? cpu_level_info(level)->vector_bytes / (f64 ? 8 : 4) : 1);
-    must(LLVMOrcLLJITLookup(j, &at, name));
-    return (Kernel *)(uintptr_t)at;
+    return (Kernel *)jit_find(j, name);
 }
 
 /* ---- what is right ---- */
@@ -264,7 +226,7 @@ static void check_fun(LLVMOrcLLJITRef j, Fun f, bool f64)
 Test(math, bounds_and_bits, .timeout = 600)
 {
     static const Fun measured[] = {FUN_EXP, FUN_EXPM1, FUN_LOG, FUN_LOG1P, FUN_TANH, FUN_SIGMOID, FUN_POW, FUN_SQRT};
-    LLVMOrcLLJITRef j = jit();
+    LLVMOrcLLJITRef j = jit_new(add_all);
     for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
         for (int f64 = 0; f64 < 2; f64++)
             check_fun(j, measured[i], f64);
@@ -402,7 +364,7 @@ Test(math, ends)
         {FUN_POW, 0, INFINITY, 0},
         {FUN_POW, 1e30f, 1e30f, INFINITY},
     };
-    LLVMOrcLLJITRef j = jit();
+    LLVMOrcLLJITRef j = jit_new(add_all);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         exact_everywhere(j, row[i].f, row[i].a, row[i].b, row[i].want);
 }
@@ -411,7 +373,7 @@ Test(math, ints)
 {
     static const int32_t value[] = {0, 1, -1, 2, -2, 3, -3, 7, -7, 100, INT32_MAX, INT32_MIN};
     enum { N = sizeof value / sizeof *value };
-    LLVMOrcLLJITRef j = jit();
+    LLVMOrcLLJITRef j = jit_new(add_all);
     int32_t a[16], b[16], y[16];
     for (int level = 0; level < CPU_NLEVEL; level++)
         for (int f = 0; f < 2 && cpu_level_here((CpuLevel)level); f++)
@@ -435,7 +397,7 @@ Test(math, to_int)
         int32_t want;
     } row[] = {
         {2.9f, 2}, {-2.9f, -2}, {NAN, 0}, {INFINITY, INT32_MAX}, {-INFINITY, INT32_MIN}, {-2147483648.f, INT32_MIN}};
-    LLVMOrcLLJITRef j = jit();
+    LLVMOrcLLJITRef j = jit_new(add_all);
     float a[16];
     int32_t y[16];
     for (int level = 0; level < CPU_NLEVEL; level++)

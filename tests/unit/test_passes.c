@@ -121,22 +121,42 @@ static RecId seq_of(Mk *m, uint32_t index)
     return rec_proj(&m->b, m->recur, index);
 }
 
-static void make_rnn(Mk *m, bool reverse, bool lengths)
+/* A cell with one vector of state over x and, if asked for, with lengths. */
+typedef struct Vector {
+    RecId h0, n;   /* outside; n: REC_NONE for no lengths */
+    RecId h, x, t; /* in the step */
+} Vector;
+
+static Vector vector_open(Mk *m, bool lengths, bool reverse)
 {
-    RecId W = param(m, "W", REAL2(m->H, m->D)), U = param(m, "U", REAL2(m->H, m->H)), bias = param(m, "b", REAL1(m->H));
     RecId x = arg(m, "x", ROLE_INPUT, REAL2(m->T, m->D)), h0 = arg(m, "h0", ROLE_START, REAL1(m->H));
     RecId n = lengths ? arg(m, "lengths", ROLE_LENGTH, TYPE(DT_INT, 0, 0)) : REC_NONE;
     const RecId *a = open(m, IDS(h0), 1, IDS(x, rec_iota(&m->b, m->T)), 2, reverse);
+    return (Vector){h0, n, a[0], a[1], a[2]};
+}
+
+/* Behind a sequence's end the state stays and the output is zero. */
+static void vector_close(Mk *m, const Vector *v, RecId h)
+{
     RecBuild *s = &m->s;
-    RecId h = rec_map1(s, FUN_TANH, add(s, add(s, matvec(s, W, a[1]), matvec(s, U, a[0])), bias)), y = h;
-    if (lengths) {
-        RecId on = rec_map2(s, FUN_LT, a[2], n);
+    RecId y = h;
+    if (v->n != REC_NONE) {
+        RecId on = rec_map2(s, FUN_LT, v->t, v->n);
         y = rec_map3(s, FUN_WHERE, on, h, num(s, 0));
-        h = rec_map3(s, FUN_WHERE, on, h, a[0]);
+        h = rec_map3(s, FUN_WHERE, on, h, v->h);
     }
     CLOSE(m, h, y);
     value_out(m, "h", seq_of(m, 1));
-    final_out(m, "hT", seq_of(m, 0), h0);
+    final_out(m, "hT", seq_of(m, 0), v->h0);
+}
+
+static void make_rnn(Mk *m, bool reverse, bool lengths)
+{
+    RecId W = param(m, "W", REAL2(m->H, m->D)), U = param(m, "U", REAL2(m->H, m->H)), bias = param(m, "b", REAL1(m->H));
+    Vector v = vector_open(m, lengths, reverse);
+    RecBuild *s = &m->s;
+    RecId h = rec_map1(s, FUN_TANH, add(s, add(s, matvec(s, W, v.x), matvec(s, U, v.h)), bias));
+    vector_close(m, &v, h);
 }
 
 static void make_tanh(Mk *m)
@@ -170,21 +190,12 @@ static void gru(Mk *m, bool lengths)
     RecId w[6];
     for (int i = 0; i < 6; i++)
         w[i] = param(m, name[i], REAL2(m->H, i < 3 ? m->D : m->H));
-    RecId x = arg(m, "x", ROLE_INPUT, REAL2(m->T, m->D)), h0 = arg(m, "h0", ROLE_START, REAL1(m->H));
-    RecId n = lengths ? arg(m, "lengths", ROLE_LENGTH, TYPE(DT_INT, 0, 0)) : REC_NONE;
-    const RecId *a = open(m, IDS(h0), 1, IDS(x, rec_iota(&m->b, m->T)), 2, false);
+    Vector v = vector_open(m, lengths, false);
     RecBuild *s = &m->s;
-    RecId z = gate(s, FUN_SIGMOID, w[0], a[1], w[3], a[0]), r = gate(s, FUN_SIGMOID, w[1], a[1], w[4], a[0]);
-    RecId c = gate(s, FUN_TANH, w[2], a[1], w[5], mul(s, r, a[0]));
-    RecId h = add(s, mul(s, sub(s, num(s, 1), z), c), mul(s, z, a[0])), y = h;
-    if (lengths) {
-        RecId on = rec_map2(s, FUN_LT, a[2], n);
-        y = rec_map3(s, FUN_WHERE, on, h, num(s, 0));
-        h = rec_map3(s, FUN_WHERE, on, h, a[0]);
-    }
-    CLOSE(m, h, y);
-    value_out(m, "h", seq_of(m, 1));
-    final_out(m, "hT", seq_of(m, 0), h0);
+    RecId z = gate(s, FUN_SIGMOID, w[0], v.x, w[3], v.h), r = gate(s, FUN_SIGMOID, w[1], v.x, w[4], v.h);
+    RecId c = gate(s, FUN_TANH, w[2], v.x, w[5], mul(s, r, v.h));
+    RecId h = add(s, mul(s, sub(s, num(s, 1), z), c), mul(s, z, v.h));
+    vector_close(m, &v, h);
 }
 
 static void make_gru(Mk *m)

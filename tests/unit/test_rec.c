@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ir/rec/rec.h"
+#include "tests/unit/reads.h"
 
 /* ---- a plain recurrent cell, made by the builder ---- */
 
@@ -247,11 +248,18 @@ Test(rec, text_reads_back)
     arena_free(a);
 }
 
+static bool reads(Arena *a, Str text, Str *error)
+{
+    const RecProg *p = rec_read(a, text, error);
+    Text why = {.arena = a};
+    if (p)
+        rec_verify(p, &why), printed(a, p);
+    return p;
+}
+
 Test(rec, bad_text_is_refused_with_its_line)
 {
-    static const struct {
-        const char *text, *error;
-    } bad[] = {
+    static const BadText bad[] = {
         {"", "line 1: expected `rec`"},
         {"rec", "line 1: expected a name"},
         {"rec t\ndim H sise\n", "line 2: `sise` is none"},
@@ -272,38 +280,12 @@ Test(rec, bad_text_is_refused_with_its_line)
         {"rec t\nout y : real value = %0\n", "line 2: %0 is not defined"},
         {"rec t\nbatched\n", "line 2: expected `dim`"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        Arena *a = arena_new();
-        Str error = {0};
-        cr_assert_null(rec_read(a, str_of(bad[i].text), &error), "%s", bad[i].text);
-        cr_assert(strstr(error.p, bad[i].error), "%s\n%s", bad[i].text, error.p);
-        arena_free(a);
-    }
+    reads_refuses(reads, bad, sizeof bad / sizeof *bad);
 }
 
-/* Whatever a prefix or a changed letter makes of a program, the reader, the printer and the verifier return. */
 Test(rec, damaged_text_is_survived)
 {
-    static const char letter[] = "%0,;[]{}(|9-_HT\" #\n";
-    Str text = str_of(whole);
-    uint32_t refused = 0;
-    for (uint32_t i = 0; i < text.n; i++)
-        for (uint32_t k = 0; k < 3; k++) {
-            Arena *a = arena_new();
-            Str damaged = str_copy(a, text), error;
-            if (k == 0)
-                damaged.n = i;
-            else
-                ((char *)(uintptr_t)damaged.p)[i] = letter[(i * 7 + k * 5) % (sizeof letter - 1)];
-            RecProg *p = rec_read(a, damaged, &error);
-            refused += !p;
-            Text why = {.arena = a};
-            cr_assert(p || error.n);
-            if (p)
-                rec_verify(p, &why), printed(a, p);
-            arena_free(a);
-        }
-    cr_assert_gt(refused, text.n);
+    reads_survives(reads, whole, "%0,;[]{}(|9-_HT\" #\n");
 }
 
 /* ---- the verifier: a program for each rule ---- */

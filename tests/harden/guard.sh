@@ -1,0 +1,20 @@
+# Every array, and the workspace, at a page that may not be touched.
+. "$SRC/tests/harden/lib"
+mkdir before writes
+program guard "$HARDEN/call.c"
+"$CC" -shared -fPIC -I. -o overrun.so "$HARDEN/overrun.c" || exit 1
+"$CC" -shared -fPIC -DBEFORE -I. -o before/overrun.so "$HARDEN/overrun.c" || exit 1
+"$CC" -shared -fPIC -DWRITES -I. -o writes/overrun.so "$HARDEN/overrun.c" || exit 1
+refuses "an element too far is seen" 1 'arrays end: signal 11, touches inputs.x at byte (.*) of' ./guard ./overrun.so
+refuses "an element too early is seen" 1 'arrays begin: signal 11, touches inputs.x at byte -4 of' ./guard before/overrun.so
+refuses "a write to an input is seen" 1 'signal 11, touches inputs.x at byte 0 of' ./guard writes/overrun.so
+for level in $(levels); do
+  for precision in f32 f64; do
+    entries | while read -r file entry; do
+      object "$file" "$entry" $precision "$level" || echo "$entry" >>broken
+    done
+    check "$precision $level" ./guard ./*.$precision."$level".so
+  done
+done
+check "every object builds" test ! -e broken
+finish
