@@ -91,6 +91,14 @@ static bool bound_value(const Elab *e, Str name, int64_t *value)
     return false;
 }
 
+/* From here on the text's D is G * P, so that shapes with either agree. */
+static void follow(Scope *s, Dim was, Dim is)
+{
+    for (uint32_t i = 0; i < s->sym.n; i++)
+        if (s->sym.p[i].kind == SYM_DIM && s->sym.p[i].dim == was)
+            s->sym.p[i].dim = is;
+}
+
 /* `P = D / G`: exact as a polynomial, or else a new dimension that the generated functions compute and check. */
 static bool derived_dim(Elab *e, Scope *s, const DimDecl *d, Dim *out)
 {
@@ -109,6 +117,7 @@ static bool derived_dim(Elab *e, Scope *s, const DimDecl *d, Dim *out)
     DimSym sym = dim_sym_new(e->dims, d->name.text, DIM_USER);
     vec_push(e->arena, &e->prog->derived, (struct RecDerivedDim){sym, num, den});
     *out = dim_of(e->dims, sym);
+    follow(s, num, dim_mul(e->dims, den, *out));
     return true;
 }
 
