@@ -48,6 +48,33 @@ void array_set(Array *x, int64_t i, double value)
     ice("array_set: element type %d", (int)x->elem);
 }
 
+bool array_is_exact(const Array *x, int64_t i)
+{
+    double v = array_get(x, i);
+    return x->elem != EL_I64 || (v < 0x1p63 && (int64_t)v == ((const int64_t *)x->data)[i]);
+}
+
+Str array_element_str(Arena *a, const Array *x, int64_t i)
+{
+    if (x->elem == EL_I64)
+        return str_fmt(a, "%lld", (long long)((const int64_t *)x->data)[i]);
+    return str_fmt(a, "%.17g", array_get(x, i));
+}
+
+Str array_place_str(Arena *a, const Array *x, int64_t i)
+{
+    Text out = {.arena = a};
+    int64_t at[ARRAY_MAXRANK];
+    if (x->rank < 2)
+        return str_fmt(a, "%lld", (long long)i);
+    for (uint32_t k = x->rank; k-- > 0; i /= x->dim[k])
+        at[k] = i % x->dim[k];
+    for (uint32_t k = 0; k < x->rank; k++)
+        text_add(&out, "%s%lld", k ? ", " : "[", (long long)at[k]);
+    text_add(&out, "]");
+    return text_str(&out);
+}
+
 Str array_type_str(Arena *a, const Array *x)
 {
     Text out = {.arena = a};

@@ -39,6 +39,9 @@ const ElemInfo *elem_info(Elem e);
 bool array_count(const Array *x, int64_t *count); /* elements; false when the product overflows */
 double array_get(const Array *x, int64_t i);
 void array_set(Array *x, int64_t i, double value);
+bool array_is_exact(const Array *x, int64_t i); /* array_get loses nothing */
+Str array_element_str(Arena *a, const Array *x, int64_t i); /* its digits, of an int64 too */
+Str array_place_str(Arena *a, const Array *x, int64_t i);   /* "3" of one axis, else "[1, 0]" */
 Str array_type_str(Arena *a, const Array *x); /* "float32[3, 4]" */
 Array *arrays_find(const Arrays *all, Str name);
 

@@ -66,8 +66,15 @@ static void streaming(Explain *x)
 {
     Str why;
     heading(x, "streaming");
-    item(x, iface_streams(x->kern, &why) ? STR("step and chunk carry the states on")
-                                        : str_fmt(x->d->arena, "none: %.*s", STRF(why)));
+    if (iface_streams(x->kern, &why))
+        item(x, STR("step and chunk carry the states on"));
+    for (uint32_t i = 0; i < x->kern->out.n; i++) {
+        const RecOut *o = &x->kern->out.p[i];
+        if (o->role == OUT_VALUE && !o->streams && o->why_not.n)
+            item(x, str_fmt(x->d->arena, "none for `%.*s`: %.*s", STRF(o->name), STRF(o->why_not)));
+    }
+    if (!x->said)
+        item(x, str_fmt(x->d->arena, "none: %.*s", STRF(why)));
     end(x);
 }
 
@@ -133,6 +140,8 @@ static void function(Explain *x, const char *text, RecRegion r)
         from = i + 1;
     }
     products(x, r, from, body->op.n, nrecur ? "behind, for all steps at once" : "once");
+    if (!nrecur)
+        item(x, str_fmt(x->d->arena, "no recurrence; once, %u elementwise functions", count_maps(x, r)));
     end(x);
 }
 

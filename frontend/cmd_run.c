@@ -9,7 +9,7 @@ typedef struct RunVerb {
     Unit *unit;
     uint32_t entry;
     Frame *frame;
-    bool reference, f64;
+    bool reference, f64, grad;
 } RunVerb;
 
 static bool read_inputs(RunVerb *r, Arrays *in)
@@ -39,11 +39,29 @@ static void name_unused(const Load *l)
             fprintf(stderr, "rnnc: note: nothing asks for array `%.*s`\n", STRF(l->from->list.p[i].name));
 }
 
+static bool has_gradients(const RecProg *p)
+{
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (p->out.p[i].role == OUT_GRAD || p->out.p[i].role == OUT_GRAD_PARAM)
+            return true;
+    return false;
+}
+
+/* --grad, where there is something to differentiate. */
+static void choose_gradients(RunVerb *r)
+{
+    bool asked = r->d->opt->given[OPT_GRAD];
+    r->grad = asked && has_gradients(r->frame->prog);
+    if (asked && !r->grad)
+        fprintf(stderr, "rnnc: note: %.*s has no gradients: nothing real goes in, or nothing real comes out\n",
+                STRF(r->frame->prog->name));
+}
+
 static bool load(RunVerb *r, const Arrays *in)
 {
     uint64_t seed = 0;
     Str error;
-    Load l = {.frame = r->frame, .from = in, .grad = r->d->opt->given[OPT_GRAD], .draw = r->d->opt->given[OPT_SEED]};
+    Load l = {.frame = r->frame, .from = in, .grad = r->grad, .draw = r->d->opt->given[OPT_SEED], .single = !r->f64};
     if (l.draw && !driver_number(r->d, OPT_SEED, &seed))
         return false;
     if (!load_arguments(&l, r->d->opt->bind.p, r->d->opt->bind.n)) {
@@ -59,17 +77,16 @@ static bool load(RunVerb *r, const Arrays *in)
 
 static bool compute(RunVerb *r)
 {
-    bool grad = r->d->opt->given[OPT_GRAD];
     Str error;
     Code code = {0};
     CpuOptions cpu;
     driver_targets(r->d, &cpu);
-    bool ok = r->reference ? frame_reference(r->frame, grad, &error)
+    bool ok = r->reference ? frame_reference(r->frame, r->grad, &error)
                            : code_make(r->d->arena, driver_elab(r->d, r->unit, r->entry), &cpu, &code, &error) &&
-                                 frame_compiled(r->frame, &code, grad, &error);
+                                 frame_compiled(r->frame, &code, r->grad, &error);
     code_free(&code);
     if (!ok)
-        driver_fail(r->d, "%.*s", STRF(error));
+        driver_fail(r->d, "%.*s: %.*s", STRF(r->frame->prog->name), STRF(error));
     return ok;
 }
 
@@ -161,6 +178,7 @@ int cmd_run(Driver *d)
         return driver_report(d);
     compile_reference(reference);
     r.frame = frame_new(d->arena, reference);
+    choose_gradients(&r);
     if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_results(&r))
         return EXIT_INPUT;
     return d->opt->given[OPT_CHECK] && !check_finite(&r) ? EXIT_INPUT : EXIT_FINE;

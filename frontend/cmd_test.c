@@ -33,17 +33,89 @@ static bool names(const Driver *d, Str entry)
     return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], entry);
 }
 
-/* The free tests of an entry, with the sizes that its first test binds; then its tests. */
-static void test_entry(Checker *c, uint32_t entry)
+/* What -D says, and what the first test of the entry that binds sizes says. */
+static BindList sizes_of_tests(Checker *c)
 {
     const Ast *ast = unit_ast(c->unit);
     BindList bind = {0};
-    c->name = unit_entry_name(c->unit, entry);
-    c->rejected = 0;
-    for (uint32_t i = 0; i < ast->ntest && !bind.n; i++)
+    for (uint32_t i = 0; i < ast->ntest && bind.n <= c->d->opt->bind.n; i++)
         if (str_eq(ast->test[i]->name.text, c->name))
             check_bindings(c, ast->test[i], &bind);
-    if (checker_compile(c, entry, &bind))
+    for (uint32_t i = bind.n; i < c->d->opt->bind.n; i++)
+        vec_push(c->arena, &bind, c->d->opt->bind.p[i]);
+    return bind;
+}
+
+static bool is_bound(const BindList *bind, Str name)
+{
+    for (uint32_t i = 0; i < bind->n; i++)
+        if (str_eq(bind->p[i].name, name))
+            return true;
+    return false;
+}
+
+/* Whether the entry is refused for a size that is not known when compiling. */
+static bool wants_size(Checker *c, uint32_t entry, const BindList *bind)
+{
+    Diags *trial = diags_new(c->arena, c->d->sources);
+    elab_entry(c->arena, c->unit, entry, bind->p, bind->n, trial);
+    for (uint32_t i = 0; i < trial->list.n; i++)
+        if (trial->list.p[i].code == E_NOT_A_SIZE)
+            return true;
+    return false;
+}
+
+static void dims_of(const Ast *ast, Str entry, const DimDecl **dim, uint32_t *n)
+{
+    for (uint32_t i = 0; i < ast->ncell; i++)
+        if (str_eq(ast->cell[i]->name.text, entry)) {
+            *dim = ast->cell[i]->dim;
+            *n = ast->cell[i]->ndim;
+        }
+    for (uint32_t i = 0; i < ast->nmodel; i++)
+        if (str_eq(ast->model[i]->name.text, entry)) {
+            *dim = ast->model[i]->dim;
+            *n = ast->model[i]->ndim;
+        }
+}
+
+/* The open dimensions without which the entry cannot be compiled, "N, M"; empty when there are none. */
+static Str missing_sizes(Checker *c, uint32_t entry, const BindList *bind)
+{
+    const DimDecl *dim = NULL;
+    uint32_t ndim = 0;
+    Text out = {.arena = c->arena};
+    if (!wants_size(c, entry, bind))
+        return STR("");
+    dims_of(unit_ast(c->unit), c->name, &dim, &ndim);
+    for (uint32_t i = 0; i < ndim; i++) {
+        BindList others = {0};
+        for (uint32_t k = 0; k < bind->n; k++)
+            vec_push(c->arena, &others, bind->p[k]);
+        for (uint32_t k = 0; k < ndim; k++)
+            if (k != i && !is_bound(bind, dim[k].name.text))
+                vec_push(c->arena, &others, ((Binding){dim[k].name.text, 2}));
+        BindList all = others;
+        if (is_bound(bind, dim[i].name.text) || !wants_size(c, entry, &others))
+            continue;
+        vec_push(c->arena, &all, ((Binding){dim[i].name.text, 2}));
+        if (!wants_size(c, entry, &all))
+            text_add(&out, "%s%.*s", out.n ? ", " : "", STRF(dim[i].name.text));
+    }
+    return text_str(&out);
+}
+
+/* The free tests of an entry, then its own. */
+static void test_entry(Checker *c, uint32_t entry)
+{
+    const Ast *ast = unit_ast(c->unit);
+    c->name = unit_entry_name(c->unit, entry);
+    c->rejected = 0;
+    BindList bind = sizes_of_tests(c);
+    Str missing = missing_sizes(c, entry, &bind);
+    if (missing.n)
+        check_skip(c, "the size of %.*s must be known when compiling; say it with -D, or with bind in a test", STRF(missing));
+    else if (checker_compile(c, entry, &bind))
         free_tests(c);
     else
         check_fail(c, "the file has errors");

@@ -8,7 +8,7 @@ static Str emit(Compile *c)
     switch (c->emit) {
     case EMIT_LL: result = cpu_llvm_text(m, c->arena); break;
     case EMIT_S: result = cpu_assembly(m, c->arena); break;
-    case EMIT_OBJ: result = cpu_object(m, c->arena); break;
+    case EMIT_OBJ: result = cpu_last_object(m, c->arena); break;
     case EMIT_REC:
     case EMIT_KERN: ice("compile: nothing to emit");
     }

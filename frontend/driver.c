@@ -12,6 +12,7 @@ int driver_fail(Driver *d, const char *fmt, ...)
 {
     va_list ap;
     (void)d;
+    fflush(stdout); /* both may go to one place */
     fputs("rnnc: error: ", stderr);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
@@ -22,6 +23,7 @@ int driver_fail(Driver *d, const char *fmt, ...)
 
 int driver_report(Driver *d)
 {
+    fflush(stdout);
     if (option_is(d->opt, OPT_DIAGNOSTICS, "json"))
         diags_print_json(d->diags, d->opt->verb == VERB_CHECK ? stdout : stderr);
     else
@@ -133,7 +135,7 @@ bool driver_number(Driver *d, OptionId id, uint64_t *out)
     *out = strtoull(text, &end, 10);
     if (end != text && !*end && !errno && text[0] != '-')
         return true;
-    driver_fail(d, "`%s` is not a whole number from 0", text);
+    driver_fail(d, errno == ERANGE ? "`%s` is too large a number" : "`%s` is not a whole number from 0", text);
     return false;
 }
 

@@ -190,123 +190,104 @@ static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, bool pad
     return true;
 }
 
-/* Elements chosen by data: a GATHER whose table has the chosen axes first. */
-static Val gather(Elab *e, Val base, AxisSub *sub, uint32_t nsub, const Expr *otherwise, Scope *s, Span at)
+/* Elements chosen by data, while it is put together. */
+typedef struct Chosen {
+    Val index[MAXRANK]; /* one for each chosen axis */
+    uint8_t axis[MAXRANK];
+    uint32_t n;
+    IndexVar *extra[MAXRANK]; /* the axes of index tensors, as anonymous indices until the end */
+    uint32_t nextra;
+    Val inside;         /* with `else`: whether every index is inside its axis; else poison */
+} Chosen;
+
+/* The axes of an index tensor become indices, the same ones for all tensors of the brackets. */
+static bool anonymous_axes(Elab *e, Chosen *c, Val *index, Span at)
 {
-    Type t = val_type(e, base);
-    uint8_t order[MAXRANK], norder = 0;
-    bool chosen[MAXRANK] = {0};
-    Val index[MAXRANK], ok = poison;
-    IndexVar *extra[MAXRANK];
-    uint32_t n = 0, nextra = 0;
-    /* an index tensor adds its own axes: as anonymous indices, until the end */
-    for (uint32_t i = 0; i < nsub; i++) {
-        if (sub[i].var)
-            continue;
-        Val iv = sub[i].index;
-        Type it = val_type(e, iv);
-        for (uint8_t k = 0; !nextra && k < it.rank; k++)
-            extra[k] = index_new(e, (Ident){STR("_"), at}, it.dim[k]);
-        nextra = nextra ? nextra : it.rank;
-        for (uint8_t k = 0; k < it.rank; k++) {
-            if (nextra != it.rank || extra[k]->size != it.dim[k]) {
-                diag(e->diags, E_SHAPE, at, "several index tensors in one bracket need one shape");
-                return poison;
-            }
-            iv.free[iv.nfree++] = extra[k];
+    Type t = val_type(e, *index);
+    for (uint8_t k = 0; !c->nextra && k < t.rank; k++)
+        c->extra[k] = index_new(e, (Ident){STR("_"), at}, t.dim[k]);
+    c->nextra = c->nextra ? c->nextra : t.rank;
+    for (uint8_t k = 0; k < t.rank; k++) {
+        if (c->nextra != t.rank || c->extra[k]->size != t.dim[k]) {
+            diag(e->diags, E_SHAPE, at, "several index tensors in one bracket need one shape");
+            return false;
         }
-        Dim size = t.dim[sub[i].axis];
-        if (otherwise) {
-            Val lo[2] = {val_of(rec_const(&e->b, DT_INT, 0)), iv}, hi[2] = {iv, val_of(rec_dim(&e->b, size))};
-            Val in[2] = {map_vals(e, FUN_LE, lo, 2, at), map_vals(e, FUN_LT, hi, 2, at)};
-            Val inside = map_vals(e, FUN_AND, in, 2, at);
-            Val both[2] = {ok, inside};
-            ok = is_poison(ok) ? inside : map_vals(e, FUN_AND, both, 2, at);
-            Val safe[3] = {inside, iv, val_of(rec_const(&e->b, DT_INT, 0))};
-            iv = map_vals(e, FUN_WHERE, safe, 3, at);
-        }
-        if (is_poison(iv))
-            return poison;
-        chosen[sub[i].axis] = true;
-        index[n++] = iv;
-        order[norder++] = (uint8_t)(base.nfree + sub[i].axis);
+        index->free[index->nfree++] = c->extra[k];
     }
-    /* the table's other axes: free ones, bare indices, untouched ones */
-    IndexVar *rest[MAXRANK];
-    uint8_t nrest = 0;
-    for (uint8_t i = 0; i < base.nfree + t.rank; i++) {
-        if (i >= base.nfree && chosen[i - base.nfree])
+    return true;
+}
+
+/* With `else`: an index outside is replaced by 0, and noted. */
+static Val guarded(Elab *e, Chosen *c, Val index, Dim size, Span at)
+{
+    Val zero = val_of(rec_const(&e->b, DT_INT, 0)), low[2] = {zero, index}, high[2] = {index, val_of(rec_dim(&e->b, size))};
+    Val in[2] = {map_vals(e, FUN_LE, low, 2, at), map_vals(e, FUN_LT, high, 2, at)};
+    Val here = map_vals(e, FUN_AND, in, 2, at), both[2] = {c->inside, here}, safe[3] = {here, index, zero};
+    c->inside = is_poison(c->inside) ? here : map_vals(e, FUN_AND, both, 2, at);
+    return map_vals(e, FUN_WHERE, safe, 3, at);
+}
+
+static bool choose(Elab *e, Chosen *c, Val base, const AxisSub *sub, bool padded, Span at)
+{
+    Val index = sub->index;
+    if (!anonymous_axes(e, c, &index, at))
+        return false;
+    if (padded)
+        index = guarded(e, c, index, val_type(e, base).dim[sub->axis], at);
+    c->axis[c->n] = (uint8_t)(base.nfree + sub->axis);
+    c->index[c->n++] = index;
+    return !is_poison(index);
+}
+
+static bool is_chosen(const Chosen *c, uint8_t axis)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->axis[i] == axis)
+            return true;
+    return false;
+}
+
+/* The table with its chosen axes first, and what its other axes run along. */
+static RecId chosen_first(Elab *e, const Chosen *c, Val base, const AxisSub *sub, uint32_t nsub, IndexVar **rest, uint8_t *nrest)
+{
+    uint8_t order[MAXRANK], n = 0, rank = rec_type(e->prog, base.v)->rank;
+    bool same = true;
+    *nrest = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+        order[n++] = c->axis[i];
+    for (uint8_t axis = 0; axis < rank; axis++) {
+        if (is_chosen(c, axis))
             continue;
-        rest[nrest] = i < base.nfree ? base.free[i] : NULL;
+        rest[*nrest] = axis < base.nfree ? base.free[axis] : NULL;
         for (uint32_t k = 0; k < nsub; k++)
-            if (i >= base.nfree && sub[k].var && sub[k].axis == i - base.nfree)
-                rest[nrest] = sub[k].var;
-        order[norder++] = i;
-        nrest++;
+            if (sub[k].var && base.nfree + sub[k].axis == axis)
+                rest[*nrest] = sub[k].var;
+        ++*nrest;
+        order[n++] = axis;
     }
-    RecId table = base.v;
-    for (uint8_t i = 0; i < norder; i++)
-        if (order[i] != i) {
-            table = rec_transpose(&e->b, base.v, order);
-            break;
-        }
-    /* iteration space: all free axes in order, then the untouched axes */
-    Val all = {0};
-    for (uint32_t k = 0; k <= n; k++) {
-        uint8_t m = k < n ? index[k].nfree : nrest;
-        for (uint8_t i = 0; i < m; i++) {
-            IndexVar *iv = k < n ? index[k].free[i] : rest[i];
-            bool have = !iv;
-            for (uint8_t j = 0; j < all.nfree && !have; j++)
-                have = all.free[j] == iv;
-            uint8_t at_k = all.nfree;
-            if (have)
-                continue;
-            if (all.nfree == MAXRANK - 2) {
-                diag(e->diags, E_NOT_A_SIZE, at, "more than 6 indices and axes at once");
-                return poison;
-            }
-            for (; at_k > 0 && all.free[at_k - 1]->id > iv->id; at_k--)
-                all.free[at_k] = all.free[at_k - 1];
-            all.free[at_k] = iv;
-            all.nfree++;
-        }
-    }
-    Dim space[MAXIT];
-    uint8_t rank = all.nfree;
-    RecUse use[MAXRANK + 1] = {{.v = table}};
-    for (uint8_t i = 0; i < all.nfree; i++)
-        space[i] = all.free[i]->size;
-    const Type table_type = *rec_type(e->prog, table);
-    for (uint8_t i = 0; i < nrest; i++) {
-        uint8_t axis = rank;
-        for (uint8_t j = 0; rest[i] && j < all.nfree; j++)
-            if (all.free[j] == rest[i])
-                axis = j;
-        if (!rest[i])
-            space[rank++] = table_type.dim[n + i];
-        use[0].axis[n + i] = axis;
-    }
-    for (uint32_t k = 0; k < n; k++) {
-        use[k + 1].v = index[k].v;
-        for (uint8_t i = 0; i < index[k].nfree; i++)
-            for (uint8_t j = 0; j < all.nfree; j++)
-                if (all.free[j] == index[k].free[i])
-                    use[k + 1].axis[i] = j;
-    }
-    if (rank > MAXRANK - 2) {
-        diag(e->diags, E_NOT_A_SIZE, at, "more than 6 indices and axes at once");
-        return poison;
-    }
-    all.v = rec_gather(&e->b, use, n + 1, rank, space);
-    if (otherwise) {
-        Val other = elab_expr(e, s, otherwise);
-        if (!is_poison(other) && rec_type(e->prog, all.v)->dt == DT_REAL)
+    for (uint8_t i = 0; i < n; i++)
+        same &= order[i] == i;
+    return same ? base.v : rec_transpose(&e->b, base.v, order);
+}
+
+static Val gather(Elab *e, Scope *s, Val base, const AxisSub *sub, uint32_t nsub, const Expr *x)
+{
+    Chosen c = {.inside = poison};
+    IndexVar *rest[MAXRANK];
+    uint8_t nrest;
+    for (uint32_t i = 0; i < nsub; i++)
+        if (!sub[i].var && !choose(e, &c, base, &sub[i], x->index.otherwise, x->at))
+            return poison;
+    RecId table = chosen_first(e, &c, base, sub, nsub, rest, &nrest);
+    Val v = gather_vals(e, table, c.index, c.n, rest, nrest);
+    if (!is_poison(v) && x->index.otherwise) {
+        Val other = elab_expr(e, s, x->index.otherwise);
+        if (!is_poison(other) && rec_type(e->prog, v.v)->dt == DT_REAL)
             other = to_real(e, other);
-        Val three[3] = {ok, all, other};
-        all = map_vals(e, FUN_WHERE, three, 3, at);
+        Val three[3] = {c.inside, v, other};
+        v = map_vals(e, FUN_WHERE, three, 3, x->at);
     }
-    return nextra ? free_to_shape(e, all, extra, nextra) : all;
+    return c.nextra ? free_to_shape(e, v, c.extra, c.nextra) : v;
 }
 
 static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
@@ -330,7 +311,7 @@ static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
     if (is_poison(v) || !ok || !nsub)
         return ok ? v : poison;
     if (data)
-        return gather(e, v, sub, nsub, x->index.otherwise, s, x->at);
+        return gather(e, s, v, sub, nsub, x);
     IndexVar *axis_var[MAXRANK] = {0};
     Type t = val_type(e, v);
     for (uint8_t i = 0; i < v.nfree; i++)

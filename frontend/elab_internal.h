@@ -198,6 +198,9 @@ Val take(Elab *e, Val v, uint8_t axis, Dim at);                      /* one elem
 Val slice_val(Elab *e, Val v, uint8_t axis, Dim lo, Dim size);
 Val broadcast_val(Elab *e, Val v, const Type *shape, IndexVar *const *free, uint32_t nfree);
 Val free_to_shape(Elab *e, Val v, IndexVar *const *var, uint32_t n); /* index axes become the leading own axes */
+/* table[index[0], ...]: the table's first n axes are chosen by ints; axis n + i runs along the variable rest[i] or, where that
+ * is NULL, is an own axis of the result. */
+Val gather_vals(Elab *e, RecId table, const Val *index, uint32_t n, IndexVar *const *rest, uint8_t nrest);
 Val real_const(Elab *e, double x);
 Val order_free(Elab *e, RecId v, IndexVar **axis_var, uint8_t rank); /* axes named by variables (NULL: own) into Val order */
 

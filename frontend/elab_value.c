@@ -351,3 +351,26 @@ Val order_free(Elab *e, RecId v, IndexVar **axis_var, uint8_t rank)
     }
     return space_val(&sp, same && sp.rank == rank ? v : rec_map(&e->b, FUN_ID, &use, sp.rank, sp.dim));
 }
+
+Val gather_vals(Elab *e, RecId table, const Val *index, uint32_t n, IndexVar *const *rest, uint8_t nrest)
+{
+    Space sp;
+    Val all[MAXRANK + 1];
+    RecUse use[MAXRANK + 1] = {{.v = table}};
+    const Type t = *rec_type(e->prog, table);
+    memcpy(all, index, n * sizeof *index);
+    all[n] = (Val){0};
+    for (uint8_t i = 0; i < nrest; i++)
+        if (rest[i])
+            all[n].free[all[n].nfree++] = rest[i];
+    if (!space_start(e, &sp, all, n + 1))
+        return poison;
+    for (uint8_t i = 0; i < nrest; i++) {
+        use[0].axis[n + i] = rest[i] ? free_axis(&sp, rest[i]) : sp.rank;
+        if (!rest[i] && !space_push(e, &sp, t.dim[n + i]))
+            return poison;
+    }
+    for (uint32_t k = 0; k < n; k++)
+        use[k + 1] = free_use(&sp, index[k]);
+    return space_val(&sp, rec_gather(&e->b, use, n + 1, sp.rank, sp.dim));
+}

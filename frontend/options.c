@@ -134,12 +134,34 @@ static bool take_binding(Arena *a, Options *o, Str value, Str *error)
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
+    if (equals && end != text && !*end && errno == ERANGE && text[0] != '-') {
+        *error = str_fmt(a, "-D %.*s: the number is too large", STRF(value));
+        return false;
+    }
     if (!equals || equals == value.p || end == text || *end || errno || number < 0) {
         *error = str_fmt(a, "-D takes NAME=VALUE with a whole number from 0, not `%.*s`", STRF(value));
         return false;
     }
     vec_push(a, &o->bind, (Binding){{value.p, (uint32_t)(equals - value.p)}, number});
     return true;
+}
+
+static bool is_c_identifier(Str s)
+{
+    for (uint32_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
+            return false;
+    }
+    return s.n > 0;
+}
+
+static bool check_prefix(Arena *a, Str value, Str *error)
+{
+    if (!is_c_identifier(value))
+        *error = str_fmt(a, "--prefix takes a C identifier, not `%.*s`", STRF(value));
+    return is_c_identifier(value);
 }
 
 static bool take_option(Arena *a, Options *o, OptionId id, Str value, Str *error)
@@ -150,6 +172,8 @@ static bool take_option(Arena *a, Options *o, OptionId id, Str value, Str *error
     o->value[id] = value;
     if (id == OPT_DEFINE)
         return take_binding(a, o, value, error);
+    if (id == OPT_PREFIX)
+        return check_prefix(a, value, error);
     if (id == OPT_INPUT)
         vec_push(a, &o->input, value);
     return true;

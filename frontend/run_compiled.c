@@ -1,5 +1,6 @@
 /* Calls generated code: the caller's arrays as float, double, int32 or uint8, and back. Every result starts out as
  * garbage, so that what the code forgets to write is seen. */
+#include "backends/backend.h"
 #include "frontend/run_frame.h"
 
 #include <math.h>
@@ -118,11 +119,20 @@ void native_results(Frame *f, const Code *code, const Native *n, bool grad)
     }
 }
 
+/* Compiled code says only that an index was outside; the evaluator says which. */
+static Str outside_index(const Frame *f)
+{
+    Frame again = *f;
+    Str why;
+    again.out = NEWN(f->arena, double *, f->prog->out.n);
+    return frame_reference(&again, false, &why) ? STR("") : str_fmt(f->arena, ": %.*s", STRF(why));
+}
+
 static bool done(Frame *f, int status, Str *error)
 {
-    if (status == 0)
+    if (status == RNN_OK)
         return true;
-    *error = str_fmt(f->arena, "%s", cpu_status_text(status));
+    *error = str_fmt(f->arena, "%s%.*s", cpu_status_text(status), STRF(status == RNN_INDEX ? outside_index(f) : STR("")));
     return false;
 }
 
@@ -130,6 +140,7 @@ bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error)
 {
     Native n = native_of(f, code);
     const void *const *in = (const void *const *)n.in;
+    grad = grad && code->kern->has_fn[REC_BACKWARD];
     if (!done(f, cpu_call(code->code, REC_FORWARD, n.dim, in, n.out, grad, 0), error) ||
         (grad && !done(f, cpu_call(code->code, REC_BACKWARD, n.dim, in, n.out, true, 0), error)))
         return false;

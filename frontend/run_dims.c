@@ -29,28 +29,46 @@ static bool solve_for(const Frame *f, Dim d, DimSym *unknown, int64_t *factor, i
     return found;
 }
 
-/* Shape of an argument in the user's names: "[T, B, 2*H] with H = 4". */
+Str dims_type_str(const Frame *f, const Type *type, bool batched)
+{
+    Text out = {.arena = f->arena};
+    Dim d;
+    text_add(&out, "%s[", dtype_name(type->dt));
+    for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
+        text_add(&out, "%s%.*s", i ? ", " : "", STRF(dim_str(f->arena, f->prog->dims, d)));
+    text_add(&out, "]");
+    return text_str(&out);
+}
+
+static void put_size(Text *out, const Frame *f, DimSym s)
+{
+    text_add(out, "%.*s = %lld", STRF(dim_sym_info(f->prog->dims, s)->name), (long long)f->dim[s]);
+    if (f->origin[s].n)
+        text_add(out, " (%.*s)", STRF(f->origin[s]));
+}
+
+/* Type of an argument with what is known of its sizes: "real[T, B, 2*H] with H = 4 (from `h0`, axis 1)". */
 static Str expected(const Frame *f, const Type *type, bool batched)
 {
     const DimTab *t = f->prog->dims;
     Text out = {.arena = f->arena};
     Dim d;
-    text_add(&out, "%s[", dtype_name(type->dt));
-    for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
-        text_add(&out, "%s%.*s", i ? ", " : "", STRF(dim_str(f->arena, t, d)));
-    text_add(&out, "]");
+    text_add(&out, "%.*s", STRF(dims_type_str(f, type, batched)));
     uint32_t n = 0;
     for (DimSym s = 0; s < dim_nsyms(t); s++) {
         bool mentioned = false;
         for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
             mentioned = mentioned || dim_mentions(t, d, s);
-        if (mentioned && f->dim[s] >= 0)
-            text_add(&out, "%s%.*s = %lld", n++ ? ", " : " with ", STRF(dim_sym_info(t, s)->name), (long long)f->dim[s]);
+        if (!mentioned || f->dim[s] < 0)
+            continue;
+        text_add(&out, n++ ? ", " : " with ");
+        put_size(&out, f, s);
     }
     return text_str(&out);
 }
 
-static bool axis_fits(Frame *f, Dim d, int64_t size)
+/* One axis of the array `name`. */
+static bool axis_fits(Frame *f, Dim d, int64_t size, Str name, uint32_t axis)
 {
     DimSym unknown = 0;
     int64_t factor, rest, value;
@@ -58,6 +76,7 @@ static bool axis_fits(Frame *f, Dim d, int64_t size)
         if (factor == 0 || (size - rest) % factor || (size - rest) / factor < 0)
             return false;
         f->dim[unknown] = (size - rest) / factor;
+        f->origin[unknown] = str_fmt(f->arena, "from `%.*s`, axis %u", STRF(name), axis);
         return true;
     }
     for (DimSym s = 0; s < dim_nsyms(f->prog->dims); s++)
@@ -72,7 +91,7 @@ bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const A
     Str want = expected(f, type, batched);
     bool ok = shape->rank == type->rank + (uint32_t)batched;
     for (uint32_t i = 0; ok && frame_axis(f->prog, type, batched, i, &d); i++)
-        ok = axis_fits(f, d, shape->dim[i]);
+        ok = axis_fits(f, d, shape->dim[i], name, i);
     if (!ok)
         *error = str_fmt(f->arena, "array `%.*s` is %.*s, but %.*s is expected", STRF(name),
                          STRF(array_type_str(f->arena, shape)), STRF(want));

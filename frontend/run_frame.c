@@ -5,6 +5,7 @@ Frame *frame_new(Arena *a, const RecProg *prog)
     Frame *f = NEW(a, Frame);
     *f = (Frame){.arena = a, .prog = prog};
     f->dim = NEWN(a, int64_t, dim_nsyms(prog->dims));
+    f->origin = NEWN(a, Str, dim_nsyms(prog->dims));
     for (DimSym s = 0; s < dim_nsyms(prog->dims); s++)
         f->dim[s] = -1;
     f->dim[prog->keep] = 1;

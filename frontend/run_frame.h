@@ -12,6 +12,7 @@ typedef struct Frame {
     Arena *arena;
     const RecProg *prog;
     int64_t *dim; /* by DimSym; -1: not known yet */
+    Str *origin;  /* by DimSym: where a size was found, "from `h0`, axis 1"; empty when it follows from others */
     double **in;  /* by RecArg; NULL: not given */
     double **out; /* by RecOut; NULL: not computed */
 } Frame;
@@ -33,6 +34,7 @@ bool frame_is_timed(const RecProg *p, const Type *type);             /* leads wi
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
 
 /* ---- run_dims.c: sizes from shapes ---- */
+Str dims_type_str(const Frame *f, const Type *type, bool batched); /* the caller's array: "real[T, B, 2*H]" */
 /* Takes an array's shape as that of an argument; false, and a message, when it cannot be. */
 bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const Array *shape, Str *error);
 /* Dimensions that follow from others, and divisions that must be exact; false, and a message, when a size is missing. */
@@ -40,6 +42,7 @@ bool dims_complete(Frame *f, Str *error);
 
 /* ---- run_reference.c: the evaluator, sequence by sequence; gradients of parameters are summed ---- */
 bool frame_reference(Frame *f, bool grad, Str *error);
+bool frame_rounded(Frame *f, bool grad, Str *error); /* every operation's result rounded to single precision */
 /* Values for parameters that have none, from their distributions. */
 bool frame_init(Frame *f, uint64_t seed, Str *error);
 

@@ -3,9 +3,9 @@
 bool load_may_hold(DType dt, Elem e)
 {
     switch (dt) {
-    case DT_REAL: return e == EL_F32 || e == EL_F64;
+    case DT_REAL: return e != EL_BOOL;
     case DT_INT: return e == EL_I32 || e == EL_I64 || e == EL_U8;
-    case DT_BOOL: return e == EL_BOOL || e == EL_U8;
+    case DT_BOOL: return e != EL_F32 && e != EL_F64;
     }
     ice("load_may_hold: type %d", (int)dt);
 }
@@ -45,16 +45,33 @@ static void missing(Load *l, uint32_t arg)
         vec_push(a, &all, l->from->list.p[i].name);
     Str near = nearest(x->name, all.p, all.n);
     complain(l, str_fmt(a, "array `%.*s` (%s %.*s) is missing%s%.*s%s", STRF(x->name), role_text(x),
-                        STRF(type_str(a, l->frame->prog->dims, &x->type)), near.n ? "; there is `" : "", STRF(near),
+                        STRF(dims_type_str(l->frame, &x->type, x->batched)), near.n ? "; there is `" : "", STRF(near),
                         near.n ? "`" : ""));
 }
 
-static bool in_range(DType dt, double v)
+/* Whole numbers become real where that is exact; bools are 0 and 1. */
+static bool is_exact(const Load *l, DType dt, const Array *from, int64_t i)
 {
-    return dt == DT_BOOL ? v == 0 || v == 1 : v >= INT32_MIN && v <= INT32_MAX;
+    double v = array_get(from, i);
+    switch (dt) {
+    case DT_BOOL: return v == 0 || v == 1;
+    case DT_INT: return v >= INT32_MIN && v <= INT32_MAX;
+    case DT_REAL: break;
+    }
+    if (from->elem == EL_F32 || from->elem == EL_F64)
+        return true;
+    return array_is_exact(from, i) && (!l->single || (double)(float)v == v);
 }
 
-/* The elements as doubles; ints and bools must be ones. */
+static Str inexact(const Load *l, const RecArg *x, const Array *from, int64_t i)
+{
+    Arena *a = l->frame->arena;
+    const char *what = x->type.dt != DT_REAL ? dtype_name(x->type.dt) : l->single ? "exact float32" : "exact float64";
+    return str_fmt(a, "array `%.*s`: element %.*s is %.*s, which is no %s", STRF(x->name), STRF(array_place_str(a, from, i)),
+                   STRF(array_element_str(a, from, i)), what);
+}
+
+/* The elements as doubles; the first one that is not of the argument's type is an error. */
 static void take_elements(Load *l, const RecArg *x, const Array *from, double **to)
 {
     Arena *a = l->frame->arena;
@@ -64,10 +81,9 @@ static void take_elements(Load *l, const RecArg *x, const Array *from, double **
     *to = NEWN(a, double, n);
     for (int64_t i = 0; i < n; i++) {
         (*to)[i] = array_get(from, i);
-        if (x->type.dt == DT_REAL || in_range(x->type.dt, (*to)[i]))
+        if (is_exact(l, x->type.dt, from, i))
             continue;
-        complain(l, str_fmt(a, "array `%.*s`: element %lld is %.0f, which is no %s", STRF(x->name), (long long)i,
-                            (*to)[i], dtype_name(x->type.dt)));
+        complain(l, inexact(l, x, from, i));
         return;
     }
 }
@@ -115,8 +131,10 @@ static void take_sizes(Load *l, const Binding *size, uint32_t nsize)
 {
     DimSym s;
     for (uint32_t i = 0; i < nsize; i++)
-        if (dim_find_sym(l->frame->prog->dims, size[i].name, &s))
+        if (dim_find_sym(l->frame->prog->dims, size[i].name, &s)) {
             l->frame->dim[s] = size[i].value;
+            l->frame->origin[s] = STR("from -D");
+        }
 }
 
 static bool has_batched_argument(const Load *l)

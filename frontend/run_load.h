@@ -10,6 +10,7 @@ typedef struct Load {
     const Arrays *from;
     bool grad;      /* cotangents are wanted too */
     bool draw;      /* parameters with a distribution may be missing */
+    bool single;    /* whole numbers for real arguments must be exact in single precision */
     bool *used;     /* by array of `from` */
     Text errors;    /* one line each */
 } Load;

@@ -55,23 +55,27 @@ static void take_result(Frame *f, uint32_t out, int64_t b, const double *value)
         memcpy(f->out[out], value, (size_t)n * sizeof(double));
 }
 
-static bool run_sequence(Frame *f, int64_t b, bool grad, Str *error)
+static bool run_sequence(Frame *f, int64_t b, bool grad, bool rounded, Str *error)
 {
     const RecProg *p = f->prog;
     Arena *scratch = arena_new();
     RecEval *e = rec_eval_new(scratch, p, f->dim, sequence_arguments(f, scratch, b), 0);
+    if (rounded)
+        rec_eval_round(e);
     bool ok = rec_eval_run(e, REC_FORWARD, error) && (!grad || rec_eval_run(e, REC_BACKWARD, error));
     for (uint32_t i = 0; ok && i < p->out.n; i++)
         if (f->out[i])
             take_result(f, i, b, rec_eval_value(e, p->out.p[i].value));
-    if (!ok)
+    if (!ok && f->dim[p->batch] > 1)
+        *error = str_fmt(f->arena, "%.*s, in sequence %lld", STRF(*error), (long long)b);
+    else if (!ok)
         *error = str_copy(f->arena, *error);
     rec_eval_free(e);
     arena_free(scratch);
     return ok;
 }
 
-bool frame_reference(Frame *f, bool grad, Str *error)
+static bool run_sequences(Frame *f, bool grad, bool rounded, Str *error)
 {
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->out.n; i++) {
@@ -80,9 +84,19 @@ bool frame_reference(Frame *f, bool grad, Str *error)
         f->out[i] = wanted ? frame_array(f, &o->type, o->batched) : NULL;
     }
     for (int64_t b = 0; b < f->dim[p->batch]; b++)
-        if (!run_sequence(f, b, grad, error))
+        if (!run_sequence(f, b, grad, rounded, error))
             return false;
     return true;
+}
+
+bool frame_reference(Frame *f, bool grad, Str *error)
+{
+    return run_sequences(f, grad, false, error);
+}
+
+bool frame_rounded(Frame *f, bool grad, Str *error)
+{
+    return run_sequences(f, grad, true, error);
 }
 
 bool frame_init(Frame *f, uint64_t seed, Str *error)
