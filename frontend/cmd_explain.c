@@ -141,7 +141,7 @@ static void function(Explain *x, const char *text, RecRegion r)
     }
     products(x, r, from, body->op.n, nrecur ? "behind, for all steps at once" : "once");
     if (!nrecur)
-        item(x, str_fmt(x->d->arena, "no recurrence; once, %u elementwise functions", count_maps(x, r)));
+        item(x, str_fmt(x->d->arena, "no recurrence; %u elementwise functions for all places at once", count_maps(x, r)));
     end(x);
 }
 

@@ -114,7 +114,8 @@ static void test_entry(Checker *c, uint32_t entry)
     BindList bind = sizes_of_tests(c);
     Str missing = missing_sizes(c, entry, &bind);
     if (missing.n)
-        check_skip(c, "the size of %.*s must be known when compiling; say it with -D, or with bind in a test", STRF(missing));
+        check_skip(c, "the size of %.*s must be known when compiling; say it with -D, or with bind in a test",
+                   STRF(missing));
     else if (checker_compile(c, entry, &bind))
         free_tests(c);
     else

@@ -67,8 +67,8 @@ static Str inexact(const Load *l, const RecArg *x, const Array *from, int64_t i)
 {
     Arena *a = l->frame->arena;
     const char *what = x->type.dt != DT_REAL ? dtype_name(x->type.dt) : l->single ? "exact float32" : "exact float64";
-    return str_fmt(a, "array `%.*s`: element %.*s is %.*s, which is no %s", STRF(x->name), STRF(array_place_str(a, from, i)),
-                   STRF(array_element_str(a, from, i)), what);
+    return str_fmt(a, "array `%.*s`: element %.*s is %.*s, which is no %s", STRF(x->name),
+                   STRF(array_place_str(a, from, i)), STRF(array_element_str(a, from, i)), what);
 }
 
 /* The elements as doubles; the first one that is not of the argument's type is an error. */

@@ -214,7 +214,7 @@ static void print_one(FILE *out, const Diags *ds, Span at, const char *kind, con
     if (code)
         fprintf(out, " [%s]", code);
     fputc('\n', out);
-    if (at.file)
+    if (at.file && ds->sources->file.p[at.file].text.n)
         print_excerpt(out, ds, at, st);
 }
 

@@ -40,6 +40,7 @@ struct RecEval {
     Plan *plan;     /* by RecId */
     double **value; /* by RecId: where its value is now */
     bool planned[REC_NFN], forward_done;
+    bool rounds; /* to single precision, behind every op */
     Str error;
 };
 
@@ -61,6 +62,11 @@ void rec_eval_free(RecEval *e)
 {
     if (e)
         arena_free(e->own);
+}
+
+void rec_eval_round(RecEval *e)
+{
+    e->rounds = true;
 }
 
 const double *rec_eval_value(const RecEval *e, RecId v)
@@ -316,11 +322,23 @@ static bool contract_row(const Row *r, const int64_t *offset)
     return true;
 }
 
+/* What a gather's table is called where it was made: a slice that keeps the axis is looked through. */
+static Str table_name(const Row *r, uint32_t axis)
+{
+    RecId v = r->op->use[0].v;
+    for (const RecOp *op = rec_op(r->e->p, v); op->kind == REC_SLICE; op = rec_op(r->e->p, v)) {
+        if (r->e->plan[op->use[0].v].dim[axis] != r->e->plan[v].dim[axis])
+            break;
+        v = op->use[0].v;
+    }
+    return rec_op(r->e->p, v)->name;
+}
+
 static bool bad_index(const Row *r, uint32_t axis, double index)
 {
     Str name = called(r->e, r->op), table = STR("");
-    if (r->op->kind == REC_GATHER && rec_op(r->e->p, r->op->use[0].v)->name.n)
-        table = str_fmt(r->e->messages, " of `%.*s`", STRF(rec_op(r->e->p, r->op->use[0].v)->name));
+    if (r->op->kind == REC_GATHER && table_name(r, axis).n)
+        table = str_fmt(r->e->messages, " of `%.*s`", STRF(table_name(r, axis)));
     return fail(r->e, str_fmt(r->e->messages, "%.*s: index %g is outside 0..%lld, the range of axis %u%.*s", STRF(name),
                               index, (long long)r->table->dim[axis] - 1, axis, STRF(table)));
 }
@@ -505,12 +523,24 @@ static bool run_op(RecEval *e, RecId v)
     ice("eval: no such op");
 }
 
+/* Values without a buffer of their own were rounded where they come from. */
+static void round_result(RecEval *e, RecId v)
+{
+    const Plan *plan = &e->plan[v];
+    for (int64_t i = 0; plan->buffer && e->rounds && i < plan->count; i++)
+        plan->buffer[i] = rec_type(e->p, v)->dt == DT_REAL ? (double)(float)plan->buffer[i] : plan->buffer[i];
+}
+
 static bool run_region(RecEval *e, RecRegion r)
 {
     const RecRegionInfo *region = &e->p->region.p[r];
-    for (uint32_t i = 0; i < region->op.n; i++)
-        if (rec_op(e->p, region->op.p[i])->kind != REC_REGARG && !run_op(e, region->op.p[i]))
+    for (uint32_t i = 0; i < region->op.n; i++) {
+        if (rec_op(e->p, region->op.p[i])->kind == REC_REGARG)
+            continue;
+        if (!run_op(e, region->op.p[i]))
             return false;
+        round_result(e, region->op.p[i]);
+    }
     return true;
 }
 

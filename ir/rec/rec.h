@@ -255,6 +255,7 @@ typedef struct RecEval RecEval;
 RecEval *rec_eval_new(Arena *a, const RecProg *p, const int64_t *dim_value, const RecArray *arg, uint64_t seed);
 bool rec_eval_run(RecEval *e, RecFn fn, Str *error);
 const double *rec_eval_value(const RecEval *e, RecId v); /* of a root-region value, row-major */
+void rec_eval_round(RecEval *e); /* from now on every operation's result is rounded to single precision */
 void rec_eval_free(RecEval *e);
 
 /* ---- passes, one file each, named as in passes.def ---- */

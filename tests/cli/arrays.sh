@@ -18,7 +18,7 @@ refuses "missing file" 1 "none.npz: No such file" $run -i none.npz
 refuses "unknown format" 1 "end in .npz" $run -i lstm.rnn
 refuses "unknown output format" 1 "end in .npz" $run -i lstm.npz -o out.csv
 [ ! -e out.csv ] || { echo "FAIL: out.csv was written"; failures=$((failures + 1)); }
-refuses "nothing given" 1 "array .x. .*is missing" $run
+refuses "nothing given" 1 "array .x. \(input real\[T, B, D\]\) is missing" $run
 refuses "a second copy of an array" 1 "there twice" $run -i lstm.npz -i lstm.npz
 [ ! -e /dev/full ] || { ln -s /dev/full full.npz; refuses "full disk" 1 "No space left" $run -i lstm.npz -o full.npz; }
 [ ! -e full.npz ] || [ -c full.npz ] || { echo "FAIL: the device was replaced"; failures=$((failures + 1)); }
@@ -62,15 +62,29 @@ npy '>f8' '4, 2, 3' 192 > x.npy
 refuses "the other byte order" 1 "element type .>f8" $sum -i x.npy
 npy '<f8' '4, 6' 192 > x.npy
 refuses "wrong rank" 1 "array .x. is float64\[4, 6\], but real\[T, B, D\] is expected" $sum -i x.npy
+npy '|b1' '4, 2, 3' 24 > x.npy
+refuses "wrong element type" 1 "array .x. is bool\[4, 2, 3\], but real elements" $sum -i x.npy
 npy '<i4' '4, 2, 3' 96 > x.npy
-refuses "wrong element type" 1 "array .x. is int32\[4, 2, 3\], but real elements" $sum -i x.npy
+check "whole numbers where reals are expected" $sum -i x.npy
+# the last element is 2^24 + 1
+npy '<i8' '4, 2, 3' 184 > x.npy; printf '\001\000\000\001\000\000\000\000' >> x.npy
+check "whole numbers that double precision has" $sum -i x.npy
+refuses "a whole number that single precision has not" 1 "array .x.: element \[3, 1, 2\] is 16777217, which is no exact float32" "$RNNC" run sum.rnn --entry=total -i x.npy
+# the last element is 2^53 + 1
+npy '<i8' '4, 2, 3' 184 > x.npy; printf '\001\000\000\000\000\000\040\000' >> x.npy
+refuses "a whole number that double precision has not" 1 "array .x.: element \[3, 1, 2\] is 9007199254740993, which is no exact float64" $sum -i x.npy
+npy '<f8' '4, 2, 3' 192 > x.npy
+npy '<i8' '4, 2' 56 > resets.npy; printf '\001\000\000\000\000\000\000\000' >> resets.npy
+check "0 and 1 where bools are expected" $sum -i x.npy -i resets.npy
+npy '<i4' '4, 2' 28 > resets.npy; printf '\002\000\000\000' >> resets.npy
+refuses "2 is no bool" 1 "array .resets.: element \[3, 1\] is 2, which is no bool" $sum -i x.npy -i resets.npy
 npy_of "{'descr': '<f8', 'shape': (4, 2, 3), }" 192 > x.npy
 refuses "bad header" 1 "x.npy: the header" $sum -i x.npy
 printf 'hello' > x.npy
 refuses "no npy file at all" 1 "x.npy: this is not a .npy file" $sum -i x.npy
 npy '<f8' '4, 2, 3' 192 > x.npy
 npy '<f8' '2, 5' 80 > s0.npy
-refuses "sizes that disagree" 1 "array .s0. is float64\[2, 5\], but real\[B, D\] with B = 2, D = 3 is expected" $sum -i x.npy -i s0.npy
+refuses "sizes that disagree" 1 "array .s0. is float64\[2, 5\], but real\[B, D\] with B = 2 \(from .x., axis 1\), D = 3 \(from .x., axis 2\) is expected" $sum -i x.npy -i s0.npy
 npy '<i4' '2,' 4 > lengths.npy; printf '\011\000\000\000' >> lengths.npy
 refuses "a length outside" 1 "array .lengths.: element 1 is 9, outside 0..4" $sum -i x.npy -i lengths.npy
 npy '<f8' '4, 2, 3' 184 > x.npy; printf '\000\000\000\000\000\000\370\177' >> x.npy

@@ -16,6 +16,10 @@ refuses "unknown option" 2 "did you mean --entry" "$RNNC" build x.rnn --enrty=h
 refuses "wrong choice" 2 "takes f32\|f64" "$RNNC" build x.rnn --precision=f16
 refuses "missing value" 2 "needs a value" "$RNNC" build x.rnn -o
 refuses "bad binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H
+refuses "binding too large" 2 "H=99999999999999999999: the number is too large" "$RNNC" build x.rnn -D H=99999999999999999999
+refuses "a prefix that is no name" 2 "C identifier, not .1-a" "$RNNC" build x.rnn --prefix=1-a
+refuses "no prefix" 2 "C identifier" "$RNNC" build x.rnn --prefix=
+check "help says what is meant without --entry" sh -c '"$RNNC" run --help | grep -e --entry | grep -q "named as the file"'
 refuses "negative binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H=-2
 refuses "an option of another verb" 2 "means nothing to" "$RNNC" check x.rnn --grad
 refuses "no file" 2 "usage" "$RNNC" build

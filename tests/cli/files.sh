@@ -3,6 +3,7 @@
 gru=$SRC/stdlib/gru.rnn
 
 refuses "missing source" 1 "missing.rnn" "$RNNC" check missing.rnn
+check "no excerpt of what cannot be read" sh -c '! "$RNNC" check missing.rnn 2> e.txt && [ "$(wc -l < e.txt)" = 1 ]'
 refuses "missing import" 1 "nowhere.rnn" sh -c 'printf "import \"nowhere.rnn\"\n" > a.rnn; "$RNNC" check a.rnn'
 refuses "a folder as source" 1 "folder.rnn" sh -c 'mkdir -p folder.rnn; "$RNNC" check folder.rnn'
 printf 'cell c[H] over t (x: real[H]) -> h { state h: real[H]\n h = \377 }\n' > bad.rnn

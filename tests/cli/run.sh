@@ -1,0 +1,51 @@
+# run on what compiled code and its caller can get wrong: indices, sizes, gradients that do not exist.
+. "$SRC/tests/lib.sh"
+
+# npy TYPE SHAPE ZEROS: a header and zero bytes
+npy() {
+  header="{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"
+  n=$((${#header} + 1))
+  printf '\223NUMPY\001\000'
+  printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
+  printf '%s\n' "$header"
+  head -c "$3" /dev/zero
+}
+
+cat > count.rnn <<'END'
+cell count over t (x: int) -> y {
+  state y: int
+  y = y[t-1] + x
+}
+END
+npy '<i4' '3, 2' 24 > x.npy
+for on in cpu reference; do
+  check "$on: no gradients are no error" sh -c '"$RNNC" run count.rnn --on=$0 -i x.npy --grad -o $0.npz 2> note.txt' $on
+  check "$on: but a note" grep -q "note: count has no gradients" note.txt
+done
+check "the same results" cmp cpu.npz reference.npz
+
+cat > pick.rnn <<'END'
+cell pick over t (k: int) -> y {
+  param W: real[3, 2]
+  state y: real[2]
+  y = y[t-1] + W[k, :]
+}
+cell plain over t (k: int) -> y {
+  param W: real[3, 2]
+  state y: real[2]
+  y = y[t-1] + W[k, 0]
+}
+END
+npy '<f4' '3, 2' 24 > W.npy
+npy '<i8' '2, 2' 24 > k.npy
+printf '\003\000\000\000\000\000\000\000' >> k.npy
+for on in cpu reference; do
+  refuses "$on: an index outside" 1 "pick: .*index 3 is outside 0..2, the range of axis 0 of .W., in sequence 1" \
+    "$RNNC" run pick.rnn --on=$on -i k.npy -i W.npy
+done
+npy '<f4' '3, 5' 60 > y0.npy
+refuses "who says how large B is" 1 "B = 2 \(from .k., axis 1\)" "$RNNC" run pick.rnn -i k.npy -i W.npy -i y0.npy
+refuses "-D says so" 1 "B = 3 \(from -D\)" "$RNNC" run pick.rnn -i k.npy -i W.npy -D B=3
+cp pick.rnn two.rnn
+refuses "several entries, none named as the file" 1 "several cells and models \(pick, plain\)" "$RNNC" run two.rnn -i k.npy -i W.npy
+finish

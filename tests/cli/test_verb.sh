@@ -1,0 +1,52 @@
+# test: sizes that must be known, instability in single precision, the order of what is printed; explain where nothing recurs.
+. "$SRC/tests/lib.sh"
+
+cat > stack.rnn <<'END'
+import "lstm.rnn"
+model stack[N, E](x: real[T, E]) -> a: real[T, E] {
+  use layer[N] = lstm[E, E]
+  for l in N {
+    state a: real[T, E] = x
+    a = a[l-1] + scan(layer[l], a[l-1])
+  }
+}
+END
+check "a size that is not known is no failure" sh -c '"$RNNC" test stack.rnn > said.txt'
+check "one line says which" grep -q "^skip  stack: the size of N must be known" said.txt
+check "and nothing else" grep -q "^0 passed, 0 failed, 1 skipped" said.txt
+check "-D reaches the free tests" sh -c '"$RNNC" test stack.rnn -D N=2 --precision=f64 > said.txt'
+check "and they run" grep -q "pass  stack: gradients agree" said.txt
+
+# With an axis of two elements layer_norm is nearly a jump, and its gradient a difference of almost equal values.
+cat > ln.rnn <<'END'
+cell ln[D, H] over t (x: real[D]) -> h {
+  param W: real[H, D]
+  param U: real[H, H]
+  param b: real[H]
+  state h: real[H]
+  h = tanh(layer_norm(W @ x + U @ h[t-1] + b, 1e-5))
+}
+END
+for seed in 1 2 3 4 5 6 7 8 9 10; do
+  check "layer_norm with seed $seed" "$RNNC" test ln.rnn --seed=$seed --precision=f32
+done
+
+cat > bad.rnn <<'END'
+cell bad[H] over t (x: real[H]) -> h {
+  state h: real[H]
+  h = h[t-1] + nothing
+}
+END
+check "errors begin on a line of their own" sh -c '! "$RNNC" test bad.rnn > all.txt 2>&1 && grep -q "^bad.rnn:3:" all.txt && head -n 1 all.txt | grep -q "^# bad.rnn$"'
+
+cat > flat.rnn <<'END'
+model flat[D](x: real[T, D]) -> y: real[T, D], s: real[D], r: real[T] {
+  let y = x * x
+  let s = sum(t: x[t])
+  let r[t] = sum(u: x[u, 0]) + x[t, 0]
+}
+END
+check "explain where nothing recurs" sh -c '"$RNNC" explain flat.rnn > said.txt'
+check "its backward function is not nothing" grep -qE "backward +no recurrence; [0-9]+ elementwise functions" said.txt
+check "each output that does not stream has its reason" sh -c 'grep -qE "none for .s.: .+" said.txt && grep -qE "none for .r.: .+" said.txt'
+finish
