@@ -8,7 +8,7 @@ typedef struct Call {
     Abi *a;
     IfaceFn fn;
     RecFn kernel;
-    LLVMValueRef stream;            /* i1: chunk or step, where the carry stands for start values and finals; else NULL */
+    LLVMValueRef stream; /* i1: chunk or step, where the carry stands for start values and finals; else NULL */
     LLVMValueRef given[IF_NSTRUCT]; /* pointers to the caller's structs, never NULL */
     LLVMValueRef options;           /* rnn_call */
     LLVMValueRef dims, bytes, bufs, ranges;
@@ -433,8 +433,8 @@ static LLVMValueRef is_mode(Abi *a, LLVMValueRef mode, AbiMode m)
     return abi_cmp(a, LLVMIntEQ, mode, abi_i32(a, (int32_t)m));
 }
 
-/* i32 run(sizes, params, inputs, outputs, carry, call, mode): forward, chunk and step, which differ in what they take for
- * start values, and in whether `passes` counts. Its parameters are chunk's, and the mode. */
+/* i32 run(sizes, params, inputs, outputs, carry, call, mode): forward, chunk and step, which differ in what they take
+ * for start values, and in whether `passes` counts. Its parameters are chunk's, and the mode. */
 static void emit_run(Abi *a)
 {
     LLVMTypeRef param[] = {a->ptr, a->ptr, a->ptr, a->ptr, a->ptr, a->ptr, a->i32};

@@ -69,6 +69,7 @@ CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *opt
 void cpu_module_close(CpuModule *m); /* verifies */
 void cpu_optimize(CpuModule *m);
 Str cpu_object(CpuModule *m, Arena *a);
+Str cpu_last_object(CpuModule *m, Arena *a); /* the same bytes, sooner; m is good for cpu_module_free only */
 Str cpu_assembly(CpuModule *m, Arena *a);
 Str cpu_llvm_text(CpuModule *m, Arena *a);
 void cpu_module_free(CpuModule *m);

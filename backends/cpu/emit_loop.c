@@ -1,9 +1,8 @@
 /* Loops and accumulators.
  *
- * A vector loop runs whole rounds of W iterations, then one last round with a mask; with AVX-512 every round has a mask.
- * Where a lane cannot be masked
- * (stores that do not go to consecutive elements, addresses that come from data) the rest runs one iteration at a time;
- * both give the same bits, as every lane computes what the scalar code computes.
+ * A vector loop runs whole rounds of W iterations, then one last round with a mask; with AVX-512 every round has a
+ * mask. Where a lane cannot be masked (stores that do not go to consecutive elements, addresses that come from data)
+ * the rest runs one iteration at a time; both give the same bits, as every lane computes what the scalar code computes.
  *
  * An accumulator from outside a vector loop has one partial result a lane, combined behind the loop by halving: the
  * order depends on the extent and on W, nothing else. */
@@ -172,7 +171,7 @@ static Masking masking(const Emit *e, const KBlock *b, KVar loop, const bool *la
     Masking m = e->g.level == CPU_AVX512 ? MASK_ALL : MASK_LAST;
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        Masking this = s->kind == K_LOOP                          ? masking(e, &s->loop.body, loop, lanes)
+        Masking this = s->kind == K_LOOP                         ? masking(e, &s->loop.body, loop, lanes)
                        : s->kind == K_STORE || s->kind == K_LOAD ? access_masking(e, s, loop, lanes)
                                                                  : MASK_ALL;
         if (this < m)
