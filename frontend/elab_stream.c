@@ -33,10 +33,6 @@ static bool is_start(const RecProg *p, RecId v)
 
 static void stream_recur(Streams *s, RecId v, const RecOp *op)
 {
-    if (op->reverse) {
-        neither(s, v, "a recurrence runs from the end of the sequence");
-        return;
-    }
     for (uint32_t i = 0; i < op->nseq; i++)
         if (s->axis[op->use[op->nstate + i].v])
             neither(s, v, "a recurrence runs along another axis than the places of the sequence");
@@ -117,6 +113,10 @@ static void stream_op(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
     const RecOp *op = rec_op(p, v);
+    if (op->kind == REC_RECUR && op->reverse) {
+        neither(s, v, "a recurrence runs from the end of the sequence");
+        return;
+    }
     for (uint32_t i = 0; i < op->nuse; i++)
         if (s->of[op->use[i].v] == NEITHER && !(op->kind == REC_RECUR && i < op->nstate)) {
             neither(s, v, s->why[op->use[i].v]);
