@@ -239,19 +239,6 @@ void unit_add_functions(Elab *e, const Unit *u, Scope *s)
 
 /* ---- an entry's program ---- */
 
-static void check_bindings(Elab *e, const DimDecl *d, uint32_t n, Span at)
-{
-    for (uint32_t i = 0; i < e->nbind; i++) {
-        bool known = false;
-        for (uint32_t k = 0; k < n; k++)
-            known |= str_eq(d[k].name.text, e->bind[i].name) && !d[k].value;
-        if (e->bind[i].value < 0)
-            diag(e->diags, E_BINDING, at, str_c(e->arena, str_fmt(e->arena, "dimension `%.*s` is bound to %lld: a size is not negative",
-                                                                  STRF(e->bind[i].name), (long long)e->bind[i].value)));
-        (void)known; /* a binding that no dimension of this entry takes may belong to another entry of the file */
-    }
-}
-
 /* Two arrays of the interface with one name: `h0` as an input beside a state `h`. */
 static void check_clashes(Elab *e)
 {
@@ -294,7 +281,6 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     e.b = (RecBuild){.prog = e.prog, .region = REC_FORWARD};
     e.top = scope_new(&e, NULL);
     unit_add_functions(&e, u, e.top);
-    check_bindings(&e, cell ? cell->dim : model->dim, cell ? cell->ndim : model->ndim, cell ? cell->name.at : model->name.at);
     if (cell) {
         e.prog->time = dim_sym_new(dims, STR("T"), DIM_TIME);
         e.prog->has_time = true;

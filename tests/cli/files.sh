@@ -2,7 +2,7 @@
 . "$SRC/tests/lib.sh"
 gru=$SRC/stdlib/gru.rnn
 
-refuses "missing source" 1 "missing.rnn" "$RNNC" check missing.rnn
+refuses "missing source" 1 "missing.rnn.*E0221" "$RNNC" check missing.rnn
 check "no excerpt of what cannot be read" sh -c '! "$RNNC" check missing.rnn 2> e.txt && [ "$(wc -l < e.txt)" = 1 ]'
 refuses "missing import" 1 "nowhere.rnn" sh -c 'printf "import \"nowhere.rnn\"\n" > a.rnn; "$RNNC" check a.rnn'
 refuses "a folder as source" 1 "folder.rnn" sh -c 'mkdir -p folder.rnn; "$RNNC" check folder.rnn'
