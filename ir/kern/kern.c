@@ -13,6 +13,7 @@ KernProg *kern_prog_new(Arena *a, const RecProg *rec)
     p->arena = a;
     p->dims = rec->dims;
     p->name = rec->name;
+    p->doc = rec->doc;
     p->batch = rec->batch;
     p->keep = rec->keep;
     COPY_VEC(a, &p->arg, &rec->arg);

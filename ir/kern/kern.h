@@ -111,7 +111,7 @@ struct KStmt {
 typedef struct KernProg {
     Arena *arena;
     DimTab *dims;
-    Str name;
+    Str name, doc; /* of the entry; the doc is not part of the text form */
     DimSym batch, keep;
     VEC(RecArg) arg; /* the interface, as rec had it */
     VEC(RecOut) out;
