@@ -104,8 +104,23 @@ typedef struct GemmArg {
     LLVMValueRef b, b_row, b_col;
     LLVMValueRef c, c_row, c_col;
 } GemmArg;
-/* Calls the module's matrix product, which is made at its first use. The form is chosen from the strides that are
+/* Calls the module's matrix product, which comes into the module at its first use. The form is chosen from the strides that are
  * constant 1 or 0 here. */
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add);
+typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_NFORM } GemmForm;
+/* The function that it calls: ready code where there is some, else made here. */
+LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);
+
+/* ---- gemm_code.c ---- */
+/* Machine code that runs wherever it is put, at a multiple of GEMM_ALIGN bytes. The function begins at the first. */
+typedef struct GemmCode {
+    const unsigned char *bytes;
+    uint32_t n;
+} GemmCode;
+enum { GEMM_ALIGN = 64 };
+/* Written when rnnc is built, by gemm_code/generate.c, where there is none yet: NULL. */
+const GemmCode *cpu_gemm_code(GemmForm form, bool f64, CpuLevel level);
+/* Defines `name` in the module as this code; only the module itself sees it. */
+void cpu_add_code(LLVMModuleRef module, const char *name, const GemmCode *code);
 
 #endif

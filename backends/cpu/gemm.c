@@ -14,7 +14,10 @@
  *
  * Blocking follows Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008), with weights left
  * where they are when they are read along k. Tiles at the edge compute with the last row and column repeated, and store
- * what is there; nothing outside the arrays is read. */
+ * what is there; nothing outside the arrays is read.
+ *
+ * Nothing here depends on the model, so the functions are compiled when rnnc is built (gemm_code/generate.c), and a
+ * module takes their machine code. */
 #include "backends/cpu/build.h"
 
 enum {
@@ -659,31 +662,55 @@ static V pack_function(const Gemm *x)
     return fn;
 }
 
-typedef struct Form {
-    const char *name;
-    void (*make)(Gemm *x);
-} Form;
-
 /* Parameters stand in the order of Gemm's members. */
-static V form_function(const Gemm *x, const Form *form)
+static V declare_form(const Gemm *x, const char *name)
 {
-    char name[64];
-    snprintf(name, sizeof name, "gemm.%s.%s.%s", form->name, x->s.f64 ? "f64" : "f32",
-             cpu_level_info(x->s.level)->text);
-    V fn = LLVMGetNamedFunction(x->s.module, name);
-    if (fn)
-        return fn;
     LLVMTypeRef param[NPARAM], ptr = gen_ptr(&x->s), i64 = gen_int1(&x->s, 64);
     for (int i = 0; i < NPARAM; i++)
         param[i] = i == 3 || i == 6 || i == 9 ? ptr : i == 12 ? gen_int1(&x->s, 1) : i64;
-    fn = new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), param, NPARAM, false));
+    return new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), param, NPARAM, false));
+}
+
+static void define_form(const Gemm *x, V fn, void (*make)(Gemm *x))
+{
     Gemm in = inside(x, fn);
     V *to[NPARAM] = {&in.m,     &in.n,     &in.k, &in.a,     &in.a_row, &in.a_col, &in.b,
                      &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
     for (unsigned i = 0; i < NPARAM; i++)
         *to[i] = LLVMGetParam(fn, i);
-    form->make(&in);
+    make(&in);
     finish(&in);
+}
+
+/* Ready code is as if it were a function of this module: others do not see it, and calls reach it directly. */
+static void use_code(const Gemm *x, V fn, const char *name, const GemmCode *code)
+{
+    LLVMSetLinkage(fn, LLVMExternalLinkage);
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    cpu_add_code(x->s.module, name, code);
+}
+
+LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
+{
+    static const struct {
+        const char *name;
+        void (*make)(Gemm *x);
+    } forms[GEMM_NFORM] = {{"dot", make_dot}, {"broadcast", make_cast}, {"plain", make_plain}};
+    char name[64];
+    snprintf(name, sizeof name, "gemm.%s.%s.%s", forms[form].name, g->f64 ? "f64" : "f32",
+             cpu_level_info(g->level)->text);
+    V fn = LLVMGetNamedFunction(g->module, name);
+    if (fn)
+        return fn;
+    Gemm x = {.g = *g, .s = *g, .one = gen_real1(g), .bytes = g->f64 ? 8 : 4};
+    x.g.lanes = cpu_width(g);
+    x.s.lanes = 1;
+    const GemmCode *code = cpu_gemm_code(form, g->f64, g->level);
+    fn = declare_form(&x, name);
+    if (code)
+        use_code(&x, fn, name, code);
+    else
+        define_form(&x, fn, forms[form].make);
     return fn;
 }
 
@@ -713,20 +740,16 @@ static GemmArg transposed(const GemmArg *t)
 
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)
 {
-    static const Form dot = {"dot", make_dot}, cast = {"broadcast", make_cast}, plain = {"plain", make_plain};
-    const Form *form = &plain;
+    GemmForm form = GEMM_PLAIN;
     GemmArg t = *arg;
     if (is_one(t.a_col) && is_one(t.b_row))
-        form = &dot;
+        form = GEMM_DOT;
     else if ((is_one(t.b_col) && is_one(t.c_col)) || (is_one(t.a_row) && is_one(t.c_row)))
-        form = &cast;
-    if ((form == &dot && !is_one(t.c_col) && is_one(t.c_row)) ||
-        (form == &cast && !(is_one(t.b_col) && is_one(t.c_col))))
+        form = GEMM_BROADCAST;
+    if ((form == GEMM_DOT && !is_one(t.c_col) && is_one(t.c_row)) ||
+        (form == GEMM_BROADCAST && !(is_one(t.b_col) && is_one(t.c_col))))
         t = transposed(arg);
-    Gemm x = {.g = *g, .s = *g, .one = gen_real1(g), .bytes = g->f64 ? 8 : 4};
-    x.g.lanes = cpu_width(g);
-    x.s.lanes = 1;
-    V fn = form_function(&x, form);
+    V fn = cpu_gemm_function(g, form);
     V list[NPARAM] = {t.m,
                       t.n,
                       t.k,

@@ -26,6 +26,7 @@ static LLVMOrcLLJITRef jit_new(JitAdd *add)
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
     LLVMOrcLLJITRef j;
     jit_must(LLVMOrcCreateLLJIT(&j, LLVMOrcCreateLLJITBuilder()));
     LLVMOrcThreadSafeContextRef ts = LLVMOrcCreateNewThreadSafeContext();
