@@ -122,8 +122,8 @@ static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef 
 /* How the lanes beyond the end of a vector loop are kept off. */
 typedef enum Masking {
     MASK_NEVER, /* one iteration at a time behind the whole rounds */
-    MASK_LAST,  /* a last round under a mask, behind whole rounds */
-    MASK_ALL,   /* every round under a mask: half the code, and as fast where masks are free */
+    MASK_LAST,  /* a last round under a mask, behind whole rounds; every round under a mask would be half the code, but an
+                 * LSTM's gates with H = 64 ran at two thirds of the speed */
 } Masking;
 
 static bool reads_lanes(const KStmt *s, const bool *lanes)
@@ -151,29 +151,28 @@ static void mark_lanes(const KBlock *b, bool *lanes)
 }
 
 /* An access of a vector loop. Addresses from data and stores that are not to consecutive elements go one by one. */
-static Masking access_masking(const Emit *e, const KStmt *s, KVar loop, const bool *lanes)
+static Masking access_masking(const KStmt *s, KVar loop, const bool *lanes)
 {
-    bool unit = false, strided = false;
+    bool unit = false;
     for (uint32_t t = 0; t < s->mem.at.n; t++) {
         KVar v = s->mem.at.term[t].var;
         if (lanes[v] && v != loop)
             return MASK_NEVER;
         unit |= v == loop && s->mem.at.term[t].stride == DIM_ONE;
-        strided |= v == loop && s->mem.at.term[t].stride != DIM_ONE;
     }
     if (s->kind == K_STORE && !unit)
         return MASK_NEVER;
-    return e->g.level == CPU_AVX512 && !strided ? MASK_ALL : MASK_LAST;
+    return MASK_LAST;
 }
 
-static Masking masking(const Emit *e, const KBlock *b, KVar loop, const bool *lanes)
+static Masking masking(const KBlock *b, KVar loop, const bool *lanes)
 {
-    Masking m = e->g.level == CPU_AVX512 ? MASK_ALL : MASK_LAST;
+    Masking m = MASK_LAST;
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        Masking this = s->kind == K_LOOP                         ? masking(e, &s->loop.body, loop, lanes)
-                       : s->kind == K_STORE || s->kind == K_LOAD ? access_masking(e, s, loop, lanes)
-                                                                 : MASK_ALL;
+        Masking this = s->kind == K_LOOP                         ? masking(&s->loop.body, loop, lanes)
+                       : s->kind == K_STORE || s->kind == K_LOAD ? access_masking(s, loop, lanes)
+                                                                 : MASK_LAST;
         if (this < m)
             m = this;
     }
@@ -185,7 +184,7 @@ static Masking loop_masking(const Emit *e, const KStmt *s)
     bool *lanes = NEWN(e->arena, bool, e->k->var.n);
     lanes[s->loop.var] = true;
     mark_lanes(&s->loop.body, lanes);
-    return masking(e, &s->loop.body, s->loop.var, lanes);
+    return masking(&s->loop.body, s->loop.var, lanes);
 }
 
 static bool is_multiple(const Emit *e, Dim d, uint32_t of)
@@ -196,16 +195,11 @@ static bool is_multiple(const Emit *e, Dim d, uint32_t of)
     return true;
 }
 
-static void rounds(Emit *e, const KStmt *s, LLVMValueRef to, bool mask)
+static void rounds(Emit *e, const KStmt *s, LLVMValueRef to)
 {
     CpuGen *g = &e->g;
     GenLoop l = gen_loop(g, gen_i64(g, 0), to, gen_i64(g, g->lanes), NULL, 0);
     e->v = (EmitVector){.on = true, .var = s->loop.var, .first = l.i};
-    if (mask) {
-        LLVMValueRef left = LLVMBuildSub(g->b, to, l.i, ""), W = gen_i64(g, g->lanes);
-        e->v.count = gen_select(g, gen_icmp(g, LLVMIntSLT, left, W), left, W);
-        e->v.mask = gen_first(g, e->v.count);
-    }
     emit_block(e, &s->loop.body);
     gen_loop_end(g, &l, NULL);
 }
@@ -235,11 +229,11 @@ static void vector_loop(Emit *e, const KStmt *s)
     LLVMValueRef n = emit_dim(e, s->loop.extent), whole = n;
     Masking how = loop_masking(e, s);
     g->lanes = cpu_width(g);
-    bool exact = is_multiple(e, s->loop.extent, g->lanes), all = !exact && how == MASK_ALL;
+    bool exact = is_multiple(e, s->loop.extent, g->lanes);
     for_outer_updates(e, &s->loop.body, start_partial);
-    if (!exact && !all)
+    if (!exact)
         whole = LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
-    rounds(e, s, whole, all);
+    rounds(e, s, whole);
     if (!exact && how == MASK_LAST)
         last_round(e, s, whole, LLVMBuildSub(g->b, n, whole, ""));
     for_outer_updates(e, &s->loop.body, finish_partial);
