@@ -339,7 +339,7 @@ static RecId from_value(Elab *e, ScanArgs *args, Carry *c, uint32_t which, uint3
 
 typedef struct Operands {
     VEC(RecId) init, seq;
-    uint32_t first_input, active, cut, place;
+    uint32_t active, cut, place;
 } Operands;
 
 /* Is there a cut in front of the very first place? Only forward: running from the end, no cut lies before the start. A
@@ -478,7 +478,6 @@ static RecId mask(Elab *e, RecId active, RecId now, RecId otherwise)
 static void set_region(Inst *inst, RecRegion r)
 {
     inst->scope->region = r;
-    inst->step = r;
     for (uint32_t i = 0; i < inst->child.n; i++)
         set_region(inst->child.p[i], r);
 }

@@ -124,7 +124,6 @@ struct Inst {
     RecId count;     /* steps since the start or the last cut, or REC_NONE */
     bool called;     /* a child: its inputs are bound */
     Inst *parent;
-    RecRegion step;
     bool is_array;   /* `use layer[N] = ...`: item[i] are the instances */
     Inst **item;
     uint32_t nitem;
