@@ -136,6 +136,8 @@ static void put_derived(Head *h)
 {
     for (uint32_t i = 0; i < h->k->derived.n; i++) {
         const struct RecDerivedDim *d = &h->k->derived.p[i];
+        if (d->floor)
+            continue;
         text_add(h->t, " * %.*s = %.*s / %.*s must be a whole number, else RNN_SIZE.\n",
                  STRF(dim_sym_info(h->k->dims, d->sym)->name), STRF(factor(h, d->num)), STRF(factor(h, d->den)));
     }

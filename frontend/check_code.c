@@ -19,6 +19,7 @@ static bool compile_level(Checker *c, Precision p, CpuLevel level)
     RecProg *raw = elab_entry(c->arena, c->unit, c->entry, c->bind.p, c->bind.n, c->d->diags);
     if (!raw)
         return false;
+    raw->form = c->d->form;
     progress_show(c->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
     if (code_make(c->arena, raw, &cpu, &c->code[p][level], &error))
         return true;

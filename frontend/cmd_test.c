@@ -142,7 +142,7 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
 {
     Arena *a = arena_new();
     Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources)};
+    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources), .form = all->form};
     Progress progress = progress_begin();
     Unit *u = driver_load(&d, path);
     Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally, .progress = &progress};

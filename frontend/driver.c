@@ -110,9 +110,28 @@ bool driver_wants(const Driver *d, const Unit *u, uint32_t entry)
     return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], unit_entry_name(u, entry));
 }
 
+bool driver_form(Driver *d)
+{
+    Str word = d->opt->value[OPT_FORM];
+    char *end;
+    if (!d->opt->given[OPT_FORM] || str_is(word, "sequential"))
+        return true;
+    if (word.n > 6 && memcmp(word.p, "chunk:", 6) == 0) {
+        unsigned long n = strtoul(str_c(d->arena, word) + 6, &end, 10);
+        d->form = (RecForm){REC_FORM_CHUNK, (uint32_t)n};
+        if (word.p[6] != '-' && *end == '\0' && n >= 1 && n <= 4096)
+            return true;
+    }
+    driver_fail(d, "--form is sequential, or chunk:N with N from 1 to 4096, not `%.*s`", STRF(word));
+    return false;
+}
+
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)
 {
-    return elab_entry(d->arena, u, entry, d->opt->bind.p, d->opt->bind.n, d->diags);
+    RecProg *p = elab_entry(d->arena, u, entry, d->opt->bind.p, d->opt->bind.n, d->diags);
+    if (p)
+        p->form = d->form;
+    return p;
 }
 
 void driver_targets(const Driver *d, CpuOptions *cpu)

@@ -11,6 +11,7 @@ typedef struct Driver {
     const Options *opt;
     Sources *sources;
     Diags *diags;
+    RecForm form; /* --form */
 } Driver;
 
 /* ---- cmd_*.c: one verb each; the result is the exit code ---- */
@@ -36,6 +37,7 @@ bool driver_bindings(Driver *d, const Unit *u);
 bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry);
 /* Every entry, or the one that --entry names if it is there. */
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
+bool driver_form(Driver *d); /* reads --form; false, and a message, if it is none */
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
 bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */

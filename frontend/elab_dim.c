@@ -115,7 +115,7 @@ static bool derived_dim(Elab *e, Scope *s, const DimDecl *d, Dim *out)
         return false;
     }
     DimSym sym = dim_sym_new(e->dims, d->name.text, DIM_USER);
-    vec_push(e->arena, &e->prog->derived, (struct RecDerivedDim){sym, num, den});
+    vec_push(e->arena, &e->prog->derived, (struct RecDerivedDim){.sym = sym, .num = num, .den = den});
     *out = dim_of(e->dims, sym);
     follow(s, num, dim_mul(e->dims, den, *out));
     return true;

@@ -108,7 +108,7 @@ static void read_size(Sum *s, LLVMValueRef sizes, LLVMValueRef mode, uint32_t i)
     s->sym[sym] = v;
 }
 
-/* P = D / G must be whole */
+/* P = D / G must be whole, unless it is rounded down */
 static void derive(Sum *s, const struct RecDerivedDim *d)
 {
     Abi *a = s->a;
@@ -116,7 +116,8 @@ static void derive(Sum *s, const struct RecDerivedDim *d)
     LLVMValueRef zero = abi_cmp(a, LLVMIntSLE, den, abi_i64(a, 0));
     den = LLVMBuildSelect(a->b, zero, abi_i64(a, 1), den, "");
     bad_if(s, zero);
-    bad_if(s, abi_cmp(a, LLVMIntNE, LLVMBuildSRem(a->b, num, den, ""), abi_i64(a, 0)));
+    if (!d->floor)
+        bad_if(s, abi_cmp(a, LLVMIntNE, LLVMBuildSRem(a->b, num, den, ""), abi_i64(a, 0)));
     s->sym[d->sym] = LLVMBuildSDiv(a->b, num, den, "");
     bad_if(s, abi_cmp(a, LLVMIntSLT, s->sym[d->sym], abi_i64(a, 0)));
 }

@@ -221,7 +221,7 @@ static bool dims(Reader *r)
             return false;
         vec_push(r->in->a, &r->p->open, s);
     }
-    for (struct RecDerivedDim d; in_accept_word(r->in, "derived");) {
+    for (struct RecDerivedDim d = {0}; in_accept_word(r->in, "derived");) {
         if (!rec_read_derived(r->in, &d))
             return false;
         vec_push(r->in->a, &r->p->derived, d);

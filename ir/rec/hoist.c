@@ -98,7 +98,7 @@ static RecId *make_outside(Rewrite *w, const Hoist *h, RecBuild *b, RecId old)
 {
     const RecOp *recur = rec_op(&w->old, old);
     const RecRegionInfo *body = &w->old.region.p[recur->region];
-    Lift l = {.w = w, .b = b, .recur = old, .made = NEWN(w->p->arena, Lifted, w->old.op.n)};
+    Lift l = {.w = w, .b = b, .recur = old, .length = recur->length, .made = NEWN(w->p->arena, Lifted, w->old.op.n)};
     RecId *placed = pass_ids(w->p->arena, w->old.op.n);
     for (uint32_t i = 0; i < w->old.op.n; i++)
         l.made[i].v = REC_NONE;

@@ -3,14 +3,9 @@
  * axis. What depends on no sequence is made once. See pass.h. */
 #include "ir/rec/pass.h"
 
-static Dim length_of(const Lift *l)
-{
-    return l->w->old.op.p[l->recur].length;
-}
-
 static Type with_places(const Lift *l, const Type *step)
 {
-    Type t = {.dt = step->dt, .rank = (uint8_t)(step->rank + 1), .dim = {length_of(l)}};
+    Type t = {.dt = step->dt, .rank = (uint8_t)(step->rank + 1), .dim = {l->length}};
     memcpy(t.dim + 1, step->dim, step->rank * sizeof *step->dim);
     return t;
 }
@@ -54,7 +49,7 @@ static RecId place_scatter(Lift *l, RecOp op, const RecOp *was)
 {
     uint8_t k = op.nindex, rank = op.type.rank, order[MAXRANK] = {k};
     for (uint8_t i = 0; i < rank; i++)
-        op.type.dim[i] = i < k ? was->type.dim[i] : i == k ? length_of(l) : was->type.dim[i - 1];
+        op.type.dim[i] = i < k ? was->type.dim[i] : i == k ? l->length : was->type.dim[i - 1];
     op.out_axis[k] = 0;
     for (uint8_t i = (uint8_t)(k + 1); i < rank; i++)
         op.out_axis[i] = (uint8_t)(was->out_axis[i - 1] + 1);
@@ -67,7 +62,7 @@ static RecId place_scatter(Lift *l, RecOp op, const RecOp *was)
 static RecId place_iterating(Lift *l, RecOp op, const RecOp *was, const Lifted *operand)
 {
     op.nit++;
-    op.space[0] = length_of(l);
+    op.space[0] = l->length;
     memcpy(op.space + 1, was->space, was->nit * sizeof *was->space);
     for (uint32_t i = 0; i < op.nuse; i++)
         op.use[i] = shifted(l, was->use[i], operand[i]);

@@ -52,6 +52,7 @@ typedef struct Lift {
     Rewrite *w;
     RecBuild *b;  /* where the new ops go: the recurrence's own region */
     RecId recur;  /* old */
+    Dim length;   /* how many places: all, or those of a chunk */
     Lifted *made; /* by old op */
 } Lift;
 Lifted lift_value(Lift *l, RecId old);

@@ -112,7 +112,7 @@ static void recur(Text *out, const RecProg *p, const RecOp *op)
 {
     text_add(out, " over ");
     dim_print(out, p->dims, op->length);
-    text_add(out, op->reverse ? " reverse" : "");
+    text_add(out, "%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "");
 }
 
 void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)
@@ -275,7 +275,7 @@ void rec_print_derived(Text *out, const DimTab *t, const struct RecDerivedDim *d
     dim_print(out, t, d->num);
     text_add(out, " / ");
     dim_print(out, t, d->den);
-    text_add(out, "\n");
+    text_add(out, d->floor ? " floor\n" : "\n");
 }
 
 void rec_print_need(Text *out, const DimTab *t, Dim d)

@@ -180,6 +180,7 @@ static bool recur_head(Reader *r, RecOp *op)
     if (!operands(r, op) || !in_expect_word(r->in, "over") || !in_size(r->in, &op->length))
         return false;
     op->reverse = in_accept_word(r->in, "reverse");
+    op->chunk = in_accept_word(r->in, "chunk");
     return in_expect(r->in, '{');
 }
 
@@ -325,8 +326,10 @@ static bool open_line(Reader *r)
 
 bool rec_read_derived(TextIn *in, struct RecDerivedDim *d)
 {
-    return in_dim(in, &d->sym) && in_expect(in, '=') && in_size(in, &d->num) && in_expect(in, '/') &&
-           in_size(in, &d->den);
+    bool ok = in_dim(in, &d->sym) && in_expect(in, '=') && in_size(in, &d->num) && in_expect(in, '/') &&
+              in_size(in, &d->den);
+    d->floor = ok && in_accept_word(in, "floor");
+    return ok;
 }
 
 static bool derived_line(Reader *r)

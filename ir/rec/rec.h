@@ -75,6 +75,8 @@ typedef struct RecUse {
  * step before left them, then the nseq elements at this place (axis 0 taken off). Region results (RecRegionInfo.result):
  * nstate new states, then nout per-step values. Its own results (PROJ): nstate final states, then nout sequences, each
  * per-step value stacked along a new axis 0 at its own place. Lengths and resets are spelt out with WHERE inside.
+ * A `chunk` RECUR's step is a chunk of places: its work stays in it, and the backward function makes it again instead of
+ * keeping it.
  */
 typedef struct RecOp {
     RecKind kind;
@@ -93,7 +95,7 @@ typedef struct RecOp {
         RecReduce red;                                 /* REDUCE */
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
-        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse; }; /* RECUR */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk; }; /* RECUR */
         uint32_t index;                                /* PROJ, REGARG */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
@@ -151,6 +153,12 @@ typedef struct RecOut {
     Span at;
 } RecOut;
 
+/* How recurrences are to be run. */
+typedef struct RecForm {
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK } kind;
+    uint32_t chunk; /* places in a chunk */
+} RecForm;
+
 typedef enum RecFn { REC_FORWARD, REC_BACKWARD, REC_INIT, REC_NFN } RecFn;
 
 typedef struct RecProg {
@@ -163,14 +171,16 @@ typedef struct RecProg {
     bool has_time;
     DimSym time;              /* T of a cell; of a model its first time dimension */
     bool batched;             /* rec.batch has run */
+    RecForm form;             /* not part of the text */
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
     VEC(RecArg) arg;
     VEC(RecOut) out;
     /* Dimensions that are arguments of the generated functions, in the order of the text (T and B first). */
     VEC(DimSym) open;
-    /* `P = D / G`: what must divide what, checked by the generated functions and when arrays are read. */
-    VEC(struct RecDerivedDim { DimSym sym; Dim num; Dim den; }) derived;
+    /* `P = D / G`: what must divide what, checked by the generated functions and when arrays are read; with `floor` a
+     * number of whole chunks, which passes make: it is rounded down. */
+    VEC(struct RecDerivedDim { DimSym sym; Dim num; Dim den; bool floor; }) derived;
     /* Sizes that must not be negative (`x[5]` of a real[H] needs H - 6), checked like `derived`. */
     VEC(struct RecNeed { Dim dim; Span at; }) need;
 } RecProg;
@@ -266,6 +276,7 @@ void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, wh
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become CONTRACT */
 void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
+void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
 void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */
 

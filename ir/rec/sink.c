@@ -152,7 +152,7 @@ static void sink_recur(Rewrite *w, RecBuild *b, RecId old)
     choose(&w->old, s, recur);
     rw_recur(w, b, old);
     Lift *l = s->lift[old] = NEW(w->p->arena, Lift);
-    *l = (Lift){.w = w, .recur = old, .made = NEWN(w->p->arena, Lifted, w->old.op.n)};
+    *l = (Lift){.w = w, .recur = old, .length = recur->length, .made = NEWN(w->p->arena, Lifted, w->old.op.n)};
     for (uint32_t i = 0; i < w->old.op.n; i++)
         l->made[i].v = REC_NONE;
     for (uint32_t i = 0; i < body->op.n; i++)

@@ -23,7 +23,7 @@ bool rec_has_space(RecKind kind);
 const bool *rec_dims_used(Arena *a, const RecProg *p);
 
 /* ---- parts of lines that kern's text has as well ---- */
-bool rec_read_derived(TextIn *in, struct RecDerivedDim *d); /* `P = D / G` */
+bool rec_read_derived(TextIn *in, struct RecDerivedDim *d); /* `P = D / G`, `N = T / 64 floor` */
 void rec_read_arg_marks(TextIn *in, RecArg *a);             /* optional, frozen, batched */
 void rec_read_out_marks(TextIn *in, RecOut *o);             /* batched, streams */
 void rec_print_derived(Text *out, const DimTab *t, const struct RecDerivedDim *d);

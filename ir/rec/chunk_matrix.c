@@ -1,0 +1,309 @@
+/* A matrix stage, S' = d*S + a (b.S) + k v, for all places of a chunk at once (the WY or UT form of products of
+ * Householder-like factors; Bischof & Van Loan 1987; for linear attention Yang et al. 2024). With S0 as the chunk finds
+ * it and everything between two places times the decays between them:
+ *
+ *   u_t = b_t.S_{t-1} = (decays * b_t).S0 + sum over s < t of (b_t.a_s) u_s + (b_t.k_s) v_s
+ *   q_t.S_{t-1}       = (decays * q_t).S0 + sum over s < t of (q_t.a_s) u_s + (q_t.k_s) v_s
+ *   S                 = decays * S0 + sum over s of (decays * a_s) u_s + (decays * k_s) v_s
+ *
+ * All of it is matrix products but u, a triangular solve. Its derivative is that of these equations. */
+#include "ir/rec/chunk.h"
+
+typedef struct Stage {
+    Chunk *c;
+    const Matrix *m;
+    Decays *decays;
+    Part entering;
+    Part *vector;    /* a's, then k's: with LABEL_PLACE */
+    Part *low, *row; /* by rank-one term: b; u */
+    Part *value;     /* by source term: v */
+    Part **query;    /* by read-out, by term */
+    Dim size[LABEL_COUNT];
+} Stage;
+
+static uint32_t axes(uint32_t bits)
+{
+    return bits << LABEL_AXIS;
+}
+
+static uint32_t label_k(const Stage *s)
+{
+    return axes(1u << s->m->k);
+}
+
+/* A product over a term's axes as one over the state's; `k` is the term's axis that the state's axis k is here. */
+static Part as_state(const Stage *s, const Term *t, Part x, uint8_t k)
+{
+    uint8_t from[LABEL_COUNT];
+    const RecBuild *b = s->c->b;
+    for (uint8_t l = 0; l < LABEL_COUNT; l++)
+        from[l] = l;
+    for (uint8_t i = 0; i < s->m->type.rank; i++)
+        from[LABEL_AXIS + (i == s->m->k ? k : t->state == REC_NONE ? i : t->axis[i])] = (uint8_t)(LABEL_AXIS + i);
+    for (uint8_t i = 0; i < rec_type(b->prog, x.v)->rank; i++)
+        x.label[i] = from[x.label[i]];
+    return x;
+}
+
+static Part placed(Stage *s, Part x, uint32_t labels)
+{
+    return part_expand(s->c->b, x, labels | 1u << LABEL_PLACE, s->size);
+}
+
+static Part signed_part(Stage *s, const Term *t, Part x)
+{
+    return t->sign < 0 ? part_neg(s->c->b, x) : x;
+}
+
+/* The factors of one side that meets k. */
+static Part vector(Stage *s, const Split *x, uint32_t select, uint8_t k)
+{
+    Part p = chunk_product(s->c, &x->term, select, 1u << k);
+    return placed(s, as_state(s, &x->term, p, k), label_k(s));
+}
+
+static Part decay(Stage *s)
+{
+    Part sum = {.v = REC_NONE};
+    for (uint32_t i = 0; i < s->m->decay.n; i++) {
+        const Term *t = &s->m->decay.p[i];
+        Part x = signed_part(s, t, chunk_product(s->c, t, UINT32_MAX, 0));
+        sum = sum.v == REC_NONE ? x : part_map(s->c->b, FUN_ADD, sum, x);
+    }
+    return placed(s, sum.v == REC_NONE ? part_number(s->c->b, 0) : sum, 0);
+}
+
+static void make_vectors(Stage *s)
+{
+    const Matrix *m = s->m;
+    Arena *a = s->c->w->p->arena;
+    s->vector = NEWN(a, Part, m->low.n + m->source.n + 1);
+    s->low = NEWN(a, Part, m->low.n + 1);
+    s->row = NEWN(a, Part, m->low.n + 1);
+    s->value = NEWN(a, Part, m->source.n + 1);
+    for (uint32_t i = 0; i < m->low.n; i++) {
+        const Split *x = &m->low.p[i];
+        s->low[i] = signed_part(s, &x->term, vector(s, x, x->first, x->term.axis[m->k]));
+        s->vector[i] = vector(s, x, x->second, m->k);
+    }
+    for (uint32_t i = 0; i < m->source.n; i++) {
+        const Split *x = &m->source.p[i];
+        s->vector[m->low.n + i] = signed_part(s, &x->term, vector(s, x, x->first, m->k));
+        s->value[i] = placed(s, as_state(s, &x->term, chunk_product(s->c, &x->term, x->second, 0), m->k), 0);
+    }
+}
+
+static void make_queries(Stage *s)
+{
+    Arena *a = s->c->w->p->arena;
+    s->query = NEWN(a, Part *, s->m->readout.n + 1);
+    for (uint32_t i = 0; i < s->m->readout.n; i++) {
+        const Splits *of = &s->m->readout.p[i].of_state;
+        s->query[i] = NEWN(a, Part, of->n + 1);
+        for (uint32_t k = 0; k < of->n; k++)
+            s->query[i][k] = vector(s, &of->p[k], of->p[k].first, of->p[k].term.axis[s->m->k]);
+    }
+}
+
+/* Places first, then in order: `x` summed with what stands at the other places. */
+static Part over_others(Stage *s, Part pairs, Part x)
+{
+    Part other = part_relabel(s->c->b, x, LABEL_PLACE, LABEL_OTHER);
+    return part_contract(s->c->b, pairs, other, 1u << LABEL_OTHER);
+}
+
+static Part plus(Stage *s, Part x, Part y)
+{
+    return x.v == REC_NONE ? y : part_map(s->c->b, FUN_ADD, x, y);
+}
+
+/* What x meets in the state that place t finds, but for the rank-one terms: [t, batch, cols]. */
+static Part meets(Stage *s, Part x)
+{
+    Part sum = part_contract(s->c->b, decays_before(s->decays, x), s->entering, label_k(s));
+    for (uint32_t i = 0; i < s->m->source.n; i++)
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, s->m->low.n + i), s->value[i]));
+    return sum;
+}
+
+/* ---- the triangular solve ---- */
+
+/* The inverse of 1 - L row by row, L being [t, batch, s] of n rows and zero unless s comes before t: its rows are LABEL_PLACE. */
+static Part inverse(Stage *s, Part lower, Dim n)
+{
+    RecBuild *b = s->c->b;
+    RecProg *p = b->prog;
+    const uint32_t t = 1u << LABEL_PLACE, o = 1u << LABEL_OTHER, batch = part_labels(b, lower) & ~t & ~o;
+    Dim size[LABEL_COUNT];
+    memcpy(size, s->size, sizeof size);
+    size[LABEL_PLACE] = size[LABEL_OTHER] = n;
+    RecId init = part_expand(b, part_number(b, 0), batch | t | o, size).v;
+    RecRegion step;
+    RecId recur = rec_recur_open(b, &init, 1, NULL, 0, n, rec_op(&s->c->w->old, s->c->plan->recur)->reverse, &step);
+    RecBuild in = {p, step, b->at, {0}};
+    Part rows = part_of(p->region.p[step].arg.p[0], batch | t | o);
+    Part own = part_of(rec_recur_add_seq(p, recur, lower.v), batch | o);
+    Part at = part_of(rec_recur_add_seq(p, recur, rec_iota(b, n)), 0);
+    Part here = part_map(&in, FUN_EQ, part_of(rec_iota(&in, n), o), at);
+    Part unit = part_where(&in, here, part_number(&in, 1), part_number(&in, 0));
+    Part of_rows = part_contract(&in, part_relabel(&in, own, LABEL_OTHER, LABEL_PLACE), rows, t);
+    Part row = part_map(&in, FUN_ADD, of_rows, unit);
+    Part next = part_where(&in, part_relabel(&in, here, LABEL_OTHER, LABEL_PLACE), row, rows);
+    RecId result = part_expand(&in, next, batch | t | o, size).v;
+    rec_recur_close(p, recur, &result, 1);
+    return part_of(rec_proj(b, recur, 0), batch | t | o);
+}
+
+/* Several parts of equal shape as one with a new axis at `along`. */
+static RecId stack(Stage *s, const Part *x, uint32_t n, uint8_t along)
+{
+    RecId *part = NEWN(s->c->w->p->arena, RecId, n);
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = *rec_type(s->c->b->prog, x[i].v);
+        for (uint8_t k = t.rank++; k > along; k--)
+            t.dim[k] = t.dim[k - 1];
+        t.dim[along] = DIM_ONE;
+        part[i] = rec_reshape(s->c->b, x[i].v, t.rank, t.dim);
+    }
+    return rec_concat(s->c->b, part, n, along);
+}
+
+/* Axis `along` and the one behind it as one. */
+static RecId merge_axes(Stage *s, RecId v, uint8_t along)
+{
+    Type t = *rec_type(s->c->b->prog, v);
+    t.dim[along] = dim_mul(s->c->b->prog->dims, t.dim[along], t.dim[along + 1]);
+    t.rank--;
+    for (uint8_t k = (uint8_t)(along + 1); k < t.rank; k++)
+        t.dim[k] = t.dim[k + 1];
+    return rec_reshape(s->c->b, v, t.rank, t.dim);
+}
+
+/* For several rank-one terms the rows are (place, term). All parts have LABEL_PLACE first. */
+static Part stack_rows(Stage *s, const Part *x, uint32_t n)
+{
+    return (Part){.v = merge_axes(s, stack(s, x, n, 1), 0), .label = {0}};
+}
+
+static Part stack_lower(Stage *s, uint32_t n)
+{
+    RecBuild *b = s->c->b;
+    Part *row = NEWN(b->prog->arena, Part, n), *block = NEWN(b->prog->arena, Part, n);
+    uint32_t labels = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t j = 0; j < n; j++) {
+            block[j] = decays_pairs(s->decays, s->low[i], j);
+            labels |= part_labels(b, block[j]);
+        }
+        for (uint32_t j = 0; j < n; j++)
+            block[j] = part_expand(b, block[j], labels, s->size);
+        uint8_t rank = rec_type(b->prog, block[0].v)->rank;
+        row[i] = block[0];
+        row[i].v = merge_axes(s, stack(s, block, n, rank), (uint8_t)(rank - 1));
+    }
+    return part_of(stack_rows(s, row, n).v, labels);
+}
+
+static void unstack_rows(Stage *s, Part all, uint32_t n)
+{
+    RecBuild *b = s->c->b;
+    Type t = *rec_type(b->prog, all.v);
+    Dim split[MAXRANK] = {s->c->size, dim_const(b->prog->dims, n)};
+    Dim own[MAXRANK] = {s->c->size};
+    memcpy(split + 2, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
+    memcpy(own + 1, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
+    RecId rows = rec_reshape(b, all.v, (uint8_t)(t.rank + 1), split);
+    for (uint32_t i = 0; i < n; i++) {
+        RecId part = rec_slice(b, rows, 1, dim_const(b->prog->dims, i), DIM_ONE);
+        s->row[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
+    }
+}
+
+static void solve(Stage *s)
+{
+    uint32_t n = s->m->low.n, labels = 0;
+    Arena *a = s->c->w->p->arena;
+    Part *right = NEWN(a, Part, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        right[i] = meets(s, s->low[i]);
+        labels |= part_labels(s->c->b, right[i]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        right[i] = part_expand(s->c->b, right[i], labels, s->size);
+    if (n == 1)
+        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], 0), s->c->size), right[0]);
+    if (n < 2)
+        return;
+    Part rows = part_of(stack_rows(s, right, n).v, labels);
+    Dim many = dim_mul(s->c->b->prog->dims, s->c->size, dim_const(s->c->b->prog->dims, n));
+    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows), n);
+}
+
+/* ---- results ---- */
+
+static Part read_state(Stage *s, Part x)
+{
+    Part sum = meets(s, x);
+    for (uint32_t i = 0; i < s->m->low.n; i++)
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, i), s->row[i]));
+    return sum;
+}
+
+/* Labels of the state's axes as those of the axes of the read-out. */
+static Part as_readout(const Stage *s, const Term *t, Part x)
+{
+    uint8_t rank = rec_type(s->c->b->prog, x.v)->rank;
+    for (uint8_t i = 0; i < rank; i++)
+        if (x.label[i] >= LABEL_AXIS && x.label[i] < LABEL_AXIS + s->m->type.rank)
+            x.label[i] = (uint8_t)(LABEL_AXIS + t->axis[x.label[i] - LABEL_AXIS]);
+    return x;
+}
+
+static void read_out(Stage *s, uint32_t i)
+{
+    const Readout *r = &s->m->readout.p[i];
+    Part sum = {.v = REC_NONE};
+    const Type *t = rec_type(&s->c->w->old, r->v);
+    for (uint32_t k = 0; k < r->of_state.n; k++) {
+        const Split *x = &r->of_state.p[k];
+        Part read = as_readout(s, &x->term, read_state(s, s->query[i][k]));
+        Part after = chunk_product(s->c, &x->term, x->second, 0);
+        sum = plus(s, sum, signed_part(s, &x->term, part_map(s->c->b, FUN_MUL, read, after)));
+    }
+    for (uint32_t k = 0; k < r->local.n; k++)
+        sum = plus(s, sum, signed_part(s, &r->local.p[k], chunk_product(s->c, &r->local.p[k], UINT32_MAX, 0)));
+    Dim size[LABEL_COUNT] = {[LABEL_PLACE] = s->c->size};
+    for (uint8_t k = 0; k < t->rank; k++)
+        size[LABEL_AXIS + k] = t->dim[k];
+    Part all = part_expand(s->c->b, sum, 1u << LABEL_PLACE | axes((1u << t->rank) - 1), size);
+    s->c->lift.made[r->v] = (Lifted){all.v, true};
+}
+
+static void leave(Stage *s)
+{
+    const Matrix *m = s->m;
+    Part sum = part_map(s->c->b, FUN_MUL, decays_whole(s->decays), s->entering);
+    for (uint32_t i = 0; i < m->low.n + m->source.n; i++) {
+        Part x = i < m->low.n ? s->row[i] : s->value[i - m->low.n];
+        Part y = part_relabel(s->c->b, x, LABEL_PLACE, LABEL_OTHER);
+        sum = plus(s, sum, part_contract(s->c->b, decays_to_end(s->decays, i), y, 1u << LABEL_OTHER));
+    }
+    s->c->leaving[m->state] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
+}
+
+void chunk_matrix(Chunk *c, const Matrix *m)
+{
+    Stage s = {.c = c, .m = m, .entering = {.v = c->entering[m->state]}};
+    s.size[LABEL_PLACE] = s.size[LABEL_OTHER] = c->size;
+    for (uint8_t i = 0; i < m->type.rank; i++) {
+        s.size[LABEL_AXIS + i] = m->type.dim[i];
+        s.entering.label[i] = (uint8_t)(LABEL_AXIS + i);
+    }
+    make_vectors(&s);
+    make_queries(&s);
+    s.decays = decays_new(c, m, decay(&s), s.vector, m->low.n + m->source.n);
+    solve(&s);
+    for (uint32_t i = 0; i < m->readout.n; i++)
+        read_out(&s, i);
+    leave(&s);
+}

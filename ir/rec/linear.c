@@ -1,0 +1,306 @@
+/* The symbolic derivative of a step by its carried states, in product form: see linear.h. */
+#include "ir/rec/linear.h"
+
+enum { MAXTERMS = 64 };
+
+static bool in_question(const LinearCx *cx, RecId v)
+{
+    return cx->depends[v] && !(cx->known && cx->known[v]);
+}
+
+static void copy_factors(const LinearCx *cx, Term *to, const Term *from)
+{
+    memset(&to->factor, 0, sizeof to->factor);
+    for (uint32_t i = 0; i < from->factor.n; i++)
+        vec_push(cx->arena, &to->factor, from->factor.p[i]);
+}
+
+static Term over_space(const RecOp *op)
+{
+    Term t = {.sign = 1, .state = REC_NONE, .rank = op->type.rank, .nit = op->type.rank};
+    memcpy(t.space, op->type.dim, op->type.rank * sizeof(Dim));
+    return t;
+}
+
+/* v itself, as a state or as one factor. */
+static Term atom(const LinearCx *cx, RecId v)
+{
+    Term t = over_space(rec_op(cx->p, v));
+    RecUse u = rec_use(v, t.rank);
+    if (in_question(cx, v)) {
+        t.state = v;
+        memcpy(t.axis, u.axis, sizeof t.axis);
+    } else {
+        vec_push(cx->arena, &t.factor, (Factor){FACTOR_TIMES, u});
+    }
+    return t;
+}
+
+/* ---- a term of an operand as a term of the op ---- */
+
+/* The iteration axis that axis i of the operand's term becomes: its own axes follow the map, summed ones come last. */
+static bool move_axes(const RecOp *op, const Term *from, const uint8_t *map, Term *to, uint8_t *now)
+{
+    to->nit = op->nit;
+    memcpy(to->space, op->space, op->nit * sizeof(Dim));
+    for (uint8_t i = 0; i < from->nit; i++) {
+        if (i < from->rank) {
+            now[i] = map[i];
+            continue;
+        }
+        if (to->nit == MAXIT)
+            return false;
+        now[i] = to->nit;
+        to->space[to->nit++] = from->space[i];
+    }
+    return true;
+}
+
+static bool through(const LinearCx *cx, const RecOp *op, const RecUse *use, const Term *from, Term *to)
+{
+    uint8_t now[MAXIT];
+    *to = *from;
+    to->rank = op->type.rank;
+    if (!move_axes(op, from, use->axis, to, now))
+        return false;
+    copy_factors(cx, to, from);
+    for (uint32_t i = 0; i < to->factor.n; i++) {
+        RecUse *u = &to->factor.p[i].use;
+        for (uint8_t k = 0; k < rec_type(cx->p, u->v)->rank; k++)
+            u->axis[k] = now[u->axis[k]];
+    }
+    for (uint8_t k = 0; to->state != REC_NONE && k < rec_type(cx->p, to->state)->rank; k++)
+        to->axis[k] = now[to->axis[k]];
+    return true;
+}
+
+static bool terms_through(const LinearCx *cx, const RecOp *op, uint32_t operand, Terms *out, RecId *why)
+{
+    Terms in = {0};
+    Term t;
+    if (!linear_terms(cx, op->use[operand].v, &in, why))
+        return false;
+    for (uint32_t i = 0; i < in.n; i++) {
+        if (out->n == MAXTERMS || !through(cx, op, &op->use[operand], &in.p[i], &t))
+            return false;
+        vec_push(cx->arena, out, t);
+    }
+    return true;
+}
+
+static void times(const LinearCx *cx, Terms *t, uint32_t from, Factor f)
+{
+    for (uint32_t i = from; i < t->n; i++)
+        vec_push(cx->arena, &t->p[i].factor, f);
+}
+
+/* ---- ops ---- */
+
+static bool same_term(const LinearCx *cx, const Term *a, const Term *b)
+{
+    if (a->sign != b->sign || a->state != b->state || a->nit != b->nit || a->factor.n != b->factor.n)
+        return false;
+    if (memcmp(a->space, b->space, a->nit * sizeof(Dim)) != 0)
+        return false;
+    for (uint8_t k = 0; a->state != REC_NONE && k < rec_type(cx->p, a->state)->rank; k++)
+        if (a->axis[k] != b->axis[k])
+            return false;
+    for (uint32_t i = 0; i < a->factor.n; i++) {
+        const Factor *f = &a->factor.p[i], *g = &b->factor.p[i];
+        if (f->kind != g->kind || f->use.v != g->use.v ||
+            memcmp(f->use.axis, g->use.axis, rec_type(cx->p, f->use.v)->rank) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* where(c, a, b): a's terms if c, b's unless c; what both have needs no condition. */
+static bool where_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    Terms branch[2] = {{0}, {0}};
+    for (uint32_t i = 0; i < 2; i++)
+        if (!pass_zeros(cx->p, op->use[i + 1].v) && !terms_through(cx, op, i + 1, &branch[i], why))
+            return false;
+    for (uint32_t i = 0; i < branch[0].n; i++) {
+        uint32_t j = 0;
+        while (j < branch[1].n && !same_term(cx, &branch[0].p[i], &branch[1].p[j]))
+            j++;
+        if (j < branch[1].n)
+            branch[1].p[j] = branch[1].p[--branch[1].n];
+        else
+            vec_push(cx->arena, &branch[0].p[i].factor, (Factor){FACTOR_IF, op->use[0]});
+    }
+    times(cx, &branch[1], 0, (Factor){FACTOR_UNLESS, op->use[0]});
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t k = 0; k < branch[i].n; k++)
+            vec_push(cx->arena, out, branch[i].p[k]);
+    return true;
+}
+
+static void negate(Terms *t, uint32_t from)
+{
+    for (uint32_t i = from; i < t->n; i++)
+        t->p[i].sign = -t->p[i].sign;
+}
+
+static bool scaled(const LinearCx *cx, const RecOp *op, uint32_t operand, FactorKind kind, Terms *out, RecId *why)
+{
+    uint32_t from = out->n;
+    if (!terms_through(cx, op, operand, out, why))
+        return false;
+    times(cx, out, from, (Factor){kind, op->use[1 - operand]});
+    return true;
+}
+
+static bool product_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    bool first = in_question(cx, op->use[0].v);
+    if (first && in_question(cx, op->use[1].v))
+        return false;
+    return scaled(cx, op, first ? 0 : 1, FACTOR_TIMES, out, why);
+}
+
+static bool map_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    uint32_t from = out->n;
+    switch (op->fun) {
+    case FUN_ID: return terms_through(cx, op, 0, out, why);
+    case FUN_NEG:
+        if (!terms_through(cx, op, 0, out, why))
+            return false;
+        negate(out, from);
+        return true;
+    case FUN_ADD:
+    case FUN_SUB:
+        if (!terms_through(cx, op, 0, out, why))
+            return false;
+        from = out->n;
+        if (!terms_through(cx, op, 1, out, why))
+            return false;
+        if (op->fun == FUN_SUB)
+            negate(out, from);
+        return true;
+    case FUN_MUL: return product_terms(cx, op, out, why);
+    case FUN_DIV: return !in_question(cx, op->use[1].v) && scaled(cx, op, 0, FACTOR_OVER, out, why);
+    case FUN_WHERE: return !in_question(cx, op->use[0].v) && where_terms(cx, op, out, why);
+    default: return false;
+    }
+}
+
+static bool op_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    switch (op->kind) {
+    case REC_MAP: return map_terms(cx, op, out, why);
+    case REC_CONTRACT: return product_terms(cx, op, out, why);
+    case REC_REDUCE: return op->red == RED_SUM && terms_through(cx, op, 0, out, why);
+    default: return false;
+    }
+}
+
+static bool is_carried(const RecProg *p, RecId v)
+{
+    const RecOp *op = rec_op(p, v);
+    return op->kind == REC_REGARG && op->index < rec_op(p, p->region.p[op->home].owner)->nstate;
+}
+
+bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
+{
+    const RecOp *op = rec_op(cx->p, v);
+    if (!in_question(cx, v) || is_carried(cx->p, v)) {
+        vec_push(cx->arena, out, atom(cx, v));
+        return true;
+    }
+    RecId inner = REC_NONE;
+    if (op->type.dt == DT_REAL && out->n <= MAXTERMS && op_terms(cx, op, out, &inner))
+        return true;
+    *why = inner != REC_NONE ? inner : v;
+    return false;
+}
+
+/* ---- factors ---- */
+
+uint32_t linear_names(const LinearCx *cx, const Term *t, uint32_t factor)
+{
+    return pass_names(cx->p, t->factor.p[factor].use);
+}
+
+static bool expands(const RecOp *op)
+{
+    if (op->kind == REC_CONTRACT)
+        return op->nit == op->type.rank;
+    if (op->kind != REC_MAP || op->type.dt != DT_REAL)
+        return false;
+    switch (op->fun) {
+    case FUN_ID:
+    case FUN_NEG:
+    case FUN_ADD:
+    case FUN_SUB:
+    case FUN_MUL:
+    case FUN_DIV:
+    case FUN_WHERE: return true;
+    default: return false;
+    }
+}
+
+/* A product's parts, as a state-free term over the product's own axes; sums give several. */
+static void parts_of(const LinearCx *cx, RecId v, Terms *out)
+{
+    const RecOp *op = rec_op(cx->p, v);
+    Term t = over_space(op);
+    uint32_t n = op->kind == REC_MAP && (op->fun == FUN_ADD || op->fun == FUN_SUB || op->fun == FUN_WHERE) ? 2 : 1;
+    uint32_t first = op->kind == REC_MAP && op->fun == FUN_WHERE ? 1 : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        Term part = t;
+        memset(&part.factor, 0, sizeof part.factor);
+        if (pass_zeros(cx->p, op->use[first + i].v))
+            continue;
+        vec_push(cx->arena, &part.factor, (Factor){FACTOR_TIMES, op->use[first + i]});
+        if (first)
+            vec_push(cx->arena, &part.factor, (Factor){i ? FACTOR_UNLESS : FACTOR_IF, op->use[0]});
+        else if (op->kind == REC_CONTRACT || op->fun == FUN_MUL || op->fun == FUN_DIV)
+            vec_push(cx->arena, &part.factor,
+                     (Factor){op->kind == REC_MAP && op->fun == FUN_DIV ? FACTOR_OVER : FACTOR_TIMES, op->use[1]});
+        if (op->kind == REC_MAP && (op->fun == FUN_NEG || (op->fun == FUN_SUB && i)))
+            part.sign = -1;
+        vec_push(cx->arena, out, part);
+    }
+}
+
+/* Of a divisor only what is a product can be taken apart. */
+static bool invert(const LinearCx *cx, Terms *parts)
+{
+    (void)cx;
+    if (parts->n != 1)
+        return false;
+    for (uint32_t i = 0; i < parts->p[0].factor.n; i++) {
+        FactorKind *k = &parts->p[0].factor.p[i].kind;
+        if (*k > FACTOR_OVER)
+            return false;
+        *k = *k == FACTOR_OVER ? FACTOR_TIMES : FACTOR_OVER;
+    }
+    return true;
+}
+
+bool linear_expand(const LinearCx *cx, const Term *t, uint32_t factor, Terms *out)
+{
+    const Factor *f = &t->factor.p[factor];
+    Terms parts = {0};
+    if (f->kind > FACTOR_OVER || !rec_inside(cx->p, f->use.v, cx->body) || !expands(rec_op(cx->p, f->use.v)))
+        return false;
+    parts_of(cx, f->use.v, &parts);
+    if (f->kind == FACTOR_OVER && !invert(cx, &parts))
+        return false;
+    for (uint32_t i = 0; i < parts.n; i++) {
+        Term now = *t;
+        copy_factors(cx, &now, t);
+        now.factor.p[factor] = now.factor.p[--now.factor.n];
+        now.sign *= parts.p[i].sign;
+        for (uint32_t k = 0; k < parts.p[i].factor.n; k++) {
+            Factor g = parts.p[i].factor.p[k];
+            g.use = pass_compose(cx->p, g.use, f->use);
+            vec_push(cx->arena, &now.factor, g);
+        }
+        vec_push(cx->arena, out, now);
+    }
+    return true;
+}

@@ -1,0 +1,389 @@
+/* Finding matrix stages: see matrix.h.
+ *
+ * The axis k is tried axis by axis. Which of the others are columns follows by exclusion: an axis that the operator
+ * names, or that stands in one factor together with k, belongs to the batch; each time one is found so, the terms are
+ * split again. */
+#include "ir/rec/matrix.h"
+
+enum { MAXFACTORS = 32 };
+
+typedef enum Status { FREE, RAW, DONE, BAD } Status; /* reads no state; the state itself is in it; only contracted; neither */
+
+typedef struct Find {
+    const RecProg *p;
+    Arena *a;
+    const RecOp *recur;
+    const bool *reads;
+    Status *status; /* by op */
+    bool *known;    /* status is DONE */
+    bool *core;     /* by op: the new state is made of it */
+    Matrix *m;
+    bool again; /* the batch has grown */
+    MatrixWhy why;
+} Find;
+
+static bool fail(Find *f, const char *text, RecId at)
+{
+    f->why = (MatrixWhy){text, at};
+    return false;
+}
+
+static LinearCx linear(const Find *f, bool known)
+{
+    return (LinearCx){f->p, f->a, f->recur->region, f->reads, known ? f->known : NULL};
+}
+
+/* ---- splitting a term in two ---- */
+
+typedef struct Sides {
+    uint32_t a, b; /* the term's axes of each side */
+} Sides;
+
+/* What a factor names, with all that factors joined to it by a summed axis name; `sum`: the summed axes that do not belong to a side. */
+static uint32_t joined_names(const LinearCx *cx, const Term *t, uint32_t factor, uint32_t sum)
+{
+    uint32_t names = linear_names(cx, t, factor), before = 0;
+    while (names != before) {
+        before = names;
+        for (uint32_t i = 0; i < t->factor.n; i++)
+            if (linear_names(cx, t, i) & names & sum)
+                names |= linear_names(cx, t, i);
+    }
+    return names;
+}
+
+/* The first factor that names axes of both sides, or the number of factors. */
+static uint32_t find_mixed(const LinearCx *cx, const Term *t, Sides s)
+{
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        if ((linear_names(cx, t, i) & s.a) && (linear_names(cx, t, i) & s.b))
+            return i;
+    return t->factor.n;
+}
+
+static bool is_condition(const Factor *f)
+{
+    return f->kind == FACTOR_IF || f->kind == FACTOR_UNLESS;
+}
+
+/* Factors of no side go to the first, conditions of no side to both. False if a sum joins the sides. */
+static bool assign(const LinearCx *cx, const Term *t, Sides s, Split *out)
+{
+    uint32_t sum = (1u << t->nit) - (1u << t->rank);
+    *out = (Split){.term = *t};
+    if (t->factor.n > MAXFACTORS)
+        return false;
+    for (uint32_t i = 0; i < t->factor.n; i++) {
+        uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b);
+        bool a = names & s.a, b = names & s.b;
+        if (a && b)
+            return false;
+        if (!b)
+            out->first |= 1u << i;
+        if (b || (!a && is_condition(&t->factor.p[i])))
+            out->second |= 1u << i;
+    }
+    return true;
+}
+
+/* Splits a term, taking factors apart that name axes of both sides. What still does makes `grow` axes part of the batch. */
+static bool split(Find *f, const LinearCx *cx, const Term *t, Sides s, Splits *out, uint32_t *mixed)
+{
+    uint32_t i = find_mixed(cx, t, s);
+    Terms parts = {0};
+    Split done;
+    if (i == t->factor.n) {
+        if (!assign(cx, t, s, &done))
+            return false;
+        vec_push(f->a, out, done);
+        return true;
+    }
+    if (!linear_expand(cx, t, i, &parts)) {
+        *mixed |= linear_names(cx, t, i);
+        return false;
+    }
+    for (uint32_t k = 0; k < parts.n; k++)
+        if (!split(f, cx, &parts.p[k], s, out, mixed))
+            return false;
+    return true;
+}
+
+/* The state's axes that these axes of a term are. */
+static uint32_t as_state_axes(const Find *f, const Term *t, uint32_t axes)
+{
+    uint32_t bits = 0;
+    for (uint8_t i = 0; i < f->m->type.rank; i++)
+        if (axes >> t->axis[i] & 1)
+            bits |= 1u << i;
+    return bits;
+}
+
+/* These axes are no columns; true if that is new. */
+static bool grow_batch(Find *f, uint32_t axes)
+{
+    axes &= ~(1u << f->m->k) & ~f->m->batch;
+    f->m->batch |= axes;
+    f->m->cols &= ~axes;
+    f->again |= axes != 0;
+    return axes != 0;
+}
+
+/* ---- the step ---- */
+
+/* Every axis of the state at its own place, but k, which may be summed over. */
+static bool in_place(const Matrix *m, const Term *t)
+{
+    for (uint8_t i = 0; i < m->type.rank; i++)
+        if (t->axis[i] != i && (i != m->k || t->axis[i] < t->rank))
+            return false;
+    return true;
+}
+
+static bool operator_term(Find *f, const LinearCx *cx, Term *t)
+{
+    Matrix *m = f->m;
+    uint32_t names = 0, mixed = 0;
+    if (!in_place(m, t))
+        return fail(f, "it moves along an axis of the state", REC_NONE);
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        names |= linear_names(cx, t, i);
+    if (grow_batch(f, names & ((1u << t->rank) - 1)))
+        return true;
+    if (t->axis[m->k] == m->k) {
+        m->diagonal |= (names >> m->k & 1) != 0;
+        vec_push(f->a, &m->decay, *t);
+        return t->nit == t->rank ? true : fail(f, "a decay is a sum", REC_NONE);
+    }
+    Sides s = {1u << t->axis[m->k], 1u << m->k};
+    if (split(f, cx, t, s, &m->low, &mixed))
+        return true;
+    return fail(f, "the state is multiplied by a matrix that is no product of two vectors", REC_NONE);
+}
+
+static bool source_term(Find *f, const LinearCx *cx, const Term *t)
+{
+    Matrix *m = f->m;
+    uint32_t mixed = 0;
+    Sides s = {1u << m->k, m->cols};
+    if (split(f, cx, t, s, &m->source, &mixed))
+        return true;
+    if (mixed && grow_batch(f, mixed & m->cols))
+        return true;
+    return fail(f, "what is added to the state is no product of two vectors", REC_NONE);
+}
+
+static bool step_terms(Find *f, RecId next)
+{
+    LinearCx cx = linear(f, false);
+    Terms terms = {0};
+    RecId at = REC_NONE;
+    if (!linear_terms(&cx, next, &terms, &at))
+        return fail(f, "the step is not affine in the state", at);
+    for (uint32_t i = 0; i < terms.n && !f->again; i++)
+        if (!(terms.p[i].state == REC_NONE ? source_term(f, &cx, &terms.p[i]) : operator_term(f, &cx, &terms.p[i])))
+            return false;
+    return true;
+}
+
+/* ---- what is read out ---- */
+
+static bool contracted(const Find *f, const Terms *t)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->p[i].state != REC_NONE && t->p[i].axis[f->m->k] < t->p[i].rank)
+            return false;
+    return true;
+}
+
+/* An op with the state itself among its operands. */
+static Status status_on_raw(const Find *f, RecId v)
+{
+    LinearCx cx = linear(f, true);
+    Terms terms = {0};
+    RecId at;
+    if (!linear_terms(&cx, v, &terms, &at))
+        return BAD;
+    return contracted(f, &terms) ? DONE : RAW;
+}
+
+static void find_status(Find *f)
+{
+    const RecRegionInfo *body = &f->p->region.p[f->recur->region];
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        RecId v = body->op.p[i];
+        const RecOp *op = rec_op(f->p, v);
+        bool raw = v == f->m->carried, bad = false;
+        for (uint32_t k = 0; k < op->nuse; k++) {
+            raw |= f->status[op->use[k].v] == RAW;
+            bad |= f->status[op->use[k].v] == BAD;
+        }
+        f->status[v] = !f->reads[v] ? FREE : bad ? BAD : v == f->m->carried ? RAW : raw ? status_on_raw(f, v) : DONE;
+        f->known[v] = f->status[v] == DONE;
+    }
+}
+
+static bool is_injective_but_k(const Find *f, const Term *t)
+{
+    uint32_t seen = 0;
+    for (uint8_t i = 0; i < f->m->type.rank; i++) {
+        if (i == f->m->k)
+            continue;
+        if (t->axis[i] >= t->rank || (seen >> t->axis[i] & 1))
+            return false;
+        seen |= 1u << t->axis[i];
+    }
+    return true;
+}
+
+static uint32_t term_axes(const Find *f, const Term *t, uint32_t state_axes)
+{
+    uint32_t bits = 0;
+    for (uint8_t i = 0; i < f->m->type.rank; i++)
+        if (state_axes >> i & 1)
+            bits |= 1u << t->axis[i];
+    return bits;
+}
+
+/* What meets the state must not come from it. */
+static bool vectors_are_known(Find *f, const Readout *r)
+{
+    for (uint32_t i = 0; i < r->of_state.n; i++) {
+        const Split *x = &r->of_state.p[i];
+        for (uint32_t k = 0; k < x->term.factor.n; k++)
+            if ((x->first >> k & 1) && f->reads[x->term.factor.p[k].use.v])
+                return fail(f, "a read-out's vector depends on the state", r->v);
+    }
+    return true;
+}
+
+static bool readout_term(Find *f, const LinearCx *cx, Readout *r, const Term *t)
+{
+    Matrix *m = f->m;
+    uint32_t mixed = 0, k = 1u << t->axis[m->k];
+    if (!is_injective_but_k(f, t))
+        return fail(f, "a read-out sums over more than one axis of the state", r->v);
+    uint32_t batch = term_axes(f, t, m->batch), all = (1u << t->rank) - 1;
+    /* what is neither batch nor k belongs to the second side: columns, and axes that the state does not have */
+    Sides s = {k, all & ~batch};
+    if (split(f, cx, t, s, &r->of_state, &mixed))
+        return vectors_are_known(f, r);
+    if (mixed && grow_batch(f, as_state_axes(f, t, mixed) & m->cols))
+        return true;
+    return fail(f, "a read-out is no product of two vectors", r->v);
+}
+
+static bool want(Find *f, bool *seen, RecId v);
+
+/* What the read-out needs of other read-outs comes first. */
+static bool want_factors(Find *f, bool *seen, const Term *t)
+{
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        if (!want(f, seen, t->factor.p[i].use.v))
+            return false;
+    return true;
+}
+
+static bool add_readout(Find *f, bool *seen, RecId v)
+{
+    LinearCx cx = linear(f, true);
+    Terms terms = {0};
+    Readout r = {.v = v};
+    RecId at;
+    bool *known = f->known;
+    known[v] = false;
+    bool ok = linear_terms(&cx, v, &terms, &at);
+    known[v] = true;
+    for (uint32_t i = 0; ok && i < terms.n && !f->again; i++) {
+        ok = want_factors(f, seen, &terms.p[i]);
+        if (ok && terms.p[i].state == REC_NONE)
+            vec_push(f->a, &r.local, terms.p[i]);
+        else if (ok)
+            ok = readout_term(f, &cx, &r, &terms.p[i]);
+    }
+    vec_push(f->a, &f->m->readout, r);
+    return ok;
+}
+
+/* v is wanted at every place. */
+static bool want(Find *f, bool *seen, RecId v)
+{
+    const RecOp *op = rec_op(f->p, v);
+    if (!rec_inside(f->p, v, f->recur->region) || f->status[v] == FREE || seen[v])
+        return true;
+    seen[v] = true;
+    if (f->status[v] != DONE)
+        return fail(f, f->status[v] == RAW ? "the state itself is wanted at every place" : "a read-out is not linear in the state", v);
+    bool first = false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        first |= f->status[op->use[i].v] == RAW;
+    if (op->kind == REC_RECUR || op->kind == REC_PROJ)
+        return fail(f, "a loop inside the step reads the state", v);
+    if (first && !add_readout(f, seen, v))
+        return false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if ((!first || f->status[op->use[i].v] == DONE) && !want(f, seen, op->use[i].v))
+            return false;
+    return true;
+}
+
+static bool readouts(Find *f)
+{
+    const RecRegionInfo *body = &f->p->region.p[f->recur->region];
+    bool *seen = NEWN(f->a, bool, f->p->op.n + 1);
+    find_status(f);
+    for (uint32_t i = 0; i < body->result.n && !f->again; i++)
+        if (i != f->m->state && !want(f, seen, body->result.p[i]))
+            return false;
+    return true;
+}
+
+/* What read-outs of the update itself need is known only when the update is: those values must not be needed by it. */
+
+/* ---- the whole ---- */
+
+static bool try_axis(Find *f, uint32_t state, uint8_t k)
+{
+    const RecRegionInfo *body = &f->p->region.p[f->recur->region];
+    uint32_t batch = 0;
+    RecId carried = body->arg.p[state];
+    do {
+        uint32_t all = (1u << rec_type(f->p, carried)->rank) - 1;
+        *f->m = (Matrix){.state = state, .carried = carried, .type = *rec_type(f->p, carried), .k = k, .batch = batch};
+        f->m->cols = all & ~batch & ~(1u << k);
+        f->again = false;
+        if (!f->m->cols)
+            return fail(f, "no axis of the state is free of the decay and of the read-outs", REC_NONE);
+        if (!step_terms(f, body->result.p[state]) || (!f->again && !readouts(f)))
+            return false;
+        batch = f->m->batch;
+    } while (f->again);
+    return true;
+}
+
+Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why)
+{
+    const RecOp *op = rec_op(p, recur);
+    uint32_t state = UINT32_MAX, n = 0;
+    for (uint32_t i = 0; i < s->nstate; i++)
+        if (s->of[i] == stage) {
+            state = i;
+            n++;
+        }
+    *why = (MatrixWhy){"several states need each other", REC_NONE};
+    if (n > 1)
+        return NULL;
+    const Type *t = rec_type(p, op->use[state].v);
+    *why = (MatrixWhy){"the state is no matrix", REC_NONE};
+    MatrixWhy first = *why;
+    for (uint8_t k = 0; k < t->rank; k++) {
+        Find f = {.p = p, .a = a, .recur = op, .reads = s->reads[stage]};
+        f.status = NEWN(a, Status, p->op.n + 1);
+        f.known = NEWN(a, bool, p->op.n + 1);
+        f.m = NEW(a, Matrix);
+        if (t->dt == DT_REAL && try_axis(&f, state, k))
+            return f.m;
+        first = k + 1u == t->rank ? first : f.why;
+        *why = f.why;
+    }
+    return NULL;
+}

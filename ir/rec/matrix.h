@@ -1,0 +1,48 @@
+/* Matrix stages: a stage of one state S whose step is, column by column, S' = d*S + a (b.S) + k v. One axis of S, `k`, is
+ * contracted by the rank-one part and by what is read out; the axes in `batch` may occur in all factors; those in `cols`
+ * occur in no factor of the operator, so columns never mix. Such a stage has a chunkwise form in matrix products
+ * (chunk.c). Found from the terms of the step (linear.h), never from names. */
+#ifndef IR_REC_MATRIX_H
+#define IR_REC_MATRIX_H
+
+#include "ir/rec/linear.h"
+#include "ir/rec/stage.h"
+
+/* A term whose factors are in two groups that share no axis but batch ones; conditions may be in both. As bits. */
+typedef struct Split {
+    Term term;
+    uint32_t first, second;
+} Split;
+
+typedef VEC(Split) Splits;
+
+/* A value of the step in which the state has been contracted. */
+typedef struct Readout {
+    RecId v;
+    Splits of_state; /* first: what meets the state's axis k; second: what is multiplied afterwards */
+    Terms local;     /* what reads no state of the stage */
+} Readout;
+
+typedef struct Matrix {
+    uint32_t state; /* its number */
+    RecId carried;  /* its REGARG */
+    Type type;
+    uint8_t k;
+    uint32_t batch, cols; /* its axes, as bits */
+    bool diagonal;        /* the decay differs along k */
+    Terms decay;
+    Splits low;    /* first: b, second: a */
+    Splits source; /* first: k, second: v */
+    VEC(Readout) readout;
+} Matrix;
+
+/* Why a stage is none. */
+typedef struct MatrixWhy {
+    const char *text;
+    RecId at; /* the op that made it so, or REC_NONE */
+} MatrixWhy;
+
+/* Stage `stage` of a recurrence as a matrix stage, or NULL and why not. */
+Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why);
+
+#endif
