@@ -187,6 +187,7 @@ static void open_adjoint(Level *l, Level *in, Turn *turn)
     }
     RecRegion region;
     in->adjoint = rec_recur_open(&l->b, init, turn->state.n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
+    rec_op(p, in->adjoint)->chunk = turn->op.chunk;
     in->b = (RecBuild){p, region, turn->op.at, {0}};
     for (uint32_t k = 0; k < turn->state.n; k++) {
         body = &p->region.p[in->body];
@@ -277,6 +278,7 @@ static void back_recur(Level *l, RecId recur)
         return;
     Level in = {
         .up = l, .back = l->back, .recur = recur, .body = turn.op.region, .sum = NEWN(p->arena, Sum, l->back->n + 1)};
+    in.again = turn.op.chunk;
     open_adjoint(l, &in, &turn);
     back_region(&in);
     for (uint32_t k = 0; k < turn.state.n; k++) {

@@ -32,6 +32,7 @@ struct Level {
     RecId recur;    /* forward RECUR */
     RecId adjoint;  /* the RECUR in the making */
     RecRegion body; /* forward region */
+    bool again;     /* nothing of a step is kept but the states that it finds */
     RecBuild b;
     VEC(RecId) made; /* by forward op: its value here */
     Sum *sum;        /* by forward op: contributions to its cotangent, of outer values too */

@@ -43,6 +43,62 @@ static int to_keep(const Level *l, RecId v, int depth)
     return n;
 }
 
+/* What a region uses from around it, made here before the region is. */
+static void surroundings_here(Level *l, RecRegion r, RecRegion whole)
+{
+    const RecProg *p = l->back->p;
+    for (uint32_t i = 0; i < p->region.p[r].op.n; i++) {
+        RecOp op = *rec_op(p, p->region.p[r].op.p[i]);
+        for (uint32_t k = 0; k < op.nuse; k++)
+            if (!rec_inside(p, op.use[k].v, whole))
+                back_here(l, op.use[k].v);
+        if (op.kind == REC_RECUR)
+            surroundings_here(l, op.region, whole);
+    }
+}
+
+/* An inner recurrence of a step that is made again: without results but its final states; see result_again. */
+static void recur_again(Level *l, RecId v)
+{
+    RecProg *p = l->back->p;
+    RecOp op = *rec_op(p, v);
+    RecId *operand = NEWN(p->arena, RecId, op.nuse + 1);
+    for (uint32_t i = 0; i < op.nuse; i++)
+        operand[i] = back_here(l, op.use[i].v);
+    RecRegion step;
+    RecId made = rec_recur_open(&l->b, operand, op.nstate, operand + op.nstate, op.nseq, op.length, op.reverse, &step);
+    rec_op(p, made)->chunk = op.chunk;
+    remember(l, v, made);
+    surroundings_here(l, op.region, op.region);
+    Level in = *l; /* its values are found by their ids, which are of one program */
+    in.b.region = step;
+    for (uint32_t i = 0; i < p->region.p[op.region].op.n; i++) {
+        RecId inner = p->region.p[op.region].op.p[i];
+        const RecOp *what = rec_op(p, inner);
+        if (what->kind == REC_REGARG)
+            remember(&in, inner, p->region.p[step].arg.p[what->index]);
+        else
+            back_here(&in, inner);
+    }
+    l->made = in.made;
+    RecId *result = NEWN(p->arena, RecId, op.nstate + 1);
+    for (uint32_t i = 0; i < op.nstate; i++)
+        result[i] = back_here(l, p->region.p[op.region].result.p[i]);
+    rec_recur_close(p, made, result, op.nstate);
+}
+
+/* A result of an inner recurrence of a step that is made again. */
+static RecId result_again(Level *l, RecId v)
+{
+    RecProg *p = l->back->p;
+    RecOp op = *rec_op(p, v);
+    RecId recur = op.use[0].v, made = back_here(l, recur);
+    const RecOp *was = rec_op(p, recur);
+    if (op.index < was->nstate)
+        return rec_proj(&l->b, made, op.index);
+    return rec_recur_export(p, made, back_here(l, p->region.p[was->region].result.p[op.index]));
+}
+
 static RecId make_again(Level *l, RecId v)
 {
     RecProg *p = l->back->p;
@@ -75,6 +131,12 @@ RecId back_here(Level *l, RecId v)
         return made_here(l, v);
     const RecOp *op = rec_op(p, v);
     uint32_t nstate = rec_op(p, l->recur)->nstate;
+    if (l->again && op->kind == REC_RECUR)
+        return recur_again(l, v), made_here(l, v);
+    if (l->again && op->kind == REC_PROJ)
+        return remember(l, v, result_again(l, v));
+    if (l->again && op->kind != REC_REGARG)
+        return remember(l, v, make_again(l, v));
     if (op->kind == REC_REGARG && op->index >= nstate)
         return remember(l, v,
                         rec_recur_add_seq(p, l->adjoint, back_here(l->up, rec_op(p, l->recur)->use[op->index].v)));

@@ -134,6 +134,10 @@ static void fill_body(Rewrite *w, RecId old, RecRegion into, const RecId *placed
 static void hoist_recur(Rewrite *w, RecBuild *b, RecId old)
 {
     RecRegion into;
+    if (rec_op(&w->old, old)->chunk) {
+        rw_recur(w, b, old);
+        return;
+    }
     choose(w, w->cx, rec_op(&w->old, old));
     RecId *placed = make_outside(w, w->cx, b, old);
     *b = rw_build(w, b->region, old);

@@ -149,6 +149,10 @@ static void sink_recur(Rewrite *w, RecBuild *b, RecId old)
     Sink *s = w->cx;
     const RecOp *recur = rec_op(&w->old, old);
     const RecRegionInfo *body = &w->old.region.p[recur->region];
+    if (recur->chunk) {
+        rw_recur(w, b, old);
+        return;
+    }
     choose(&w->old, s, recur);
     rw_recur(w, b, old);
     Lift *l = s->lift[old] = NEW(w->p->arena, Lift);
@@ -169,7 +173,7 @@ static RecId sink_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
     RecId recur = w->old.op.p[old].use[0].v;
     const RecOp *r = rec_op(&w->old, recur);
     RecId result = w->old.region.p[r->region].result.p[op.index];
-    if (op.index < r->nstate || !rec_inside(&w->old, result, r->region) || !s->leaves[result])
+    if (r->chunk || op.index < r->nstate || !rec_inside(&w->old, result, r->region) || !s->leaves[result])
         return pass_push(b, op);
     s->lift[recur]->b = b;
     return lift_placed(s->lift[recur], result);
