@@ -110,20 +110,35 @@ bool driver_wants(const Driver *d, const Unit *u, uint32_t entry)
     return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], unit_entry_name(u, entry));
 }
 
+/* The number behind `name:`, from 1 to 4096; `bare` where the name stands alone, if that is not 0. */
+static bool sized_form(Driver *d, const char *name, uint32_t bare, uint32_t *size)
+{
+    const char *word = str_c(d->arena, d->opt->value[OPT_FORM]);
+    size_t n = strlen(name);
+    char *end;
+    if (strncmp(word, name, n) != 0 || (word[n] != ':' && (word[n] || !bare)))
+        return false;
+    *size = bare;
+    if (!word[n])
+        return true;
+    unsigned long value = strtoul(word + n + 1, &end, 10);
+    *size = (uint32_t)value;
+    return word[n + 1] >= '0' && word[n + 1] <= '9' && !*end && value >= 1 && value <= 4096;
+}
+
 bool driver_form(Driver *d)
 {
-    Str word = d->opt->value[OPT_FORM];
-    char *end;
-    if (!d->opt->given[OPT_FORM] || str_is(word, "sequential"))
+    uint32_t size = 0;
+    if (!d->opt->given[OPT_FORM] || option_is(d->opt, OPT_FORM, "sequential"))
         return true;
-    if (word.n > 6 && memcmp(word.p, "chunk:", 6) == 0) {
-        unsigned long n = strtoul(str_c(d->arena, word) + 6, &end, 10);
-        d->form = (RecForm){REC_FORM_CHUNK, (uint32_t)n};
-        if (word.p[6] != '-' && *end == '\0' && n >= 1 && n <= 4096)
-            return true;
-    }
-    driver_fail(d, "--form is sequential, or chunk:N with N from 1 to 4096, not `%.*s`", STRF(word));
-    return false;
+    if (sized_form(d, "chunk", 0, &size))
+        d->form = (RecForm){REC_FORM_CHUNK, size};
+    else if (sized_form(d, "scan", 16, &size))
+        d->form = (RecForm){REC_FORM_SCAN, size};
+    else
+        driver_fail(d, "--form is sequential, chunk:N, scan or scan:N, with N from 1 to 4096, not `%.*s`",
+                    STRF(d->opt->value[OPT_FORM]));
+    return d->form.kind != REC_FORM_SEQUENTIAL;
 }
 
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)

@@ -1,33 +1,39 @@
-/* What the files of rec.chunk share: one chunk of places under construction. */
+/* What the files of rec.chunk and rec.scan share: several places of a recurrence under construction at once. */
 #ifndef IR_REC_CHUNK_H
 #define IR_REC_CHUNK_H
 
-#include "ir/rec/matrix.h"
+#include "ir/rec/structure.h"
 #include "ir/rec/part.h"
 
-typedef struct Plan {
-    RecId recur; /* old */
-    Stages stages;
-    Matrix **matrix;      /* by stage, NULL for one that runs step by step */
-} Plan;
-
-/* One chunk: the step's values for all its places at once are `lift.made`. */
+/* Some places of a recurrence at once: those of one chunk, or one place of each piece of a scan. The step's values for all
+ * of them are `lift.made`. */
 typedef struct Chunk {
     Rewrite *w;
     RecBuild *b;
-    const Plan *plan;
+    RecId recur; /* old */
+    const Structure *structure;
+    Algebra algebra; /* of products of factors */
     Lift lift;
-    Dim size;       /* places */
+    Dim size;        /* places */
     RecId *entering; /* by state: as the chunk finds it */
     RecId *leaving;
 } Chunk;
 
-Part chunk_factor(Chunk *c, const Factor *f); /* labels: LABEL_PLACE if it differs by place, LABEL_AXIS + axis of the term */
-/* The product of the selected factors of a term, with summed axes that are not in `keep` (as bits of axes) summed. */
+/* `known`: by old op, what is known of the step for all these places; REC_NONE for the rest. */
+Chunk chunk_begin(Rewrite *w, RecBuild *b, const Structure *s, Dim size, RecId *entering, const RecId *known);
+
+enum { EVERY_FACTOR = 0x7fffffff };
+/* Over the chunk's algebra: the product of the selected factors of a term, with summed axes that are not in `keep` (as bits of axes) summed. */
 Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep);
 
 void chunk_matrix(Chunk *c, const Matrix *m);     /* chunk_matrix.c: a matrix stage, and its read-outs */
-void chunk_sequence(Chunk *c, uint32_t stage);    /* chunk.c: any other stage, step by step inside the chunk */
+void chunk_sequence(Chunk *c, uint32_t stage);    /* chunk_sequence.c: any other stage, step by step inside the chunk */
+
+/* ---- chunk_cut.c: sequences in equal parts, and a rest ---- */
+Dim cut_count(RecProg *p, Dim length, uint32_t size); /* how many whole parts of `size` places there are */
+RecId cut_parts(RecBuild *b, RecId seq, Dim n, Dim size); /* the first n * size elements of axis 0 as [n, size, ...] */
+RecId cut_rest(RecBuild *b, RecId seq, Dim from, Dim rest);
+RecId cut_join(RecBuild *b, RecId parts, RecId rest); /* [n, size, ...] and [rest, ...] as one sequence */
 
 /* ---- chunk_decay.c: products of decays between the places of a chunk ---- */
 typedef struct Decays Decays;

@@ -60,7 +60,7 @@ static uint32_t row_labels(const Decays *d)
 
 static void open(Decays *d)
 {
-    const RecOp *old = rec_op(&d->c->w->old, d->c->plan->recur);
+    const RecOp *old = rec_op(&d->c->w->old, d->c->recur);
     RecBuild *b = d->c->b;
     uint32_t nrow = d->m->diagonal ? d->nvector : 1;
     RecId *init = NEWN(b->prog->arena, RecId, nrow + 1);

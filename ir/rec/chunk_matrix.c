@@ -67,7 +67,7 @@ static Part decay(Stage *s)
     Part sum = {.v = REC_NONE};
     for (uint32_t i = 0; i < s->m->decay.n; i++) {
         const Term *t = &s->m->decay.p[i];
-        Part x = signed_part(s, t, chunk_product(s->c, t, UINT32_MAX, 0));
+        Part x = signed_part(s, t, chunk_product(s->c, t, EVERY_FACTOR, 0));
         sum = sum.v == REC_NONE ? x : part_map(s->c->b, FUN_ADD, sum, x);
     }
     return placed(s, sum.v == REC_NONE ? part_number(s->c->b, 0) : sum, 0);
@@ -139,7 +139,7 @@ static Part inverse(Stage *s, Part lower, Dim n)
     size[LABEL_PLACE] = size[LABEL_OTHER] = n;
     RecId init = part_expand(b, part_number(b, 0), batch | t | o, size).v;
     RecRegion step;
-    RecId recur = rec_recur_open(b, &init, 1, NULL, 0, n, rec_op(&s->c->w->old, s->c->plan->recur)->reverse, &step);
+    RecId recur = rec_recur_open(b, &init, 1, NULL, 0, n, rec_op(&s->c->w->old, s->c->recur)->reverse, &step);
     RecBuild in = {p, step, b->at, {0}};
     Part rows = part_of(p->region.p[step].arg.p[0], batch | t | o);
     Part own = part_of(rec_recur_add_seq(p, recur, lower.v), batch | o);
@@ -271,7 +271,7 @@ static void read_out(Stage *s, uint32_t i)
         sum = plus(s, sum, signed_part(s, &x->term, part_map(s->c->b, FUN_MUL, read, after)));
     }
     for (uint32_t k = 0; k < r->local.n; k++)
-        sum = plus(s, sum, signed_part(s, &r->local.p[k], chunk_product(s->c, &r->local.p[k], UINT32_MAX, 0)));
+        sum = plus(s, sum, signed_part(s, &r->local.p[k], chunk_product(s->c, &r->local.p[k], EVERY_FACTOR, 0)));
     Dim size[LABEL_COUNT] = {[LABEL_PLACE] = s->c->size};
     for (uint8_t k = 0; k < t->rank; k++)
         size[LABEL_AXIS + k] = t->dim[k];

@@ -1,7 +1,25 @@
 /* The symbolic derivative of a step by its carried states, in product form: see linear.h. */
 #include "ir/rec/linear.h"
 
+#include <math.h>
+
 enum { MAXTERMS = 64 };
+
+const AlgebraInfo *algebra_info(Algebra a)
+{
+    static const AlgebraInfo info[ALGEBRA_COUNT] = {
+        [ALGEBRA_PLUS] = {"(+,*)", FUN_ADD, FUN_MUL, FUN_DIV, RED_SUM, 0, 1},
+        [ALGEBRA_MAX] = {"(max,+)", FUN_MAX, FUN_ADD, FUN_SUB, RED_MAX, -INFINITY, 0},
+        [ALGEBRA_MIN] = {"(min,+)", FUN_MIN, FUN_ADD, FUN_SUB, RED_MIN, INFINITY, 0},
+    };
+    return &info[a];
+}
+
+static bool is_zero(const LinearCx *cx, RecId v)
+{
+    double number;
+    return pass_const(cx->p, v, &number) && number == algebra_info(cx->algebra)->zero;
+}
 
 static bool in_question(const LinearCx *cx, RecId v)
 {
@@ -119,7 +137,7 @@ static bool where_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *
 {
     Terms branch[2] = {{0}, {0}};
     for (uint32_t i = 0; i < 2; i++)
-        if (!pass_zeros(cx->p, op->use[i + 1].v) && !terms_through(cx, op, i + 1, &branch[i], why))
+        if (!is_zero(cx, op->use[i + 1].v) && !terms_through(cx, op, i + 1, &branch[i], why))
             return false;
     for (uint32_t i = 0; i < branch[0].n; i++) {
         uint32_t j = 0;
@@ -160,39 +178,55 @@ static bool product_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId
     return scaled(cx, op, first ? 0 : 1, FACTOR_TIMES, out, why);
 }
 
-static bool map_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+static bool sum_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    return terms_through(cx, op, 0, out, why) && terms_through(cx, op, 1, out, why);
+}
+
+static bool difference_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    if (!terms_through(cx, op, 0, out, why))
+        return false;
+    uint32_t from = out->n;
+    bool ok = terms_through(cx, op, 1, out, why);
+    negate(out, from);
+    return ok;
+}
+
+static bool negative_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
 {
     uint32_t from = out->n;
-    switch (op->fun) {
-    case FUN_ID: return terms_through(cx, op, 0, out, why);
-    case FUN_NEG:
-        if (!terms_through(cx, op, 0, out, why))
-            return false;
-        negate(out, from);
-        return true;
-    case FUN_ADD:
-    case FUN_SUB:
-        if (!terms_through(cx, op, 0, out, why))
-            return false;
-        from = out->n;
-        if (!terms_through(cx, op, 1, out, why))
-            return false;
-        if (op->fun == FUN_SUB)
-            negate(out, from);
-        return true;
-    case FUN_MUL: return product_terms(cx, op, out, why);
-    case FUN_DIV: return !in_question(cx, op->use[1].v) && scaled(cx, op, 0, FACTOR_OVER, out, why);
-    case FUN_WHERE: return !in_question(cx, op->use[0].v) && where_terms(cx, op, out, why);
-    default: return false;
-    }
+    bool ok = terms_through(cx, op, 0, out, why);
+    negate(out, from);
+    return ok;
+}
+
+static bool map_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
+{
+    const AlgebraInfo *algebra = algebra_info(cx->algebra);
+    if (op->fun == FUN_ID)
+        return terms_through(cx, op, 0, out, why);
+    if (op->fun == FUN_WHERE)
+        return !in_question(cx, op->use[0].v) && where_terms(cx, op, out, why);
+    if (op->fun == algebra->sum)
+        return sum_terms(cx, op, out, why);
+    if (op->fun == algebra->product)
+        return product_terms(cx, op, out, why);
+    if (op->fun == algebra->quotient)
+        return !in_question(cx, op->use[1].v) && scaled(cx, op, 0, FACTOR_OVER, out, why);
+    if (cx->algebra == ALGEBRA_PLUS && op->fun == FUN_SUB)
+        return difference_terms(cx, op, out, why);
+    if (cx->algebra == ALGEBRA_PLUS && op->fun == FUN_NEG)
+        return negative_terms(cx, op, out, why);
+    return false;
 }
 
 static bool op_terms(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
 {
     switch (op->kind) {
     case REC_MAP: return map_terms(cx, op, out, why);
-    case REC_CONTRACT: return product_terms(cx, op, out, why);
-    case REC_REDUCE: return op->red == RED_SUM && terms_through(cx, op, 0, out, why);
+    case REC_CONTRACT: return cx->algebra == ALGEBRA_PLUS && product_terms(cx, op, out, why);
+    case REC_REDUCE: return op->red == algebra_info(cx->algebra)->reduce && terms_through(cx, op, 0, out, why);
     default: return false;
     }
 }

@@ -6,10 +6,27 @@
 
 #include "ir/rec/pass.h"
 
+/* What "sum" and "product" mean. */
+typedef enum Algebra {
+    ALGEBRA_PLUS, /* + and * */
+    ALGEBRA_MAX,  /* max and + */
+    ALGEBRA_MIN,  /* min and + */
+    ALGEBRA_COUNT,
+} Algebra;
+
+typedef struct AlgebraInfo {
+    const char *text;
+    Fun sum, product, quotient;
+    RecReduce reduce;
+    double zero, one;
+} AlgebraInfo;
+
+const AlgebraInfo *algebra_info(Algebra a);
+
 typedef enum FactorKind {
     FACTOR_TIMES, /* the value */
     FACTOR_OVER,  /* one divided by it */
-    FACTOR_IF,    /* a bool: 1 where it holds; where not, the whole term is 0, whatever its other factors are */
+    FACTOR_IF,    /* a bool: one where it holds; where not, the whole term is zero, whatever its other factors are */
     FACTOR_UNLESS,
 } FactorKind;
 
@@ -36,11 +53,12 @@ typedef struct LinearCx {
     RecRegion body;
     const bool *depends; /* by op: it reads one of the states */
     const bool *known;   /* by op: it does, but is to be taken as a factor all the same; NULL for none */
+    Algebra algebra;
 } LinearCx;
 
 /* The terms of v; false, and the op that is not linear, when it has none. */
 bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why);
-/* Replaces a factor that is a product, a quotient or a sum by what it is made of; false when it is none. */
+/* In ALGEBRA_PLUS: replaces a factor that is a product, a quotient or a sum by what it is made of; false when it is none. */
 bool linear_expand(const LinearCx *cx, const Term *t, uint32_t factor, Terms *out);
 uint32_t linear_names(const LinearCx *cx, const Term *t, uint32_t factor); /* the term's axes it names, as bits */
 

@@ -5,7 +5,7 @@
  * split again. */
 #include "ir/rec/matrix.h"
 
-enum { MAXFACTORS = 32 };
+enum { MAXFACTORS = 30 };
 
 typedef enum Status { FREE, RAW, DONE, BAD } Status; /* reads no state; the state itself is in it; only contracted; neither */
 
@@ -30,7 +30,7 @@ static bool fail(Find *f, const char *text, RecId at)
 
 static LinearCx linear(const Find *f, bool known)
 {
-    return (LinearCx){f->p, f->a, f->recur->region, f->reads, known ? f->known : NULL};
+    return (LinearCx){f->p, f->a, f->recur->region, f->reads, known ? f->known : NULL, ALGEBRA_PLUS};
 }
 
 /* ---- splitting a term in two ---- */
@@ -374,7 +374,6 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
         return NULL;
     const Type *t = rec_type(p, op->use[state].v);
     *why = (MatrixWhy){"the state is no matrix", REC_NONE};
-    MatrixWhy first = *why;
     for (uint8_t k = 0; k < t->rank; k++) {
         Find f = {.p = p, .a = a, .recur = op, .reads = s->reads[stage]};
         f.status = NEWN(a, Status, p->op.n + 1);
@@ -382,7 +381,6 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
         f.m = NEW(a, Matrix);
         if (t->dt == DT_REAL && try_axis(&f, state, k))
             return f.m;
-        first = k + 1u == t->rank ? first : f.why;
         *why = f.why;
     }
     return NULL;

@@ -109,14 +109,14 @@ Part part_where(RecBuild *b, Part condition, Part x, Part y)
     return map(b, FUN_WHERE, (Part[]){condition, x, y}, 3);
 }
 
-Part part_sum(RecBuild *b, Part x, uint32_t over)
+Part part_reduce(RecBuild *b, RecReduce red, Part x, uint32_t over)
 {
     Dim size[LABEL_COUNT] = {0};
     note_sizes(b, x, size);
     uint32_t own = part_labels(b, x) & ~over;
     Space s = space_of(own, over, size);
     uint8_t rank = (uint8_t)__builtin_popcount(own);
-    return result(rec_reduce(b, RED_SUM, use_in(b, x, &s), rank, s.n, s.dim), &s);
+    return result(rec_reduce(b, red, use_in(b, x, &s), rank, s.n, s.dim), &s);
 }
 
 Part part_contract(RecBuild *b, Part x, Part y, uint32_t over)

@@ -24,7 +24,7 @@ Part part_number(RecBuild *b, double number);
 Part part_map(RecBuild *b, Fun f, Part x, Part y);
 Part part_neg(RecBuild *b, Part x);
 Part part_where(RecBuild *b, Part condition, Part x, Part y);
-Part part_sum(RecBuild *b, Part x, uint32_t over);
+Part part_reduce(RecBuild *b, RecReduce red, Part x, uint32_t over);
 /* The sum of x * y over these labels. */
 Part part_contract(RecBuild *b, Part x, Part y, uint32_t over);
 /* With at least these labels, whose sizes are given by label, in order of labels; and only the value. */

@@ -155,8 +155,8 @@ typedef struct RecOut {
 
 /* How recurrences are to be run. */
 typedef struct RecForm {
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK } kind;
-    uint32_t chunk; /* places in a chunk */
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN } kind;
+    uint32_t size; /* places in a chunk; pieces that a scan cuts the places into */
 } RecForm;
 
 typedef enum RecFn { REC_FORWARD, REC_BACKWARD, REC_INIT, REC_NFN } RecFn;
@@ -171,7 +171,9 @@ typedef struct RecProg {
     bool has_time;
     DimSym time;              /* T of a cell; of a model its first time dimension */
     bool batched;             /* rec.batch has run */
-    RecForm form;             /* not part of the text */
+    RecForm form;             /* asked for; not part of the text */
+    const char *form_missing; /* why no recurrence has it, or NULL; set by rec.chunk */
+    Span form_missing_at;
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
     VEC(RecArg) arg;
@@ -277,6 +279,7 @@ void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become CONTRACT */
 void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
+void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
 void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */
 

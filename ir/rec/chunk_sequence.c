@@ -1,0 +1,70 @@
+/* A stage that runs step by step inside a chunk: a recurrence over the places of the chunk, with the stage's states. */
+#include "ir/rec/chunk.h"
+
+typedef struct Inner {
+    Chunk *c;
+    RecId recur;
+    RecBuild b;
+    RecId *to; /* by old op */
+} Inner;
+
+static RecId inner_value(Inner *in, RecId old);
+
+static RecId inner_copy(Inner *in, RecId old)
+{
+    RecOp op = *rec_op(&in->c->w->old, old);
+    RecUse *use = NEWN(in->c->w->p->arena, RecUse, op.nuse + 1);
+    if (op.kind == REC_RECUR || op.kind == REC_PROJ || op.kind == REC_REGARG)
+        ice("rec.chunk: op %u does not go into a chunk", old);
+    for (uint32_t i = 0; i < op.nuse; i++) {
+        use[i] = op.use[i];
+        use[i].v = inner_value(in, op.use[i].v);
+    }
+    op.use = use;
+    in->b.at = op.at;
+    return pass_push(&in->b, op);
+}
+
+static RecId inner_value(Inner *in, RecId old)
+{
+    const RecOp *recur = rec_op(&in->c->w->old, in->c->recur);
+    if (in->to[old] != REC_NONE)
+        return in->to[old];
+    if (!rec_inside(&in->c->w->old, old, recur->region))
+        return in->c->w->to[old];
+    Lifted x = in->c->lift.made[old];
+    if (x.v == REC_NONE)
+        return in->to[old] = inner_copy(in, old);
+    return in->to[old] = x.placed ? rec_recur_add_seq(in->c->w->p, in->recur, x.v) : x.v;
+}
+
+void chunk_sequence(Chunk *c, uint32_t stage)
+{
+    RecProg *p = c->w->p;
+    const Stages *s = &c->structure->stages;
+    const RecOp *old = rec_op(&c->w->old, c->recur);
+    const RecRegionInfo *body = &c->w->old.region.p[old->region];
+    uint32_t n = 0, *state = NEWN(p->arena, uint32_t, s->nstate + 1);
+    RecId *init = NEWN(p->arena, RecId, s->nstate + 1), *result = NEWN(p->arena, RecId, s->nstate + 1);
+    for (uint32_t i = 0; i < s->nstate; i++)
+        if (s->of[i] == stage) {
+            init[n] = c->entering[i];
+            state[n++] = i;
+        }
+    Inner in = {.c = c, .to = pass_ids(p->arena, c->w->old.op.n)};
+    RecRegion step;
+    in.recur = rec_recur_open(c->b, init, n, NULL, 0, c->size, old->reverse, &step);
+    in.b = (RecBuild){p, step, c->b->at, {0}};
+    for (uint32_t k = 0; k < n; k++)
+        in.to[body->arg.p[state[k]]] = p->region.p[step].arg.p[k];
+    for (uint32_t k = 0; k < n; k++)
+        result[k] = inner_value(&in, body->result.p[state[k]]);
+    rec_recur_close(p, in.recur, result, n);
+    for (uint32_t k = 0; k < n; k++) {
+        RecId carried = body->arg.p[state[k]], next = body->result.p[state[k]];
+        c->leaving[state[k]] = rec_proj(c->b, in.recur, k);
+        c->lift.made[carried] = (Lifted){rec_recur_export(p, in.recur, in.to[carried]), true};
+        if (s->reads[stage][next] && c->lift.made[next].v == REC_NONE)
+            c->lift.made[next] = (Lifted){rec_recur_export(p, in.recur, result[k]), true};
+    }
+}

@@ -1,0 +1,158 @@
+/* Classes of stages: see structure.h. A stage is tried as an affine map over each algebra in turn. */
+#include "ir/rec/structure.h"
+
+/* The term reads its state at its own place and nothing is summed. */
+static bool stays_in_place(const RecProg *p, const Term *t)
+{
+    if (t->nit != t->rank || rec_type(p, t->state)->rank != t->rank)
+        return false;
+    for (uint8_t i = 0; i < t->rank; i++)
+        if (t->axis[i] != i)
+            return false;
+    return true;
+}
+
+static bool is_constant(const RecProg *p, const RecOp *recur, const Term *t)
+{
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        if (t->factor.p[i].kind <= FACTOR_OVER && rec_inside(p, t->factor.p[i].use.v, recur->region))
+            return false;
+    return true;
+}
+
+static StageClass larger(StageClass a, StageClass b)
+{
+    return a > b ? a : b;
+}
+
+static StageClass class_of_term(const RecProg *p, const StageInfo *x, const Term *t)
+{
+    if (t->state == REC_NONE)
+        return STAGE_DELAY;
+    if (!stays_in_place(p, t))
+        return STAGE_DENSE;
+    return x->n == 1 ? STAGE_DIAGONAL : STAGE_COUPLED;
+}
+
+static bool one_shape(const RecProg *p, const RecOp *recur, const StageInfo *x)
+{
+    for (uint32_t i = 1; i < x->n; i++)
+        if (!type_eq(rec_type(p, recur->use[x->state[0]].v), rec_type(p, recur->use[x->state[i]].v)))
+            return false;
+    return true;
+}
+
+static bool classify_over(const RecProg *p, Arena *a, const RecOp *recur, const bool *reads, Algebra algebra, StageInfo *x)
+{
+    LinearCx cx = {p, a, recur->region, reads, NULL, algebra};
+    x->algebra = algebra;
+    x->class = STAGE_DELAY;
+    x->constant = true;
+    x->term = NEWN(a, Terms, x->n);
+    for (uint32_t i = 0; i < x->n; i++) {
+        RecId next = p->region.p[recur->region].result.p[x->state[i]];
+        if (!linear_terms(&cx, next, &x->term[i], &x->why))
+            return false;
+        for (uint32_t k = 0; k < x->term[i].n; k++) {
+            const Term *t = &x->term[i].p[k];
+            x->class = larger(x->class, class_of_term(p, x, t));
+            x->constant &= t->state == REC_NONE || is_constant(p, recur, t);
+        }
+    }
+    if (x->class == STAGE_COUPLED && !one_shape(p, recur, x))
+        x->class = STAGE_DENSE;
+    return true;
+}
+
+static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint32_t stage)
+{
+    const RecOp *recur = rec_op(p, s->recur);
+    StageInfo x = {.state = NEWN(a, uint32_t, s->stages.nstate + 1), .why = REC_NONE};
+    RecId first = REC_NONE;
+    for (uint32_t i = 0; i < s->stages.nstate; i++)
+        if (s->stages.of[i] == stage)
+            x.state[x.n++] = i;
+    for (Algebra algebra = 0; algebra < ALGEBRA_COUNT; algebra++) {
+        if (classify_over(p, a, recur, s->stages.reads[stage], algebra, &x))
+            return x;
+        first = algebra == ALGEBRA_PLUS ? x.why : first;
+    }
+    x.class = STAGE_NONLINEAR;
+    x.why = first;
+    return x;
+}
+
+static bool has_loop(const RecProg *p, RecRegion r)
+{
+    for (uint32_t i = 0; i < p->region.p[r].op.n; i++)
+        if (p->op.p[p->region.p[r].op.p[i]].kind == REC_RECUR)
+            return true;
+    return false;
+}
+
+Structure structure_of(const RecProg *p, Arena *a, RecId recur)
+{
+    Structure s = {.recur = recur, .stages = stages_of(p, a, recur), .loops = has_loop(p, rec_op(p, recur)->region)};
+    s.stage = NEWN(a, StageInfo, s.stages.n + 1);
+    for (uint32_t k = 0; k < s.stages.n; k++) {
+        s.stage[k] = stage_info(p, a, &s, k);
+        bool plus = s.stage[k].class != STAGE_NONLINEAR && s.stage[k].algebra == ALGEBRA_PLUS;
+        if (plus && !s.loops)
+            s.stage[k].matrix = matrix_stage(p, a, recur, &s.stages, k, &s.stage[k].no_matrix);
+    }
+    return s;
+}
+
+/* ---- forms ---- */
+
+/* One more axis for the places of a chunk, two for sequences cut into chunks. */
+static bool has_room(const RecProg *p, const RecOp *recur)
+{
+    for (uint32_t i = 0; i < recur->nuse; i++)
+        if (rec_type(p, recur->use[i].v)->rank >= MAXRANK)
+            return false;
+    for (uint32_t i = 0; i < p->region.p[recur->region].result.n; i++)
+        if (rec_type(p, p->region.p[recur->region].result.p[i])->rank + 2 > MAXRANK)
+            return false;
+    return true;
+}
+
+static const char *lacks_chunk(const Structure *s, RecId *at)
+{
+    const char *why = "there is no carried state";
+    for (uint32_t k = 0; k < s->stages.n; k++) {
+        const StageInfo *x = &s->stage[k];
+        if (x->matrix)
+            return NULL;
+        *at = x->class == STAGE_NONLINEAR ? x->why : x->no_matrix.at;
+        why = x->class == STAGE_NONLINEAR   ? "the step is not affine in the state"
+              : x->algebra != ALGEBRA_PLUS ? "the step is affine over another algebra than (+,*)"
+                                           : x->no_matrix.text;
+    }
+    return why;
+}
+
+static const char *lacks_scan(const Structure *s, RecId *at)
+{
+    const char *why = "there is no carried state";
+    for (uint32_t k = 0; k < s->stages.n; k++) {
+        const StageInfo *x = &s->stage[k];
+        if (x->class <= STAGE_COUPLED)
+            return NULL;
+        *at = x->why;
+        why = x->class == STAGE_NONLINEAR ? "the step is not affine in the state" : "composing steps would multiply matrices";
+    }
+    return why;
+}
+
+const char *structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
+{
+    *at = REC_NONE;
+    if (form->kind == REC_FORM_SEQUENTIAL)
+        return NULL;
+    if (s->loops)
+        return "the step has a loop inside";
+    if (!has_room(p, rec_op(p, s->recur)))
+        return "its arrays would have too many axes";
+    return form->kind == REC_FORM_CHUNK ? lacks_chunk(s, at) : lacks_scan(s, at);
+}

@@ -1,0 +1,38 @@
+/* The structure of recurrences: what each stage of a step is, by the terms of its new states, and which forms exist. */
+#ifndef IR_REC_STRUCTURE_H
+#define IR_REC_STRUCTURE_H
+
+#include "ir/rec/matrix.h"
+
+typedef enum StageClass {
+    STAGE_DELAY,     /* the new states read none of the old ones */
+    STAGE_DIAGONAL,  /* affine, each element by itself */
+    STAGE_COUPLED,   /* affine, several states of one shape, whose elements at one place read each other */
+    STAGE_DENSE,     /* affine, elements at different places read each other */
+    STAGE_NONLINEAR,
+} StageClass;
+
+typedef struct StageInfo {
+    uint32_t n, *state; /* its states, by number */
+    StageClass class;
+    Algebra algebra;
+    bool constant;   /* the operator is the same at every step, lengths and cuts apart */
+    Terms *term;     /* by state: of its new value; none if nonlinear */
+    Matrix *matrix;  /* also a matrix stage; NULL if not */
+    MatrixWhy no_matrix;
+    RecId why;       /* of a nonlinear one: the op that made it so */
+} StageInfo;
+
+typedef struct Structure {
+    RecId recur;
+    Stages stages;
+    StageInfo *stage;
+    bool loops; /* the step has a loop inside */
+} Structure;
+
+Structure structure_of(const RecProg *p, Arena *a, RecId recur);
+
+/* Whether a form exists for a recurrence: NULL, or the reason why not, and the op that is the reason (REC_NONE for none). */
+const char *structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at);
+
+#endif
