@@ -380,6 +380,16 @@ Test(kern, lstm_peephole) { check_file("stdlib/lstm_peephole.rnn"); }
 Test(kern, lstm_projection) { check_file("stdlib/lstm_projection.rnn"); }
 Test(kern, lstm_heads) { check_file("stdlib/lstm_heads.rnn"); }
 Test(kern, slstm) { check_file("stdlib/slstm.rnn"); }
+Test(kern, linear_attention) { check_file("stdlib/linear_attention.rnn"); }
+Test(kern, gla) { check_file("stdlib/gla.rnn"); }
+Test(kern, mamba) { check_file("stdlib/mamba.rnn"); }
+Test(kern, mamba2) { check_file("stdlib/mamba2.rnn"); }
+Test(kern, deltanet) { check_file("stdlib/deltanet.rnn"); }
+Test(kern, gated_deltanet) { check_file("stdlib/gated_deltanet.rnn"); }
+Test(kern, rwkv7) { check_file("stdlib/rwkv7.rnn"); }
+Test(kern, mlstm) { check_file("stdlib/mlstm.rnn"); }
+Test(kern, aaren) { check_file("stdlib/aaren.rnn"); }
+Test(kern, mingru) { check_file("stdlib/mingru.rnn"); }
 Test(kern, elman) { check_file("stdlib/elman.rnn"); }
 Test(kern, leaky) { check_file("stdlib/leaky.rnn"); }
 Test(kern, jordan) { check_file("stdlib/jordan.rnn"); }
