@@ -390,6 +390,7 @@ Test(kern, rwkv7) { check_file("stdlib/rwkv7.rnn"); }
 Test(kern, mlstm) { check_file("stdlib/mlstm.rnn"); }
 Test(kern, aaren) { check_file("stdlib/aaren.rnn"); }
 Test(kern, mingru) { check_file("stdlib/mingru.rnn"); }
+Test(kern, hmm) { check_file("stdlib/hmm.rnn"); }
 Test(kern, elman) { check_file("stdlib/elman.rnn"); }
 Test(kern, leaky) { check_file("stdlib/leaky.rnn"); }
 Test(kern, jordan) { check_file("stdlib/jordan.rnn"); }
