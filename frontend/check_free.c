@@ -28,13 +28,15 @@ static Frame *shaken(Checker *c, const Frame *f)
 }
 
 /* Where rounding of the arguments and of each operation moves the exact results by a good part of what was found (a chaotic
- * cell, a jump nearby, a difference of almost equal values), single precision has no business to agree. The evaluator says
- * so, not the compiled code. */
-static bool is_unstable(Checker *c, const Frame *expected, const Frame *found)
+ * cell, a jump nearby, a difference of almost equal values), compiled code has no business to agree. The evaluator says
+ * so, not the compiled code; it rounds to single precision, and double rounds 2^29 times finer. */
+static bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision)
 {
     const RecProg *p = expected->prog;
     enum { NMOVED = 8 };
     Frame *moved[NMOVED];
+    Tolerance tol = precision_tolerance(precision);
+    double finer = precision == PREC_F64 ? 0x1p-29 : 1;
     Str error;
     for (uint32_t i = 0; i < NMOVED; i++) {
         moved[i] = i ? shaken(c, expected) : frame_copy(expected);
@@ -43,14 +45,13 @@ static bool is_unstable(Checker *c, const Frame *expected, const Frame *found)
     }
     for (uint32_t i = 0; i < p->out.n; i++) {
         const RecOut *o = &p->out.p[i];
-        Tolerance tol = precision_tolerance(PREC_F32);
         double reach = 0, limit = o->role == OUT_VALUE || o->role == OUT_FINAL ? tol.output : tol.gradient;
         if (!expected->out[i] || !found->out[i])
             continue;
         int64_t n = frame_count(expected, &o->type, o->batched);
         for (uint32_t k = 0; k < NMOVED; k++)
             reach = fmax(reach, difference(expected->out[i], moved[k]->out[i], n, tol.floor));
-        if (difference(expected->out[i], found->out[i], n, tol.floor) > fmax(limit, 10 * reach))
+        if (difference(expected->out[i], found->out[i], n, tol.floor) > fmax(limit, 10 * finer * reach))
             return false;
     }
     return true;
@@ -69,7 +70,7 @@ static void compare_draw(Checker *c, const Draw *how, const Code *code, Outcome 
     Frame *f = draw_call(c, scratch, how, &why), *g = f ? frame_copy(f) : NULL;
     bool ran = f && frame_compiled(g, code, has_gradients(c), &why);
     bool agrees = ran && results_agree(f, g, precision_tolerance(code->cpu.precision), &why);
-    bool unstable = ran && !agrees && code->cpu.precision == PREC_F32 && is_unstable(c, f, g);
+    bool unstable = ran && !agrees && is_unstable(c, f, g, code->cpu.precision);
     out->run += f != NULL;
     out->unstable += unstable;
     out->failed = f && !agrees && !unstable;
