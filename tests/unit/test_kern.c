@@ -399,6 +399,23 @@ Test(kern, stacked) { check_file("stdlib/stacked.rnn"); }
 Test(kern, embedding) { check_file("stdlib/embedding.rnn"); }
 Test(kern, classifier) { check_file("stdlib/classifier.rnn"); }
 Test(kern, language_model) { check_file("stdlib/language_model.rnn"); }
+Test(kern, retnet) { check_file("stdlib/retnet.rnn"); }
+Test(kern, hgrn) { check_file("stdlib/hgrn.rnn"); }
+Test(kern, hgrn2) { check_file("stdlib/hgrn2.rnn"); }
+Test(kern, rwkv4) { check_file("stdlib/rwkv4.rnn"); }
+Test(kern, rwkv5) { check_file("stdlib/rwkv5.rnn"); }
+Test(kern, rwkv6) { check_file("stdlib/rwkv6.rnn"); }
+Test(kern, kda) { check_file("stdlib/kda.rnn"); }
+Test(kern, pla) { check_file("stdlib/pla.rnn"); }
+Test(kern, minlstm) { check_file("stdlib/minlstm.rnn"); }
+Test(kern, rglru) { check_file("stdlib/rglru.rnn"); }
+Test(kern, qrnn) { check_file("stdlib/qrnn.rnn"); }
+Test(kern, sru) { check_file("stdlib/sru.rnn"); }
+Test(kern, longhorn) { check_file("stdlib/longhorn.rnn"); }
+Test(kern, titans) { check_file("stdlib/titans.rnn"); }
+Test(kern, gilr) { check_file("stdlib/gilr.rnn"); }
+Test(kern, fsmn) { check_file("stdlib/fsmn.rnn"); }
+Test(kern, h3) { check_file("stdlib/h3.rnn"); }
 
 /* ---- what the lowering promises about its shape ---- */
 
