@@ -135,7 +135,7 @@ static inline Toy toy_new(Arena *a, const char *name)
     DimSym open[] = {t.T, t.B, t.D, t.H, t.G};
     for (int i = 0; i < 5; i++)
         vec_push(a, &k->open, open[i]);
-    vec_push(a, &k->derived, (struct RecDerivedDim){t.P, dim_of(k->dims, t.D), dim_of(k->dims, t.G)});
+    vec_push(a, &k->derived, (struct RecDerivedDim){.sym = t.P, .num = dim_of(k->dims, t.D), .den = dim_of(k->dims, t.G)});
     toy_interface(&t);
     toy_buffers(&t);
     return t;
