@@ -34,7 +34,7 @@ static Frame *shaken(Checker *c, const Frame *f)
 static bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision)
 {
     const RecProg *p = expected->prog;
-    enum { NMOVED = 8 };
+    enum { NMOVED = 32 };
     Frame *moved[NMOVED];
     Tolerance tol = precision_tolerance(precision);
     Str error;
