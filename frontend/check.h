@@ -74,6 +74,8 @@ bool check_bindings(Checker *c, const Test *test, BindList *out);
 
 /* ---- check_code.c ---- */
 /* Makes `reference` and `code`, unless they are there already. False when the file has errors. */
+/* Why the entry does not have the form that was asked for; empty when it has. */
+Str checker_lacks_form(Checker *c, uint32_t entry, const BindList *bind);
 bool checker_compile(Checker *c, uint32_t entry, const BindList *bind);
 void checker_free(Checker *c);
 

@@ -35,6 +35,17 @@ static bool is_ready(const Checker *c, uint32_t entry, const BindList *bind)
     return same;
 }
 
+Str checker_lacks_form(Checker *c, uint32_t entry, const BindList *bind)
+{
+    RecProg *raw = elab_entry(c->arena, c->unit, entry, bind->p, bind->n, c->d->diags);
+    if (!raw || c->d->form.kind == REC_FORM_SEQUENTIAL)
+        return STR("");
+    Compile half = {.arena = c->arena, .emit = EMIT_REC, .rec = raw, .stop_after = STR("rec.chunk")};
+    raw->form = c->d->form;
+    compile(&half);
+    return raw->form_missing == WHY_NONE ? STR("") : driver_form_missing(c->d, raw);
+}
+
 bool checker_compile(Checker *c, uint32_t entry, const BindList *bind)
 {
     if (is_ready(c, entry, bind))

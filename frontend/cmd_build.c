@@ -198,6 +198,8 @@ int cmd_build(Driver *d)
     c.stop_after = d->opt->value[OPT_STOP_AFTER];
     c.dump_after = d->opt->value[OPT_DUMP_AFTER];
     compile(&c);
+    if (c.rec && !driver_has_form(d, c.rec))
+        return EXIT_INPUT;
     if (c.emit != EMIT_OBJ || d->opt->given[OPT_STOP_AFTER])
         return write_text(d, c.result);
     return write_object(d, &c, unit);

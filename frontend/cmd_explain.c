@@ -1,6 +1,6 @@
 /* explain: how each cell and model is run, read off the programs that build would make. */
 #include "backends/backend.h"
-#include "frontend/driver.h"
+#include "frontend/explain.h"
 #include "frontend/run_frame.h"
 
 typedef struct Explain {
@@ -202,7 +202,15 @@ static void memories(Explain *x)
     end(x);
 }
 
-static void explain_entry(Explain *x)
+static void list(Explain *x, const char *text, const ExplainList *lines)
+{
+    heading(x, text);
+    for (uint32_t i = 0; i < lines->n; i++)
+        item(x, lines->p[i]);
+    end(x);
+}
+
+static void explain_entry(Explain *x, const ExplainList *stages, const ExplainList *forms)
 {
     printf("%s %.*s\n", x->rec->is_model ? "model" : "cell", STRF(x->rec->name));
     arguments(x, "inputs", ROLE_INPUT);
@@ -210,6 +218,8 @@ static void explain_entry(Explain *x)
     arguments(x, "states", ROLE_START);
     outputs(x);
     streaming(x);
+    list(x, "stages", stages);
+    list(x, "forms", forms);
     function(x, "forward", REC_FORWARD);
     if (x->kern->has_fn[REC_BACKWARD])
         function(x, "backward", REC_BACKWARD);
@@ -217,16 +227,28 @@ static void explain_entry(Explain *x)
     memories(x);
 }
 
+/* The program as the passes that choose forms find it. */
+static const RecProg *before_forms(Driver *d, const Unit *u, uint32_t entry)
+{
+    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = STR("rec.hoist")};
+    compile(&c);
+    return c.rec;
+}
+
 static void explain_file(Driver *d, const Unit *u)
 {
     for (uint32_t i = 0; i < unit_entries(u); i++) {
         RecProg *raw = driver_wants(d, u, i) ? driver_elab(d, u, i) : NULL;
         Compile c = {.arena = d->arena, .emit = EMIT_KERN, .rec = raw, .dump = stderr};
+        ExplainList stages = {0}, forms = {0};
         if (!raw)
             continue;
         compile(&c);
+        if (!driver_has_form(d, c.rec))
+            continue;
+        explain_stages(d, before_forms(d, u, i), &stages, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
-        explain_entry(&x);
+        explain_entry(&x, &stages, &forms);
     }
 }
 
@@ -239,5 +261,6 @@ int cmd_explain(Driver *d)
         if (u)
             explain_file(d, u);
     }
-    return driver_report(d);
+    int code = driver_report(d);
+    return code ? code : d->failed ? EXIT_INPUT : EXIT_FINE;
 }

@@ -81,9 +81,14 @@ static bool compute(RunVerb *r)
     Code code = {0};
     CpuOptions cpu;
     driver_targets(r->d, &cpu);
+    RecProg *raw = r->reference ? NULL : driver_elab(r->d, r->unit, r->entry);
     bool ok = r->reference ? frame_reference(r->frame, r->grad, &error)
-                           : code_make(r->d->arena, driver_elab(r->d, r->unit, r->entry), &cpu, &code, &error) &&
+                           : code_make(r->d->arena, raw, &cpu, &code, &error) &&
                                  frame_compiled(r->frame, &code, r->grad, &error);
+    if (raw && !driver_has_form(r->d, raw)) {
+        code_free(&code);
+        return false;
+    }
     code_free(&code);
     if (!ok)
         driver_fail(r->d, "%.*s: %.*s", STRF(r->frame->prog->name), STRF(error));

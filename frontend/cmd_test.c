@@ -112,7 +112,11 @@ static void test_entry(Checker *c, uint32_t entry)
     c->name = unit_entry_name(c->unit, entry);
     c->rejected = 0;
     BindList bind = sizes_of_tests(c);
-    Str missing = missing_sizes(c, entry, &bind);
+    Str missing = missing_sizes(c, entry, &bind), lacks = missing.n ? STR("") : checker_lacks_form(c, entry, &bind);
+    if (lacks.n) {
+        check_skip(c, "the form %.*s does not exist: %.*s", STRF(c->d->opt->value[OPT_FORM]), STRF(lacks));
+        return;
+    }
     if (missing.n)
         check_skip(c, "the size of %.*s must be known when compiling; say it with -D, or with bind in a test",
                    STRF(missing));

@@ -11,7 +11,7 @@ typedef VEC(Str) StrList;
 int driver_fail(Driver *d, const char *fmt, ...)
 {
     va_list ap;
-    (void)d;
+    d->failed = true;
     fflush(stdout); /* both may go to one place */
     fputs("rnnc: error: ", stderr);
     va_start(ap, fmt);
@@ -139,6 +139,24 @@ bool driver_form(Driver *d)
         driver_fail(d, "--form is sequential, chunk:N, scan or scan:N, with N from 1 to 4096, not `%.*s`",
                     STRF(d->opt->value[OPT_FORM]));
     return d->form.kind != REC_FORM_SEQUENTIAL;
+}
+
+Str driver_form_missing(Driver *d, const RecProg *p)
+{
+    Text out = {.arena = d->arena};
+    text_add(&out, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
+    if (p->form_missing_at.file)
+        text_add(&out, ", line %u", source_place(d->sources, p->form_missing_at).line);
+    return text_str(&out);
+}
+
+bool driver_has_form(Driver *d, const RecProg *p)
+{
+    if (p->form_missing == WHY_NONE)
+        return true;
+    driver_fail(d, "`%.*s` has no form %.*s: %.*s", STRF(p->name), STRF(d->opt->value[OPT_FORM]),
+                STRF(driver_form_missing(d, p)));
+    return false;
 }
 
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)

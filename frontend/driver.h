@@ -12,6 +12,7 @@ typedef struct Driver {
     Sources *sources;
     Diags *diags;
     RecForm form; /* --form */
+    bool failed;  /* driver_fail was called */
 } Driver;
 
 /* ---- cmd_*.c: one verb each; the result is the exit code ---- */
@@ -38,6 +39,9 @@ bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry);
 /* Every entry, or the one that --entry names if it is there. */
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
 bool driver_form(Driver *d); /* reads --form; false, and a message, if it is none */
+/* After rec.chunk has run: false, and a message, when no recurrence has the form that was asked for. */
+bool driver_has_form(Driver *d, const RecProg *p);
+Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
 bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */

@@ -126,8 +126,8 @@ static RecId chunk_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
 /* Whether any recurrence of the forward function has the form that is asked for. */
 static void check_form(RecProg *p)
 {
-    p->form_missing = "there is no recurrence";
-    for (RecId v = 0; v < p->op.n && p->form_missing; v++) {
+    p->form_missing = WHY_NO_RECURRENCE;
+    for (RecId v = 0; v < p->op.n && p->form_missing != WHY_NONE; v++) {
         if (rec_op(p, v)->kind != REC_RECUR)
             continue;
         Structure s = structure_of(p, p->arena, v);

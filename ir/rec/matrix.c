@@ -22,9 +22,9 @@ typedef struct Find {
     MatrixWhy why;
 } Find;
 
-static bool fail(Find *f, const char *text, RecId at)
+static bool fail(Find *f, RecWhy why, RecId at)
 {
-    f->why = (MatrixWhy){text, at};
+    f->why = (MatrixWhy){why, at};
     return false;
 }
 
@@ -144,7 +144,7 @@ static bool operator_term(Find *f, const LinearCx *cx, Term *t)
     Matrix *m = f->m;
     uint32_t names = 0, mixed = 0;
     if (!in_place(m, t))
-        return fail(f, "it moves along an axis of the state", REC_NONE);
+        return fail(f, WHY_MOVES, REC_NONE);
     for (uint32_t i = 0; i < t->factor.n; i++)
         names |= linear_names(cx, t, i);
     if (grow_batch(f, names & ((1u << t->rank) - 1)))
@@ -152,12 +152,12 @@ static bool operator_term(Find *f, const LinearCx *cx, Term *t)
     if (t->axis[m->k] == m->k) {
         m->diagonal |= (names >> m->k & 1) != 0;
         vec_push(f->a, &m->decay, *t);
-        return t->nit == t->rank ? true : fail(f, "a decay is a sum", REC_NONE);
+        return t->nit == t->rank ? true : fail(f, WHY_DECAY_SUM, REC_NONE);
     }
     Sides s = {1u << t->axis[m->k], 1u << m->k};
     if (split(f, cx, t, s, &m->low, &mixed))
         return true;
-    return fail(f, "the state is multiplied by a matrix that is no product of two vectors", REC_NONE);
+    return fail(f, WHY_DENSE_OPERATOR, REC_NONE);
 }
 
 static bool source_term(Find *f, const LinearCx *cx, const Term *t)
@@ -169,7 +169,7 @@ static bool source_term(Find *f, const LinearCx *cx, const Term *t)
         return true;
     if (mixed && grow_batch(f, mixed & m->cols))
         return true;
-    return fail(f, "what is added to the state is no product of two vectors", REC_NONE);
+    return fail(f, WHY_DENSE_SOURCE, REC_NONE);
 }
 
 static bool step_terms(Find *f, RecId next)
@@ -178,7 +178,7 @@ static bool step_terms(Find *f, RecId next)
     Terms terms = {0};
     RecId at = REC_NONE;
     if (!linear_terms(&cx, next, &terms, &at))
-        return fail(f, "the step is not affine in the state", at);
+        return fail(f, WHY_NOT_AFFINE, at);
     for (uint32_t i = 0; i < terms.n && !f->again; i++)
         if (!(terms.p[i].state == REC_NONE ? source_term(f, &cx, &terms.p[i]) : operator_term(f, &cx, &terms.p[i])))
             return false;
@@ -251,7 +251,7 @@ static bool vectors_are_known(Find *f, const Readout *r)
         const Split *x = &r->of_state.p[i];
         for (uint32_t k = 0; k < x->term.factor.n; k++)
             if ((x->first >> k & 1) && f->reads[x->term.factor.p[k].use.v])
-                return fail(f, "a read-out's vector depends on the state", r->v);
+                return fail(f, WHY_READOUT_DEPENDS, r->v);
     }
     return true;
 }
@@ -261,7 +261,7 @@ static bool readout_term(Find *f, const LinearCx *cx, Readout *r, const Term *t)
     Matrix *m = f->m;
     uint32_t mixed = 0, k = 1u << t->axis[m->k];
     if (!is_injective_but_k(f, t))
-        return fail(f, "a read-out sums over more than one axis of the state", r->v);
+        return fail(f, WHY_READOUT_AXES, r->v);
     uint32_t batch = term_axes(f, t, m->batch), all = (1u << t->rank) - 1;
     /* what is neither batch nor k belongs to the second side: columns, and axes that the state does not have */
     Sides s = {k, all & ~batch};
@@ -269,7 +269,7 @@ static bool readout_term(Find *f, const LinearCx *cx, Readout *r, const Term *t)
         return vectors_are_known(f, r);
     if (mixed && grow_batch(f, as_state_axes(f, t, mixed) & m->cols))
         return true;
-    return fail(f, "a read-out is no product of two vectors", r->v);
+    return fail(f, WHY_READOUT_DENSE, r->v);
 }
 
 static bool want(Find *f, bool *seen, RecId v);
@@ -312,12 +312,12 @@ static bool want(Find *f, bool *seen, RecId v)
         return true;
     seen[v] = true;
     if (f->status[v] != DONE)
-        return fail(f, f->status[v] == RAW ? "the state itself is wanted at every place" : "a read-out is not linear in the state", v);
+        return fail(f, f->status[v] == RAW ? WHY_STATE_WANTED : WHY_READOUT_NONLINEAR, v);
     bool first = false;
     for (uint32_t i = 0; i < op->nuse; i++)
         first |= f->status[op->use[i].v] == RAW;
     if (op->kind == REC_RECUR || op->kind == REC_PROJ)
-        return fail(f, "a loop inside the step reads the state", v);
+        return fail(f, WHY_LOOP, v);
     if (first && !add_readout(f, seen, v))
         return false;
     for (uint32_t i = 0; i < op->nuse; i++)
@@ -352,7 +352,7 @@ static bool try_axis(Find *f, uint32_t state, uint8_t k)
         f->m->cols = all & ~batch & ~(1u << k);
         f->again = false;
         if (!f->m->cols)
-            return fail(f, "no axis of the state is free of the decay and of the read-outs", REC_NONE);
+            return fail(f, WHY_NO_COLUMNS, REC_NONE);
         if (!step_terms(f, body->result.p[state]) || (!f->again && !readouts(f)))
             return false;
         batch = f->m->batch;
@@ -369,11 +369,11 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
             state = i;
             n++;
         }
-    *why = (MatrixWhy){"several states need each other", REC_NONE};
+    *why = (MatrixWhy){WHY_COUPLED, REC_NONE};
     if (n > 1)
         return NULL;
     const Type *t = rec_type(p, op->use[state].v);
-    *why = (MatrixWhy){"the state is no matrix", REC_NONE};
+    *why = (MatrixWhy){WHY_NO_MATRIX, REC_NONE};
     for (uint8_t k = 0; k < t->rank; k++) {
         Find f = {.p = p, .a = a, .recur = op, .reads = s->reads[stage]};
         f.status = NEWN(a, Status, p->op.n + 1);

@@ -38,7 +38,7 @@ typedef struct Matrix {
 
 /* Why a stage is none. */
 typedef struct MatrixWhy {
-    const char *text;
+    RecWhy why;
     RecId at; /* the op that made it so, or REC_NONE */
 } MatrixWhy;
 

@@ -153,6 +153,13 @@ typedef struct RecOut {
     Span at;
 } RecOut;
 
+/* Why a recurrence does not have a form. */
+typedef enum RecWhy {
+#define WHY(NAME, ID, TEXT) WHY_##NAME,
+#include "ir/rec/why.def"
+#undef WHY
+} RecWhy;
+
 /* How recurrences are to be run. */
 typedef struct RecForm {
     enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN } kind;
@@ -172,7 +179,7 @@ typedef struct RecProg {
     DimSym time;              /* T of a cell; of a model its first time dimension */
     bool batched;             /* rec.batch has run */
     RecForm form;             /* asked for; not part of the text */
-    const char *form_missing; /* why no recurrence has it, or NULL; set by rec.chunk */
+    RecWhy form_missing;      /* why no recurrence has it; set by rec.chunk */
     Span form_missing_at;
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
@@ -249,6 +256,8 @@ bool rec_same_but_axis(const Type *a, const Type *b, uint32_t axis);
 bool rec_surely_outside(DimTab *t, Dim lo, Dim size, Dim whole);
 
 bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in a region nested in it */
+const char *rec_why_text(RecWhy why); /* structure.c */
+const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
 
 /* ---- print.c, read.c, verify.c: rec as text; every program can be printed, read back, and checked ---- */

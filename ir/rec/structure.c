@@ -105,6 +105,26 @@ Structure structure_of(const RecProg *p, Arena *a, RecId recur)
 
 /* ---- forms ---- */
 
+const char *rec_why_text(RecWhy why)
+{
+    static const char *const text[] = {
+#define WHY(NAME, ID, TEXT) TEXT,
+#include "ir/rec/why.def"
+#undef WHY
+    };
+    return text[why];
+}
+
+const char *rec_why_id(RecWhy why)
+{
+    static const char *const id[] = {
+#define WHY(NAME, ID, TEXT) ID,
+#include "ir/rec/why.def"
+#undef WHY
+    };
+    return id[why];
+}
+
 /* One more axis for the places of a chunk, two for sequences cut into chunks. */
 static bool has_room(const RecProg *p, const RecOp *recur)
 {
@@ -117,42 +137,42 @@ static bool has_room(const RecProg *p, const RecOp *recur)
     return true;
 }
 
-static const char *lacks_chunk(const Structure *s, RecId *at)
+static RecWhy lacks_chunk(const Structure *s, RecId *at)
 {
-    const char *why = "there is no carried state";
+    RecWhy why = WHY_NO_STATE;
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const StageInfo *x = &s->stage[k];
         if (x->matrix)
-            return NULL;
+            return WHY_NONE;
         *at = x->class == STAGE_NONLINEAR ? x->why : x->no_matrix.at;
-        why = x->class == STAGE_NONLINEAR   ? "the step is not affine in the state"
-              : x->algebra != ALGEBRA_PLUS ? "the step is affine over another algebra than (+,*)"
-                                           : x->no_matrix.text;
+        why = x->class == STAGE_NONLINEAR   ? WHY_NOT_AFFINE
+              : x->algebra != ALGEBRA_PLUS ? WHY_OTHER_ALGEBRA
+                                           : x->no_matrix.why;
     }
     return why;
 }
 
-static const char *lacks_scan(const Structure *s, RecId *at)
+static RecWhy lacks_scan(const Structure *s, RecId *at)
 {
-    const char *why = "there is no carried state";
+    RecWhy why = WHY_NO_STATE;
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const StageInfo *x = &s->stage[k];
         if (x->class <= STAGE_COUPLED)
-            return NULL;
+            return WHY_NONE;
         *at = x->why;
-        why = x->class == STAGE_NONLINEAR ? "the step is not affine in the state" : "composing steps would multiply matrices";
+        why = x->class == STAGE_NONLINEAR ? WHY_NOT_AFFINE : WHY_DENSE;
     }
     return why;
 }
 
-const char *structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
+RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
 {
     *at = REC_NONE;
     if (form->kind == REC_FORM_SEQUENTIAL)
-        return NULL;
+        return WHY_NONE;
     if (s->loops)
-        return "the step has a loop inside";
+        return WHY_LOOP;
     if (!has_room(p, rec_op(p, s->recur)))
-        return "its arrays would have too many axes";
+        return WHY_AXES;
     return form->kind == REC_FORM_CHUNK ? lacks_chunk(s, at) : lacks_scan(s, at);
 }

@@ -32,7 +32,7 @@ typedef struct Structure {
 
 Structure structure_of(const RecProg *p, Arena *a, RecId recur);
 
-/* Whether a form exists for a recurrence: NULL, or the reason why not, and the op that is the reason (REC_NONE for none). */
-const char *structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at);
+/* Whether a form exists for a recurrence: WHY_NONE, or the reason why not, and the op that is the reason (REC_NONE for none). */
+RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at);
 
 #endif

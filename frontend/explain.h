@@ -1,0 +1,12 @@
+/* What the files of `rnnc explain` share. */
+#ifndef FRONTEND_EXPLAIN_H
+#define FRONTEND_EXPLAIN_H
+
+#include "frontend/driver.h"
+
+typedef VEC(Str) ExplainList;
+
+/* p as it is before rec.chunk: a line for each stage of each recurrence, and for each form. */
+void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainList *forms);
+
+#endif
