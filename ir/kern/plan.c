@@ -138,8 +138,8 @@ static bool takes_dest(Lower *l, RecRegion r, RecId v, const Dest *d)
     case F_GEMM:
     case F_SCATTER:
     case F_PAD:
-    case F_CONCAT:
-    case F_RESHAPE: return op->home == r;
+    case F_CONCAT: return op->home == r;
+    case F_RESHAPE: return op->home == r && storage_is_dense(l, &d->view, &op->type);
     case F_PROJ: return op->home == r && !d->add && op->index >= rec_op(l->rec, op->use[0].v)->nstate;
     default: return false;
     }

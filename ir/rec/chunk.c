@@ -8,7 +8,7 @@
 
 Chunk chunk_begin(Rewrite *w, RecBuild *b, const Structure *s, Dim size, RecId *entering, const RecId *known)
 {
-    Chunk c = {.w = w, .b = b, .recur = s->recur, .structure = s, .size = size, .entering = entering};
+    Chunk c = {.w = w, .b = b, .recur = s->recur, .structure = s, .size = size, .entering = entering, .dt = DT_REAL};
     c.leaving = NEWN(w->p->arena, RecId, s->stages.nstate + 1);
     c.lift = (Lift){.w = w, .b = b, .recur = s->recur, .length = size, .made = NEWN(w->p->arena, Lifted, w->old.op.n + 1)};
     for (uint32_t i = 0; i < w->old.op.n; i++)

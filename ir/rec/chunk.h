@@ -12,7 +12,8 @@ typedef struct Chunk {
     RecBuild *b;
     RecId recur; /* old */
     const Structure *structure;
-    Algebra algebra; /* of products of factors */
+    Algebra algebra; /* of products of factors, and their element type */
+    DType dt;
     Lift lift;
     Dim size;        /* places */
     RecId *entering; /* by state: as the chunk finds it */

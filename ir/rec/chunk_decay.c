@@ -40,7 +40,7 @@ static RecId start(const Decays *d, RecBuild *b, uint32_t labels, double number)
 {
     Dim size[LABEL_COUNT] = {0};
     sizes(d->c, d->m, size);
-    return part_expand(b, part_number(b, number), labels, size).v;
+    return part_expand(b, part_number(b, DT_REAL, number), labels, size).v;
 }
 
 /* A part of all places of the chunk as the step of a recurrence over them sees it. */
@@ -101,7 +101,7 @@ Decays *decays_new(Chunk *c, const Matrix *m, Part decay, const Part *vector, ui
     Part by = at_place(d, decay, part_labels(c->b, decay)), now = here(d, &in);
     RecId *result = NEWN(c->w->p->arena, RecId, nrow + 1);
     for (uint32_t i = 0; i < nrow; i++) {
-        Part own = m->diagonal ? at_place(d, vector[i], whole) : part_number(&in, 1);
+        Part own = m->diagonal ? at_place(d, vector[i], whole) : part_number(&in, DT_REAL, 1);
         Part next = part_where(&in, now, own, part_map(&in, FUN_MUL, d->row[i], by));
         result[i] = in_order(d, &in, next, row_labels(d));
     }

@@ -70,7 +70,7 @@ static Part decay(Stage *s)
         Part x = signed_part(s, t, chunk_product(s->c, t, EVERY_FACTOR, 0));
         sum = sum.v == REC_NONE ? x : part_map(s->c->b, FUN_ADD, sum, x);
     }
-    return placed(s, sum.v == REC_NONE ? part_number(s->c->b, 0) : sum, 0);
+    return placed(s, sum.v == REC_NONE ? part_number(s->c->b, DT_REAL, 0) : sum, 0);
 }
 
 static void make_vectors(Stage *s)
@@ -137,7 +137,7 @@ static Part inverse(Stage *s, Part lower, Dim n)
     Dim size[LABEL_COUNT];
     memcpy(size, s->size, sizeof size);
     size[LABEL_PLACE] = size[LABEL_OTHER] = n;
-    RecId init = part_expand(b, part_number(b, 0), batch | t | o, size).v;
+    RecId init = part_expand(b, part_number(b, DT_REAL, 0), batch | t | o, size).v;
     RecRegion step;
     RecId recur = rec_recur_open(b, &init, 1, NULL, 0, n, rec_op(&s->c->w->old, s->c->recur)->reverse, &step);
     RecBuild in = {p, step, b->at, {0}};
@@ -145,7 +145,7 @@ static Part inverse(Stage *s, Part lower, Dim n)
     Part own = part_of(rec_recur_add_seq(p, recur, lower.v), batch | o);
     Part at = part_of(rec_recur_add_seq(p, recur, rec_iota(b, n)), 0);
     Part here = part_map(&in, FUN_EQ, part_of(rec_iota(&in, n), o), at);
-    Part unit = part_where(&in, here, part_number(&in, 1), part_number(&in, 0));
+    Part unit = part_where(&in, here, part_number(&in, DT_REAL, 1), part_number(&in, DT_REAL, 0));
     Part of_rows = part_contract(&in, part_relabel(&in, own, LABEL_OTHER, LABEL_PLACE), rows, t);
     Part row = part_map(&in, FUN_ADD, of_rows, unit);
     Part next = part_where(&in, part_relabel(&in, here, LABEL_OTHER, LABEL_PLACE), row, rows);

@@ -52,11 +52,11 @@ static Part combine(Chunk *c, Part x, Part y, FactorKind kind)
     if (kind == FACTOR_TIMES)
         return x.v == REC_NONE ? y : part_map(c->b, algebra->product, x, y);
     if (x.v == REC_NONE)
-        x = part_number(c->b, algebra->one);
+        x = part_number(c->b, c->dt, algebra->one);
     switch (kind) {
     case FACTOR_OVER: return part_map(c->b, algebra->quotient, x, y);
-    case FACTOR_IF: return part_where(c->b, y, x, part_number(c->b, algebra->zero));
-    case FACTOR_UNLESS: return part_where(c->b, y, part_number(c->b, algebra->zero), x);
+    case FACTOR_IF: return part_where(c->b, y, x, part_number(c->b, c->dt, algebra->zero));
+    case FACTOR_UNLESS: return part_where(c->b, y, part_number(c->b, c->dt, algebra->zero), x);
     case FACTOR_TIMES: break;
     }
     ice("rec.chunk: a factor of no kind");
@@ -111,5 +111,5 @@ Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep)
         if (!(keep >> axis & 1) && (select == EVERY_FACTOR || names_any(c, t, select, axis)))
             sum_over(c, &p, t, axis);
     Part x = take(c, &p, 0);
-    return x.v == REC_NONE ? part_number(c->b, algebra_info(c->algebra)->one) : x;
+    return x.v == REC_NONE ? part_number(c->b, c->dt, algebra_info(c->algebra)->one) : x;
 }

@@ -245,7 +245,7 @@ bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
         return true;
     }
     RecId inner = REC_NONE;
-    if (op->type.dt == DT_REAL && out->n <= MAXTERMS && op_terms(cx, op, out, &inner))
+    if (op->type.dt != DT_BOOL && out->n <= MAXTERMS && op_terms(cx, op, out, &inner))
         return true;
     *why = inner != REC_NONE ? inner : v;
     return false;

@@ -27,9 +27,9 @@ Part part_relabel(const RecBuild *b, Part x, uint8_t from, uint8_t to)
     return x;
 }
 
-Part part_number(RecBuild *b, double number)
+Part part_number(RecBuild *b, DType dt, double number)
 {
-    return (Part){.v = rec_const(b, DT_REAL, number)};
+    return (Part){.v = rec_const(b, dt, number)};
 }
 
 /* ---- iteration spaces over labels ---- */

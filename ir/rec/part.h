@@ -20,7 +20,7 @@ typedef struct Part {
 Part part_of(RecId v, uint32_t labels); /* its axes are these labels, in order */
 uint32_t part_labels(const RecBuild *b, Part x); /* as bits */
 Part part_relabel(const RecBuild *b, Part x, uint8_t from, uint8_t to);
-Part part_number(RecBuild *b, double number);
+Part part_number(RecBuild *b, DType dt, double number);
 Part part_map(RecBuild *b, Fun f, Part x, Part y);
 Part part_neg(RecBuild *b, Part x);
 Part part_where(RecBuild *b, Part condition, Part x, Part y);

@@ -58,15 +58,21 @@ typedef struct Sweep {
     RecId *operator, *source; /* composed over a piece: [n,n] and [n], each [pieces, ...] */
 } Sweep;
 
+/* All states of a stage that is scanned have one type. */
+static const Type *state_type(const Scan *x, const StageInfo *stage)
+{
+    return rec_type(&x->w->old, x->old->use[stage->state[0]].v);
+}
+
 static uint32_t all_labels(const Scan *x, const StageInfo *stage)
 {
-    uint8_t rank = rec_type(&x->w->old, x->old->use[stage->state[0]].v)->rank;
+    uint8_t rank = state_type(x, stage)->rank;
     return 1u << LABEL_PLACE | ((1u << rank) - 1) << LABEL_AXIS;
 }
 
 static void sizes(const Scan *x, const StageInfo *stage, Dim *size)
 {
-    const Type *t = rec_type(&x->w->old, x->old->use[stage->state[0]].v);
+    const Type *t = state_type(x, stage);
     size[LABEL_PLACE] = x->pieces;
     for (uint8_t i = 0; i < t->rank; i++)
         size[LABEL_AXIS + i] = t->dim[i];
@@ -76,7 +82,7 @@ static Part filled(Scan *x, RecBuild *b, const StageInfo *stage, double number)
 {
     Dim size[LABEL_COUNT] = {0};
     sizes(x, stage, size);
-    return part_expand(b, part_number(b, number), all_labels(x, stage), size);
+    return part_expand(b, part_number(b, state_type(x, stage)->dt, number), all_labels(x, stage), size);
 }
 
 static Part plus(Chunk *c, Part a, Part b)
@@ -114,7 +120,7 @@ static RecId advance(Sweep *s, Chunk *c, uint32_t i, const Part *from, bool sour
     }
     sizes(s->x, s->stage, size);
     if (sum.v == REC_NONE)
-        sum = part_number(c->b, algebra->zero);
+        sum = part_number(c->b, c->dt, algebra->zero);
     return part_expand(c->b, sum, all_labels(s->x, s->stage), size).v;
 }
 
@@ -133,6 +139,7 @@ static void compose(Sweep *s)
     RecBuild in = {p, step, x->b->at, {0}};
     Chunk c = chunk_begin(x->w, &in, x->s, x->pieces, NULL, known_in_pieces(x, recur));
     c.algebra = s->stage->algebra;
+    c.dt = state_type(x, s->stage)->dt;
     for (uint32_t j = 0; j <= n; j++) {
         for (uint32_t l = 0; l < n; l++)
             from[l] = part_of(p->region.p[step].arg.p[j < n ? l * n + j : n * n + l], all_labels(x, s->stage));

@@ -152,12 +152,13 @@ static RecWhy lacks_chunk(const Structure *s, RecId *at)
     return why;
 }
 
-static RecWhy lacks_scan(const Structure *s, RecId *at)
+static RecWhy lacks_scan(const RecProg *p, const Structure *s, RecId *at)
 {
     RecWhy why = WHY_NO_STATE;
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const StageInfo *x = &s->stage[k];
-        if (x->class <= STAGE_COUPLED)
+        bool counts = rec_type(p, rec_op(p, s->recur)->use[x->state[0]].v)->dt == DT_REAL; /* an index alone is no reason */
+        if (x->class <= STAGE_COUPLED && counts)
             return WHY_NONE;
         *at = x->why;
         why = x->class == STAGE_NONLINEAR ? WHY_NOT_AFFINE : WHY_DENSE;
@@ -174,5 +175,5 @@ RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form
         return WHY_LOOP;
     if (!has_room(p, rec_op(p, s->recur)))
         return WHY_AXES;
-    return form->kind == REC_FORM_CHUNK ? lacks_chunk(s, at) : lacks_scan(s, at);
+    return form->kind == REC_FORM_CHUNK ? lacks_chunk(s, at) : lacks_scan(p, s, at);
 }
