@@ -29,17 +29,22 @@ static uint32_t k_label(const Matrix *m)
     return 1u << (LABEL_AXIS + m->k);
 }
 
-static void sizes(const Chunk *c, const Matrix *m, Dim *size)
+static void sizes(const Decays *d, Dim *size)
 {
-    size[LABEL_PLACE] = size[LABEL_OTHER] = c->size;
-    for (uint8_t i = 0; i < m->type.rank; i++)
-        size[LABEL_AXIS + i] = m->type.dim[i];
+    for (uint32_t y = 0; y < d->nvector; y++) {
+        const Type *t = rec_type(d->c->b->prog, d->vector[y].v);
+        for (uint8_t i = 0; i < t->rank; i++)
+            size[d->vector[y].label[i]] = t->dim[i];
+    }
+    size[LABEL_PLACE] = size[LABEL_OTHER] = d->c->size;
+    for (uint8_t i = 0; i < d->m->type.rank; i++)
+        size[LABEL_AXIS + i] = d->m->type.dim[i];
 }
 
 static RecId start(const Decays *d, RecBuild *b, uint32_t labels, double number)
 {
     Dim size[LABEL_COUNT] = {0};
-    sizes(d->c, d->m, size);
+    sizes(d, size);
     return part_expand(b, part_number(b, DT_REAL, number), labels, size).v;
 }
 
@@ -47,15 +52,17 @@ static RecId start(const Decays *d, RecBuild *b, uint32_t labels, double number)
 static Part at_place(const Decays *d, Part x, uint32_t labels)
 {
     Dim size[LABEL_COUNT] = {0};
-    sizes(d->c, d->m, size);
+    sizes(d, size);
     x = part_expand(d->c->b, x, labels | 1u << LABEL_PLACE, size);
     uint32_t step = part_labels(d->c->b, x) & ~(1u << LABEL_PLACE);
     return part_of(rec_recur_add_seq(d->c->w->p, d->recur, x.v), step);
 }
 
-static uint32_t row_labels(const Decays *d)
+/* Of row y; those of vectors have all labels of the vector. */
+static uint32_t row_labels(const Decays *d, uint32_t y)
 {
-    return batch_labels(d->m) | 1u << LABEL_OTHER | (d->m->diagonal ? k_label(d->m) : 0);
+    uint32_t own = d->m->diagonal ? part_labels(d->c->b, d->vector[y]) & ~(1u << LABEL_PLACE) : 0;
+    return batch_labels(d->m) | 1u << LABEL_OTHER | (d->m->diagonal ? k_label(d->m) : 0) | own;
 }
 
 static void open(Decays *d)
@@ -66,12 +73,12 @@ static void open(Decays *d)
     RecId *init = NEWN(b->prog->arena, RecId, nrow + 1);
     uint32_t whole = batch_labels(d->m) | (d->m->diagonal ? k_label(d->m) : 0);
     for (uint32_t i = 0; i < nrow; i++)
-        init[i] = start(d, b, row_labels(d), 0);
+        init[i] = start(d, b, row_labels(d, i), 0);
     init[nrow] = start(d, b, whole, 1);
     d->recur = rec_recur_open(b, init, nrow + 1, NULL, 0, d->c->size, old->reverse, &d->step);
     d->row = NEWN(b->prog->arena, Part, nrow);
     for (uint32_t i = 0; i < nrow; i++)
-        d->row[i] = part_of(b->prog->region.p[d->step].arg.p[i], row_labels(d));
+        d->row[i] = part_of(b->prog->region.p[d->step].arg.p[i], row_labels(d, i));
     d->product = part_of(b->prog->region.p[d->step].arg.p[nrow], whole);
 }
 
@@ -87,7 +94,7 @@ static Part here(const Decays *d, RecBuild *in)
 static RecId in_order(const Decays *d, RecBuild *in, Part x, uint32_t labels)
 {
     Dim size[LABEL_COUNT] = {0};
-    sizes(d->c, d->m, size);
+    sizes(d, size);
     return part_expand(in, x, labels, size).v;
 }
 
@@ -103,7 +110,7 @@ Decays *decays_new(Chunk *c, const Matrix *m, Part decay, const Part *vector, ui
     for (uint32_t i = 0; i < nrow; i++) {
         Part own = m->diagonal ? at_place(d, vector[i], whole) : part_number(&in, DT_REAL, 1);
         Part next = part_where(&in, now, own, part_map(&in, FUN_MUL, d->row[i], by));
-        result[i] = in_order(d, &in, next, row_labels(d));
+        result[i] = in_order(d, &in, next, row_labels(d, i));
     }
     result[nrow] = in_order(d, &in, part_map(&in, FUN_MUL, d->product, by), whole);
     rec_recur_close(c->w->p, d->recur, result, nrow + 1);
@@ -120,7 +127,7 @@ static Part as_other(const Decays *d, Part x)
 static Part bare_pairs(Decays *d)
 {
     RecId v = rec_recur_export(d->c->w->p, d->recur, d->row[0].v);
-    return part_of(v, row_labels(d) | 1u << LABEL_PLACE);
+    return part_of(v, row_labels(d, 0) | 1u << LABEL_PLACE);
 }
 
 Part decays_pairs(Decays *d, Part x, uint32_t y)
@@ -151,6 +158,6 @@ Part decays_whole(const Decays *d)
 
 Part decays_to_end(Decays *d, uint32_t y)
 {
-    Part row = part_of(rec_proj(d->c->b, d->recur, d->m->diagonal ? y : 0), row_labels(d));
+    Part row = part_of(rec_proj(d->c->b, d->recur, d->m->diagonal ? y : 0), row_labels(d, y));
     return d->m->diagonal ? row : part_map(d->c->b, FUN_MUL, as_other(d, d->vector[y]), row);
 }

@@ -55,11 +55,20 @@ static Part signed_part(Stage *s, const Term *t, Part x)
     return t->sign < 0 ? part_neg(s->c->b, x) : x;
 }
 
+/* Both sides have the axes that are summed last. */
+static Part placed_with_sum(Stage *s, const Split *x, Part p, uint32_t labels)
+{
+    for (uint8_t i = x->term.rank; i < x->term.nit; i++)
+        if (x->sum >> i & 1)
+            s->size[LABEL_AXIS + i] = x->term.space[i];
+    return placed(s, p, labels | axes(x->sum));
+}
+
 /* The factors of one side that meets k. */
 static Part vector(Stage *s, const Split *x, uint32_t select, uint8_t k)
 {
-    Part p = chunk_product(s->c, &x->term, select, 1u << k);
-    return placed(s, as_state(s, &x->term, p, k), label_k(s));
+    Part p = as_state(s, &x->term, chunk_product(s->c, &x->term, select, 1u << k | x->sum), k);
+    return placed_with_sum(s, x, p, label_k(s));
 }
 
 static Part decay(Stage *s)
@@ -89,7 +98,7 @@ static void make_vectors(Stage *s)
     for (uint32_t i = 0; i < m->source.n; i++) {
         const Split *x = &m->source.p[i];
         s->vector[m->low.n + i] = signed_part(s, &x->term, vector(s, x, x->first, m->k));
-        s->value[i] = placed(s, as_state(s, &x->term, chunk_product(s->c, &x->term, x->second, 0), m->k), 0);
+        s->value[i] = placed_with_sum(s, x, as_state(s, &x->term, chunk_product(s->c, &x->term, x->second, x->sum), m->k), 0);
     }
 }
 
@@ -105,11 +114,11 @@ static void make_queries(Stage *s)
     }
 }
 
-/* Places first, then in order: `x` summed with what stands at the other places. */
-static Part over_others(Stage *s, Part pairs, Part x)
+/* `x` summed with what stands at the other places, of `sum` too. */
+static Part over_others(Stage *s, Part pairs, Part x, uint32_t sum)
 {
     Part other = part_relabel(s->c->b, x, LABEL_PLACE, LABEL_OTHER);
-    return part_contract(s->c->b, pairs, other, 1u << LABEL_OTHER);
+    return part_contract(s->c->b, pairs, other, 1u << LABEL_OTHER | axes(sum));
 }
 
 static Part plus(Stage *s, Part x, Part y)
@@ -122,7 +131,7 @@ static Part meets(Stage *s, Part x)
 {
     Part sum = part_contract(s->c->b, decays_before(s->decays, x), s->entering, label_k(s));
     for (uint32_t i = 0; i < s->m->source.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, s->m->low.n + i), s->value[i]));
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, s->m->low.n + i), s->value[i], s->m->source.p[i].sum));
     return sum;
 }
 
@@ -231,12 +240,12 @@ static void solve(Stage *s)
     for (uint32_t i = 0; i < n; i++)
         right[i] = part_expand(s->c->b, right[i], labels, s->size);
     if (n == 1)
-        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], 0), s->c->size), right[0]);
+        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], 0), s->c->size), right[0], 0);
     if (n < 2)
         return;
     Part rows = part_of(stack_rows(s, right, n).v, labels);
     Dim many = dim_mul(s->c->b->prog->dims, s->c->size, dim_const(s->c->b->prog->dims, n));
-    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows), n);
+    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows, 0), n);
 }
 
 /* ---- results ---- */
@@ -245,7 +254,7 @@ static Part read_state(Stage *s, Part x)
 {
     Part sum = meets(s, x);
     for (uint32_t i = 0; i < s->m->low.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, i), s->row[i]));
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, i), s->row[i], 0));
     return sum;
 }
 
@@ -284,9 +293,9 @@ static void leave(Stage *s)
     const Matrix *m = s->m;
     Part sum = part_map(s->c->b, FUN_MUL, decays_whole(s->decays), s->entering);
     for (uint32_t i = 0; i < m->low.n + m->source.n; i++) {
-        Part x = i < m->low.n ? s->row[i] : s->value[i - m->low.n];
-        Part y = part_relabel(s->c->b, x, LABEL_PLACE, LABEL_OTHER);
-        sum = plus(s, sum, part_contract(s->c->b, decays_to_end(s->decays, i), y, 1u << LABEL_OTHER));
+        bool low = i < m->low.n;
+        Part x = low ? s->row[i] : s->value[i - m->low.n];
+        sum = plus(s, sum, over_others(s, decays_to_end(s->decays, i), x, low ? 0 : m->source.p[i - m->low.n].sum));
     }
     s->c->leaving[m->state] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
 }

@@ -61,11 +61,25 @@ static uint8_t base_rank(const Rewrite *w, const Hoist *h, RecId v)
     return base;
 }
 
+/* A sum of outer products of what both depends on the place. */
+static bool is_outer(const Rewrite *w, const Hoist *h, const RecOp *op)
+{
+    uint32_t all = (1u << op->type.rank) - 1, own[2] = {0};
+    if (op->kind != REC_CONTRACT)
+        return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        if (rec_op(&w->old, op->use[i].v)->home != op->home || h->dep[op->use[i].v] != DEP_PLACE)
+            return false;
+        own[i] = pass_names(&w->old, op->use[i]) & all;
+    }
+    return own[0] != all && own[1] != all;
+}
+
 /* Outer products and the like have more axes than what they are made of: they cost memory outside and nothing inside.
  * One axis, of sequences, is always allowed. */
-static bool swollen(const Hoist *h, RecId v, const RecOp *op)
+static bool swollen(const Rewrite *w, const Hoist *h, RecId v, const RecOp *op)
 {
-    return h->dep[v] == DEP_PLACE && op->type.rank > 1 && op->type.rank > h->base[v];
+    return h->dep[v] == DEP_PLACE && ((op->type.rank > 1 && op->type.rank > h->base[v]) || is_outer(w, h, op));
 }
 
 static bool fits_outside(const Rewrite *w, const Hoist *h, RecId v, RecRegion body)
@@ -73,7 +87,7 @@ static bool fits_outside(const Rewrite *w, const Hoist *h, RecId v, RecRegion bo
     const RecOp *op = rec_op(&w->old, v);
     if (op->kind == REC_REGARG)
         return true;
-    if (op->type.rank >= MAXRANK || op->nit >= MAXIT || swollen(h, v, op))
+    if (op->type.rank >= MAXRANK || op->nit >= MAXIT || swollen(w, h, v, op))
         return false;
     for (uint32_t i = 0; i < op->nuse; i++)
         if (rec_inside(&w->old, op->use[i].v, body) && !h->fits[op->use[i].v])

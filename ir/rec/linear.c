@@ -260,9 +260,11 @@ uint32_t linear_names(const LinearCx *cx, const Term *t, uint32_t factor)
 
 static bool expands(const RecOp *op)
 {
-    if (op->kind == REC_CONTRACT)
-        return op->nit == op->type.rank;
-    if (op->kind != REC_MAP || op->type.dt != DT_REAL)
+    if (op->type.dt != DT_REAL)
+        return false;
+    if (op->kind == REC_CONTRACT || op->kind == REC_REDUCE)
+        return op->kind == REC_CONTRACT || op->red == RED_SUM;
+    if (op->kind != REC_MAP)
         return false;
     switch (op->fun) {
     case FUN_ID:
@@ -276,35 +278,44 @@ static bool expands(const RecOp *op)
     }
 }
 
-/* A product's parts, as a state-free term over the product's own axes; sums give several. */
+static bool is_map_of(const RecOp *op, Fun f)
+{
+    return op->kind == REC_MAP && op->fun == f;
+}
+
+/* Operand i of a sum, or the whole of a product, as a state-free term over the op's own axes. */
+static Term part_of_op(const LinearCx *cx, const RecOp *op, uint32_t i)
+{
+    Term t = over_space(op);
+    bool chosen = is_map_of(op, FUN_WHERE);
+    t.nit = pass_iterates(op->kind) ? op->nit : t.nit;
+    memcpy(t.space, op->space, t.nit * sizeof(Dim));
+    vec_push(cx->arena, &t.factor, (Factor){FACTOR_TIMES, op->use[chosen ? i + 1 : i]});
+    if (chosen)
+        vec_push(cx->arena, &t.factor, (Factor){i ? FACTOR_UNLESS : FACTOR_IF, op->use[0]});
+    if (op->kind == REC_CONTRACT || is_map_of(op, FUN_MUL))
+        vec_push(cx->arena, &t.factor, (Factor){FACTOR_TIMES, op->use[1]});
+    if (is_map_of(op, FUN_DIV))
+        vec_push(cx->arena, &t.factor, (Factor){FACTOR_OVER, op->use[1]});
+    if (is_map_of(op, FUN_NEG) || (is_map_of(op, FUN_SUB) && i))
+        t.sign = -1;
+    return t;
+}
+
+/* A product's parts, as one term; sums give several. */
 static void parts_of(const LinearCx *cx, RecId v, Terms *out)
 {
     const RecOp *op = rec_op(cx->p, v);
-    Term t = over_space(op);
-    uint32_t n = op->kind == REC_MAP && (op->fun == FUN_ADD || op->fun == FUN_SUB || op->fun == FUN_WHERE) ? 2 : 1;
-    uint32_t first = op->kind == REC_MAP && op->fun == FUN_WHERE ? 1 : 0;
-    for (uint32_t i = 0; i < n; i++) {
-        Term part = t;
-        memset(&part.factor, 0, sizeof part.factor);
-        if (pass_zeros(cx->p, op->use[first + i].v))
-            continue;
-        vec_push(cx->arena, &part.factor, (Factor){FACTOR_TIMES, op->use[first + i]});
-        if (first)
-            vec_push(cx->arena, &part.factor, (Factor){i ? FACTOR_UNLESS : FACTOR_IF, op->use[0]});
-        else if (op->kind == REC_CONTRACT || op->fun == FUN_MUL || op->fun == FUN_DIV)
-            vec_push(cx->arena, &part.factor,
-                     (Factor){op->kind == REC_MAP && op->fun == FUN_DIV ? FACTOR_OVER : FACTOR_TIMES, op->use[1]});
-        if (op->kind == REC_MAP && (op->fun == FUN_NEG || (op->fun == FUN_SUB && i)))
-            part.sign = -1;
-        vec_push(cx->arena, out, part);
-    }
+    bool two = is_map_of(op, FUN_ADD) || is_map_of(op, FUN_SUB) || is_map_of(op, FUN_WHERE);
+    for (uint32_t i = 0; i < (two ? 2u : 1u); i++)
+        if (!pass_zeros(cx->p, op->use[is_map_of(op, FUN_WHERE) ? i + 1 : i].v))
+            vec_push(cx->arena, out, part_of_op(cx, op, i));
 }
 
 /* Of a divisor only what is a product can be taken apart. */
-static bool invert(const LinearCx *cx, Terms *parts)
+static bool invert(Terms *parts)
 {
-    (void)cx;
-    if (parts->n != 1)
+    if (parts->n != 1 || parts->p[0].nit > parts->p[0].rank)
         return false;
     for (uint32_t i = 0; i < parts->p[0].factor.n; i++) {
         FactorKind *k = &parts->p[0].factor.p[i].kind;
@@ -315,25 +326,44 @@ static bool invert(const LinearCx *cx, Terms *parts)
     return true;
 }
 
+/* The term with a factor replaced by a part of it; what the part sums over becomes axes of the term. */
+static bool with_part(const LinearCx *cx, const Term *t, uint32_t factor, const Term *part, Term *now)
+{
+    RecUse outer = t->factor.p[factor].use;
+    *now = *t;
+    copy_factors(cx, now, t);
+    now->factor.p[factor] = now->factor.p[--now->factor.n];
+    now->sign *= part->sign;
+    uint8_t axis[MAXIT];
+    for (uint8_t i = 0; i < part->nit; i++) {
+        if (i >= part->rank && now->nit == MAXIT)
+            return false;
+        axis[i] = i < part->rank ? outer.axis[i] : now->nit;
+        if (i >= part->rank)
+            now->space[now->nit++] = part->space[i];
+    }
+    for (uint32_t k = 0; k < part->factor.n; k++) {
+        Factor g = part->factor.p[k];
+        for (uint8_t i = 0; i < rec_type(cx->p, g.use.v)->rank; i++)
+            g.use.axis[i] = axis[g.use.axis[i]];
+        vec_push(cx->arena, &now->factor, g);
+    }
+    return true;
+}
+
 bool linear_expand(const LinearCx *cx, const Term *t, uint32_t factor, Terms *out)
 {
     const Factor *f = &t->factor.p[factor];
     Terms parts = {0};
+    Term now;
     if (f->kind > FACTOR_OVER || !rec_inside(cx->p, f->use.v, cx->body) || !expands(rec_op(cx->p, f->use.v)))
         return false;
     parts_of(cx, f->use.v, &parts);
-    if (f->kind == FACTOR_OVER && !invert(cx, &parts))
+    if (f->kind == FACTOR_OVER && !invert(&parts))
         return false;
     for (uint32_t i = 0; i < parts.n; i++) {
-        Term now = *t;
-        copy_factors(cx, &now, t);
-        now.factor.p[factor] = now.factor.p[--now.factor.n];
-        now.sign *= parts.p[i].sign;
-        for (uint32_t k = 0; k < parts.p[i].factor.n; k++) {
-            Factor g = parts.p[i].factor.p[k];
-            g.use = pass_compose(cx->p, g.use, f->use);
-            vec_push(cx->arena, &now.factor, g);
-        }
+        if (!with_part(cx, t, factor, &parts.p[i], &now))
+            return false;
         vec_push(cx->arena, out, now);
     }
     return true;

@@ -37,6 +37,7 @@ static LinearCx linear(const Find *f, bool known)
 
 typedef struct Sides {
     uint32_t a, b; /* the term's axes of each side */
+    bool shares;   /* both may name a summed axis: a sum of products of two vectors */
 } Sides;
 
 /* What a factor names, with all that factors joined to it by a summed axis name; `sum`: the summed axes that do not belong to a side. */
@@ -66,15 +67,15 @@ static bool is_condition(const Factor *f)
     return f->kind == FACTOR_IF || f->kind == FACTOR_UNLESS;
 }
 
-/* Factors of no side go to the first, conditions of no side to both. False if a sum joins the sides. */
-static bool assign(const LinearCx *cx, const Term *t, Sides s, Split *out)
+/* Factors of no side go to the first, conditions of no side to both. False if a sum joins the sides that is not in `shared`. */
+static bool assign(const LinearCx *cx, const Term *t, Sides s, uint32_t shared, Split *out)
 {
     uint32_t sum = (1u << t->nit) - (1u << t->rank);
-    *out = (Split){.term = *t};
+    *out = (Split){.term = *t, .sum = shared};
     if (t->factor.n > MAXFACTORS)
         return false;
     for (uint32_t i = 0; i < t->factor.n; i++) {
-        uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b);
+        uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b & ~shared);
         bool a = names & s.a, b = names & s.b;
         if (a && b)
             return false;
@@ -93,7 +94,8 @@ static bool split(Find *f, const LinearCx *cx, const Term *t, Sides s, Splits *o
     Terms parts = {0};
     Split done;
     if (i == t->factor.n) {
-        if (!assign(cx, t, s, &done))
+        uint32_t sum = s.shares ? (1u << t->nit) - (1u << t->rank) : 0;
+        if (!assign(cx, t, s, 0, &done) && !(sum && assign(cx, t, s, sum, &done)))
             return false;
         vec_push(f->a, out, done);
         return true;
@@ -154,7 +156,7 @@ static bool operator_term(Find *f, const LinearCx *cx, Term *t)
         vec_push(f->a, &m->decay, *t);
         return t->nit == t->rank ? true : fail(f, WHY_DECAY_SUM, REC_NONE);
     }
-    Sides s = {1u << t->axis[m->k], 1u << m->k};
+    Sides s = {1u << t->axis[m->k], 1u << m->k, false};
     if (split(f, cx, t, s, &m->low, &mixed))
         return true;
     return fail(f, WHY_DENSE_OPERATOR, REC_NONE);
@@ -164,7 +166,7 @@ static bool source_term(Find *f, const LinearCx *cx, const Term *t)
 {
     Matrix *m = f->m;
     uint32_t mixed = 0;
-    Sides s = {1u << m->k, m->cols};
+    Sides s = {1u << m->k, m->cols, true};
     if (split(f, cx, t, s, &m->source, &mixed))
         return true;
     if (mixed && grow_batch(f, mixed & m->cols))
@@ -264,7 +266,7 @@ static bool readout_term(Find *f, const LinearCx *cx, Readout *r, const Term *t)
         return fail(f, WHY_READOUT_AXES, r->v);
     uint32_t batch = term_axes(f, t, m->batch), all = (1u << t->rank) - 1;
     /* what is neither batch nor k belongs to the second side: columns, and axes that the state does not have */
-    Sides s = {k, all & ~batch};
+    Sides s = {k, all & ~batch, false};
     if (split(f, cx, t, s, &r->of_state, &mixed))
         return vectors_are_known(f, r);
     if (mixed && grow_batch(f, as_state_axes(f, t, mixed) & m->cols))
@@ -360,6 +362,12 @@ static bool try_axis(Find *f, uint32_t state, uint8_t k)
     return true;
 }
 
+/* The axis that got further has the reason. */
+static bool tells_more(RecWhy why, RecWhy than)
+{
+    return why > than;
+}
+
 Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why)
 {
     const RecOp *op = rec_op(p, recur);
@@ -381,7 +389,8 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
         f.m = NEW(a, Matrix);
         if (t->dt == DT_REAL && try_axis(&f, state, k))
             return f.m;
-        *why = f.why;
+        if (tells_more(f.why.why, why->why))
+            *why = f.why;
     }
     return NULL;
 }

@@ -8,10 +8,12 @@
 #include "ir/rec/linear.h"
 #include "ir/rec/stage.h"
 
-/* A term whose factors are in two groups that share no axis but batch ones; conditions may be in both. As bits. */
+/* A term whose factors are in two groups that share no axis but batch ones, and summed ones in `sum`; conditions may be in
+ * both. As bits. */
 typedef struct Split {
     Term term;
     uint32_t first, second;
+    uint32_t sum; /* axes that both groups name, and that are summed over last */
 } Split;
 
 typedef VEC(Split) Splits;
