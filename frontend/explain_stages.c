@@ -49,18 +49,26 @@ static void put_axes(const Say *x, Text *out, const Matrix *m, uint32_t axes)
         }
 }
 
+static bool has_number(const Term *t)
+{
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        if (t->factor.p[i].kind <= FACTOR_OVER)
+            return true;
+    return false;
+}
+
 static bool has_decay(const Matrix *m)
 {
-    for (uint32_t i = 0; i < m->decay.n; i++)
-        for (uint32_t k = 0; k < m->decay.p[i].factor.n; k++)
-            if (m->decay.p[i].factor.p[k].kind <= FACTOR_OVER)
+    for (uint32_t i = 0; i < m->n * m->n; i++)
+        for (uint32_t k = 0; k < m->decay[i].n; k++)
+            if (has_number(&m->decay[i].p[k]))
                 return true;
     return false;
 }
 
 static void put_matrix(const Say *x, Text *out, const Matrix *m)
 {
-    text_add(out, "matrix: ");
+    text_add(out, m->n > 1 ? "matrices that read each other: " : "matrix: ");
     if (!has_decay(m))
         text_add(out, "no decay");
     else if (m->diagonal)

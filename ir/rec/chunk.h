@@ -37,13 +37,19 @@ RecId cut_rest(RecBuild *b, RecId seq, Dim from, Dim rest);
 RecId cut_join(RecBuild *b, RecId parts, RecId rest); /* [n, size, ...] and [rest, ...] as one sequence */
 
 /* ---- chunk_decay.c: products of decays between the places of a chunk ---- */
+/* What stands at earlier places: it is added to state `to` of the stage. */
+typedef struct Standing {
+    Part v; /* LABEL_PLACE, batch, k, and what it is summed over last */
+    uint32_t to;
+} Standing;
 typedef struct Decays Decays;
-/* `decay` has LABEL_PLACE and the labels of the batch, and that of k if it differs along k. `vector`: what stands at earlier places. */
-Decays *decays_new(Chunk *c, const Matrix *m, Part decay, const Part *vector, uint32_t nvector);
-/* [t, batch, s]: the sum over k of x at t times vector number `y` at s, times all decays strictly between; 0 unless s comes before t. */
-Part decays_pairs(Decays *d, Part x, uint32_t y);
-Part decays_before(Decays *d, Part x);      /* x at t times all decays before t */
-Part decays_whole(const Decays *d);         /* all decays of the chunk */
-Part decays_to_end(Decays *d, uint32_t y);  /* vector number y, times all decays behind its place; its places are LABEL_OTHER */
+/* `decay`: [n, n] as in Matrix, v REC_NONE for none: LABEL_PLACE, and labels of the batch, and of k if they differ along k. */
+Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing *standing, uint32_t nstanding);
+/* [t, batch, s]: the sum over k of x at t, which reads state `from`, times what stands at s, times all decays strictly
+ * between; 0 unless s comes before t. */
+Part decays_pairs(Decays *d, Part x, uint32_t from, uint32_t y);
+Part decays_before(Decays *d, Part x, uint32_t from, uint32_t to); /* x at t times what state `to` at the begin is in `from` before t */
+Part decays_whole(const Decays *d, uint32_t from, uint32_t to);    /* the same for the whole chunk, alone */
+Part decays_to_end(Decays *d, uint32_t y, uint32_t from); /* what stands at s, times what it is in `from` at the end; its places are LABEL_OTHER */
 
 #endif

@@ -13,8 +13,8 @@ typedef struct Stage {
     Chunk *c;
     const Matrix *m;
     Decays *decays;
-    Part entering;
-    Part *vector;    /* a's, then k's: with LABEL_PLACE */
+    Part *entering;  /* by state */
+    Standing *standing; /* a's, then k's */
     Part *low, *row; /* by rank-one term: b; u */
     Part *value;     /* by source term: v */
     Part **query;    /* by read-out, by term */
@@ -71,33 +71,33 @@ static Part vector(Stage *s, const Split *x, uint32_t select, uint8_t k)
     return placed_with_sum(s, x, p, label_k(s));
 }
 
-static Part decay(Stage *s)
+/* The sum of some decays; v REC_NONE for none. */
+static Part decay(Stage *s, const Terms *of)
 {
     Part sum = {.v = REC_NONE};
-    for (uint32_t i = 0; i < s->m->decay.n; i++) {
-        const Term *t = &s->m->decay.p[i];
-        Part x = signed_part(s, t, chunk_product(s->c, t, EVERY_FACTOR, 0));
+    for (uint32_t i = 0; i < of->n; i++) {
+        Part x = signed_part(s, &of->p[i], chunk_product(s->c, &of->p[i], EVERY_FACTOR, 0));
         sum = sum.v == REC_NONE ? x : part_map(s->c->b, FUN_ADD, sum, x);
     }
-    return placed(s, sum.v == REC_NONE ? part_number(s->c->b, DT_REAL, 0) : sum, 0);
+    return sum.v == REC_NONE ? sum : placed(s, sum, 0);
 }
 
 static void make_vectors(Stage *s)
 {
     const Matrix *m = s->m;
     Arena *a = s->c->w->p->arena;
-    s->vector = NEWN(a, Part, m->low.n + m->source.n + 1);
+    s->standing = NEWN(a, Standing, m->low.n + m->source.n + 1);
     s->low = NEWN(a, Part, m->low.n + 1);
     s->row = NEWN(a, Part, m->low.n + 1);
     s->value = NEWN(a, Part, m->source.n + 1);
     for (uint32_t i = 0; i < m->low.n; i++) {
         const Split *x = &m->low.p[i];
         s->low[i] = signed_part(s, &x->term, vector(s, x, x->first, x->term.axis[m->k]));
-        s->vector[i] = vector(s, x, x->second, m->k);
+        s->standing[i] = (Standing){vector(s, x, x->second, m->k), x->to};
     }
     for (uint32_t i = 0; i < m->source.n; i++) {
         const Split *x = &m->source.p[i];
-        s->vector[m->low.n + i] = signed_part(s, &x->term, vector(s, x, x->first, m->k));
+        s->standing[m->low.n + i] = (Standing){signed_part(s, &x->term, vector(s, x, x->first, m->k)), x->to};
         s->value[i] = placed_with_sum(s, x, as_state(s, &x->term, chunk_product(s->c, &x->term, x->second, x->sum), m->k), 0);
     }
 }
@@ -126,12 +126,15 @@ static Part plus(Stage *s, Part x, Part y)
     return x.v == REC_NONE ? y : part_map(s->c->b, FUN_ADD, x, y);
 }
 
-/* What x meets in the state that place t finds, but for the rank-one terms: [t, batch, cols]. */
-static Part meets(Stage *s, Part x)
+/* What x meets in the state `from` that place t finds, but for the rank-one terms: [t, batch, cols]. */
+static Part meets(Stage *s, Part x, uint32_t from)
 {
-    Part sum = part_contract(s->c->b, decays_before(s->decays, x), s->entering, label_k(s));
-    for (uint32_t i = 0; i < s->m->source.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, s->m->low.n + i), s->value[i], s->m->source.p[i].sum));
+    const Matrix *m = s->m;
+    Part sum = {.v = REC_NONE};
+    for (uint32_t i = 0; i < m->n; i++)
+        sum = plus(s, sum, part_contract(s->c->b, decays_before(s->decays, x, from, i), s->entering[i], label_k(s)));
+    for (uint32_t i = 0; i < m->source.n; i++)
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, from, m->low.n + i), s->value[i], m->source.p[i].sum));
     return sum;
 }
 
@@ -201,7 +204,7 @@ static Part stack_lower(Stage *s, uint32_t n)
     uint32_t labels = 0;
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < n; j++) {
-            block[j] = decays_pairs(s->decays, s->low[i], j);
+            block[j] = decays_pairs(s->decays, s->low[i], s->m->low.p[i].from, j);
             labels |= part_labels(b, block[j]);
         }
         for (uint32_t j = 0; j < n; j++)
@@ -234,13 +237,13 @@ static void solve(Stage *s)
     Arena *a = s->c->w->p->arena;
     Part *right = NEWN(a, Part, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        right[i] = meets(s, s->low[i]);
+        right[i] = meets(s, s->low[i], s->m->low.p[i].from);
         labels |= part_labels(s->c->b, right[i]);
     }
     for (uint32_t i = 0; i < n; i++)
         right[i] = part_expand(s->c->b, right[i], labels, s->size);
     if (n == 1)
-        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], 0), s->c->size), right[0], 0);
+        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], s->m->low.p[0].from, 0), s->c->size), right[0], 0);
     if (n < 2)
         return;
     Part rows = part_of(stack_rows(s, right, n).v, labels);
@@ -250,11 +253,11 @@ static void solve(Stage *s)
 
 /* ---- results ---- */
 
-static Part read_state(Stage *s, Part x)
+static Part read_state(Stage *s, Part x, uint32_t from)
 {
-    Part sum = meets(s, x);
+    Part sum = meets(s, x, from);
     for (uint32_t i = 0; i < s->m->low.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, i), s->row[i], 0));
+        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, from, i), s->row[i], 0));
     return sum;
 }
 
@@ -275,7 +278,7 @@ static void read_out(Stage *s, uint32_t i)
     const Type *t = rec_type(&s->c->w->old, r->v);
     for (uint32_t k = 0; k < r->of_state.n; k++) {
         const Split *x = &r->of_state.p[k];
-        Part read = as_readout(s, &x->term, read_state(s, s->query[i][k]));
+        Part read = as_readout(s, &x->term, read_state(s, s->query[i][k], x->from));
         Part after = chunk_product(s->c, &x->term, x->second, 0);
         sum = plus(s, sum, signed_part(s, &x->term, part_map(s->c->b, FUN_MUL, read, after)));
     }
@@ -288,31 +291,43 @@ static void read_out(Stage *s, uint32_t i)
     s->c->lift.made[r->v] = (Lifted){all.v, true};
 }
 
-static void leave(Stage *s)
+static void leave(Stage *s, uint32_t state)
 {
     const Matrix *m = s->m;
-    Part sum = part_map(s->c->b, FUN_MUL, decays_whole(s->decays), s->entering);
+    Part sum = {.v = REC_NONE};
+    for (uint32_t i = 0; i < m->n; i++)
+        sum = plus(s, sum, part_map(s->c->b, FUN_MUL, decays_whole(s->decays, state, i), s->entering[i]));
     for (uint32_t i = 0; i < m->low.n + m->source.n; i++) {
         bool low = i < m->low.n;
         Part x = low ? s->row[i] : s->value[i - m->low.n];
-        sum = plus(s, sum, over_others(s, decays_to_end(s->decays, i), x, low ? 0 : m->source.p[i - m->low.n].sum));
+        sum = plus(s, sum, over_others(s, decays_to_end(s->decays, i, state), x, low ? 0 : m->source.p[i - m->low.n].sum));
     }
-    s->c->leaving[m->state] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
+    s->c->leaving[m->state[state]] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
+}
+
+static void set_sizes(Stage *s)
+{
+    s->size[LABEL_PLACE] = s->size[LABEL_OTHER] = s->c->size;
+    for (uint8_t i = 0; i < s->m->type.rank; i++)
+        s->size[LABEL_AXIS + i] = s->m->type.dim[i];
 }
 
 void chunk_matrix(Chunk *c, const Matrix *m)
 {
-    Stage s = {.c = c, .m = m, .entering = {.v = c->entering[m->state]}};
-    s.size[LABEL_PLACE] = s.size[LABEL_OTHER] = c->size;
-    for (uint8_t i = 0; i < m->type.rank; i++) {
-        s.size[LABEL_AXIS + i] = m->type.dim[i];
-        s.entering.label[i] = (uint8_t)(LABEL_AXIS + i);
-    }
+    Arena *a = c->w->p->arena;
+    Stage s = {.c = c, .m = m, .entering = NEWN(a, Part, m->n)};
+    Part *decays = NEWN(a, Part, m->n * m->n);
+    set_sizes(&s);
+    for (uint32_t i = 0; i < m->n; i++)
+        s.entering[i] = part_of(c->entering[m->state[i]], axes((1u << m->type.rank) - 1));
     make_vectors(&s);
     make_queries(&s);
-    s.decays = decays_new(c, m, decay(&s), s.vector, m->low.n + m->source.n);
+    for (uint32_t i = 0; i < m->n * m->n; i++)
+        decays[i] = decay(&s, &m->decay[i]);
+    s.decays = decays_new(c, m, decays, s.standing, m->low.n + m->source.n);
     solve(&s);
     for (uint32_t i = 0; i < m->readout.n; i++)
         read_out(&s, i);
-    leave(&s);
+    for (uint32_t i = 0; i < m->n; i++)
+        leave(&s, i);
 }

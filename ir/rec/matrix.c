@@ -141,10 +141,27 @@ static bool in_place(const Matrix *m, const Term *t)
     return true;
 }
 
-static bool operator_term(Find *f, const LinearCx *cx, Term *t)
+static uint32_t number_of(const Matrix *m, RecId carried)
+{
+    uint32_t i = 0;
+    while (m->carried[i] != carried)
+        i++;
+    return i;
+}
+
+/* What was split off since `first` reads one state and writes another. */
+static void note_states(Splits *x, uint32_t first, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = first; i < x->n; i++) {
+        x->p[i].from = from;
+        x->p[i].to = to;
+    }
+}
+
+static bool operator_term(Find *f, const LinearCx *cx, uint32_t to, Term *t)
 {
     Matrix *m = f->m;
-    uint32_t names = 0, mixed = 0;
+    uint32_t names = 0, mixed = 0, from = number_of(m, t->state), first = m->low.n;
     if (!in_place(m, t))
         return fail(f, WHY_MOVES, REC_NONE);
     for (uint32_t i = 0; i < t->factor.n; i++)
@@ -153,28 +170,31 @@ static bool operator_term(Find *f, const LinearCx *cx, Term *t)
         return true;
     if (t->axis[m->k] == m->k) {
         m->diagonal |= (names >> m->k & 1) != 0;
-        vec_push(f->a, &m->decay, *t);
+        vec_push(f->a, &m->decay[to * m->n + from], *t);
         return t->nit == t->rank ? true : fail(f, WHY_DECAY_SUM, REC_NONE);
     }
     Sides s = {1u << t->axis[m->k], 1u << m->k, false};
-    if (split(f, cx, t, s, &m->low, &mixed))
-        return true;
-    return fail(f, WHY_DENSE_OPERATOR, REC_NONE);
+    if (!split(f, cx, t, s, &m->low, &mixed))
+        return fail(f, WHY_DENSE_OPERATOR, REC_NONE);
+    note_states(&m->low, first, from, to);
+    return true;
 }
 
-static bool source_term(Find *f, const LinearCx *cx, const Term *t)
+static bool source_term(Find *f, const LinearCx *cx, uint32_t to, const Term *t)
 {
     Matrix *m = f->m;
-    uint32_t mixed = 0;
+    uint32_t mixed = 0, first = m->source.n;
     Sides s = {1u << m->k, m->cols, true};
-    if (split(f, cx, t, s, &m->source, &mixed))
+    if (split(f, cx, t, s, &m->source, &mixed)) {
+        note_states(&m->source, first, 0, to);
         return true;
+    }
     if (mixed && grow_batch(f, mixed & m->cols))
         return true;
     return fail(f, WHY_DENSE_SOURCE, REC_NONE);
 }
 
-static bool step_terms(Find *f, RecId next)
+static bool step_terms(Find *f, uint32_t to, RecId next)
 {
     LinearCx cx = linear(f, false);
     Terms terms = {0};
@@ -182,7 +202,7 @@ static bool step_terms(Find *f, RecId next)
     if (!linear_terms(&cx, next, &terms, &at))
         return fail(f, WHY_NOT_AFFINE, at);
     for (uint32_t i = 0; i < terms.n && !f->again; i++)
-        if (!(terms.p[i].state == REC_NONE ? source_term(f, &cx, &terms.p[i]) : operator_term(f, &cx, &terms.p[i])))
+        if (!(terms.p[i].state == REC_NONE ? source_term(f, &cx, to, &terms.p[i]) : operator_term(f, &cx, to, &terms.p[i])))
             return false;
     return true;
 }
@@ -208,18 +228,26 @@ static Status status_on_raw(const Find *f, RecId v)
     return contracted(f, &terms) ? DONE : RAW;
 }
 
+static bool is_carried(const Matrix *m, RecId v)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->carried[i] == v)
+            return true;
+    return false;
+}
+
 static void find_status(Find *f)
 {
     const RecRegionInfo *body = &f->p->region.p[f->recur->region];
     for (uint32_t i = 0; i < body->op.n; i++) {
         RecId v = body->op.p[i];
         const RecOp *op = rec_op(f->p, v);
-        bool raw = v == f->m->carried, bad = false;
+        bool raw = is_carried(f->m, v), bad = false;
         for (uint32_t k = 0; k < op->nuse; k++) {
             raw |= f->status[op->use[k].v] == RAW;
             bad |= f->status[op->use[k].v] == BAD;
         }
-        f->status[v] = !f->reads[v] ? FREE : bad ? BAD : v == f->m->carried ? RAW : raw ? status_on_raw(f, v) : DONE;
+        f->status[v] = !f->reads[v] ? FREE : bad ? BAD : is_carried(f->m, v) ? RAW : raw ? status_on_raw(f, v) : DONE;
         f->known[v] = f->status[v] == DONE;
     }
 }
@@ -261,14 +289,16 @@ static bool vectors_are_known(Find *f, const Readout *r)
 static bool readout_term(Find *f, const LinearCx *cx, Readout *r, const Term *t)
 {
     Matrix *m = f->m;
-    uint32_t mixed = 0, k = 1u << t->axis[m->k];
+    uint32_t mixed = 0, k = 1u << t->axis[m->k], first = r->of_state.n;
     if (!is_injective_but_k(f, t))
         return fail(f, WHY_READOUT_AXES, r->v);
     uint32_t batch = term_axes(f, t, m->batch), all = (1u << t->rank) - 1;
     /* what is neither batch nor k belongs to the second side: columns, and axes that the state does not have */
     Sides s = {k, all & ~batch, false};
-    if (split(f, cx, t, s, &r->of_state, &mixed))
+    if (split(f, cx, t, s, &r->of_state, &mixed)) {
+        note_states(&r->of_state, first, number_of(m, t->state), 0);
         return vectors_are_known(f, r);
+    }
     if (mixed && grow_batch(f, as_state_axes(f, t, mixed) & m->cols))
         return true;
     return fail(f, WHY_READOUT_DENSE, r->v);
@@ -333,63 +363,80 @@ static bool readouts(Find *f)
     const RecRegionInfo *body = &f->p->region.p[f->recur->region];
     bool *seen = NEWN(f->a, bool, f->p->op.n + 1);
     find_status(f);
-    for (uint32_t i = 0; i < body->result.n && !f->again; i++)
-        if (i != f->m->state && !want(f, seen, body->result.p[i]))
+    for (uint32_t i = 0; i < body->result.n && !f->again; i++) {
+        bool own = false;
+        for (uint32_t k = 0; k < f->m->n; k++)
+            own |= f->m->state[k] == i;
+        if (!own && !want(f, seen, body->result.p[i]))
             return false;
+    }
     return true;
 }
 
-/* What read-outs of the update itself need is known only when the update is: those values must not be needed by it. */
-
 /* ---- the whole ---- */
 
-static bool try_axis(Find *f, uint32_t state, uint8_t k)
+/* Everything that is found anew when the batch has grown. */
+static void begin(Find *f, uint8_t k, uint32_t batch)
+{
+    Matrix *m = f->m;
+    *m = (Matrix){.n = m->n, .state = m->state, .carried = m->carried, .type = m->type, .k = k, .batch = batch};
+    m->decay = NEWN(f->a, Terms, m->n * m->n);
+    m->cols = ((1u << m->type.rank) - 1) & ~batch & ~(1u << k);
+    f->again = false;
+}
+
+static bool try_axis(Find *f, uint8_t k)
 {
     const RecRegionInfo *body = &f->p->region.p[f->recur->region];
     uint32_t batch = 0;
-    RecId carried = body->arg.p[state];
     do {
-        uint32_t all = (1u << rec_type(f->p, carried)->rank) - 1;
-        *f->m = (Matrix){.state = state, .carried = carried, .type = *rec_type(f->p, carried), .k = k, .batch = batch};
-        f->m->cols = all & ~batch & ~(1u << k);
-        f->again = false;
+        begin(f, k, batch);
         if (!f->m->cols)
             return fail(f, WHY_NO_COLUMNS, REC_NONE);
-        if (!step_terms(f, body->result.p[state]) || (!f->again && !readouts(f)))
+        for (uint32_t i = 0; i < f->m->n && !f->again; i++)
+            if (!step_terms(f, i, body->result.p[f->m->state[i]]))
+                return false;
+        if (!f->again && !readouts(f))
             return false;
         batch = f->m->batch;
     } while (f->again);
     return true;
 }
 
-/* The axis that got further has the reason. */
-static bool tells_more(RecWhy why, RecWhy than)
+/* The states of a stage; false unless all have one type. */
+static bool states_of(Find *f, const Stages *s, uint32_t stage)
 {
-    return why > than;
+    const RecRegionInfo *body = &f->p->region.p[f->recur->region];
+    Matrix *m = f->m;
+    m->state = NEWN(f->a, uint32_t, s->nstate + 1);
+    m->carried = NEWN(f->a, RecId, s->nstate + 1);
+    for (uint32_t i = 0; i < s->nstate; i++) {
+        if (s->of[i] != stage)
+            continue;
+        m->state[m->n] = i;
+        m->carried[m->n++] = body->arg.p[i];
+    }
+    m->type = *rec_type(f->p, m->carried[0]);
+    for (uint32_t i = 1; i < m->n; i++)
+        if (!type_eq(&m->type, rec_type(f->p, m->carried[i])))
+            return false;
+    return true;
 }
 
 Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why)
 {
-    const RecOp *op = rec_op(p, recur);
-    uint32_t state = UINT32_MAX, n = 0;
-    for (uint32_t i = 0; i < s->nstate; i++)
-        if (s->of[i] == stage) {
-            state = i;
-            n++;
-        }
+    Find f = {.p = p, .a = a, .recur = rec_op(p, recur), .reads = s->reads[stage], .m = NEW(a, Matrix)};
+    f.status = NEWN(a, Status, p->op.n + 1);
+    f.known = NEWN(a, bool, p->op.n + 1);
     *why = (MatrixWhy){WHY_COUPLED, REC_NONE};
-    if (n > 1)
+    if (!states_of(&f, s, stage))
         return NULL;
-    const Type *t = rec_type(p, op->use[state].v);
     *why = (MatrixWhy){WHY_NO_MATRIX, REC_NONE};
-    for (uint8_t k = 0; k < t->rank; k++) {
-        Find f = {.p = p, .a = a, .recur = op, .reads = s->reads[stage]};
-        f.status = NEWN(a, Status, p->op.n + 1);
-        f.known = NEWN(a, bool, p->op.n + 1);
-        f.m = NEW(a, Matrix);
-        if (t->dt == DT_REAL && try_axis(&f, state, k))
+    for (uint8_t k = 0; k < f.m->type.rank && f.m->type.dt == DT_REAL; k++) {
+        memset(f.known, 0, (p->op.n + 1) * sizeof *f.known);
+        if (try_axis(&f, k))
             return f.m;
-        if (tells_more(f.why.why, why->why))
+        if (f.why.why > why->why) /* the axis that got further has the reason */
             *why = f.why;
     }
     return NULL;

@@ -1,7 +1,8 @@
-/* Matrix stages: a stage of one state S whose step is, column by column, S' = d*S + a (b.S) + k v. One axis of S, `k`, is
- * contracted by the rank-one part and by what is read out; the axes in `batch` may occur in all factors; those in `cols`
- * occur in no factor of the operator, so columns never mix. Such a stage has a chunkwise form in matrix products
- * (chunk.c). Found from the terms of the step (linear.h), never from names. */
+/* Matrix stages: a stage of one state S whose step is, column by column, S' = d*S + a (b.S) + k v, or of several states of
+ * one shape, each with such terms in all of them. One axis of S, `k`, is contracted by the rank-one part and by what is
+ * read out; the axes in `batch` may occur in all factors; those in `cols` occur in no factor of the operator, so columns
+ * never mix. Such a stage has a chunkwise form in matrix products (chunk.c). Found from the terms of the step
+ * (linear.h), never from names. */
 #ifndef IR_REC_MATRIX_H
 #define IR_REC_MATRIX_H
 
@@ -14,6 +15,7 @@ typedef struct Split {
     Term term;
     uint32_t first, second;
     uint32_t sum; /* axes that both groups name, and that are summed over last */
+    uint32_t from, to; /* the states that are read and written, by their numbers in the stage */
 } Split;
 
 typedef VEC(Split) Splits;
@@ -26,13 +28,13 @@ typedef struct Readout {
 } Readout;
 
 typedef struct Matrix {
-    uint32_t state; /* its number */
-    RecId carried;  /* its REGARG */
-    Type type;
+    uint32_t n, *state; /* its states, by number */
+    RecId *carried;     /* their REGARGs */
+    Type type;          /* of each */
     uint8_t k;
     uint32_t batch, cols; /* its axes, as bits */
     bool diagonal;        /* the decay differs along k */
-    Terms decay;
+    Terms *decay;         /* [n, n]: the decays of state j in the new state i, at i * n + j */
     Splits low;    /* first: b, second: a */
     Splits source; /* first: k, second: v */
     VEC(Readout) readout;
