@@ -32,6 +32,12 @@ static bool operand_counts(const RecOp *op, uint32_t i)
     return i == 0 || (op->kind != REC_GATHER && op->kind != REC_SCATTER);
 }
 
+/* What a recurrence carries is taken to be numbers at every place, unless it is one inside a step. */
+static bool carries_numbers(const RecOp *recur)
+{
+    return recur->home < REC_NFN;
+}
+
 static bool find_needs(const Back *k, RecId v)
 {
     const RecProg *p = k->p;
@@ -63,14 +69,18 @@ static bool has_pole(const RecOp *op)
 static bool is_new_state(const RecProg *p, RecId v)
 {
     const RecRegionInfo *home = &p->region.p[p->op.p[v].home];
-    uint32_t n = home->owner == REC_NONE ? 0 : rec_op(p, home->owner)->nstate;
+    uint32_t n = home->owner == REC_NONE || !carries_numbers(rec_op(p, home->owner)) ? 0 : rec_op(p, home->owner)->nstate;
     for (uint32_t i = 0; i < n; i++)
         if (home->result.p[i] == v)
             return true;
     return false;
 }
 
-/* Carried states are taken to be numbers at every place. */
+static bool dirty_state(const Back *k, const RecOp *recur, uint32_t i)
+{
+    return !carries_numbers(recur) && (k->dirty[recur->use[i].v] || k->dirty[k->p->region.p[recur->region].result.p[i]]);
+}
+
 static bool find_dirty(const Back *k, RecId v)
 {
     const RecProg *p = k->p;
@@ -79,11 +89,13 @@ static bool find_dirty(const Back *k, RecId v)
         return false;
     if (op->kind == REC_ARG)
         return p->arg.p[op->arg].role == ROLE_INPUT;
-    if (op->kind == REC_PROJ)
-        return op->index >= rec_op(p, op->use[0].v)->nstate && k->dirty[result_of(p, op)];
+    if (op->kind == REC_PROJ) {
+        const RecOp *r = rec_op(p, op->use[0].v);
+        return op->index < r->nstate ? dirty_state(k, r, op->index) : k->dirty[result_of(p, op)];
+    }
     if (op->kind == REC_REGARG) {
         const RecOp *r = rec_op(p, p->region.p[op->home].owner);
-        return op->index >= r->nstate && k->dirty[r->use[op->index].v];
+        return op->index < r->nstate ? dirty_state(k, r, op->index) : k->dirty[r->use[op->index].v];
     }
     for (uint32_t i = 0; i < op->nuse; i++)
         if (k->dirty[op->use[i].v])
@@ -112,7 +124,7 @@ typedef struct Turn {
     RecOp op;            /* as it was before anything was kept */
     Part *cot;           /* by result: its cotangent; v REC_NONE for none */
     VEC(RecId) result;   /* of the adjoint's region */
-    VEC(uint32_t) state; /* forward states whose adjoint is carried, in order */
+    VEC(Carried) carried; /* forward states whose adjoint is carried, in order; the guards behind the adjoints */
 } Turn;
 
 /* The value is one of the adjoint's step, so that it may be a result of it. */
@@ -173,25 +185,52 @@ static Guard guard_element(Level *in, Guard g)
     return e;
 }
 
+static Type state_type(const Level *in, uint32_t i)
+{
+    return *rec_type(in->back->p, in->back->p->region.p[in->body].arg.p[i]);
+}
+
+static void find_carried(Level *l, Turn *turn)
+{
+    RecProg *p = l->back->p;
+    for (uint32_t i = 0; i < turn->op.nstate; i++)
+        if (l->back->needs[p->region.p[turn->op.region].arg.p[i]])
+            vec_push(p->arena, &turn->carried, back_carried(l, i, turn->op.home, turn->cot[i]));
+}
+
+/* Which of the values that the adjoint carries is the guard of adjoint k. */
+static uint32_t guard_index(const Turn *turn, uint32_t k)
+{
+    uint32_t n = turn->carried.n;
+    while (k-- > 0)
+        n += turn->carried.p[k].guarded;
+    return n;
+}
+
 static void open_adjoint(Level *l, Level *in, Turn *turn)
 {
     RecProg *p = l->back->p;
-    const RecRegionInfo *body = &p->region.p[in->body];
-    RecId *init = NEWN(p->arena, RecId, turn->op.nstate + 1);
-    for (uint32_t i = 0; i < turn->op.nstate; i++) {
-        RecId arg = p->region.p[in->body].arg.p[i];
-        if (!l->back->needs[arg])
-            continue;
-        init[turn->state.n] = turn->cot[i].v != REC_NONE ? turn->cot[i].v : rec_zeros(&l->b, rec_type(p, arg));
-        vec_push(p->arena, &turn->state, i);
+    RecId *init = NEWN(p->arena, RecId, 2 * turn->carried.n + 1);
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        uint32_t i = turn->carried.p[k].state;
+        Type t = state_type(in, i);
+        init[n++] = turn->cot[i].v != REC_NONE ? turn->cot[i].v : rec_zeros(&l->b, &t);
+    }
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        const Carried *c = &turn->carried.p[k];
+        Type t = state_type(in, c->state);
+        if (c->guarded)
+            init[n++] = back_guard_value(l, c, turn->cot[c->state], &t);
     }
     RecRegion region;
-    in->adjoint = rec_recur_open(&l->b, init, turn->state.n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
+    in->adjoint = rec_recur_open(&l->b, init, n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
     rec_op(p, in->adjoint)->chunk = turn->op.chunk;
     in->b = (RecBuild){p, region, turn->op.at, {0}};
-    for (uint32_t k = 0; k < turn->state.n; k++) {
-        body = &p->region.p[in->body];
-        back_add(in, body->result.p[turn->state.p[k]], p->region.p[region].arg.p[k], unguarded);
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        const Carried *c = &turn->carried.p[k];
+        RecId guard = c->guarded ? p->region.p[region].arg.p[guard_index(turn, k)] : REC_NONE;
+        back_add(in, p->region.p[in->body].result.p[c->state], p->region.p[region].arg.p[k], back_carried_guard(c, guard));
     }
     for (uint32_t i = turn->op.nstate; i < turn->op.nstate + turn->op.nout; i++) {
         if (turn->cot[i].v == REC_NONE)
@@ -270,28 +309,67 @@ static void receive(Level *l, RecId adjoint, const Outward *o)
     back_add(l, o->v, o->sum ? over_places(l, RED_SUM, d) : d, g);
 }
 
+static RecId state_arg(const Level *in, const Carried *c)
+{
+    return in->back->p->region.p[in->body].arg.p[c->state];
+}
+
+static bool guards_fit(Level *in, Turn *turn)
+{
+    bool fit = true;
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        Carried *c = &turn->carried.p[k];
+        fit &= back_guard_fits(in, c, back_total(in, state_arg(in, c)));
+    }
+    return fit;
+}
+
+/* What a round hands to the one before it. */
+static void carry_on(Level *in, Turn *turn)
+{
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        const Carried *c = &turn->carried.p[k];
+        Type t = state_type(in, c->state);
+        RecId d = back_total(in, state_arg(in, c)).v;
+        put_out(in, turn, d != REC_NONE ? d : rec_zeros(&in->b, &t));
+    }
+    for (uint32_t k = 0; k < turn->carried.n; k++) {
+        const Carried *c = &turn->carried.p[k];
+        Type t = state_type(in, c->state);
+        if (c->guarded)
+            put_out(in, turn, back_guard_value(in, c, back_total(in, state_arg(in, c)), &t));
+    }
+}
+
+/* To the initial value of carried state k. */
+static void give_start(Level *l, const Level *in, const Turn *turn, uint32_t k)
+{
+    const Carried *c = &turn->carried.p[k];
+    RecId guard = c->guarded ? rec_proj(&l->b, in->adjoint, guard_index(turn, k)) : REC_NONE;
+    back_add(l, turn->op.use[c->state].v, rec_proj(&l->b, in->adjoint, k), back_carried_guard(c, guard));
+}
+
 static void back_recur(Level *l, RecId recur)
 {
     RecProg *p = l->back->p;
     Turn turn = {.recur = recur, .op = *rec_op(p, recur)};
     if (!collect(l, &turn))
         return;
-    Level in = {
-        .up = l, .back = l->back, .recur = recur, .body = turn.op.region, .sum = NEWN(p->arena, Sum, l->back->n + 1)};
-    in.again = turn.op.chunk;
-    open_adjoint(l, &in, &turn);
-    back_region(&in);
-    for (uint32_t k = 0; k < turn.state.n; k++) {
-        RecId arg = p->region.p[in.body].arg.p[turn.state.p[k]];
-        RecId d = back_total(&in, arg).v;
-        put_out(&in, &turn, d != REC_NONE ? d : rec_zeros(&in.b, rec_type(p, arg)));
-    }
+    find_carried(l, &turn);
+    Level in;
+    do {
+        in = (Level){.up = l, .back = l->back, .recur = recur, .body = turn.op.region, .again = turn.op.chunk};
+        in.sum = NEWN(p->arena, Sum, l->back->n + 1);
+        open_adjoint(l, &in, &turn);
+        back_region(&in);
+    } while (!guards_fit(&in, &turn));
+    carry_on(&in, &turn);
     Outwards out = {0};
     send_all(&in, &turn, &out);
     rec_recur_close(p, in.adjoint, turn.result.p, turn.result.n);
-    for (uint32_t k = 0; k < turn.state.n; k++)
-        if (l->back->needs[turn.op.use[turn.state.p[k]].v])
-            back_add(l, turn.op.use[turn.state.p[k]].v, rec_proj(&l->b, in.adjoint, k), unguarded);
+    for (uint32_t k = 0; k < turn.carried.n; k++)
+        if (l->back->needs[turn.op.use[turn.carried.p[k].state].v])
+            give_start(l, &in, &turn, k);
     for (uint32_t i = 0; i < out.n; i++)
         receive(l, in.adjoint, &out.p[i]);
 }

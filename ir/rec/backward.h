@@ -54,6 +54,19 @@ Part back_total(Level *l, RecId v);                                           /*
 void back_give(Level *l, RecUse u, RecId r, uint8_t nit, const Dim *space,
                Guard g); /* r, over all axes, to an operand */
 
+/* ---- backward_guard.c: guards that an adjoint recurrence carries ---- */
+/* A forward state whose adjoint is carried, perhaps with the guard of that. */
+typedef struct Carried {
+    uint32_t state;
+    bool guarded;
+    uint32_t axes; /* of the guard, among those of the adjoint, as bits */
+} Carried;
+Carried back_carried(Level *l, uint32_t state, RecRegion home, Part cotangent); /* of a RECUR in region home */
+/* The guard as a value: of the final state's cotangent, and of what a round leaves. t: the state's type. */
+RecId back_guard_value(Level *l, const Carried *c, Part d, const Type *t);
+Guard back_carried_guard(const Carried *c, RecId v); /* v: such a value */
+bool back_guard_fits(Level *in, Carried *c, Part d); /* false: c has more axes now, and the adjoint is made again */
+
 /* ---- backward_rule.c: one op each; d is the cotangent of its result ---- */
 void back_map(Level *l, RecId v, const RecOp *op, Part d);
 void back_reduce(Level *l, RecId v, const RecOp *op, Part d);

@@ -405,6 +405,16 @@ void rec_recur_close(RecProg *p, RecId recur, const RecId *result, uint32_t nres
     op->nout = nresult - op->nstate;
 }
 
+void rec_recur_move_last(RecProg *p, RecId recur)
+{
+    RecRegionInfo *home = &p->region.p[rec_op(p, recur)->home];
+    uint32_t i = 0;
+    while (home->op.p[i] != recur)
+        i++;
+    memmove(home->op.p + i, home->op.p + i + 1, (home->op.n - i - 1) * sizeof *home->op.p);
+    home->op.p[home->op.n - 1] = recur;
+}
+
 static RecOp proj_op(RecProg *p, RecId recur, uint32_t index)
 {
     const RecOp *r = rec_op(p, recur);

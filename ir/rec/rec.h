@@ -236,6 +236,8 @@ RecId rec_proj(RecBuild *b, RecId recur, uint32_t index);
 RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, Dim length, bool reverse,
                      RecRegion *region);
 void rec_recur_close(RecProg *p, RecId recur, const RecId *result, uint32_t nresult); /* nstate new states, then outputs */
+/* Behind all of its region, when values that it uses were made there after it was opened. */
+void rec_recur_move_last(RecProg *p, RecId recur);
 /* Appends one more per-step value to a closed RECUR and gives its PROJ in the RECUR's own region. */
 RecId rec_recur_export(RecProg *p, RecId recur, RecId step_value);
 RecId rec_recur_add_seq(RecProg *p, RecId recur, RecId seq); /* one more sequence operand; gives its REGARG */

@@ -447,14 +447,14 @@ static RecId simple_concat(Rewrite *w, RecBuild *b, RecOp op)
 
 /* ---- the rest ---- */
 
-/* A sequence that the step only hands on, or the same value at every place, needs no recurrence. */
+/* A sequence that the step only hands on, the same value at every place, or a state that no step changes, needs no recurrence. */
 static RecId handed_on(Rewrite *w, RecBuild *b, const RecOp *op)
 {
     const RecOp *recur = rec_op(w->p, op->use[0].v);
     RecId step = w->p->region.p[recur->region].result.p[op->index];
     const RecOp *from = rec_op(w->p, step);
     if (op->index < recur->nstate)
-        return REC_NONE;
+        return step == recur->use[op->index].v ? step : REC_NONE;
     if (from->kind == REC_REGARG && from->home == recur->region && from->index >= recur->nstate)
         return recur->use[from->index].v;
     if (rec_inside(w->p, step, recur->region))
@@ -563,6 +563,8 @@ static RecId instead_of_argument(Rewrite *w, RecBuild *in, const RecOp *recur, u
     Type t = *rec_type(&w->old, from->arg.p[i]);
     double number;
     RecUse u;
+    if (i < recur->nstate && from->result.p[i] == from->arg.p[i])
+        return operand[i];
     if (i < recur->nstate)
         return constant_state(w, recur, i, &number) ? make_const(w, in, t, number) : REC_NONE;
     if (same_everywhere(w->p, operand[i], &u))

@@ -939,6 +939,14 @@ static RecId absorbed(RecBuild *b, RecId x)
     return rec_map2(b, FUN_AND, rec_map2(b, FUN_OR, low, all), either);
 }
 
+static RecId unchanged_state(RecBuild *b, RecId x)
+{
+    RecRegion step;
+    RecId recur = rec_recur_open(b, IDS(x), 1, NULL, 0, rec_type(b->prog, x)->dim[0], false, &step);
+    rec_recur_close(b->prog, recur, b->prog->region.p[step].arg.p, 1);
+    return rec_proj(b, recur, 0);
+}
+
 Test(passes, simplify_rules)
 {
     Arena *a = arena_new();
@@ -946,6 +954,7 @@ Test(passes, simplify_rules)
     cr_assert_eq(simplified(a, twice_negative)->kind, REC_ARG);
     cr_assert_eq(simplified(a, known_branch)->kind, REC_ARG);
     cr_assert_eq(simplified(a, apart_and_together)->kind, REC_ARG);
+    cr_assert_eq(simplified(a, unchanged_state)->kind, REC_ARG);
     cr_assert_eq(simplified(a, absorbed)->fun, FUN_LT);
     cr_assert_eq(simplified(a, times_zero)->kind, REC_MAP, "x may be no number");
     arena_free(a);
