@@ -114,6 +114,20 @@ static uint32_t count_maps(const Explain *x, RecRegion r)
     return n;
 }
 
+/* Recurrences in the step of another one: loops of the text. */
+static void inner_loops(Explain *x, RecRegion step)
+{
+    for (uint32_t i = 0; i < x->rec->region.p[step].op.n; i++) {
+        const RecOp *op = rec_op(x->rec, x->rec->region.p[step].op.p[i]);
+        if (op->kind != REC_RECUR)
+            continue;
+        item(x, str_fmt(x->d->arena, "in each step, a loop of %.*s rounds, %u carried values, %u elementwise functions in each",
+                        STRF(dim_str(x->d->arena, x->rec->dims, op->length)), op->nstate, count_maps(x, op->region)));
+        products(x, op->region, 0, x->rec->region.p[op->region].op.n, "in each round");
+        inner_loops(x, op->region);
+    }
+}
+
 static void recurrence(Explain *x, RecId v)
 {
     const RecOp *op = rec_op(x->rec, v);
@@ -121,6 +135,7 @@ static void recurrence(Explain *x, RecId v)
     item(x, str_fmt(x->d->arena, "sequential form, %.*s steps, %s, %u carried values", STRF(dim_str(x->d->arena, x->rec->dims, op->length)),
                     way, op->nstate));
     products(x, op->region, 0, x->rec->region.p[op->region].op.n, "in each step");
+    inner_loops(x, op->region);
     item(x, str_fmt(x->d->arena, "in each step, %u elementwise functions", count_maps(x, op->region)));
 }
 

@@ -8,37 +8,57 @@
 
 /* ---- making instances ---- */
 
-static void add_state(Elab *e, Inst *inst, const Decl *d)
+StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d)
 {
     StateDef *st = NEW(e->arena, StateDef);
-    *st = (StateDef){.decl = d, .scope = inst->scope, .nlag = 1};
+    *st = (StateDef){.decl = d, .scope = s, .nlag = 1};
     st->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
     st->now = poison;
     memset(st->prev, 0xff, sizeof st->prev); /* REC_NONE until the recurrence is open */
     if (!elab_type(e, inst->outer, &d->type, &st->type))
         st->type = (Type){.dt = DT_REAL};
-    scope_add(e, inst->scope, d->name, SYM_STATE)->state = st;
-    vec_push(e->arena, &inst->state, st);
+    scope_add(e, s, d->name, SYM_STATE)->state = st;
+    return st;
 }
 
-static void add_equation(Elab *e, Inst *inst, const Stmt *s)
+static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
 {
-    const Target *t = &s->let.target[0];
-    Sym *sym = scope_find(inst->scope, t->name.text);
-    if (t->nindex == 1 && str_eq(t->index[0].name.text, inst->cell->index[0].text) && sym && sym->kind == SYM_STATE) {
+    const Target *t = &st->let.target[0];
+    Sym *sym = scope_find(s, t->name.text);
+    if (sym && sym->kind == SYM_STATE && sym->state->scope != s)
+        diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at,
+                  STR("a state of what stands around the loop, and so must its equation"));
+    else if (t->nindex == 1 && str_eq(t->index[0].name.text, index) && sym && sym->kind == SYM_STATE) {
         diag_help(diag(e->diags, E_BAD_PLACE, t->index[0].name.at, "an equation says the value at the current place, without brackets"),
                   str_fmt(e->arena, "write `%.*s = ...`", STRF(t->name.text)));
-        sym->state->equation = s;
+        sym->state->equation = st;
         sym->state->progress = READY;
     } else if (!sym)
-        report_unknown(e, inst->scope, t->name);
+        report_unknown(e, s, t->name);
     else if (sym->kind != SYM_STATE)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at, STR("defined here"));
     else if (sym->state->equation)
         diag_also(diag(e->diags, E_TWO_EQUATIONS, t->name.at, str_c(e->arena, t->name.text)), sym->state->equation->at,
                   STR("the first one"));
     else
-        sym->state->equation = s;
+        sym->state->equation = st;
+}
+
+void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (body[i]->kind == ST_EQUATION)
+            add_equation(e, s, index, body[i]);
+}
+
+void need_equations(Elab *e, StateDef *const *st, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        Ident name = st[i]->decl->name;
+        if (!st[i]->equation)
+            diag_help(diag(e->diags, E_NO_EQUATION, name.at, str_c(e->arena, name.text)),
+                      str_fmt(e->arena, "add `%.*s = ...`", STRF(name.text)));
+    }
 }
 
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
@@ -111,20 +131,15 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
         return;
     case ST_STATE:
         for (uint32_t i = 0; i < s->decls.n; i++)
-            add_state(e, inst, &s->decls.decl[i]);
+            vec_push(e->arena, &inst->state, state_new(e, inst, inst->scope, &s->decls.decl[i]));
         return;
     case ST_LET: bind_let(e, inst->scope, s); return;
     case ST_USE:
         for (uint32_t i = 0; i < s->uses.n; i++)
             add_use(e, inst, &s->uses.use[i]);
         return;
-    case ST_FOR: diag(e->diags, E_UNSUPPORTED, s->at, "loops inside a step are not supported yet"); return;
-    case ST_FN: {
-        Sym *sym = scope_add(e, inst->scope, s->fn->name, SYM_FN);
-        sym->fn = s->fn;
-        sym->fn_scope = inst->scope;
-        return;
-    }
+    case ST_FOR: vec_push(e->arena, &inst->loop, loop_new(e, inst, inst->scope, s)); return;
+    case ST_FN: bind_fn(e, inst->scope, s->fn); return;
     case ST_EQUATION: return;
     }
 }
@@ -178,15 +193,8 @@ Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndi
         add_input(e, inst, &cell->input[i]);
     for (uint32_t i = 0; i < cell->nbody; i++)
         add_statement(e, inst, cell->body[i]);
-    for (uint32_t i = 0; i < cell->nbody; i++)
-        if (cell->body[i]->kind == ST_EQUATION)
-            add_equation(e, inst, cell->body[i]);
-    for (uint32_t i = 0; i < inst->state.n; i++)
-        if (!inst->state.p[i]->equation) {
-            Str name = inst->state.p[i]->decl->name.text;
-            diag_help(diag(e->diags, E_NO_EQUATION, inst->state.p[i]->decl->name.at, str_c(e->arena, name)),
-                      str_fmt(e->arena, "add `%.*s = ...`", STRF(name)));
-        }
+    add_equations(e, inst->scope, cell->index[0].text, cell->body, cell->nbody);
+    need_equations(e, inst->state.p, inst->state.n);
     find_places(e, inst);
     return inst;
 }
@@ -252,13 +260,13 @@ typedef struct Carries {
     VEC(Carry) list;
 } Carries;
 
-static RecId start_value(Elab *e, Inst *inst, StateDef *st)
+RecId start_value(Elab *e, Scope *s, StateDef *st)
 {
     Val v = real_const(e, 0);
     if (st->type.dt != DT_REAL)
         v = val_of(rec_const(&e->b, st->type.dt, 0));
     if (st->decl->init) {
-        v = elab_expr(e, inst->outer, st->decl->init);
+        v = elab_expr(e, s, st->decl->init);
         if (!is_poison(v) && st->type.dt == DT_REAL)
             v = to_real(e, v);
     }
@@ -281,7 +289,7 @@ static void collect_states(Elab *e, Inst *inst, Carries *c)
 {
     for (uint32_t i = 0; i < inst->state.n; i++) {
         StateDef *st = inst->state.p[i];
-        vec_push(e->arena, &c->list, (Carry){.type = st->type, .nlag = st->nlag, .start = start_value(e, inst, st), .name = st->name,
+        vec_push(e->arena, &c->list, (Carry){.type = st->type, .nlag = st->nlag, .start = start_value(e, inst->outer, st), .name = st->name,
                                              .at = st->decl->name.at, .prev = st->prev, .carried = st->carried, .state = st});
     }
     for (uint32_t i = 0; i < inst->child.n; i++)
@@ -510,11 +518,11 @@ static void bind_inputs(Elab *e, Inst *inst, ScanArgs *args, const RecId *seq, R
 
 static void compute_all(Elab *e, Inst *inst)
 {
-    for (uint32_t i = 0; i < inst->scope->sym.n; i++)
-        if (inst->scope->sym.p[i].kind == SYM_LET)
-            let_value(e, &inst->scope->sym.p[i]);
+    compute_scope(e, inst->scope);
     for (uint32_t i = 0; i < inst->state.n; i++)
         state_now(e, inst->state.p[i]);
+    for (uint32_t i = 0; i < inst->loop.n; i++)
+        loop_run(e, inst->loop.p[i]);
     for (uint32_t i = 0; i < inst->child.n; i++) {
         if (!inst->child.p[i]->called)
             diag(e->diags, E_ARGUMENTS, inst->child.p[i]->at, "this instance is never run: call it as `let y = name(inputs)`");
@@ -548,6 +556,8 @@ static Val output_value(Elab *e, Inst *inst, Ident name)
         return state_now(e, sym->state);
     if (sym->kind == SYM_LET)
         return let_value(e, sym);
+    if (sym->kind == SYM_LAST)
+        return loop_last(e, sym);
     diag(e->diags, E_TYPE, name.at, str_c(e->arena, str_fmt(e->arena, "an output is a state or a `let`, and `%.*s` is neither", STRF(name.text))));
     return poison;
 }
@@ -658,6 +668,10 @@ Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x)
     const Cell *cell = inst->cell;
     if (!inst->parent) {
         diag_help(diag(e->diags, E_TYPE, x->at, "an instance is run over a whole sequence here"), STR("write `scan(name, inputs)`"));
+        return poison;
+    }
+    if (e->b.region != inst->parent->scope->region) {
+        diag(e->diags, E_UNSUPPORTED, x->at, "an instance runs once in a step: it cannot be called in the rounds of a loop");
         return poison;
     }
     if (inst->called) {

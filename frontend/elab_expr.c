@@ -54,6 +54,8 @@ static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
     case SYM_STATE: return state_now(e, sym->state);
     case SYM_INDEX: return index_value(e, sym->index, name.at);
     case SYM_PLACE: return place_index(e, s, name.at);
+    case SYM_COUNTER: return loop_counter(e, sym->counts);
+    case SYM_LAST: return loop_last(e, sym);
     case SYM_RUN: return run_output(sym->run, 0);
     case SYM_LOOP:
         if (!sym->loop->has_now) {

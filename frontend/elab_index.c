@@ -1,8 +1,7 @@
 /* Brackets: places (`h[t-1]`), slices, single elements, bare indices, and elements chosen by data. */
 #include "frontend/elab_internal.h"
 
-/* `t`, `t - 1`, `t + 2` for the cell's index t */
-static bool place_offset(const Expr *x, Str index, int64_t *offset)
+bool place_offset(const Expr *x, Str index, int64_t *offset)
 {
     if (x->kind == EX_NAME && str_eq(x->name, index)) {
         *offset = 0;
@@ -30,7 +29,7 @@ bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset)
         Sym *inst = scope_find(s, base->field.base->name);
         return inst && inst->kind == SYM_INST && place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
     }
-    if (!sym || !(sym->kind == SYM_STATE || sym->has_place))
+    if (!sym || !(sym->kind == SYM_STATE ? !sym->state->loop : sym->has_place))
         return false;
     return place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
 }
@@ -98,8 +97,10 @@ static Val place_value(Elab *e, Scope *s, const Expr *x, int64_t offset)
     if (sym->kind == SYM_VALUE)
         return input_at(e, s, sym, offset, x);
     if (offset == 0)
-        return let_value(e, sym);
-    diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "a `let` can be read at the current place only"), STR("make it a state"));
+        return elab_expr(e, s, base);
+    diag_help(diag(e->diags, E_UNSUPPORTED, x->at,
+                   sym->kind == SYM_LAST ? "the last round can be read at the current place only" : "a `let` can be read at the current place only"),
+              STR("make it a state"));
     return poison;
 }
 
@@ -110,9 +111,7 @@ typedef struct AxisSub {
     uint8_t axis;  /* of the base's own shape */
 } AxisSub;
 
-/* A size that a slice depends on: false when it is surely negative; what only the data can tell is noted for the checks of
- * the generated functions. */
-static bool not_negative(Elab *e, Dim d, Span at)
+bool not_negative(Elab *e, Dim d, Span at)
 {
     int64_t value;
     if (dim_is_const(e->dims, d, &value))
@@ -161,6 +160,58 @@ static bool constant_sub(Elab *e, Scope *s, Val *v, uint8_t axis, const Subscrip
     return true;
 }
 
+static void other_size(Elab *e, const Subscript *sub, Dim range, Dim size)
+{
+    Str have = dim_str(e->arena, e->dims, range), want = dim_str(e->arena, e->dims, size);
+    diag_help(diag(e->diags, E_SHAPE, sub->at,
+                   str_c(e->arena, str_fmt(e->arena, "index `%.*s` runs over %.*s, but this axis has size %.*s", STRF(sub->lo->name),
+                                           STRF(have), STRF(want)))),
+              STR("an index that can leave its axis needs `mod`, or `else` at the end of the brackets"));
+}
+
+/* The index of a loop inside a step, standing alone: the element of this round. False where it must be chosen by value. */
+static bool round_sub(Elab *e, Loop *loop, Val *v, uint8_t axis, const Subscript *sub, bool padded)
+{
+    Dim size = val_type(e, *v).dim[axis];
+    if (size == loop->length)
+        return loop_element(e, loop, v, axis);
+    if (padded)
+        return false;
+    other_size(e, sub, loop->length, size);
+    *v = poison;
+    return true;
+}
+
+/* The outermost loop whose index stands alone among the brackets that are left. */
+static Loop *next_loop(Scope *s, const Expr *x, const bool *done, uint32_t *which)
+{
+    Loop *first = NULL;
+    for (uint32_t i = 0; i < x->index.nsub; i++) {
+        const Subscript *one = &x->index.sub[i];
+        const Sym *sym = !done[i] && !one->slice && one->lo->kind == EX_NAME ? scope_find(s, one->lo->name) : NULL;
+        if (sym && sym->kind == SYM_COUNTER && (!first || sym->counts->depth < first->depth)) {
+            first = sym->counts;
+            *which = i;
+        }
+    }
+    return first;
+}
+
+/* Elements of rounds come first, the outer loops' before the inner ones': as sequences, for as long as v is made around them. */
+static Val round_subs(Elab *e, Scope *s, Val v, const Expr *x, bool *done)
+{
+    bool tried[MAXRANK] = {false};
+    uint32_t which;
+    for (Loop *loop; !is_poison(v) && (loop = next_loop(s, x, tried, &which));) {
+        uint8_t axis = (uint8_t)which;
+        for (uint32_t i = 0; i < which; i++)
+            axis = (uint8_t)(axis - done[i]);
+        tried[which] = true;
+        done[which] = round_sub(e, loop, &v, axis, &x->index.sub[which], x->index.otherwise != NULL);
+    }
+    return v;
+}
+
 static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, bool padded, AxisSub *out)
 {
     Sym *sym = sub->lo->kind == EX_NAME ? scope_find(s, sub->lo->name) : NULL;
@@ -172,11 +223,7 @@ static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, bool pad
         return true;
     }
     if (sym && sym->kind == SYM_INDEX && !padded) {
-        Str have = dim_str(e->arena, e->dims, sym->index->size), want = dim_str(e->arena, e->dims, size);
-        diag_help(diag(e->diags, E_SHAPE, sub->at,
-                       str_c(e->arena, str_fmt(e->arena, "index `%.*s` runs over %.*s, but this axis has size %.*s", STRF(sub->lo->name),
-                                               STRF(have), STRF(want)))),
-                  STR("an index that can leave its axis needs `mod`, or `else` at the end of the brackets"));
+        other_size(e, sub, sym->index->size, size);
         return false;
     }
     out->index = elab_expr(e, s, sub->lo);
@@ -295,9 +342,12 @@ static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
     AxisSub sub[MAXRANK];
     uint32_t nsub = 0;
     uint8_t axis = 0;
-    bool data = false, ok = true;
+    bool data = false, ok = true, done[MAXRANK] = {false};
+    v = round_subs(e, s, v, x, done);
     for (uint32_t i = 0; i < x->index.nsub && !is_poison(v); i++) {
         const Subscript *one = &x->index.sub[i];
+        if (done[i])
+            continue;
         if (one->slice) {
             v = slice_sub(e, s, v, axis++, one);
             continue;
@@ -342,9 +392,11 @@ static bool no_place(Elab *e, Scope *s, const Expr *x)
     Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
     if (!sym || sym->kind != SYM_STATE || sym->state->progress != RUNNING || !s->inst)
         return false;
-    Str t = s->inst->cell->index[0].text;
+    const Loop *loop = sym->state->loop;
+    Str t = loop ? loop->stmt->loop.var.text : s->inst->cell->index[0].text;
     diag_help(diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "this is not an earlier place of `%.*s`", STRF(base->name)))),
-              str_fmt(e->arena, "the index of this cell is `%.*s`; a place is it plus a whole number: `%.*s[%.*s-1]`", STRF(t), STRF(base->name), STRF(t)));
+              str_fmt(e->arena, "the index of this %s is `%.*s`; a place is it plus a whole number: `%.*s[%.*s-1]`", loop ? "loop" : "cell",
+                      STRF(t), STRF(base->name), STRF(t)));
     return true;
 }
 
@@ -353,7 +405,7 @@ Val elab_index(Elab *e, Scope *s, const Expr *x)
     int64_t offset;
     const Expr *base = x->index.base;
     Val before;
-    if (loop_before(s, x, &before))
+    if (loop_before(s, x, &before) || loop_place(e, s, x, &before))
         return before;
     if (!is_place(e, s, x, &offset) && no_place(e, s, x))
         return poison;

@@ -24,6 +24,7 @@ typedef struct Val {
 typedef struct Scope Scope;
 typedef struct Inst Inst;
 typedef struct LoopState LoopState;
+typedef struct Loop Loop;
 
 typedef enum SymKind {
     SYM_DIM,      /* dim */
@@ -36,6 +37,8 @@ typedef enum SymKind {
     SYM_INST,     /* inst: a cell used inside a cell or model */
     SYM_RUN,      /* run: the result of a scan */
     SYM_LOOP,     /* loop: a state of a model's `for` */
+    SYM_COUNTER,  /* counts: the index of a loop inside a step */
+    SYM_LAST,     /* last: a state of such a loop, read after it */
 } SymKind;
 
 /* Progress of a value that is computed on demand. */
@@ -65,6 +68,7 @@ typedef struct StateDef {
     RecId prev[MAX_DELAY];     /* carried values by lag - 1, after cuts */
     RecId carried[MAX_DELAY];  /* as carried */
     Str name;           /* with the instance path: `inner.h` */
+    Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
 
 /* An input read at other places becomes a hidden delay line. */
@@ -93,6 +97,8 @@ typedef struct Sym {
         Inst *inst;
         struct Run *run;
         LoopState *loop;
+        Loop *counts;
+        struct { Loop *loop; uint32_t state; } last;
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
     bool has_place;    /* an input or let of a cell: brackets may be a place */
@@ -103,6 +109,7 @@ struct Scope {
     Scope *up;
     VEC(Sym) sym;
     Inst *inst;      /* the cell instance that places refer to, or NULL */
+    Loop *loop;      /* whose rounds it is in, or NULL */
     RecRegion region; /* where values of this scope are computed */
 };
 
@@ -114,6 +121,7 @@ struct Inst {
     VEC(StateDef *) state;
     VEC(DelayDef *) delay;
     VEC(Inst *) child;
+    VEC(Loop *) loop; /* directly in its body */
     VEC(Val) param;  /* in the order of the cell's parameters, root region */
     Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
     const Dim *dim;  /* as given */
@@ -146,6 +154,20 @@ struct LoopState {
     Val before, now;
     bool has_now;
     Ident var;
+};
+
+/* A loop inside a step. */
+struct Loop {
+    const Stmt *stmt;
+    Scope *around, *round;
+    VEC(StateDef *) state;
+    VEC(Loop *) inner;
+    uint32_t depth; /* loops around it */
+    Progress progress;
+    Dim length;    /* rounds */
+    RecId recur;   /* in the region of `around` */
+    RecId counter; /* its index as a value of a round, once needed, or REC_NONE */
+    Val *last;     /* by state */
 };
 
 typedef struct Elab {
@@ -214,14 +236,23 @@ Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span
 Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at); /* a function of the prelude */
 Val let_value(Elab *e, Sym *sym);
 Val state_now(Elab *e, StateDef *st);
+Val cyclic(Elab *e, Ident name); /* reports */
+void compute_scope(Elab *e, Scope *s); /* every `let` of a scope, needed or not */
 bool bind_let(Elab *e, Scope *s, const Stmt *st); /* adds the symbols of a `let` */
+void bind_fn(Elab *e, Scope *s, const Fn *fn);
 bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset);
+bool place_offset(const Expr *x, Str index, int64_t *offset); /* `t`, `t - 1`, `t + 2` for the index t */
+bool not_negative(Elab *e, Dim d, Span at); /* false if surely negative; what only the data can tell is noted as a need */
 Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value);
 
 /* ---- elab_cell.c ---- */
 Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry);
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path); /* `fwd = lstm[E, H]`, its dimensions read in s; NULL after an error */
 void inst_params(Elab *e, Inst *inst);
+StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d);
+void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
+void need_equations(Elab *e, StateDef *const *st, uint32_t n);
+RecId start_value(Elab *e, Scope *s, StateDef *st); /* as declared, read in s */
 Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
 void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
 typedef struct ScanArgs {
@@ -238,6 +269,14 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 void elab_cell_entry(Elab *e, const Cell *cell);
 void elab_finals(Elab *e); /* adds the collected final states as outputs */
 Scope *cell_scope(Elab *e); /* a scope for a cell or model of the unit */
+
+/* ---- elab_loop.c ---- */
+Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s);
+void loop_run(Elab *e, Loop *loop);
+Val loop_last(Elab *e, const Sym *sym);
+Val loop_counter(Elab *e, Loop *loop);
+bool loop_element(Elab *e, Loop *loop, Val *v, uint8_t axis); /* v becomes its element in this round; false if v is made in the rounds */
+bool loop_place(Elab *e, Scope *s, const Expr *x, Val *out);
 
 /* ---- elab_place.c: what a cell reads at other places, found before it is run ---- */
 void find_places(Elab *e, Inst *inst);

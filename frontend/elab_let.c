@@ -2,7 +2,7 @@
  * and indices, and the equations of states. */
 #include "frontend/elab_internal.h"
 
-static Val cyclic(Elab *e, Ident name)
+Val cyclic(Elab *e, Ident name)
 {
     diag(e->diags, E_CYCLE, name.at, str_c(e->arena, name.text));
     return poison;
@@ -96,6 +96,20 @@ Val let_value(Elab *e, Sym *sym)
         def->progress = READY;
     }
     return def->val[target];
+}
+
+void compute_scope(Elab *e, Scope *s)
+{
+    for (uint32_t i = 0; i < s->sym.n; i++)
+        if (s->sym.p[i].kind == SYM_LET)
+            let_value(e, &s->sym.p[i]);
+}
+
+void bind_fn(Elab *e, Scope *s, const Fn *fn)
+{
+    Sym *sym = scope_add(e, s, fn->name, SYM_FN);
+    sym->fn = fn;
+    sym->fn_scope = s;
 }
 
 bool bind_let(Elab *e, Scope *s, const Stmt *st)

@@ -413,12 +413,7 @@ static void model_statement(Elab *e, Scope *s, const Stmt *st)
         for (uint32_t i = 0; i < st->uses.n; i++)
             add_use(e, s, &st->uses.use[i]);
         return;
-    case ST_FN: {
-        Sym *sym = scope_add(e, s, st->fn->name, SYM_FN);
-        sym->fn = st->fn;
-        sym->fn_scope = s;
-        return;
-    }
+    case ST_FN: bind_fn(e, s, st->fn); return;
     case ST_LET: bind_let(e, s, st); return;
     case ST_STATE: diag(e->diags, E_UNSUPPORTED, st->at, "a model has states only inside `for`"); return;
     case ST_EQUATION: diag(e->diags, E_NOT_A_STATE, st->let.target[0].name.at, str_c(e->arena, st->let.target[0].name.text)); return;

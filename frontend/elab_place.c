@@ -5,6 +5,7 @@
 typedef struct Walk {
     Elab *e;
     Inst *inst;
+    Scope *scope;           /* of what is walked: the step's, or that of a loop in it */
     Span forward, backward; /* a read of [t-1], of [t+1] */
 } Walk;
 
@@ -64,7 +65,7 @@ static void note_place(Walk *w, const Expr *x, int64_t offset)
             note_state(w, st, offset, x->at);
         return;
     }
-    Sym *sym = scope_find(w->inst->scope, base->name);
+    Sym *sym = scope_find(w->scope, base->name);
     if (sym->kind == SYM_STATE)
         note_state(w, sym->state, offset, x->at);
     else if (sym->kind == SYM_VALUE)
@@ -74,7 +75,7 @@ static void note_place(Walk *w, const Expr *x, int64_t offset)
 static void walk_index(Walk *w, const Expr *x)
 {
     int64_t offset;
-    if (is_place(w->e, w->inst->scope, x, &offset))
+    if (is_place(w->e, w->scope, x, &offset))
         note_place(w, x, offset);
     else {
         walk_expr(w, x->index.base);
@@ -116,6 +117,22 @@ static void walk_expr(Walk *w, const Expr *x)
     }
 }
 
+static void walk_body(Walk *w, Stmt *const *body, uint32_t n);
+
+static void walk_loops(Walk *w, Loop *const *loop, uint32_t n)
+{
+    Scope *around = w->scope;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < loop[i]->state.n; k++)
+            if (loop[i]->state.p[k]->decl->init)
+                walk_expr(w, loop[i]->state.p[k]->decl->init);
+        w->scope = loop[i]->round;
+        walk_body(w, loop[i]->stmt->loop.body, loop[i]->stmt->loop.n);
+        walk_loops(w, loop[i]->inner.p, loop[i]->inner.n);
+        w->scope = around;
+    }
+}
+
 static void walk_body(Walk *w, Stmt *const *body, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -131,8 +148,9 @@ static void walk_body(Walk *w, Stmt *const *body, uint32_t n)
 
 void find_places(Elab *e, Inst *inst)
 {
-    Walk w = {.e = e, .inst = inst};
+    Walk w = {.e = e, .inst = inst, .scope = inst->scope};
     walk_body(&w, inst->cell->body, inst->cell->nbody);
+    walk_loops(&w, inst->loop.p, inst->loop.n);
     inst->reverse = w.backward.file && !w.forward.file;
     for (uint32_t i = 0; i < inst->child.n; i++)
         if (inst->child.p[i]->reverse)

@@ -6,6 +6,7 @@ Scope *scope_new(Elab *e, Scope *up)
     Scope *s = NEW(e->arena, Scope);
     s->up = up;
     s->inst = up ? up->inst : NULL;
+    s->loop = up ? up->loop : NULL;
     s->region = e->b.region;
     return s;
 }
