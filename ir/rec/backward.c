@@ -69,8 +69,8 @@ static bool has_pole(const RecOp *op)
 static bool is_new_state(const RecProg *p, RecId v)
 {
     const RecRegionInfo *home = &p->region.p[p->op.p[v].home];
-    uint32_t n = home->owner == REC_NONE || !carries_numbers(rec_op(p, home->owner)) ? 0 : rec_op(p, home->owner)->nstate;
-    for (uint32_t i = 0; i < n; i++)
+    const RecOp *recur = home->owner == REC_NONE ? NULL : rec_op(p, home->owner);
+    for (uint32_t i = 0; recur && carries_numbers(recur) && i < recur->nstate; i++)
         if (home->result.p[i] == v)
             return true;
     return false;
@@ -78,7 +78,8 @@ static bool is_new_state(const RecProg *p, RecId v)
 
 static bool dirty_state(const Back *k, const RecOp *recur, uint32_t i)
 {
-    return !carries_numbers(recur) && (k->dirty[recur->use[i].v] || k->dirty[k->p->region.p[recur->region].result.p[i]]);
+    RecId next = k->p->region.p[recur->region].result.p[i];
+    return !carries_numbers(recur) && (k->dirty[recur->use[i].v] || k->dirty[next]);
 }
 
 static bool find_dirty(const Back *k, RecId v)
@@ -230,7 +231,8 @@ static void open_adjoint(Level *l, Level *in, Turn *turn)
     for (uint32_t k = 0; k < turn->carried.n; k++) {
         const Carried *c = &turn->carried.p[k];
         RecId guard = c->guarded ? p->region.p[region].arg.p[guard_index(turn, k)] : REC_NONE;
-        back_add(in, p->region.p[in->body].result.p[c->state], p->region.p[region].arg.p[k], back_carried_guard(c, guard));
+        back_add(in, p->region.p[in->body].result.p[c->state], p->region.p[region].arg.p[k],
+                 back_carried_guard(c, guard));
     }
     for (uint32_t i = turn->op.nstate; i < turn->op.nstate + turn->op.nout; i++) {
         if (turn->cot[i].v == REC_NONE)

@@ -1,7 +1,8 @@
-/* Guards that an adjoint recurrence carries. The states of a recurrence inside a step may be no numbers where no one looks, such as
- * beyond a sequence's length; so what guards the cotangent of a final state goes with the adjoint from round to round, as a bool
- * state behind the adjoints. A guard begins with the axes of the cotangent's and gets more when a round needs more, for which the
- * adjoint is made again. One that no round changes is its initial value, which rec.simplify sees. */
+/* Guards that an adjoint recurrence carries. The states of a recurrence inside a step may be no numbers where no one
+ * looks, such as beyond a sequence's length; so what guards the cotangent of a final state goes with the adjoint from
+ * round to round, as a bool state behind the adjoints. A guard begins with the axes of the cotangent's and gets more
+ * when a round needs more, for which the adjoint is made again. One that no round changes is its initial value, which
+ * rec.simplify sees. */
 #include "ir/rec/backward.h"
 
 static uint32_t axes_of(const RecProg *p, Guard g)
@@ -49,7 +50,8 @@ static RecId widened(Level *l, Guard g, uint32_t axes, const Type *t)
 
 Carried back_carried(Level *l, uint32_t state, RecRegion home, Part cotangent)
 {
-    Carried c = {.state = state, .guarded = home >= REC_NFN && (cotangent.v == REC_NONE || cotangent.guard.v != REC_NONE)};
+    bool guarded = cotangent.v == REC_NONE || cotangent.guard.v != REC_NONE;
+    Carried c = {.state = state, .guarded = home >= REC_NFN && guarded};
     if (c.guarded)
         c.axes = axes_of(l->back->p, guard_of(l, cotangent));
     return c;

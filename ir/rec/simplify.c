@@ -447,7 +447,8 @@ static RecId simple_concat(Rewrite *w, RecBuild *b, RecOp op)
 
 /* ---- the rest ---- */
 
-/* A sequence that the step only hands on, the same value at every place, or a state that no step changes, needs no recurrence. */
+/* A sequence that the step only hands on, the same value at every place, or a state that no step changes, needs no
+ * recurrence. */
 static RecId handed_on(Rewrite *w, RecBuild *b, const RecOp *op)
 {
     const RecOp *recur = rec_op(w->p, op->use[0].v);

@@ -416,6 +416,8 @@ Test(kern, titans) { check_file("stdlib/titans.rnn"); }
 Test(kern, gilr) { check_file("stdlib/gilr.rnn"); }
 Test(kern, fsmn) { check_file("stdlib/fsmn.rnn"); }
 Test(kern, h3) { check_file("stdlib/h3.rnn"); }
+Test(kern, delta_product) { check_file("stdlib/delta_product.rnn"); }
+Test(kern, loops) { check_file("tests/cells/loops.rnn"); }
 
 /* ---- what the lowering promises about its shape ---- */
 
