@@ -139,6 +139,8 @@ static void expr(Cell *c, Shape shape, int depth)
 
 /* ---- cells ---- */
 
+static const char *const type_text[] = {"real", "real[D]", "real[H]"};
+
 static Shape any_shape(Cell *c)
 {
     return (Shape)below(c, NSHAPE);
@@ -154,6 +156,36 @@ static void write_let(Cell *c, int i)
     expr(c, indexed ? S : shape, DEPTH);
     printf(")\n");
     add_value(c, name, shape);
+}
+
+/* Two states, the second one from the first; rounds read the ones before, and an element. */
+static void write_loop(Cell *c, int i)
+{
+    static const char *const range[] = {"D", "H", "2"}, *const element[] = {"x[j]", "b[j]", "real(j)"};
+    int over = below(c, 3), nvalue = c->nvalue;
+    Name state[2], before[2];
+    printf("  for j in %s {\n", range[over]);
+    for (int k = 0; k < 2; k++) {
+        state[k].shape = before[k].shape = any_shape(c);
+        snprintf(state[k].text, sizeof state[k].text, "l%d%c", i, 'a' + k);
+        snprintf(before[k].text, sizeof before[k].text, "l%d%c[j-1]", i, 'a' + k);
+        printf("    state %s: %s = tanh(", state[k].text, type_text[state[k].shape]);
+        expr(c, state[k].shape, 2);
+        printf(")\n");
+    }
+    add_value(c, element[over], S);
+    add_value(c, before[0].text, before[0].shape);
+    add_value(c, before[1].text, before[1].shape);
+    for (int k = 0; k < 2; k++) {
+        printf("    %s = tanh(0.7 * %s + ", state[k].text, before[k].text);
+        expr(c, state[k].shape, DEPTH - 1);
+        printf(")\n");
+        add_value(c, state[k].text, state[k].shape);
+    }
+    printf("  }\n");
+    c->nvalue = nvalue;
+    for (int k = 0; k < 2; k++)
+        add_value(c, state[k].text, state[k].shape);
 }
 
 static void write_equation(Cell *c, const Name *s)
@@ -176,8 +208,8 @@ static void write_head(const Cell *c, int number, int nlet)
     printf("v%d {\n", nlet - 1);
     printf("  param W: real[H, D], U: real[H, H], V: real[D, H], b: real[H], a: real[D], E: real[3, H], g: real\n");
     for (int i = 0; i < c->nstate; i++) {
-        static const char *const type[] = {"real", "real[D]", "real[H]"}, *const start[] = {"g", "a", "b"};
-        printf("  state %s: %s%s%s\n", c->state[i].text, type[c->state[i].shape], i % 2 ? " = " : "",
+        static const char *const start[] = {"g", "a", "b"};
+        printf("  state %s: %s%s%s\n", c->state[i].text, type_text[c->state[i].shape], i % 2 ? " = " : "",
                i % 2 ? start[c->state[i].shape] : "");
     }
 }
@@ -200,6 +232,8 @@ static void write_cell(uint64_t seed, int number)
     add_value(&c, "b", H);
     for (int i = 0; i < nlet; i++) {
         write_let(&c, i);
+        if (below(&c, 4) == 0)
+            write_loop(&c, i);
         if (next < c.nstate && below(&c, 2))
             write_equation(&c, &c.state[next++]);
     }
