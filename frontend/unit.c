@@ -266,6 +266,29 @@ static void check_no_output(Elab *e, Span at)
         diag(e->diags, E_ARGUMENTS, at, "this entry has no output: name some after `->`");
 }
 
+static uint32_t recurrences_around(const RecProg *p, const RecOp *op)
+{
+    uint32_t n = 0;
+    for (RecId owner = p->region.p[op->home].owner; owner != REC_NONE; owner = p->region.p[rec_op(p, owner)->home].owner)
+        n++;
+    return n;
+}
+
+/* Any value may get an axis for the sequences, and one for each recurrence around it when all places are kept. */
+static void check_axes(Elab *e)
+{
+    for (RecId v = 0; v < e->prog->op.n; v++) {
+        const RecOp *op = rec_op(e->prog, v);
+        uint32_t n = recurrences_around(e->prog, op);
+        if (op->type.rank + n + 1 <= MAXRANK)
+            continue;
+        diag(e->diags, E_NOT_A_SIZE, op->at,
+             str_c(e->arena, str_fmt(e->arena, "%u axes are too many: inside of %u recurrences a value has at most %d", op->type.rank, n,
+                                     MAXRANK - 1 - (int)n)));
+        return;
+    }
+}
+
 RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind, uint32_t nbind, Diags *diags)
 {
     const Cell *cell = unit_entry_cell(u, entry);
@@ -293,6 +316,8 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
         elab_model_entry(&e, model);
     check_clashes(&e);
     check_no_output(&e, cell ? cell->name.at : model->name.at);
+    if (diags->nerrors == before)
+        check_axes(&e);
     if (diags->nerrors != before)
         return NULL;
     elab_streams(&e);
