@@ -54,8 +54,10 @@ static void store(const Run *r, KBufId b, int64_t at, double v, bool add)
         *x = add ? *x + v : v;
 }
 
-static double neutral(RecReduce red)
+static double neutral(RecReduce red, DType dt)
 {
+    if (dt == DT_BOOL)
+        return red == RED_PROD || red == RED_MIN;
     return red == RED_SUM ? 0 : red == RED_PROD ? 1 : red == RED_MAX ? (double)-INFINITY : (double)INFINITY;
 }
 
@@ -136,7 +138,7 @@ static void stmt(Run *r, const KStmt *s)
     case K_SIZE: r->var[s->size.var] = (double)dim(r, s->size.dim); break;
     case K_LOAD: r->var[s->mem.var] = load(r, s->mem.buf, offset(r, &s->mem.at)); break;
     case K_STORE: store(r, s->mem.buf, offset(r, &s->mem.at), r->var[s->mem.var], s->mem.add); break;
-    case K_START: r->var[s->acc.var] = neutral(s->acc.red); break;
+    case K_START: r->var[s->acc.var] = neutral(s->acc.red, r->p->var.p[s->acc.var].dt); break;
     case K_UPDATE: r->var[s->acc.var] = reduce(s->acc.red, r->var[s->acc.var], r->var[s->acc.value]); break;
     case K_RANDOM:
         r->var[s->random.var] = rec_random_value(r->seed, s->random.stream, (uint64_t)r->var[s->random.counter]);

@@ -247,6 +247,7 @@ typedef struct Outward {
     RecId v;
     bool sum;             /* over the places: v is the same at all; else v is a sequence */
     uint32_t part, guard; /* result numbers in the adjoint; guard UINT32_MAX for none */
+    RecId same;           /* the guard of all places, REC_NONE for none or when they differ */
     Guard axes;
 } Outward;
 
@@ -258,11 +259,24 @@ static uint32_t put_out(Level *in, Turn *turn, RecId v)
     return turn->result.n - 1;
 }
 
+/* What a guard of the step is at all places, as a value around the adjoint; REC_NONE when they may differ. */
+static RecId same_at_all(const Level *in, const Turn *turn, RecId guard)
+{
+    const RecProg *p = in->back->p;
+    const RecOp *op = rec_op(p, guard), *adjoint = rec_op(p, in->adjoint);
+    if (op->home != in->b.region)
+        return guard;
+    bool carried = op->kind == REC_REGARG && op->index < adjoint->nstate && turn->result.p[op->index] == guard;
+    return carried ? adjoint->use[op->index].v : REC_NONE;
+}
+
 /* Arguments have no rule that would ask for a guard. */
 static void send(Level *in, Turn *turn, Outwards *out, RecId v, Part d, bool sum)
 {
     Outward o = {.v = v, .sum = sum, .part = put_out(in, turn, d.v), .guard = UINT32_MAX, .axes = d.guard};
-    if (d.guard.v != REC_NONE && rec_op(in->back->p, v)->kind != REC_ARG)
+    bool guarded = d.guard.v != REC_NONE && rec_op(in->back->p, v)->kind != REC_ARG;
+    o.same = guarded ? same_at_all(in, turn, d.guard.v) : REC_NONE;
+    if (guarded && o.same == REC_NONE)
         o.guard = put_out(in, turn, d.guard.v);
     vec_push(in->back->p->arena, out, o);
 }
@@ -297,7 +311,10 @@ static RecId over_places(Level *l, RecReduce red, RecId seq)
 static void receive(Level *l, RecId adjoint, const Outward *o)
 {
     RecId d = rec_proj(&l->b, adjoint, o->part);
-    Guard g = unguarded;
+    Guard g = o->axes;
+    g.v = o->same;
+    for (uint8_t j = 0; !o->sum && j < MAXRANK; j++)
+        g.axis[j]++;
     if (o->guard != UINT32_MAX) {
         RecId seq = rec_proj(&l->b, adjoint, o->guard);
         g = o->axes;

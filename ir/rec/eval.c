@@ -481,10 +481,15 @@ static bool run_recur(RecEval *e, RecId v)
     return true;
 }
 
+static double of_nothing(RecReduce red, DType dt)
+{
+    static const double number[RED_COUNT] = {
+        [RED_SUM] = 0, [RED_PROD] = 1, [RED_MAX] = -INFINITY, [RED_MIN] = INFINITY};
+    return dt == DT_BOOL ? red == RED_PROD || red == RED_MIN : number[red];
+}
+
 static bool run_op(RecEval *e, RecId v)
 {
-    static const double nothing[RED_COUNT] = {
-        [RED_SUM] = 0, [RED_PROD] = 1, [RED_MAX] = -INFINITY, [RED_MIN] = INFINITY};
     const RecOp *op = rec_op(e->p, v);
     Plan *plan = &e->plan[v];
     RecId first = op->nuse ? op->use[0].v : REC_NONE;
@@ -500,7 +505,7 @@ static bool run_op(RecEval *e, RecId v)
             plan->buffer[i] = (double)i;
         return true;
     case REC_MAP: return over_rows(e, v, map_row);
-    case REC_REDUCE: fill(plan, nothing[op->red]); return over_rows(e, v, reduce_row);
+    case REC_REDUCE: fill(plan, of_nothing(op->red, op->type.dt)); return over_rows(e, v, reduce_row);
     case REC_CONTRACT: fill(plan, 0); return over_rows(e, v, contract_row);
     case REC_GATHER: return over_rows(e, v, gather_row);
     case REC_SCATTER: fill(plan, 0); return over_rows(e, v, scatter_row);

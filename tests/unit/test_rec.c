@@ -518,6 +518,9 @@ Test(rec, evaluator_reduces_nothing)
     GIVES("  %5 : real[D] = reduce max(%0[1,0]) over (D | T)\n", 0, -INFINITY, -INFINITY, -INFINITY);
     GIVES("  %5 : real[D] = reduce min(%0[1,0]) over (D | T)\n", 0, INFINITY, INFINITY, INFINITY);
     GIVES("  %5 : real[D] = contract(%0[1,0], %0[1,0]) over (D | T)\n", 0, 0, 0, 0);
+#define BOOLS "  %5 : bool[T, D] = lt(%0[0,1], %0[0,1])\n"
+    GIVES(BOOLS "  %6 : bool[D] = reduce max(%5[1,0]) over (D | T)\n", 0, 0, 0, 0);
+    GIVES(BOOLS "  %6 : bool[D] = reduce min(%5[1,0]) over (D | T)\n", 0, 1, 1, 1);
 }
 
 Test(rec, evaluator_moves_axes)
