@@ -161,7 +161,7 @@ static void write_let(Cell *c, int i)
 /* Two states, the second one from the first; rounds read the ones before, and an element. */
 static void write_loop(Cell *c, int i)
 {
-    static const char *const range[] = {"D", "H", "2"}, *const element[] = {"x[j]", "b[j]", "real(j)"};
+    static const char *const range[] = {"D", "H", "H - 1"}, *const element[] = {"x[j]", "b[j]", "real(j)"};
     int over = below(c, 3), nvalue = c->nvalue;
     Name state[2], before[2];
     printf("  for j in %s {\n", range[over]);
