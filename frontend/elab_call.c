@@ -23,6 +23,8 @@ static const BuiltinInfo builtins[] = {
     {"log", B_UNARY, 1, 1, FUN_LOG, RED_SUM},       {"log1p", B_UNARY, 1, 1, FUN_LOG1P, RED_SUM},
     {"sqrt", B_UNARY, 1, 1, FUN_SQRT, RED_SUM},     {"tanh", B_UNARY, 1, 1, FUN_TANH, RED_SUM},
     {"sigmoid", B_UNARY, 1, 1, FUN_SIGMOID, RED_SUM}, {"floor", B_UNARY, 1, 1, FUN_FLOOR, RED_SUM},
+    {"sin", B_UNARY, 1, 1, FUN_SIN, RED_SUM},       {"cos", B_UNARY, 1, 1, FUN_COS, RED_SUM},
+    {"erf", B_UNARY, 1, 1, FUN_ERF, RED_SUM},
     {"abs", B_KEEP, 1, 1, FUN_ABS, RED_SUM},        {"sign", B_KEEP, 1, 1, FUN_SIGN, RED_SUM},
     {"stop", B_KEEP, 1, 1, FUN_STOP, RED_SUM},      {"real", B_CAST, 1, 1, FUN_REAL, RED_SUM},
     {"int", B_CAST, 1, 1, FUN_INT, RED_SUM},        {"sum", B_REDUCE, 1, 1, FUN_ID, RED_SUM},

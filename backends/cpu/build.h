@@ -97,6 +97,10 @@ double cpu_math_bound(Fun f, bool f64); /* largest error in units of the last pl
 /* (0,1) from (seed, stream, counter), as rec_random_value; seed and counter are i64, the counter in g->lanes lanes */
 LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLVMValueRef counter);
 
+/* ---- math_circle.c ---- */
+LLVMValueRef cpu_sin(const CpuGen *g, LLVMValueRef x);
+LLVMValueRef cpu_cos(const CpuGen *g, LLVMValueRef x);
+
 /* ---- gemm.c ---- */
 typedef struct GemmArg {
     LLVMValueRef m, n, k;         /* i64 */

@@ -2,12 +2,12 @@
  *
  * exp, log and their kin follow the textbook way (Muller et al., Handbook of Floating-Point Arithmetic, ch. 11; Cody
  * and Waite, Software Manual for the Elementary Functions): reduce the argument exactly, evaluate a minimax polynomial,
- * put the exponent back. Polynomials are our own fits (Remez exchange in 60 digits, relative error). With fused
+ * put the exponent back. Polynomials are our own fits (Remez exchange in 60 digits). With fused
  * multiply-add every level does the same operations, so gives the same bits; the baseline multiplies and adds instead,
  * within the same bounds.
  *
  * Bounds are in cpu_math_bound(); tests/unit/test_math.c measures them over the whole range. */
-#include "backends/cpu/build.h"
+#include "backends/cpu/math_parts.h"
 
 #include <math.h>
 
@@ -18,7 +18,8 @@ double cpu_math_bound(Fun f, bool f64)
         double f32, f64;
     } bound[] = {
         {FUN_EXP, 1.5, 1.5},  {FUN_EXPM1, 2.5, 2.5},   {FUN_LOG, 1.0, 1.0}, {FUN_LOG1P, 3.0, 3.0},
-        {FUN_TANH, 3.0, 3.0}, {FUN_SIGMOID, 2.5, 2.5}, {FUN_POW, 0.6, 1.5},
+        {FUN_TANH, 3.0, 3.0}, {FUN_SIGMOID, 2.5, 2.5}, {FUN_SIN, 0.6, 1.0}, {FUN_COS, 0.6, 1.0},
+        {FUN_ERF, 1.5, 1.5},  {FUN_POW, 0.6, 1.5},
     };
     for (uint32_t i = 0; i < sizeof bound / sizeof *bound; i++)
         if (bound[i].fun == f)
@@ -95,68 +96,6 @@ static const Format *fmt(const CpuGen *g)
 
 /* ---- shorthands ---- */
 
-typedef LLVMValueRef V;
-
-static V iadd(const CpuGen *g, V a, V b)
-{
-    return LLVMBuildAdd(g->b, a, b, "");
-}
-
-static V isub(const CpuGen *g, V a, V b)
-{
-    return LLVMBuildSub(g->b, a, b, "");
-}
-
-static V bits(const CpuGen *g, uint64_t v)
-{
-    return gen_iconst(g, fmt(g)->bits, v);
-}
-
-static V shl(const CpuGen *g, V a, uint32_t by)
-{
-    return LLVMBuildShl(g->b, a, bits(g, by), "");
-}
-
-static V shr(const CpuGen *g, V a, uint32_t by)
-{
-    return LLVMBuildLShr(g->b, a, bits(g, by), "");
-}
-
-static V not_(const CpuGen *g, V a)
-{
-    return LLVMBuildNot(g->b, a, "");
-}
-
-static V and_(const CpuGen *g, V a, V b)
-{
-    return LLVMBuildAnd(g->b, a, b, "");
-}
-
-static V or_(const CpuGen *g, V a, V b)
-{
-    return LLVMBuildOr(g->b, a, b, "");
-}
-
-static V fabs_(const CpuGen *g, V a)
-{
-    return gen_intrinsic(g, "llvm.fabs", LLVMTypeOf(a), &a, 1);
-}
-
-static V copysign_(const CpuGen *g, V size, V sign)
-{
-    return gen_intrinsic(g, "llvm.copysign", LLVMTypeOf(size), (V[]){size, sign}, 2);
-}
-
-static V sqrt_(const CpuGen *g, V a)
-{
-    return gen_intrinsic(g, "llvm.sqrt", LLVMTypeOf(a), &a, 1);
-}
-
-static V is_nan(const CpuGen *g, V a)
-{
-    return gen_fcmp(g, LLVMRealUNO, a, a);
-}
-
 /* The bound where a is beyond it; NaN stays: both are one instruction. */
 static V at_most(const CpuGen *g, V a, double high)
 {
@@ -168,14 +107,6 @@ static V at_least(const CpuGen *g, V a, double low)
 {
     V l = gen_const(g, low);
     return gen_select(g, gen_fcmp(g, LLVMRealOGT, l, a), l, a);
-}
-
-static V poly(const CpuGen *g, V x, const double *c, uint32_t n)
-{
-    V sum = gen_const(g, c[n - 1]);
-    for (uint32_t i = n - 1; i-- > 0;)
-        sum = gen_fma(g, sum, x, gen_const(g, c[i]));
-    return sum;
 }
 
 /* ---- exp and its kin ---- */
@@ -283,6 +214,45 @@ static V sigmoid_(const CpuGen *g, V x)
     return gen_div(g, top, gen_add(g, e, one));
 }
 
+/* (erf(x) - x) / x in x^2 on [0, 1]; -log(1 - erf(x)) from 1 to where erf is 1, to the absolute error that 1 - erf asks
+ * for. Our own fits, as above. */
+typedef struct ErfFit {
+    double end;
+    uint32_t nsmall, nlarge;
+    double small[13], large[20];
+} ErfFit;
+
+static const ErfFit erf_fit[2] = {
+    {4,
+     7,
+     8,
+     {0.128379165906026493, -0.376126270704342187, 0.112835992955871267, -0.0268544020688727536, 0.00518944382666450235,
+      -0.000801994364376258069, 0.0000788584753453374109},
+     {-0.000188033606266463538, 1.12957839457344716, 0.633219949114646907, 0.108418519698876794, -0.025208221858317757,
+      0.00420454946511510017, -0.000441333975886949936, 0.0000216866551008660482}},
+    {6,
+     13,
+     20,
+     {0.128379167095512574, -0.376126389031837481, 0.112837916709548819, -0.0268661706450773627, 0.00522397762482315339,
+      -0.000854832698110624083, 0.000120553311207542231, -0.0000149255954662615166, 1.6461003376280693e-6,
+      -1.63503401804905808e-7, 1.46599392321419463e-8, -1.13734040660615357e-9, 5.95798617761366744e-11},
+     {2.88845454147036218e-8,    1.12837890457788278,      0.63662078780948634,      0.102770655403974095,
+      -0.0191277109867599837,    -0.000202818683815517341, 0.00167557213380212156,   -0.000552922680193857971,
+      -0.0000215940546386821895, 0.000110538692326665755,  -0.000064644135234850199, 0.0000242351609178847855,
+      -6.77017262796432537e-6,   1.46625469860616643e-6,   -2.47470090315710177e-7,  3.20952371554018847e-8,
+      -3.09723886545888827e-9,   2.0968873275230005e-10,   -8.88901395850011859e-12, 1.77504345422521213e-13}},
+};
+
+static V erf_(const CpuGen *g, V x)
+{
+    const ErfFit *f = &erf_fit[g->f64];
+    V size = fabs_(g, x), a = at_most(g, size, f->end), one = gen_const(g, 1);
+    V small = gen_fma(g, poly(g, gen_mul(g, a, a), f->small, f->nsmall), x, x);
+    V rest = exp_between(g, LLVMBuildFNeg(g->b, poly(g, a, f->large, f->nlarge), ""));
+    V large = copysign_(g, gen_sub(g, one, rest), x);
+    return gen_select(g, gen_fcmp(g, LLVMRealOLT, size, one), small, large);
+}
+
 /* ---- logarithms ---- */
 
 /* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for normal x > 0 (of others: some finite e and f) */
@@ -365,45 +335,6 @@ static V floor_(const CpuGen *g, V x)
 }
 
 /* ---- powers ---- */
-
-/* A sum of two reals, the second much smaller: about twice the precision. Dekker, A floating-point technique for
- * extending the available precision (1971), and Knuth's exact sum. */
-typedef struct Two {
-    V hi, lo;
-} Two;
-
-static Two two_sum_ordered(const CpuGen *g, V a, V b)
-{
-    V hi = gen_add(g, a, b);
-    return (Two){hi, gen_sub(g, b, gen_sub(g, hi, a))};
-}
-
-static Two two_sum(const CpuGen *g, V a, V b)
-{
-    V hi = gen_add(g, a, b), bb = gen_sub(g, hi, a);
-    return (Two){hi, gen_add(g, gen_sub(g, a, gen_sub(g, hi, bb)), gen_sub(g, b, bb))};
-}
-
-/* The upper half of a's fraction, and the rest. */
-static Two halves(const CpuGen *g, V a)
-{
-    uint64_t keep = g->f64 ? ~UINT64_C(0x7ffffff) : ~UINT64_C(0xfff);
-    V hi = gen_real_of_bits(g, and_(g, gen_bits(g, a), bits(g, keep)));
-    return (Two){hi, gen_sub(g, a, hi)};
-}
-
-/* a * b exactly */
-static Two two_product(const CpuGen *g, V a, V b)
-{
-    V p = gen_mul(g, a, b);
-    if (g->fma)
-        return (Two){p, gen_fma(g, a, b, LLVMBuildFNeg(g->b, p, ""))};
-    Two x = halves(g, a), y = halves(g, b);
-    V e = gen_sub(g, gen_mul(g, x.hi, y.hi), p);
-    e = gen_add(g, e, gen_mul(g, x.hi, y.lo));
-    e = gen_add(g, e, gen_mul(g, x.lo, y.hi));
-    return (Two){p, gen_add(g, e, gen_mul(g, x.lo, y.lo))};
-}
 
 /* log(x) to some 15 bits more than a double: 2s to twice the precision, the rest of the series to one more term. */
 static Two log_two(const CpuGen *g, V x)
@@ -646,6 +577,9 @@ LLVMValueRef cpu_fun(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DTyp
     case FUN_LOG1P: return log1p_(g, to_real(g, a, dt[0]));
     case FUN_TANH: return tanh_(g, to_real(g, a, dt[0]));
     case FUN_SIGMOID: return sigmoid_(g, to_real(g, a, dt[0]));
+    case FUN_SIN: return cpu_sin(g, to_real(g, a, dt[0]));
+    case FUN_COS: return cpu_cos(g, to_real(g, a, dt[0]));
+    case FUN_ERF: return erf_(g, to_real(g, a, dt[0]));
     case FUN_LT:
     case FUN_LE:
     case FUN_EQ:

@@ -4,7 +4,7 @@
 static bool is_long(Fun f)
 {
     return f == FUN_POW || f == FUN_EXP || f == FUN_EXPM1 || f == FUN_LOG || f == FUN_LOG1P || f == FUN_TANH ||
-           f == FUN_SIGMOID;
+           f == FUN_SIGMOID || f == FUN_SIN || f == FUN_COS || f == FUN_ERF;
 }
 
 static LLVMValueRef function_of(const CpuGen *g, Fun f, const DType *dt)

@@ -63,7 +63,16 @@ static bool find_needs(const Back *k, RecId v)
 
 static bool has_pole(const RecOp *op)
 {
-    return op->kind == REC_MAP && pass_heavy(op) && op->fun != FUN_TANH && op->fun != FUN_SIGMOID;
+    if (op->kind != REC_MAP)
+        return false;
+    switch (op->fun) {
+    case FUN_TANH:
+    case FUN_SIGMOID:
+    case FUN_SIN:
+    case FUN_COS:
+    case FUN_ERF: return false;
+    default: return pass_heavy(op);
+    }
 }
 
 static bool is_new_state(const RecProg *p, RecId v)

@@ -205,6 +205,9 @@ bool pass_heavy(const RecOp *op)
     case FUN_LOG1P:
     case FUN_TANH:
     case FUN_SIGMOID:
+    case FUN_SIN:
+    case FUN_COS:
+    case FUN_ERF:
     case FUN_POW:
     case FUN_SQRT:
     case FUN_DIV: return true;

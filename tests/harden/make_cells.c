@@ -106,7 +106,7 @@ static const char *const same_shape[] = {
     "(# + #)", "(# - #)", "(# * #)", "tanh(#)", "sigmoid(#)", "exp(-abs(#))", "relu(#)", "softplus(#)", "sqrt(1 + tanh(#) ^ 2)",
     "log1p(exp(-abs(#)))", "max(#, #)", "min(#, #)", "(# / (1.5 + tanh(#)))", "where(%s > 0, #, #)", "where(# > #, #, #)",
     "(-#)", "clamp(#, -0.8, 0.9)", "silu(#)", "(%s * #)", "(# + %s)", "leaky_relu(#, 0.1)", "tanh(#) ^ 3", "elu(#, 0.7)",
-    "where(# < 0.2 and not (# > 1), #, 0.5)", "expm1(tanh(#))", NULL};
+    "where(# < 0.2 and not (# > 1), #, 0.5)", "expm1(tanh(#))", "sin(# + #)", "cos(#)", "erf(#)", NULL};
 static const char *const to_scalar[] = {"sum(%h)", "mean(%d)", "dot(%h, %h)", "max(%d)", "logsumexp(%h)", "min(%h)",
                                         "sum(j in H: b[j] * U[j, j])", "mean(%h)", "dot(%d, a)", NULL};
 static const char *const to_d[] = {"(V @ %h)", "(softmax(%d) * a)", "concat(%d, %h)[0:D]", "(W.T @ %h)", "(layer_norm(%d, 0.1) * a)", NULL};

@@ -11,8 +11,9 @@
 
 typedef void Kernel(const void *a, const void *b, void *y, int64_t n);
 
-static const Fun tested[] = {FUN_EXP,   FUN_EXPM1, FUN_LOG,  FUN_LOG1P, FUN_TANH, FUN_SIGMOID, FUN_POW,  FUN_SQRT,
-                             FUN_FLOOR, FUN_ABS,   FUN_SIGN, FUN_MIN,   FUN_MAX,  FUN_IDIV,    FUN_IMOD, FUN_INT};
+static const Fun tested[] = {FUN_EXP, FUN_EXPM1, FUN_LOG,  FUN_LOG1P, FUN_TANH,  FUN_SIGMOID, FUN_SIN,
+                             FUN_COS, FUN_ERF,   FUN_POW,  FUN_SQRT,  FUN_FLOOR, FUN_ABS,     FUN_SIGN,
+                             FUN_MIN, FUN_MAX,   FUN_IDIV, FUN_IMOD,  FUN_INT};
 enum { NTESTED = sizeof tested / sizeof *tested };
 
 static bool of_ints(Fun f)
@@ -84,6 +85,9 @@ static long double right(Fun f, long double x, long double y)
     case FUN_LOG1P: return log1pl(x);
     case FUN_TANH: return tanhl(x);
     case FUN_SIGMOID: return x >= 0 ? 1 / (1 + expl(-x)) : expl(x) / (1 + expl(x));
+    case FUN_SIN: return sinl(x);
+    case FUN_COS: return cosl(x);
+    case FUN_ERF: return erfl(x);
     case FUN_POW: return powl(x, y);
     case FUN_SQRT: return sqrtl(x);
     default: return (long double)fun_eval(f, (double)x, (double)y, 0);
@@ -142,6 +146,17 @@ static double random_double(uint64_t *state)
     return (double)(z >> 11) * 0x1p-53;
 }
 
+/* Angles: ordinary ones, all magnitudes, and those next to whole numbers of quarter turns. */
+static double sample_angle(uint64_t *state, double ordinary)
+{
+    double kind = random_double(state), u = random_double(state), v = random_double(state);
+    if (kind < 0.4)
+        return ordinary;
+    if (kind < 0.7)
+        return ldexp(1 + v, (int)(u * 1024));
+    return (double)(floorl(ldexpl(1 + (long double)v, (int)(u * 40))) * 1.57079632679489661923L);
+}
+
 /* Doubles: magnitudes from 2^-40 to 2^12 evenly in the exponent, both signs; for powers, exponents that keep it in
  * range. */
 static double sample(uint64_t *state, Fun f, bool exponent, double base)
@@ -152,6 +167,8 @@ static double sample(uint64_t *state, Fun f, bool exponent, double base)
         return (v - 0.5) * 1500 / (fabs(log(base)) + 1e-3);
     if (f == FUN_POW)
         return ldexp(1 + v, (int)(u * u * 40) - 10);
+    if (f == FUN_SIN || f == FUN_COS)
+        x = sample_angle(state, x);
     return random_double(state) < 0.5 ? -x : x;
 }
 
@@ -225,7 +242,8 @@ static void check_fun(LLVMOrcLLJITRef j, Fun f, bool f64)
 
 Test(math, bounds_and_bits, .timeout = 600)
 {
-    static const Fun measured[] = {FUN_EXP, FUN_EXPM1, FUN_LOG, FUN_LOG1P, FUN_TANH, FUN_SIGMOID, FUN_POW, FUN_SQRT};
+    static const Fun measured[] = {FUN_EXP, FUN_EXPM1, FUN_LOG, FUN_LOG1P, FUN_TANH, FUN_SIGMOID,
+                                   FUN_SIN, FUN_COS,   FUN_ERF, FUN_POW,   FUN_SQRT};
     LLVMOrcLLJITRef j = jit_new(add_all);
     for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
         for (int f64 = 0; f64 < 2; f64++)
@@ -305,6 +323,24 @@ Test(math, ends)
         {FUN_SIGMOID, 0, 0, 0.5},
         {FUN_SIGMOID, 40, 0, 1},
         {FUN_SIGMOID, -800, 0, 0},
+        {FUN_SIN, 0, 0, 0},
+        {FUN_SIN, -0.0, 0, -0.0},
+        {FUN_SIN, INFINITY, 0, NAN},
+        {FUN_SIN, -INFINITY, 0, NAN},
+        {FUN_SIN, NAN, 0, NAN},
+        {FUN_COS, 0, 0, 1},
+        {FUN_COS, -0.0, 0, 1},
+        {FUN_COS, 1e-30f, 0, 1},
+        {FUN_COS, INFINITY, 0, NAN},
+        {FUN_COS, -INFINITY, 0, NAN},
+        {FUN_COS, NAN, 0, NAN},
+        {FUN_ERF, 0, 0, 0},
+        {FUN_ERF, -0.0, 0, -0.0},
+        {FUN_ERF, INFINITY, 0, 1},
+        {FUN_ERF, -INFINITY, 0, -1},
+        {FUN_ERF, 7, 0, 1},
+        {FUN_ERF, -1e30f, 0, -1},
+        {FUN_ERF, NAN, 0, NAN},
         {FUN_SQRT, -1, 0, NAN},
         {FUN_SQRT, -0.0, 0, -0.0},
         {FUN_SQRT, 4, 0, 2},
@@ -367,6 +403,21 @@ Test(math, ends)
     LLVMOrcLLJITRef j = jit_new(add_all);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         exact_everywhere(j, row[i].f, row[i].a, row[i].b, row[i].want);
+}
+
+/* Of all doubles the nearest to a multiple of pi/2 (Muller, Elementary Functions, on argument reduction); the values
+ * are from 400 digits. */
+Test(math, hardest_angle)
+{
+    LLVMOrcLLJITRef j = jit_new(add_all);
+    for (int level = 0; level < CPU_NLEVEL; level++)
+        for (int vec = 0; vec < 2 && cpu_level_here((CpuLevel)level); vec++) {
+            double x = 0x1.6ac5b262ca1ffp+849;
+            double c = call_one(kernel(j, FUN_COS, (CpuLevel)level, true, vec), x, 0, true);
+            double s = call_one(kernel(j, FUN_SIN, (CpuLevel)level, true, vec), -x, 0, true);
+            cr_expect(ulps(c, -4.687165924254627611e-19L, true) <= cpu_math_bound(FUN_COS, true), "%a", c);
+            cr_expect(s == -1, "%a", s);
+        }
 }
 
 Test(math, ints)
