@@ -243,6 +243,7 @@ const char *iface_c_type(DType dt, bool f64)
     case DT_REAL: return f64 ? "double" : "float";
     case DT_INT: return "int32_t";
     case DT_BOOL: return "uint8_t";
+    case DT_COMPLEX: break;
     }
     ice("interface: element type %d", (int)dt);
 }

@@ -61,6 +61,7 @@ static double draw_value(Checker *c, const RecArg *x, int64_t T, uint32_t narrow
     static const int64_t below[NARROWEST + 1] = {4, 4, 3, 2, 1, 1};
     switch (x->type.dt) {
     case DT_BOOL: return draw_below(c, 4) == 0;
+    case DT_COMPLEX: break;
     case DT_INT: return (double)(x->role == ROLE_LENGTH ? draw_below(c, T + 1) : draw_below(c, below[narrow]));
     case DT_REAL: {
         double u = draw_uniform(c);

@@ -7,6 +7,7 @@ typedef enum Builtin {
     B_REDUCE, /* over all axes */
     B_MINMAX, /* one argument: reduction; two: elementwise */
     B_WHERE, B_INTDIV, B_DOT, B_OUTER, B_CONCAT, B_RESHAPE, B_ONEHOT, B_CAST, B_MEAN,
+    B_PART, B_CONJ, B_COMPLEX,
     B_FLAT,   /* a function of the prelude over all axes as one vector */
 } Builtin;
 
@@ -35,6 +36,8 @@ static const BuiltinInfo builtins[] = {
     {"concat", B_CONCAT, 1, 16, FUN_ID, RED_SUM},   {"reshape", B_RESHAPE, 2, 7, FUN_ID, RED_SUM},
     {"one_hot", B_ONEHOT, 2, 2, FUN_ID, RED_SUM},   {"mean", B_MEAN, 1, 1, FUN_ID, RED_SUM},
     {"logsumexp", B_FLAT, 1, 1, FUN_ID, RED_SUM},
+    {"re", B_PART, 1, 1, FUN_ID, RED_SUM},          {"im", B_PART, 1, 1, FUN_ID, RED_SUM},
+    {"conj", B_CONJ, 1, 1, FUN_ID, RED_SUM},        {"complex", B_COMPLEX, 1, 2, FUN_ID, RED_SUM},
 };
 
 static const BuiltinInfo *builtin_find(Str name)
@@ -45,11 +48,6 @@ static const BuiltinInfo *builtin_find(Str name)
     return NULL;
 }
 
-static DType dtype_of(Elab *e, Val v)
-{
-    return rec_type(e->prog, v.v)->dt;
-}
-
 static Val type_error(Elab *e, Span at, const char *want, Val got)
 {
     diag(e->diags, E_TYPE, at, str_c(e->arena, str_fmt(e->arena, "%s is needed here, and this is %.*s", want, STRF(val_str(e, got)))));
@@ -58,9 +56,9 @@ static Val type_error(Elab *e, Span at, const char *want, Val got)
 
 static bool common_type(Elab *e, Val *a, Val *c)
 {
-    if (dtype_of(e, *a) == dtype_of(e, *c))
+    if (val_dtype(e, *a) == val_dtype(e, *c))
         return true;
-    if (dtype_of(e, *a) == DT_BOOL || dtype_of(e, *c) == DT_BOOL)
+    if (val_dtype(e, *a) == DT_BOOL || val_dtype(e, *c) == DT_BOOL)
         return false;
     *a = to_real(e, *a);
     *c = to_real(e, *c);
@@ -69,7 +67,7 @@ static bool common_type(Elab *e, Val *a, Val *c)
 
 static Val where_call(Elab *e, Val *a, Span at)
 {
-    if (dtype_of(e, a[0]) != DT_BOOL)
+    if (val_dtype(e, a[0]) != DT_BOOL)
         return type_error(e, at, "a bool condition", a[0]);
     if (!common_type(e, &a[1], &a[2]))
         return type_error(e, at, "one element type for both branches", a[2]);
@@ -81,7 +79,7 @@ static Val dot_call(Elab *e, Val *a, Span at)
     Type ta = val_type(e, a[0]), tc = val_type(e, a[1]);
     a[0] = to_real(e, a[0]);
     a[1] = to_real(e, a[1]);
-    ta.dt = tc.dt = DT_REAL;
+    ta.dt = tc.dt = DT_REAL; /* an int goes with a real, a real with a complex number */
     if (!type_eq(&ta, &tc)) {
         diag(e->diags, E_SHAPE, at, str_c(e->arena, str_fmt(e->arena, "`dot` needs two equal shapes, not %.*s and %.*s",
                                                             STRF(val_str(e, a[0])), STRF(val_str(e, a[1])))));
@@ -92,7 +90,10 @@ static Val dot_call(Elab *e, Val *a, Span at)
 
 static Val concat_call(Elab *e, Val *a, uint32_t n, Span at)
 {
-    RecId part[16];
+    RecId part[2][16];
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; a[i].is_complex && k < n; k++)
+            a[k] = to_dtype(e, a[k], DT_COMPLEX);
     Type first = val_type(e, a[0]);
     VEC(IndexVar *) all = {0};
     for (uint32_t i = 0; i < n; i++)
@@ -113,16 +114,20 @@ static Val concat_call(Elab *e, Val *a, uint32_t n, Span at)
         Val one = broadcast_val(e, a[i], &t, all.p, all.n);
         if (is_poison(one))
             return poison;
-        part[i] = one.v;
+        for (uint32_t p = 0; p < nparts(t.dt); p++)
+            part[p][i] = val_part(e, one, p).v;
         out = one;
     }
-    out.v = rec_concat(&e->b, part, n, (uint8_t)(rec_type(e->prog, part[0])->rank - 1));
+    uint8_t last = (uint8_t)(rec_type(e->prog, part[PART_RE][0])->rank - 1);
+    out.v = rec_concat(&e->b, part[PART_RE], n, last);
+    if (out.is_complex)
+        out.im = rec_concat(&e->b, part[PART_IM], n, last);
     return out;
 }
 
 static Val reshape_call(Elab *e, Scope *s, Val v, const Expr *x)
 {
-    Type want = {.dt = dtype_of(e, v)}, full = *rec_type(e->prog, v.v), have = val_type(e, v);
+    Type want = {.dt = val_dtype(e, v)}, full = *rec_type(e->prog, v.v), have = val_type(e, v);
     for (uint32_t i = 1; i < x->call.narg; i++)
         if (!elab_dim(e, s, x->call.arg[i].value, &want.dim[want.rank++]))
             return poison;
@@ -133,6 +138,8 @@ static Val reshape_call(Elab *e, Scope *s, Val v, const Expr *x)
     }
     memcpy(full.dim + v.nfree, want.dim, sizeof(Dim) * want.rank);
     v.v = rec_reshape(&e->b, v.v, (uint8_t)(v.nfree + want.rank), full.dim);
+    if (v.is_complex)
+        v.im = rec_reshape(&e->b, v.im, (uint8_t)(v.nfree + want.rank), full.dim);
     return v;
 }
 
@@ -141,7 +148,7 @@ static Val one_hot_call(Elab *e, Scope *s, Val v, const Expr *x)
     Dim n;
     if (!elab_dim(e, s, x->call.arg[1].value, &n))
         return poison;
-    if (dtype_of(e, v) != DT_INT)
+    if (val_dtype(e, v) != DT_INT)
         return type_error(e, x->at, "an int", v);
     /* a new last axis: every own axis of v is an index meanwhile */
     IndexVar *own[MAXRANK];
@@ -166,9 +173,46 @@ static Val mean_of(Elab *e, Val v, Span at)
 static Val flat_call(Elab *e, const BuiltinInfo *bi, Val v, Span at)
 {
     Type own = val_type(e, v), full = *rec_type(e->prog, v.v);
+    if (v.is_complex)
+        return type_error(e, at, "a real number", v);
     full.dim[v.nfree] = type_size(e->dims, &own);
     v.v = rec_reshape(&e->b, to_real(e, v).v, (uint8_t)(v.nfree + 1), full.dim);
     return call_named(e, str_fmt(e->arena, "%s_vector", bi->text).p, &v, 1, at);
+}
+
+/* re(z) and im(z) of any number; its axes stay those of z. */
+static Val part_call(Elab *e, Val v, uint32_t part)
+{
+    return v.is_complex || part == PART_RE ? val_part(e, v, part) : zero_like(e, v);
+}
+
+static Val complex_call(Elab *e, Val *a, uint32_t n, Span at)
+{
+    Val im = n == 2 ? a[1] : real_const(e, 0);
+    if (n == 1 && a[0].is_complex)
+        return a[0];
+    if (a[0].is_complex || im.is_complex)
+        return type_error(e, at, "a real number", a[0].is_complex ? a[0] : im);
+    return complex_of(e, a[0], im, at);
+}
+
+static Val cast_call(Elab *e, Fun f, Val v, Span at)
+{
+    if (v.is_complex)
+        return map_vals(e, f, &v, 1, at);
+    return f == FUN_REAL ? to_real(e, v) : map_vals(e, FUN_INT, &v, 1, at);
+}
+
+static bool all_numbers(Elab *e, Val *a, uint32_t n, Span at)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (val_dtype(e, a[i]) == DT_BOOL) {
+            type_error(e, at, "a number", a[i]);
+            return false;
+        }
+        a[i] = to_real(e, a[i]);
+    }
+    return true;
 }
 
 static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const Expr *x)
@@ -176,12 +220,15 @@ static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const 
     uint32_t n = x->call.narg;
     switch (bi->kind) {
     case B_UNARY:
-        if (dtype_of(e, a[0]) == DT_BOOL)
+        if (val_dtype(e, a[0]) == DT_BOOL)
             return type_error(e, x->at, "a number", a[0]);
         a[0] = to_real(e, a[0]);
         return map_vals(e, bi->fun, a, 1, x->at);
     case B_KEEP: return map_vals(e, bi->fun, a, 1, x->at);
-    case B_CAST: return bi->fun == FUN_REAL ? to_real(e, a[0]) : map_vals(e, FUN_INT, a, 1, x->at);
+    case B_CAST: return cast_call(e, bi->fun, a[0], x->at);
+    case B_PART: return all_numbers(e, a, n, x->at) ? part_call(e, a[0], str_is(x->call.callee.text, "im") ? PART_IM : PART_RE) : poison;
+    case B_CONJ: return all_numbers(e, a, n, x->at) ? complex_conj(e, a[0], x->at) : poison;
+    case B_COMPLEX: return all_numbers(e, a, n, x->at) ? complex_call(e, a, n, x->at) : poison;
     case B_MINMAX:
         if (n == 2) {
             if (!common_type(e, &a[0], &a[1]))
@@ -189,16 +236,16 @@ static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const 
             return map_vals(e, bi->fun, a, 2, x->at);
         }
         return reduce_shape(e, bi->red, a[0]);
-    case B_REDUCE: return dtype_of(e, a[0]) == DT_BOOL ? type_error(e, x->at, "a number", a[0]) : reduce_shape(e, bi->red, a[0]);
+    case B_REDUCE: return val_dtype(e, a[0]) == DT_BOOL ? type_error(e, x->at, "a number", a[0]) : reduce_shape(e, bi->red, a[0]);
     case B_MEAN: return mean_of(e, a[0], x->at);
     case B_FLAT: return flat_call(e, bi, a[0], x->at);
     case B_WHERE: return where_call(e, a, x->at);
     case B_INTDIV:
-        if (dtype_of(e, a[0]) != DT_INT || dtype_of(e, a[1]) != DT_INT)
-            return type_error(e, x->at, "an int on both sides", dtype_of(e, a[0]) != DT_INT ? a[0] : a[1]);
+        if (val_dtype(e, a[0]) != DT_INT || val_dtype(e, a[1]) != DT_INT)
+            return type_error(e, x->at, "an int on both sides", val_dtype(e, a[0]) != DT_INT ? a[0] : a[1]);
         return map_vals(e, bi->fun, a, 2, x->at);
     case B_DOT: return dot_call(e, a, x->at);
-    case B_OUTER: return outer_vals(e, to_real(e, a[0]), to_real(e, a[1]));
+    case B_OUTER: return outer_vals(e, to_real(e, a[0]), to_real(e, a[1]), x->at);
     case B_CONCAT: return concat_call(e, a, n, x->at);
     case B_RESHAPE: return reshape_call(e, s, a[0], x);
     case B_ONEHOT: return one_hot_call(e, s, a[0], x);
@@ -262,9 +309,8 @@ static bool bind_argument(Elab *e, Scope *fs, const Decl *d, Val v, IndexVar *co
     Type want, have = val_type(e, v);
     if (!elab_type(e, fs, &d->type, &want))
         return false;
-    if (want.dt == DT_REAL && have.dt == DT_INT)
-        v = to_real(e, v);
-    bool fits = rec_type(e->prog, v.v)->dt == want.dt && have.rank >= want.rank && have.rank - want.rank <= (int)nextra;
+    v = to_dtype(e, v, want.dt);
+    bool fits = val_dtype(e, v) == want.dt && have.rank >= want.rank && have.rank - want.rank <= (int)nextra;
     uint8_t more = fits ? (uint8_t)(have.rank - want.rank) : 0;
     for (uint8_t k = 0; fits && k < want.rank; k++)
         fits = have.dim[more + k] == want.dim[k];
@@ -326,7 +372,7 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
     for (uint32_t i = 0; i < fn->nderivative; i++) {
         const Arg *d = &fn->derivative[i];
         Sym *sym = scope_find(fs, d->name.text);
-        if (!sym || sym->kind != SYM_VALUE || rec_type(e->prog, sym->val.v)->dt != DT_REAL) {
+        if (!sym || sym->kind != SYM_VALUE || val_dtype(e, sym->val) != DT_REAL) {
             diag(e->diags, E_ARGUMENTS, d->name.at,
                  str_c(e->arena, str_fmt(e->arena, "`%.*s` is not a real argument of this function", STRF(d->name.text))));
             return poison;

@@ -207,11 +207,11 @@ static Val param_arg(Elab *e, Inst *inst, const Decl *d)
     Str name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
     RecBuild before = e->b;
     e->b.region = REC_FORWARD;
-    RecId v = rec_arg(&e->b, (RecArg){.name = name, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at,
-                                      .frozen = d->frozen || type.dt != DT_REAL});
+    uint32_t arg = e->prog->arg.n;
+    Val v = arg_val(e, (RecArg){.name = name, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at, .frozen = d->frozen});
     e->b = before;
-    elab_init(e, inst->outer, d, e->prog->arg.n - 1, &type);
-    return val_of(v);
+    elab_init(e, inst->outer, d, arg, &type);
+    return v;
 }
 
 void inst_params(Elab *e, Inst *inst)
@@ -244,33 +244,34 @@ void inst_share(Elab *e, Inst *fresh, Inst *owner)
 
 /* ---- running an instance ---- */
 
+/* One value that is carried on: a real, int or bool state or a part of a complex one, an earlier input, the counter. */
 typedef struct Carry {
     Type type;
     uint32_t nlag;
     RecId start;   /* the declared start value */
     Str name;
+    Str part_of;   /* ".re", ".im", or empty: goes behind `h0`, `hT` */
     Span at;
     RecId *prev, *carried; /* by lag - 1 */
-    RecId next;    /* the value that lag 1 will have */
-    uint32_t arg, nproj;
-    StateDef *state; /* NULL for delay lines and the counter */
+    uint32_t arg, nproj, part;
+    StateDef *state;   /* which of the three it is: both NULL for the counter */
+    DelayDef *delay;
+    uint32_t which;    /* the number of a state of the instance itself, else NOT_OWN */
 } Carry;
+#define NOT_OWN UINT32_MAX
 
 typedef struct Carries {
     VEC(Carry) list;
 } Carries;
 
-RecId start_value(Elab *e, Scope *s, StateDef *st)
+Val start_value(Elab *e, Scope *s, StateDef *st)
 {
-    Val v = real_const(e, 0);
-    if (st->type.dt != DT_REAL)
-        v = val_of(rec_const(&e->b, st->type.dt, 0));
-    if (st->decl->init) {
-        v = elab_expr(e, s, st->decl->init);
-        if (!is_poison(v) && st->type.dt == DT_REAL)
-            v = to_real(e, v);
-    }
-    bool fits = !is_poison(v) && v.nfree == 0 && rec_type(e->prog, v.v)->dt == st->type.dt;
+    Val zero = to_dtype(e, val_of(rec_const(&e->b, part_dtype(st->type.dt), 0)), st->type.dt);
+    Val none = broadcast_val(e, zero, &st->type, NULL, 0);
+    if (!st->decl->init)
+        return none;
+    Val v = to_dtype(e, elab_expr(e, s, st->decl->init), st->type.dt);
+    bool fits = !is_poison(v) && v.nfree == 0 && val_dtype(e, v) == st->type.dt;
     Type t = fits ? val_type(e, v) : (Type){0};
     fits &= t.rank <= st->type.rank;
     for (uint8_t i = 0; fits && i < t.rank; i++)
@@ -280,29 +281,52 @@ RecId start_value(Elab *e, Scope *s, StateDef *st)
             diag(e->diags, E_SHAPE, st->decl->init->at,
                  str_c(e->arena, str_fmt(e->arena, "state `%.*s` is %.*s, but its start value is %.*s", STRF(st->decl->name.text),
                                          STRF(type_str(e->arena, e->dims, &st->type)), STRF(val_str(e, v)))));
-        return rec_zeros(&e->b, &st->type);
+        return none;
     }
-    return broadcast_val(e, v, &st->type, NULL, 0).v;
+    return broadcast_val(e, v, &st->type, NULL, 0);
 }
 
-static void collect_states(Elab *e, Inst *inst, Carries *c)
+static Carry carry_part(Elab *e, const Type *type, uint32_t part, Val start, Str name, Span at, RecId (*prev)[MAX_DELAY],
+                        RecId (*carried)[MAX_DELAY])
+{
+    Carry c = {.type = *type, .start = val_part(e, start, part).v, .name = name, .part_of = part_name(e, STR(""), type->dt, part),
+               .at = at, .prev = prev[part], .carried = carried[part], .part = part, .which = NOT_OWN};
+    c.type.dt = part_dtype(type->dt);
+    return c;
+}
+
+static void collect_states(Elab *e, Inst *inst, Carries *c, bool own)
 {
     for (uint32_t i = 0; i < inst->state.n; i++) {
         StateDef *st = inst->state.p[i];
-        vec_push(e->arena, &c->list, (Carry){.type = st->type, .nlag = st->nlag, .start = start_value(e, inst->outer, st), .name = st->name,
-                                             .at = st->decl->name.at, .prev = st->prev, .carried = st->carried, .state = st});
+        Val start = start_value(e, inst->outer, st);
+        for (uint32_t part = 0; part < nparts(st->type.dt); part++) {
+            Carry one = carry_part(e, &st->type, part, start, st->name, st->decl->name.at, st->prev, st->carried);
+            one.nlag = st->nlag;
+            one.state = st;
+            one.which = own ? i : NOT_OWN;
+            vec_push(e->arena, &c->list, one);
+        }
     }
     for (uint32_t i = 0; i < inst->child.n; i++)
-        collect_states(e, inst->child.p[i], c);
+        collect_states(e, inst->child.p[i], c, false);
 }
 
 static void collect_delays(Elab *e, Inst *inst, Carries *c)
 {
     for (uint32_t i = 0; i < inst->delay.n; i++) {
         DelayDef *d = inst->delay.p[i];
-        if (d->nlag)
-            vec_push(e->arena, &c->list, (Carry){.type = d->type, .nlag = d->nlag, .start = rec_zeros(&e->b, &d->type), .name = d->name,
-                                                 .at = d->decl->name.at, .prev = d->prev, .carried = d->carried});
+        if (!d->nlag)
+            continue;
+        Type zero = d->type;
+        zero.dt = part_dtype(zero.dt);
+        Val start = to_dtype(e, val_of(rec_zeros(&e->b, &zero)), d->type.dt);
+        for (uint32_t part = 0; part < nparts(d->type.dt); part++) {
+            Carry one = carry_part(e, &d->type, part, start, d->name, d->decl->name.at, d->prev, d->carried);
+            one.nlag = d->nlag;
+            one.delay = d;
+            vec_push(e->arena, &c->list, one);
+        }
     }
 }
 
@@ -315,7 +339,7 @@ static RecId start_argument(Elab *e, Carry *c, Str prefix)
         type.dim[0] = dim_const(e->dims, c->nlag);
         type.rank++;
     }
-    Str name = str_fmt(e->arena, "%.*s%.*s0", STRF(prefix), STRF(c->name));
+    Str name = str_fmt(e->arena, "%.*s%.*s0%.*s", STRF(prefix), STRF(c->name), STRF(c->part_of));
     RecId arg = rec_arg(&e->b, (RecArg){.name = name, .role = ROLE_START, .type = type, .optional = true, .batched = true, .at = c->at,
                                         .frozen = type.dt != DT_REAL});
     c->arg = e->prog->arg.n - 1;
@@ -334,11 +358,11 @@ static RecId lag_start(Elab *e, Carry *c, uint32_t lag, RecId arg)
     return rec_map3(&e->b, FUN_WHERE, rec_given(&e->b, c->arg), given, c->start);
 }
 
-static RecId from_value(Elab *e, ScanArgs *args, Carry *c, uint32_t which, uint32_t lag)
+static RecId from_value(Elab *e, ScanArgs *args, Carry *c, uint32_t lag)
 {
-    if (!args->from || is_poison(args->from[which]))
+    if (!args->from || c->which == NOT_OWN || is_poison(args->from[c->which]))
         return REC_NONE;
-    RecId v = args->from[which].v;
+    RecId v = val_part(e, args->from[c->which], c->part).v;
     if (c->nlag == 1)
         return v;
     v = rec_slice(&e->b, v, 0, dim_const(e->dims, c->nlag - lag), DIM_ONE);
@@ -371,7 +395,7 @@ static void carry_operands(Elab *e, ScanArgs *args, Carries *c, Operands *op, bo
         Carry *one = &c->list.p[i];
         RecId arg = args->with_starts ? start_argument(e, one, args->prefix) : REC_NONE;
         for (uint32_t lag = 1; lag <= one->nlag; lag++) {
-            RecId from = one->state ? from_value(e, args, one, i, lag) : REC_NONE;
+            RecId from = from_value(e, args, one, lag);
             RecId start = from == REC_NONE ? lag_start(e, one, lag, arg) : from;
             vec_push(e->arena, &op->init, first == REC_NONE ? start : rec_map3(&e->b, FUN_WHERE, first, one->start, start));
         }
@@ -438,8 +462,10 @@ static void ahead_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bo
             continue;
         DelayDef *d = inst->delay.p[next++];
         for (uint32_t by = 1; by <= d->nahead; by++) {
-            d->later[by - 1] = op->seq.n; /* operand numbers until the region is open */
-            vec_push(e->arena, &op->seq, moved(e, args->input[i].v, by, backwards, args->length));
+            for (uint32_t part = 0; part < nparts(d->type.dt); part++) {
+                d->later[part][by - 1] = op->seq.n; /* operand numbers until the region is open */
+                vec_push(e->arena, &op->seq, moved(e, val_part(e, args->input[i], part).v, by, backwards, args->length));
+            }
             d->there[by - 1] = op->seq.n;
             vec_push(e->arena, &op->seq, reachable(e, args, by, backwards));
         }
@@ -448,18 +474,21 @@ static void ahead_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bo
 
 static void bind_ahead(Inst *inst, const RecId *seq)
 {
-    for (uint32_t i = 0; i < inst->delay.n; i++)
-        for (uint32_t k = 0; k < inst->delay.p[i]->nahead; k++) {
-            inst->delay.p[i]->later[k] = seq[inst->delay.p[i]->later[k]];
-            inst->delay.p[i]->there[k] = seq[inst->delay.p[i]->there[k]];
+    for (uint32_t i = 0; i < inst->delay.n; i++) {
+        DelayDef *d = inst->delay.p[i];
+        for (uint32_t k = 0; k < d->nahead; k++) {
+            for (uint32_t part = 0; part < nparts(d->type.dt); part++)
+                d->later[part][k] = seq[d->later[part][k]];
+            d->there[k] = seq[d->there[k]];
         }
+    }
 }
 
 static void sequence_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bool backwards)
 {
     for (uint32_t i = 0; i < inst->cell->ninput; i++)
-        if (!inst->cell->input[i].is_const)
-            vec_push(e->arena, &op->seq, args->input[i].v);
+        for (uint32_t part = 0; !inst->cell->input[i].is_const && part < nparts(val_dtype(e, args->input[i])); part++)
+            vec_push(e->arena, &op->seq, val_part(e, args->input[i], part).v);
     ahead_operands(e, inst, args, op, backwards);
     op->active = op->cut = op->place = UINT32_MAX;
     ScanArgs way = *args;
@@ -507,7 +536,9 @@ static void bind_inputs(Elab *e, Inst *inst, ScanArgs *args, const RecId *seq, R
     for (uint32_t i = 0; i < inst->cell->ninput; i++) {
         const Decl *d = &inst->cell->input[i];
         Sym *sym = scope_find(inst->scope, d->name.text);
-        sym->val = d->is_const ? args->input[i] : val_of(seq[next++]);
+        DType dt = val_dtype(e, args->input[i]);
+        sym->val = d->is_const ? args->input[i] : val_of_parts(dt, seq + next);
+        next += d->is_const ? 0 : nparts(dt);
         Type t = *rec_type(e->prog, sym->val.v);
         if (!d->is_const && t.dt == DT_INT && active != REC_NONE)
             sym->val.v = rec_map3(&e->b, FUN_WHERE, active, sym->val.v, rec_zeros(&e->b, &t));
@@ -531,12 +562,20 @@ static void compute_all(Elab *e, Inst *inst)
     }
 }
 
+/* What lag 1 of the next step is. */
+static RecId next_value(Elab *e, const Carry *c)
+{
+    if (c->state || c->delay)
+        return val_part(e, c->state ? c->state->now : c->delay->now, c->part).v;
+    return rec_map2(&e->b, FUN_ADD, c->prev[0], rec_const(&e->b, DT_INT, 1));
+}
+
 static void carry_on(Elab *e, Carries *c, RecId active, RecId cut, RecId *result, uint32_t *n)
 {
     for (uint32_t i = 0; i < c->list.n; i++) {
         Carry *one = &c->list.p[i];
         for (uint32_t lag = 0; lag < one->nlag; lag++) {
-            RecId now = lag ? one->prev[lag - 1] : one->state ? one->state->now.v : one->next;
+            RecId now = lag ? one->prev[lag - 1] : next_value(e, one);
             if (now == REC_NONE)
                 now = rec_zeros(&e->b, &one->type);
             now = mask(e, active, now, one->carried[lag]);
@@ -562,14 +601,21 @@ static Val output_value(Elab *e, Inst *inst, Ident name)
     return poison;
 }
 
-static void step_outputs(Elab *e, Inst *inst, RecId active, RecId *result, uint32_t *n)
+/* Adds the outputs of a step to the region's results, and says what they are. */
+static DType *step_outputs(Elab *e, Inst *inst, RecId active, RecId *result, uint32_t *n)
 {
+    DType *dt = NEWN(e->arena, DType, inst->cell->noutput + 1);
     for (uint32_t i = 0; i < inst->cell->noutput; i++) {
         Val v = output_value(e, inst, inst->cell->output[i]);
-        RecId y = is_poison(v) ? rec_const(&e->b, DT_REAL, 0) : v.v;
-        Type zero = *rec_type(e->prog, y);
-        result[(*n)++] = active == REC_NONE ? y : mask(e, active, y, rec_zeros(&e->b, &zero));
+        v = is_poison(v) ? real_const(e, 0) : v;
+        dt[i] = val_dtype(e, v);
+        for (uint32_t part = 0; part < nparts(dt[i]); part++) {
+            RecId y = val_part(e, v, part).v;
+            Type zero = *rec_type(e->prog, y);
+            result[(*n)++] = active == REC_NONE ? y : mask(e, active, y, rec_zeros(&e->b, &zero));
+        }
     }
+    return dt;
 }
 
 static RecId stacked_final(Elab *e, RecId recur, const Carry *c)
@@ -584,21 +630,31 @@ static RecId stacked_final(Elab *e, RecId recur, const Carry *c)
     return rec_concat(&e->b, part, c->nlag, 0);
 }
 
-static Run *finish(Elab *e, Inst *inst, ScanArgs *args, Carries *c, RecId recur, uint32_t ncarried)
+static Val projected(Elab *e, RecId recur, DType dt, uint32_t *next)
+{
+    RecId part[2];
+    for (uint32_t k = 0; k < nparts(dt); k++)
+        part[k] = rec_proj(&e->b, recur, (*next)++);
+    return val_of_parts(dt, part);
+}
+
+static Run *finish(Elab *e, Inst *inst, ScanArgs *args, Carries *c, RecId recur, uint32_t ncarried, const DType *output)
 {
     Run *run = NEW(e->arena, Run);
     *run = (Run){.inst = inst, .noutput = inst->cell->noutput, .output = NEWN(e->arena, Val, inst->cell->noutput),
-                 .last = NEWN(e->arena, Val, c->list.n)};
+                 .last = NEWN(e->arena, Val, inst->state.n), .nlast = inst->state.n};
     for (uint32_t i = 0; i < run->noutput; i++)
-        run->output[i] = val_of(rec_proj(&e->b, recur, ncarried + i));
+        run->output[i] = projected(e, recur, output[i], &ncarried);
     for (uint32_t i = 0; i < c->list.n; i++) {
         Carry *one = &c->list.p[i];
         RecId final = stacked_final(e, recur, one);
-        if (one->state && i < inst->state.n)
-            run->last[run->nlast++] = val_of(final);
+        if (one->which != NOT_OWN && one->part == PART_RE)
+            run->last[one->which] = val_of(final);
+        if (one->which != NOT_OWN && one->part == PART_IM)
+            run->last[one->which] = val_of_parts(DT_COMPLEX, (RecId[2]){run->last[one->which].v, final});
         if (!args->with_starts)
             continue;
-        Str name = str_fmt(e->arena, "%.*s%.*sT", STRF(args->prefix), STRF(one->name));
+        Str name = str_fmt(e->arena, "%.*s%.*sT%.*s", STRF(args->prefix), STRF(one->name), STRF(one->part_of));
         vec_push(e->arena, &e->final, (RecOut){.name = name, .role = OUT_FINAL, .type = e->prog->arg.p[one->arg].type, .value = final,
                                                .of = one->arg, .batched = true, .at = one->at});
     }
@@ -616,13 +672,14 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     for (uint32_t i = 0; i < inst->cell->ninput; i++) /* start values may use const inputs */
         if (inst->cell->input[i].is_const)
             scope_find(inst->scope, inst->cell->input[i].name.text)->val = args->input[i];
-    collect_states(e, inst, &c);
+    collect_states(e, inst, &c, true);
     collect_delays(e, inst, &c);
     bool counts = inst->uses_count || (inst->uses_index && !inst->reverse);
     if (counts)
         vec_push(e->arena, &c.list, (Carry){.type = {.dt = DT_INT}, .nlag = 1, .start = rec_const(&e->b, DT_INT, 0),
                                             .name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(inst->cell->index[0].text)),
-                                            .at = inst->cell->index[0].at, .prev = counter_prev, .carried = counter_carried});
+                                            .at = inst->cell->index[0].at, .prev = counter_prev, .carried = counter_carried,
+                                            .which = NOT_OWN});
     carry_operands(e, args, &c, &op, backwards);
     sequence_operands(e, inst, args, &op, backwards);
     RecId recur = rec_recur_open(&e->b, op.init.p, op.init.n, op.seq.p, op.seq.n, args->length, backwards, &region);
@@ -640,26 +697,17 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     if (!inst->reverse)
         inst->index = inst->count;
     compute_all(e, inst);
-    for (uint32_t i = 0, nproj = 0, d = 0; i < c.list.n; i++) {
-        Carry *one = &c.list.p[i];
-        one->nproj = nproj;
-        nproj += one->nlag;
-        if (one->state)
-            continue;
-        while (!(counts && i + 1 == c.list.n) && !inst->delay.p[d]->nlag)
-            d++;
-        if (counts && i + 1 == c.list.n)
-            one->next = rec_map2(&e->b, FUN_ADD, counter_prev[0], rec_const(&e->b, DT_INT, 1));
-        else
-            one->next = inst->delay.p[d++]->now.v;
+    for (uint32_t i = 0, nproj = 0; i < c.list.n; i++) {
+        c.list.p[i].nproj = nproj;
+        nproj += c.list.p[i].nlag;
     }
-    RecId *result = NEWN(e->arena, RecId, op.init.n + inst->cell->noutput);
+    RecId *result = NEWN(e->arena, RecId, op.init.n + 2 * inst->cell->noutput);
     uint32_t n = 0;
     carry_on(e, &c, active, cut, result, &n);
-    step_outputs(e, inst, active, result, &n);
+    const DType *output = step_outputs(e, inst, active, result, &n);
     rec_recur_close(e->prog, recur, result, n);
     e->b = before;
-    return finish(e, inst, args, &c, recur, op.init.n);
+    return finish(e, inst, args, &c, recur, op.init.n, output);
 }
 
 /* `let y = inner(x)` inside a cell: one step of another cell. */
@@ -690,7 +738,7 @@ Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x)
         Type want, have;
         if (is_poison(v) || !elab_type(e, inst->outer, &cell->input[i].type, &want))
             return poison;
-        v = want.dt == DT_REAL ? to_real(e, v) : v;
+        v = to_dtype(e, v, want.dt);
         have = val_type(e, v);
         if (v.nfree || !type_eq(&want, &have)) {
             diag(e->diags, E_SHAPE, x->call.arg[i].value->at,
@@ -723,8 +771,7 @@ static Val input_arg(Elab *e, Inst *inst, const Decl *d, Dim time)
         type.dim[0] = time;
         type.rank++;
     }
-    return val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc,
-                                          .at = d->name.at, .frozen = type.dt != DT_REAL}));
+    return arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc, .at = d->name.at});
 }
 
 void elab_cell_entry(Elab *e, const Cell *cell)
@@ -749,7 +796,6 @@ void elab_cell_entry(Elab *e, const Cell *cell)
                                        .optional = true, .batched = true, .frozen = true, .at = cell->at});
     Run *run = scan_cell(e, inst, &args, cell->at);
     for (uint32_t i = 0; i < run->noutput; i++)
-        rec_out(e->prog, (RecOut){.name = cell->output[i].text, .role = OUT_VALUE, .type = *rec_type(e->prog, run->output[i].v),
-                                  .value = run->output[i].v, .batched = true, .at = cell->output[i].at});
+        out_val(e, (RecOut){.name = cell->output[i].text, .role = OUT_VALUE, .batched = true, .at = cell->output[i].at}, run->output[i]);
     elab_finals(e);
 }

@@ -52,14 +52,14 @@ bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
 
 static bool dtype_find(Elab *e, Ident name, DType *out)
 {
-    for (int dt = DT_REAL; dt <= DT_BOOL; dt++)
+    for (int dt = DT_REAL; dt <= DT_COMPLEX; dt++)
         if (str_is(name.text, dtype_name((DType)dt))) {
             *out = (DType)dt;
             return true;
         }
-    if (str_is(name.text, "complex") || str_is(name.text, "dag"))
+    if (str_is(name.text, "dag"))
         diag(e->diags, E_UNSUPPORTED, name.at,
-             str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported yet: the element types are real, int and bool",
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported yet: the element types are real, complex, int and bool",
                                      STRF(name.text))));
     else
         diag(e->diags, E_UNKNOWN_TYPE, name.at, str_c(e->arena, name.text));

@@ -3,17 +3,10 @@
 
 #include <math.h>
 
-static DType dtype_of(Elab *e, Val v)
-{
-    return rec_type(e->prog, v.v)->dt;
-}
-
 static Val number(Elab *e, const Expr *x)
 {
-    if (x->imaginary) {
-        diag(e->diags, E_UNSUPPORTED, x->at, "complex numbers are not supported yet");
-        return poison;
-    }
+    if (x->imaginary)
+        return complex_of(e, real_const(e, 0), real_const(e, x->number), x->at);
     if (x->is_int && fabs(x->number) < 2147483648.0)
         return val_of(rec_const(&e->b, DT_INT, x->number));
     return real_const(e, x->number);
@@ -89,12 +82,12 @@ static bool is_const(Elab *e, Val v, double *x)
 {
     const RecOp *op = rec_op(e->prog, v.v);
     *x = op->number;
-    return op->kind == REC_CONST;
+    return op->kind == REC_CONST && !v.is_complex;
 }
 
 static Val want_number(Elab *e, Val v, Span at)
 {
-    if (is_poison(v) || dtype_of(e, v) != DT_BOOL)
+    if (is_poison(v) || val_dtype(e, v) != DT_BOOL)
         return v;
     diag_help(diag(e->diags, E_TYPE, at, "this is a bool, and arithmetic needs numbers"), STR("write `real(...)` or `int(...)` around it"));
     return poison;
@@ -102,7 +95,7 @@ static Val want_number(Elab *e, Val v, Span at)
 
 static Val want_bool(Elab *e, Val v, Span at)
 {
-    if (is_poison(v) || dtype_of(e, v) == DT_BOOL)
+    if (is_poison(v) || val_dtype(e, v) == DT_BOOL)
         return v;
     diag(e->diags, E_TYPE, at, str_c(e->arena, str_fmt(e->arena, "a bool is needed here, and this is %.*s", STRF(val_str(e, v)))));
     return poison;
@@ -118,7 +111,7 @@ static Val unary(Elab *e, Scope *s, const Expr *x)
     }
     a = want_number(e, a, x->un.a->at);
     if (!is_poison(a) && is_const(e, a, &c))
-        return val_of(rec_const(&e->b, dtype_of(e, a), -c));
+        return val_of(rec_const(&e->b, val_dtype(e, a), -c));
     return map_vals(e, FUN_NEG, &a, 1, x->at);
 }
 
@@ -160,7 +153,7 @@ static Val compare(Elab *e, BinaryOp op, Val a, Val c, Span at)
 /* Brings two numbers to one element type: real as soon as one of them is. */
 static void same_type(Elab *e, Val *a, Val *c)
 {
-    if (dtype_of(e, *a) == dtype_of(e, *c))
+    if (val_dtype(e, *a) == val_dtype(e, *c))
         return;
     *a = to_real(e, *a);
     *c = to_real(e, *c);
@@ -175,7 +168,7 @@ Val elab_binary_op(Elab *e, BinaryOp op, Val a, Val c, Span at)
         Val pair[2] = {want_bool(e, a, at), want_bool(e, c, at)};
         return map_vals(e, op == BIN_AND ? FUN_AND : FUN_OR, pair, 2, at);
     }
-    if (!equality || dtype_of(e, a) != DT_BOOL || dtype_of(e, c) != DT_BOOL) {
+    if (!equality || val_dtype(e, a) != DT_BOOL || val_dtype(e, c) != DT_BOOL) {
         a = want_number(e, a, at);
         c = want_number(e, c, at);
         if (is_poison(a) || is_poison(c))
@@ -201,11 +194,12 @@ Val elab_binary_op(Elab *e, BinaryOp op, Val a, Val c, Span at)
 
 static Val list(Elab *e, Scope *s, const Expr *x)
 {
-    RecId part[64];
+    RecId part[2][64];
     Val item[64];
     Type shape = {0};
     VEC(IndexVar *) all = {0};
-    bool real = false, bad = false;
+    DType number = DT_INT;
+    bool bad = false;
     if (!x->list.n || x->list.n > 64) {
         diag(e->diags, E_ARGUMENTS, x->at, "a list has 1 to 64 entries");
         return poison;
@@ -213,12 +207,13 @@ static Val list(Elab *e, Scope *s, const Expr *x)
     for (uint32_t i = 0; i < x->list.n; i++) {
         item[i] = elab_expr(e, s, x->list.item[i]);
         bad |= is_poison(item[i]);
-        real |= !bad && dtype_of(e, item[i]) == DT_REAL;
+        DType dt = bad ? DT_INT : val_dtype(e, item[i]);
+        number = dt == DT_COMPLEX || (dt == DT_REAL && number == DT_INT) ? dt : number;
     }
     if (bad)
         return poison;
     for (uint32_t i = 0; i < x->list.n; i++) {
-        item[i] = real ? to_real(e, item[i]) : item[i];
+        item[i] = to_dtype(e, item[i], number);
         Type t = val_type(e, item[i]);
         shape = t.rank > shape.rank || i == 0 ? t : shape;
         for (uint8_t k = 0; k < item[i].nfree; k++)
@@ -229,7 +224,7 @@ static Val list(Elab *e, Scope *s, const Expr *x)
         Val probe[2] = {broadcast_val(e, item[i], &shape, all.p, all.n), item[0]};
         Type t = val_type(e, probe[0]);
         t.dt = shape.dt;
-        if (!type_eq(&t, &shape) || dtype_of(e, probe[0]) != dtype_of(e, item[0])) {
+        if (!type_eq(&t, &shape) || val_dtype(e, probe[0]) != val_dtype(e, item[0])) {
             diag(e->diags, E_SHAPE, x->list.item[i]->at,
                  str_c(e->arena, str_fmt(e->arena, "the entries of a list need one shape: this is %.*s, the first %.*s",
                                          STRF(val_str(e, item[i])), STRF(val_str(e, item[0])))));
@@ -240,9 +235,12 @@ static Val list(Elab *e, Scope *s, const Expr *x)
         uint8_t k = probe[0].nfree;
         memmove(full.dim + k + 1, full.dim + k, sizeof(Dim) * (size_t)(full.rank - k));
         full.dim[k] = DIM_ONE;
-        part[i] = rec_reshape(&e->b, probe[0].v, (uint8_t)(full.rank + 1), full.dim);
+        for (uint32_t p = 0; p < nparts(number); p++)
+            part[p][i] = rec_reshape(&e->b, val_part(e, probe[0], p).v, (uint8_t)(full.rank + 1), full.dim);
     }
-    first.v = rec_concat(&e->b, part, x->list.n, first.nfree);
+    first.v = rec_concat(&e->b, part[PART_RE], x->list.n, first.nfree);
+    if (first.is_complex)
+        first.im = rec_concat(&e->b, part[PART_IM], x->list.n, first.nfree);
     return first;
 }
 
@@ -306,6 +304,8 @@ static Val field(Elab *e, Scope *s, const Expr *x)
     order[rank - 1] = (uint8_t)(rank - 2);
     order[rank - 2] = (uint8_t)(rank - 1);
     v.v = rec_transpose(&e->b, v.v, order);
+    if (v.is_complex)
+        v.im = rec_transpose(&e->b, v.im, order);
     return v;
 }
 

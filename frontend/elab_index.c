@@ -34,16 +34,21 @@ bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset)
     return place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
 }
 
+static Val carried_val(DType dt, RecId (*by_part)[MAX_DELAY], uint64_t lag)
+{
+    return val_of_parts(dt, (RecId[2]){by_part[PART_RE][lag - 1], by_part[PART_IM][lag - 1]});
+}
+
 static Val state_at(Elab *e, StateDef *st, int64_t offset, Span at)
 {
     uint64_t lag = (uint64_t)(offset < 0 ? -offset : offset);
     if (offset == 0)
         return state_now(e, st);
-    if (lag > st->nlag || st->prev[lag - 1] == REC_NONE) {
+    if (lag > st->nlag || st->prev[PART_RE][lag - 1] == REC_NONE) {
         diag(e->diags, E_BAD_PLACE, at, "an earlier state cannot be read here");
         return poison;
     }
-    return val_of(st->prev[lag - 1]);
+    return carried_val(st->type.dt, st->prev, lag);
 }
 
 static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
@@ -55,24 +60,25 @@ static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
     DelayDef *d = sym->delay;
     uint64_t lag = (uint64_t)(offset < 0 ? -offset : offset);
     bool ahead = inst->reverse ? offset < 0 : offset > 0;
-    RecId found = !d || lag > (ahead ? d->nahead : d->nlag) ? REC_NONE : ahead ? d->later[lag - 1] : d->prev[lag - 1];
-    if (found == REC_NONE) {
+    bool known = d && lag <= (ahead ? d->nahead : d->nlag);
+    Val found = known ? carried_val(d->type.dt, ahead ? d->later : d->prev, lag) : poison;
+    if (is_poison(found)) {
         diag(e->diags, E_UNSUPPORTED, x->at, "a cell that runs inside another one cannot read its inputs at other places yet");
         return poison;
     }
     if (!ahead && !x->index.otherwise)
-        return val_of(found);
-    other = x->index.otherwise ? elab_expr(e, s, x->index.otherwise) : val_of(rec_const(&e->b, d->type.dt, 0));
+        return found;
+    other = x->index.otherwise ? elab_expr(e, s, x->index.otherwise) : val_of(rec_const(&e->b, part_dtype(d->type.dt), 0));
     if (is_poison(other))
         return poison;
-    other = d->type.dt == DT_REAL ? to_real(e, other) : other;
+    other = to_dtype(e, other, d->type.dt);
     if (ahead) {
-        Val three[3] = {val_of(d->there[lag - 1]), val_of(found), other};
+        Val three[3] = {val_of(d->there[lag - 1]), found, other};
         return map_vals(e, FUN_WHERE, three, 3, x->at);
     }
     /* outside the sequence: fewer than `lag` places were seen since its start or the last cut */
     Val pair[2] = {val_of(inst->count), val_of(rec_const(&e->b, DT_INT, (double)lag))};
-    Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), other, val_of(found)};
+    Val three[3] = {map_vals(e, FUN_LT, pair, 2, x->at), other, found};
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 
@@ -229,7 +235,7 @@ static bool data_sub(Elab *e, Scope *s, Val base, const Subscript *sub, bool pad
     out->index = elab_expr(e, s, sub->lo);
     if (is_poison(out->index))
         return false;
-    if (rec_type(e->prog, out->index.v)->dt != DT_INT) {
+    if (val_dtype(e, out->index) != DT_INT) {
         diag(e->diags, E_TYPE, sub->at,
              str_c(e->arena, str_fmt(e->arena, "an index is an int, and this is %.*s", STRF(val_str(e, out->index)))));
         return false;
@@ -325,12 +331,15 @@ static Val gather(Elab *e, Scope *s, Val base, const AxisSub *sub, uint32_t nsub
     for (uint32_t i = 0; i < nsub; i++)
         if (!sub[i].var && !choose(e, &c, base, &sub[i], x->index.otherwise, x->at))
             return poison;
-    RecId table = chosen_first(e, &c, base, sub, nsub, rest, &nrest);
+    RecId table = chosen_first(e, &c, val_part(e, base, PART_RE), sub, nsub, rest, &nrest);
     Val v = gather_vals(e, table, c.index, c.n, rest, nrest);
+    if (base.is_complex) {
+        table = chosen_first(e, &c, val_part(e, base, PART_IM), sub, nsub, rest, &nrest);
+        v = complex_of(e, v, gather_vals(e, table, c.index, c.n, rest, nrest), x->at);
+    }
     if (!is_poison(v) && x->index.otherwise) {
         Val other = elab_expr(e, s, x->index.otherwise);
-        if (!is_poison(other) && rec_type(e->prog, v.v)->dt == DT_REAL)
-            other = to_real(e, other);
+        other = to_dtype(e, other, val_dtype(e, v));
         Val three[3] = {c.inside, v, other};
         v = map_vals(e, FUN_WHERE, three, 3, x->at);
     }
@@ -368,7 +377,9 @@ static Val subscripts(Elab *e, Scope *s, Val v, const Expr *x)
         axis_var[i] = v.free[i];
     for (uint32_t i = 0; i < nsub; i++)
         axis_var[v.nfree + sub[i].axis] = sub[i].var;
-    return order_free(e, v.v, axis_var, (uint8_t)(v.nfree + t.rank));
+    uint8_t rank = (uint8_t)(v.nfree + t.rank);
+    Val re = order_free(e, v.v, axis_var, rank);
+    return v.is_complex ? complex_of(e, re, order_free(e, v.im, axis_var, rank), x->at) : re;
 }
 
 /* `a[l-1]`: the value of a model's loop state one round before */

@@ -1,4 +1,5 @@
-/* Initial values of parameters: `W: real[H, D] ~ uniform(1 / sqrt(D))` or `= value`, as the init function of the program. */
+/* Initial values of parameters: `W: real[H, D] ~ uniform(1 / sqrt(D))` or `= value`, as the init function of the program.
+ * Both parts of a complex parameter are drawn alike. */
 #include "frontend/elab_internal.h"
 
 typedef struct Distribution {
@@ -52,8 +53,15 @@ static Val drawn(Elab *e, Scope *s, const Expr *x, const Type *type)
         if (is_poison(a[i]))
             return poison;
         a[i] = to_real(e, a[i]);
+        if (a[i].is_complex) {
+            diag(e->diags, E_TYPE, x->at, "distributions have real numbers; both parts of a complex parameter are drawn alike");
+            return poison;
+        }
     }
-    return draw(e, d, a, x->call.narg, type, x->at);
+    Type one = *type;
+    one.dt = part_dtype(type->dt);
+    Val re = draw(e, d, a, x->call.narg, &one, x->at);
+    return type->dt == DT_COMPLEX ? complex_of(e, re, draw(e, d, a, x->call.narg, &one, x->at), x->at) : re;
 }
 
 void elab_init(Elab *e, Scope *s, const Decl *d, uint32_t arg, const Type *type)
@@ -65,8 +73,7 @@ void elab_init(Elab *e, Scope *s, const Decl *d, uint32_t arg, const Type *type)
     e->b.region = REC_INIT;
     e->b.at = x->at;
     Val v = d->distribution ? drawn(e, s, x, type) : elab_expr(e, s, x);
-    if (!is_poison(v) && type->dt == DT_REAL)
-        v = to_real(e, v);
+    v = to_dtype(e, v, type->dt);
     if (!is_poison(v)) {
         Type have = val_type(e, v);
         bool fits = have.dt == type->dt && have.rank <= type->rank;
@@ -78,9 +85,11 @@ void elab_init(Elab *e, Scope *s, const Decl *d, uint32_t arg, const Type *type)
                                          STRF(type_str(e->arena, e->dims, type)), STRF(val_str(e, v)))));
         } else
             v = broadcast_val(e, v, type, NULL, 0);
-        if (fits && !is_poison(v))
-            rec_out(e->prog, (RecOut){.name = e->prog->arg.p[arg].name, .role = OUT_PARAM, .type = *type, .value = v.v, .of = arg,
-                                      .at = x->at});
+        for (uint32_t k = 0; fits && !is_poison(v) && k < nparts(type->dt); k++) {
+            const RecArg *a = &e->prog->arg.p[arg + k];
+            rec_out(e->prog, (RecOut){.name = a->name, .role = OUT_PARAM, .type = a->type, .value = val_part(e, v, k).v,
+                                      .of = arg + k, .at = x->at});
+        }
     }
     e->b = before;
 }

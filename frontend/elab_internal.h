@@ -14,9 +14,12 @@ typedef struct IndexVar {
     uint32_t id; /* later bindings have larger ids; free axes are kept in this order */
 } IndexVar;
 
-/* A value: its rec axes are first the free ones (one per index variable, ordered by id), then its own shape. */
+/* A value: its rec axes are first the free ones (one per index variable, ordered by id), then its own shape. A complex
+ * one has two parts of the same type and axes, both real. */
 typedef struct Val {
     RecId v; /* REC_NONE: poison, already reported */
+    bool is_complex;
+    RecId im; /* when is_complex; v is the real part */
     uint8_t nfree;
     IndexVar *free[MAXRANK];
 } Val;
@@ -64,9 +67,8 @@ typedef struct StateDef {
     Span read_at;
     Progress progress;
     Val now;            /* the new value, once computed */
-    RecId start;        /* declared start value, in the region around the recurrence */
-    RecId prev[MAX_DELAY];     /* carried values by lag - 1, after cuts */
-    RecId carried[MAX_DELAY];  /* as carried */
+    RecId prev[2][MAX_DELAY];    /* by part: carried values by lag - 1, after cuts */
+    RecId carried[2][MAX_DELAY]; /* as carried */
     Str name;           /* with the instance path: `inner.h` */
     Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
@@ -76,9 +78,9 @@ typedef struct DelayDef {
     const Decl *decl;
     Val now;
     uint32_t nlag;
-    RecId prev[MAX_DELAY], carried[MAX_DELAY];
+    RecId prev[2][MAX_DELAY], carried[2][MAX_DELAY]; /* by part */
     uint32_t nahead;          /* how many places ahead it is read */
-    RecId later[MAX_DELAY];   /* the value so many (less one) places ahead, zero past the end, and whether there is one */
+    RecId later[2][MAX_DELAY]; /* the value so many (less one) places ahead, zero past the end, and whether there is one */
     RecId there[MAX_DELAY];
     Type type;
     Str name;
@@ -199,6 +201,7 @@ void report_unknown_among(Elab *e, Ident name, const Str *known, uint32_t n);
 Val val_of(RecId v);
 bool is_poison(Val v);
 Type val_type(const Elab *e, Val v); /* its own shape, without free axes */
+DType val_dtype(const Elab *e, Val v);
 Str val_str(Elab *e, Val v);         /* "real[4, H]" */
 IndexVar *index_new(Elab *e, Ident name, Dim size);
 
@@ -210,11 +213,13 @@ bool bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given
 
 /* ---- elab_value.c: building blocks over values ---- */
 Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at);   /* aligns free axes and shapes; reports mismatches */
-Val to_real(Elab *e, Val v);
+Val to_real(Elab *e, Val v); /* of a complex value: itself */
+Val to_dtype(Elab *e, Val v, DType want); /* real where a real or complex number is wanted, complex where that is; else itself */
+bool align_vals(Elab *e, Val *a, Val *c, Span at); /* to one shape and the same free axes */
 Val reduce_free(Elab *e, RecReduce red, Val v, IndexVar *const *var, uint32_t n); /* binders */
 Val reduce_shape(Elab *e, RecReduce red, Val v);                     /* all own axes */
 Val contract_vals(Elab *e, Val a, Val c, Span at);                   /* `@` */
-Val outer_vals(Elab *e, Val a, Val c);
+Val outer_vals(Elab *e, Val a, Val c, Span at);
 Val take(Elab *e, Val v, uint8_t axis, Dim at);                      /* one element of an own axis */
 Val slice_val(Elab *e, Val v, uint8_t axis, Dim lo, Dim size);
 Val broadcast_val(Elab *e, Val v, const Type *shape, IndexVar *const *free, uint32_t nfree);
@@ -224,6 +229,22 @@ Val free_to_shape(Elab *e, Val v, IndexVar *const *var, uint32_t n); /* index ax
 Val gather_vals(Elab *e, RecId table, const Val *index, uint32_t n, IndexVar *const *rest, uint8_t nrest);
 Val real_const(Elab *e, double x);
 Val order_free(Elab *e, RecId v, IndexVar **axis_var, uint8_t rank); /* axes named by variables (NULL: own) into Val order */
+
+/* ---- elab_complex.c: two reals for each complex number ---- */
+enum { PART_RE, PART_IM };
+uint32_t nparts(DType dt); /* 2 of a complex number, else 1 */
+DType part_dtype(DType dt); /* what its parts are */
+Str part_name(Elab *e, Str name, DType dt, uint32_t part); /* `x`; of a complex array `x.re`, `x.im` */
+Val val_part(Elab *e, Val v, uint32_t part); /* the imaginary part of a real number is 0 */
+Val val_of_parts(DType dt, const RecId *part);
+Val complex_of(Elab *e, Val re, Val im, Span at);
+Val complex_map(Elab *e, Fun f, const Val *arg, uint32_t n, Span at); /* map_vals where an argument is complex */
+typedef Val Product(Elab *e, Val a, Val c, Span at);
+Val complex_product(Elab *e, Product *product, Val a, Val c, Span at); /* of a product of reals */
+Val complex_conj(Elab *e, Val v, Span at);
+Val zero_like(Elab *e, Val v); /* a real one */
+Val arg_val(Elab *e, RecArg arg); /* an argument of the program, or one for each part */
+void out_val(Elab *e, RecOut out, Val v);
 
 /* ---- elab_expr.c, elab_index.c, elab_call.c ---- */
 Val elab_expr(Elab *e, Scope *s, const Expr *x);
@@ -252,7 +273,7 @@ void inst_params(Elab *e, Inst *inst);
 StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d);
 void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
 void need_equations(Elab *e, StateDef *const *st, uint32_t n);
-RecId start_value(Elab *e, Scope *s, StateDef *st); /* as declared, read in s */
+Val start_value(Elab *e, Scope *s, StateDef *st); /* as declared, read in s */
 Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
 void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
 typedef struct ScanArgs {

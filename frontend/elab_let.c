@@ -132,8 +132,7 @@ static Val fit_state(Elab *e, StateDef *st, Val v)
     if (is_poison(v))
         return poison;
     Span at = st->equation->let.value->at;
-    if (st->type.dt == DT_REAL && rec_type(e->prog, v.v)->dt == DT_INT)
-        v = to_real(e, v);
+    v = to_dtype(e, v, st->type.dt);
     Type t = val_type(e, v);
     bool fits = t.dt == st->type.dt && t.rank <= st->type.rank;
     for (uint8_t i = 0; fits && i < t.rank; i++)

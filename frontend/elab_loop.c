@@ -62,37 +62,60 @@ Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s)
 
 /* ---- running ---- */
 
+/* The round before, as carried. */
+static Val before(const StateDef *st)
+{
+    return val_of_parts(st->type.dt, (RecId[]){st->prev[PART_RE][0], st->prev[PART_IM][0]});
+}
+
+/* A complex state is carried as its two parts. */
 static void start(Elab *e, Loop *loop)
 {
-    RecId *init = NEWN(e->arena, RecId, loop->state.n + 1);
+    RecId *init = NEWN(e->arena, RecId, 2 * loop->state.n + 1);
     RecRegion round;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < loop->state.n; i++) {
-        e->b.name = loop->state.p[i]->decl->name.text;
-        init[i] = start_value(e, loop->around, loop->state.p[i]);
+        StateDef *st = loop->state.p[i];
+        e->b.name = st->decl->name.text;
+        Val v = start_value(e, loop->around, st);
+        for (uint32_t part = 0; part < nparts(st->type.dt); part++)
+            init[n++] = val_part(e, v, part).v;
     }
     e->b.at = loop->stmt->at;
     e->b.name = (Str){0};
-    loop->recur = rec_recur_open(&e->b, init, loop->state.n, NULL, 0, loop->length, false, &round);
+    loop->recur = rec_recur_open(&e->b, init, n, NULL, 0, loop->length, false, &round);
     loop->round->region = round;
+    n = 0;
     for (uint32_t i = 0; i < loop->state.n; i++) {
         StateDef *st = loop->state.p[i];
-        st->prev[0] = e->prog->region.p[round].arg.p[i];
-        rec_op(e->prog, st->prev[0])->name = st->decl->name.text;
+        for (uint32_t part = 0; part < nparts(st->type.dt); part++) {
+            st->prev[part][0] = e->prog->region.p[round].arg.p[n++];
+            rec_op(e->prog, st->prev[part][0])->name = part_name(e, st->decl->name.text, st->type.dt, part);
+        }
     }
 }
 
 static void finish(Elab *e, Loop *loop)
 {
-    RecId *result = NEWN(e->arena, RecId, loop->state.n + 1);
+    RecId *result = NEWN(e->arena, RecId, 2 * loop->state.n + 1);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < loop->state.n; i++) {
         StateDef *st = loop->state.p[i];
-        result[i] = is_poison(state_now(e, st)) ? st->prev[0] : st->now.v;
+        bool poisoned = is_poison(state_now(e, st));
+        for (uint32_t part = 0; part < nparts(st->type.dt); part++)
+            result[n++] = poisoned ? st->prev[part][0] : val_part(e, st->now, part).v;
     }
-    rec_recur_close(e->prog, loop->recur, result, loop->state.n);
+    rec_recur_close(e->prog, loop->recur, result, n);
     rec_recur_move_last(e->prog, loop->recur);
+    n = 0;
     for (uint32_t i = 0; i < loop->state.n; i++) {
-        e->b.name = loop->state.p[i]->decl->name.text;
-        loop->last[i] = val_of(rec_proj(&e->b, loop->recur, i));
+        const StateDef *st = loop->state.p[i];
+        RecId last[2] = {REC_NONE, REC_NONE};
+        for (uint32_t part = 0; part < nparts(st->type.dt); part++) {
+            e->b.name = part_name(e, st->decl->name.text, st->type.dt, part);
+            last[part] = rec_proj(&e->b, loop->recur, n++);
+        }
+        loop->last[i] = val_of_parts(st->type.dt, last);
     }
 }
 
@@ -109,7 +132,7 @@ static bool count_rounds(Elab *e, Loop *loop)
 
 void loop_run(Elab *e, Loop *loop)
 {
-    RecBuild before = e->b;
+    RecBuild build = e->b;
     if (loop->progress != NOT_YET)
         return;
     loop->progress = RUNNING;
@@ -124,7 +147,7 @@ void loop_run(Elab *e, Loop *loop)
             loop_run(e, loop->inner.p[i]);
         finish(e, loop);
     }
-    e->b = before;
+    e->b = build;
     loop->progress = READY;
 }
 
@@ -156,17 +179,26 @@ Val loop_counter(Elab *e, Loop *loop)
     return val_of(loop->counter);
 }
 
-bool loop_element(Elab *e, Loop *loop, Val *v, uint8_t axis)
+/* The elements of v along an axis, round by round. */
+static RecId element(Elab *e, Loop *loop, RecId v, uint8_t along)
 {
-    uint8_t order[MAXRANK], n = 0, rank = rec_type(e->prog, v->v)->rank, along = (uint8_t)(v->nfree + axis);
-    if (rec_inside(e->prog, v->v, loop->round->region))
-        return false;
+    uint8_t order[MAXRANK], n = 0, rank = rec_type(e->prog, v)->rank;
     RecBuild around = build_around(e, loop);
     order[n++] = along;
     for (uint8_t i = 0; i < rank; i++)
         if (i != along)
             order[n++] = i;
-    v->v = rec_recur_add_seq(e->prog, loop->recur, along ? rec_transpose(&around, v->v, order) : v->v);
+    return rec_recur_add_seq(e->prog, loop->recur, along ? rec_transpose(&around, v, order) : v);
+}
+
+bool loop_element(Elab *e, Loop *loop, Val *v, uint8_t axis)
+{
+    uint8_t along = (uint8_t)(v->nfree + axis);
+    if (rec_inside(e->prog, v->v, loop->round->region) || (v->is_complex && rec_inside(e->prog, v->im, loop->round->region)))
+        return false;
+    v->v = element(e, loop, v->v, along);
+    if (v->is_complex)
+        v->im = element(e, loop, v->im, along);
     return true;
 }
 
@@ -186,7 +218,7 @@ bool loop_place(Elab *e, Scope *s, const Expr *x, Val *out)
     if (offset == 0)
         *out = state_now(e, st);
     else if (offset == -1)
-        *out = val_of(st->prev[0]);
+        *out = before(st);
     else {
         diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "a round reads the round before it only: `%.*s[%.*s-1]`",
                                                                    STRF(base->name), STRF(index))));

@@ -123,8 +123,7 @@ static bool fit_input(Elab *e, Inst *inst, uint32_t i, Val *v, Dim *length, Span
     Type want, have;
     if (is_poison(*v) || !elab_type(e, inst->outer, &d->type, &want))
         return false;
-    if (want.dt == DT_REAL)
-        *v = to_real(e, *v);
+    *v = to_dtype(e, *v, want.dt);
     have = val_type(e, *v);
     uint8_t lead = d->is_const ? 0 : 1;
     bool fits = v->nfree == 0 && have.dt == want.dt && have.rank == want.rank + lead;
@@ -260,8 +259,7 @@ static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *ar
                 v = run->last[k];
         if (!run)
             v = group_value(e, s, x, st->decl->name.text);
-        if (!is_poison(v) && st->type.dt == DT_REAL)
-            v = to_real(e, v);
+        v = to_dtype(e, v, st->type.dt);
         Type have = is_poison(v) ? st->type : val_type(e, v), want = st->type;
         if (st->nlag > 1) {
             memmove(want.dim + 1, want.dim, sizeof(Dim) * want.rank++);
@@ -316,9 +314,9 @@ static void add_params(Elab *e, Scope *s, const Stmt *st)
         Type type;
         Val v = poison;
         if (elab_type(e, s, &d->type, &type)) {
-            v = val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at,
-                                               .frozen = d->frozen || type.dt != DT_REAL}));
-            elab_init(e, s, d, e->prog->arg.n - 1, &type);
+            uint32_t arg = e->prog->arg.n;
+            v = arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at, .frozen = d->frozen});
+            elab_init(e, s, d, arg, &type);
         }
         scope_add(e, s, d->name, SYM_VALUE)->val = v;
     }
@@ -333,8 +331,7 @@ static void loop_states(Elab *e, Scope *s, const Stmt *st, const Stmt *loop)
         ls->var = loop->loop.var;
         ls->before = d->init ? elab_expr(e, s, d->init) : poison;
         if (elab_type(e, s, &d->type, &want) && !is_poison(ls->before)) {
-            if (want.dt == DT_REAL)
-                ls->before = to_real(e, ls->before);
+            ls->before = to_dtype(e, ls->before, want.dt);
             ls->before = broadcast_val(e, ls->before, &want, NULL, 0);
             Type have = is_poison(ls->before) ? want : val_type(e, ls->before);
             if (!type_eq(&have, &want))
@@ -358,7 +355,9 @@ static void loop_equation(Elab *e, Scope *round, const Stmt *st)
     }
     LoopState *ls = sym->loop;
     Val v = t->nindex ? indexed_equation(e, round, t, st->let.value) : elab_expr(e, round, st->let.value);
-    Type want = is_poison(ls->before) ? (Type){0} : val_type(e, ls->before), have = is_poison(v) ? want : val_type(e, v);
+    Type want = is_poison(ls->before) ? (Type){0} : val_type(e, ls->before);
+    v = to_dtype(e, v, want.dt);
+    Type have = is_poison(v) ? want : val_type(e, v);
     if (!is_poison(ls->before) && !type_eq(&want, &have))
         diag(e->diags, E_SHAPE, st->let.value->at,
              str_c(e->arena, str_fmt(e->arena, "`%.*s` is %.*s, but its equation gives %.*s", STRF(t->name.text), STRF(val_str(e, ls->before)),
@@ -462,6 +461,7 @@ static void model_output(Elab *e, Scope *s, const Decl *d)
     Val v = elab_expr(e, s, &name);
     if (is_poison(v) || !elab_type(e, s, &d->type, &want))
         return;
+    v = want.dt == DT_COMPLEX ? to_dtype(e, v, DT_COMPLEX) : v;
     Type have = val_type(e, v);
     if (!type_eq(&have, &want)) {
         diag_also(diag(e->diags, E_SHAPE, d->name.at,
@@ -470,7 +470,7 @@ static void model_output(Elab *e, Scope *s, const Decl *d)
                   sym->name.at, STR("computed here"));
         return;
     }
-    rec_out(e->prog, (RecOut){.name = d->name.text, .role = OUT_VALUE, .type = want, .value = v.v, .batched = true, .at = d->name.at});
+    out_val(e, (RecOut){.name = d->name.text, .role = OUT_VALUE, .batched = true, .at = d->name.at}, v);
 }
 
 void elab_model_entry(Elab *e, const Model *m)
@@ -486,8 +486,7 @@ void elab_model_entry(Elab *e, const Model *m)
         Type type;
         Val v = poison;
         if (elab_type(e, s, &d->type, &type))
-            v = val_of(rec_arg(&e->b, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc,
-                                               .at = d->name.at, .frozen = type.dt != DT_REAL}));
+            v = arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc, .at = d->name.at});
         scope_add(e, s, d->name, SYM_VALUE)->val = v;
     }
     for (uint32_t i = 0; i < m->nbody; i++)

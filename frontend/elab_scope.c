@@ -64,10 +64,15 @@ bool is_poison(Val v)
     return v.v == REC_NONE;
 }
 
+DType val_dtype(const Elab *e, Val v)
+{
+    return v.is_complex ? DT_COMPLEX : rec_type(e->prog, v.v)->dt;
+}
+
 Type val_type(const Elab *e, Val v)
 {
     const Type *full = rec_type(e->prog, v.v);
-    Type t = {.dt = full->dt, .rank = (uint8_t)(full->rank - v.nfree)};
+    Type t = {.dt = val_dtype(e, v), .rank = (uint8_t)(full->rank - v.nfree)};
     memcpy(t.dim, full->dim + v.nfree, t.rank * sizeof(Dim));
     return t;
 }

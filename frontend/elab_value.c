@@ -86,13 +86,21 @@ Val real_const(Elab *e, double x)
 
 Val to_real(Elab *e, Val v)
 {
-    if (is_poison(v) || rec_type(e->prog, v.v)->dt == DT_REAL)
+    if (is_poison(v) || v.is_complex || rec_type(e->prog, v.v)->dt == DT_REAL)
         return v;
     const RecOp *op = rec_op(e->prog, v.v);
     if (op->kind == REC_CONST)
         return real_const(e, op->number);
     v.v = rec_map1(&e->b, FUN_REAL, v.v);
     return v;
+}
+
+Val to_dtype(Elab *e, Val v, DType want)
+{
+    if (is_poison(v) || want == DT_INT || want == DT_BOOL || val_dtype(e, v) == DT_BOOL)
+        return v;
+    v = to_real(e, v);
+    return want == DT_COMPLEX && !v.is_complex ? complex_of(e, v, real_const(e, 0), e->b.at) : v;
 }
 
 /* Do two shapes go together: equal, or one the tail of the other? The longer one is `out`. */
@@ -131,6 +139,9 @@ Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at)
     for (uint32_t i = 0; i < n; i++)
         if (is_poison(arg[i]))
             return poison;
+    for (uint32_t i = 0; i < n; i++)
+        if (arg[i].is_complex)
+            return complex_map(e, f, arg, n, at);
     if (!common_shape(e, arg, n, at, &shape) || !space_start(e, &sp, arg, n))
         return poison;
     for (uint8_t i = 0; i < shape.rank; i++)
@@ -145,9 +156,40 @@ Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at)
     return space_val(&sp, rec_map(&e->b, f, use, sp.rank, sp.dim));
 }
 
+bool align_vals(Elab *e, Val *a, Val *c, Span at)
+{
+    Type shape;
+    IndexVar *all[2 * MAXRANK];
+    Val pair[2] = {*a, *c};
+    if (is_poison(*a) || is_poison(*c) || !common_shape(e, pair, 2, at, &shape))
+        return false;
+    uint32_t n = (uint32_t)a->nfree + c->nfree;
+    memcpy(all, a->free, a->nfree * sizeof *all);
+    memcpy(all + a->nfree, c->free, c->nfree * sizeof *all);
+    *a = broadcast_val(e, *a, &shape, all, n);
+    *c = broadcast_val(e, *c, &shape, all, n);
+    return !is_poison(*a) && !is_poison(*c);
+}
+
+/* The two halves of a complex result that were made alike. */
+static Val both(Val re, Val im)
+{
+    if (is_poison(re) || is_poison(im))
+        return poison;
+    re.is_complex = true;
+    re.im = im.v;
+    return re;
+}
+
 /* Reduces the iteration axes for which `gone` is set; the others keep their order. */
 static Val reduce_axes(Elab *e, RecReduce red, Val v, const bool *gone)
 {
+    if (v.is_complex && red != RED_SUM) {
+        diag(e->diags, E_TYPE, e->b.at, "of complex numbers there are sums, but no maxima, and no products along an axis");
+        return poison;
+    }
+    if (v.is_complex)
+        return both(reduce_axes(e, red, val_part(e, v, PART_RE), gone), reduce_axes(e, red, val_part(e, v, PART_IM), gone));
     const Type t = *rec_type(e->prog, v.v);
     Val r = {0};
     Dim space[MAXIT];
@@ -207,6 +249,8 @@ Val contract_vals(Elab *e, Val a, Val c, Span at)
     Space sp;
     if (is_poison(a) || is_poison(c))
         return poison;
+    if (a.is_complex || c.is_complex)
+        return complex_product(e, contract_vals, a, c, at);
     Type ta = val_type(e, a), tc = val_type(e, c);
     uint8_t inner = tc.rank > 1 ? (uint8_t)(tc.rank - 2) : 0;
     if (!ta.rank || !tc.rank || ta.dim[ta.rank - 1] != tc.dim[inner]) {
@@ -236,10 +280,12 @@ Val contract_vals(Elab *e, Val a, Val c, Span at)
     return space_val(&sp, rec_contract(&e->b, ua, uc, sp.rank, (uint8_t)(sp.rank + 1), sp.dim));
 }
 
-Val outer_vals(Elab *e, Val a, Val c)
+Val outer_vals(Elab *e, Val a, Val c, Span at)
 {
     Space sp;
     Val pair[2] = {a, c};
+    if (a.is_complex || c.is_complex)
+        return complex_product(e, outer_vals, a, c, at);
     if (is_poison(a) || is_poison(c) || !space_start(e, &sp, pair, 2))
         return poison;
     RecUse use[2] = {free_use(&sp, a), free_use(&sp, c)};
@@ -256,12 +302,16 @@ Val outer_vals(Elab *e, Val a, Val c)
 
 Val slice_val(Elab *e, Val v, uint8_t axis, Dim lo, Dim size)
 {
+    if (v.is_complex)
+        return both(slice_val(e, val_part(e, v, PART_RE), axis, lo, size), slice_val(e, val_part(e, v, PART_IM), axis, lo, size));
     v.v = rec_slice(&e->b, v.v, (uint8_t)(v.nfree + axis), lo, size);
     return v;
 }
 
 Val take(Elab *e, Val v, uint8_t axis, Dim at)
 {
+    if (v.is_complex)
+        return both(take(e, val_part(e, v, PART_RE), axis, at), take(e, val_part(e, v, PART_IM), axis, at));
     v = slice_val(e, v, axis, at, DIM_ONE);
     Type t = *rec_type(e->prog, v.v);
     uint8_t gone = (uint8_t)(v.nfree + axis);
@@ -273,17 +323,17 @@ Val take(Elab *e, Val v, uint8_t axis, Dim at)
 Val broadcast_val(Elab *e, Val v, const Type *shape, IndexVar *const *free, uint32_t nfree)
 {
     Space sp;
-    Val want = {.nfree = (uint8_t)nfree};
+    Val want = {0};
     if (is_poison(v))
         return poison;
-    if (nfree > MAXRANK - 2) {
-        diag(e->diags, E_NOT_A_SIZE, e->b.at, "more than 6 indices and axes at once");
-        return poison;
-    }
+    if (v.is_complex)
+        return both(broadcast_val(e, val_part(e, v, PART_RE), shape, free, nfree),
+                    broadcast_val(e, val_part(e, v, PART_IM), shape, free, nfree));
     for (uint32_t i = 0; i < nfree; i++)
-        want.free[i] = free[i];
-    Val both[2] = {v, want};
-    if (!space_start(e, &sp, both, 2))
+        if (!has_var(want.free, want.nfree, free[i]) && want.nfree < MAXRANK)
+            want.free[want.nfree++] = free[i];
+    Val pair[2] = {v, want};
+    if (!space_start(e, &sp, pair, 2))
         return poison;
     Type t = val_type(e, v);
     if (sp.nfree == v.nfree && t.rank == shape->rank)
@@ -301,6 +351,8 @@ Val free_to_shape(Elab *e, Val v, IndexVar *const *var, uint32_t n)
 {
     if (is_poison(v))
         return poison;
+    if (v.is_complex)
+        return both(free_to_shape(e, val_part(e, v, PART_RE), var, n), free_to_shape(e, val_part(e, v, PART_IM), var, n));
     v = with_axes(e, v, var, n);
     if (is_poison(v))
         return poison;

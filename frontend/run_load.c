@@ -6,6 +6,7 @@ bool load_may_hold(DType dt, Elem e)
     case DT_REAL: return e != EL_BOOL;
     case DT_INT: return e == EL_I32 || e == EL_I64 || e == EL_U8;
     case DT_BOOL: return e != EL_F32 && e != EL_F64;
+    case DT_COMPLEX: break;
     }
     ice("load_may_hold: type %d", (int)dt);
 }
@@ -56,7 +57,8 @@ static bool is_exact(const Load *l, DType dt, const Array *from, int64_t i)
     switch (dt) {
     case DT_BOOL: return v == 0 || v == 1;
     case DT_INT: return v >= INT32_MIN && v <= INT32_MAX;
-    case DT_REAL: break;
+    case DT_REAL:
+    case DT_COMPLEX: break;
     }
     if (from->elem == EL_F32 || from->elem == EL_F64)
         return true;

@@ -2,7 +2,7 @@
 
 const char *dtype_name(DType dt)
 {
-    static const char *const name[] = {[DT_REAL] = "real", [DT_INT] = "int", [DT_BOOL] = "bool"};
+    static const char *const name[] = {[DT_REAL] = "real", [DT_INT] = "int", [DT_BOOL] = "bool", [DT_COMPLEX] = "complex"};
     return name[dt];
 }
 

@@ -10,6 +10,7 @@ typedef enum DType {
     DT_REAL, /* float or double, as --precision says; the evaluator always computes in double */
     DT_INT,  /* 32 bits, signed */
     DT_BOOL, /* one byte, 0 or 1 */
+    DT_COMPLEX, /* only in the text: the frontend makes two reals of it */
 } DType;
 
 typedef struct Type {
@@ -18,7 +19,7 @@ typedef struct Type {
     Dim dim[MAXRANK]; /* outermost first; row-major */
 } Type;
 
-const char *dtype_name(DType dt); /* "real", "int", "bool" */
+const char *dtype_name(DType dt); /* "real", "int", "bool", "complex" */
 bool type_eq(const Type *a, const Type *b);
 Dim type_size(DimTab *t, const Type *ty); /* number of elements */
 Str type_str(Arena *a, const DimTab *t, const Type *ty); /* "real[4, H]", "int" */

@@ -164,6 +164,7 @@ uint32_t abi_element_bytes(const Abi *a, DType dt)
     case DT_REAL: return a->m->options.precision == PREC_F64 ? 8 : 4;
     case DT_INT: return 4;
     case DT_BOOL: return 1;
+    case DT_COMPLEX: break;
     }
     ice("abi: element type %d", (int)dt);
 }

@@ -68,6 +68,7 @@ LLVMTypeRef gen_type(const CpuGen *g, DType dt)
     case DT_REAL: return gen_real(g);
     case DT_INT: return gen_int(g, 32);
     case DT_BOOL: return gen_int(g, 1);
+    case DT_COMPLEX: break;
     }
     ice("cpu: element type %d", (int)dt);
 }

@@ -105,6 +105,7 @@ static LLVMValueRef constant_of(const CpuGen *g, DType dt, double number)
     case DT_REAL: return LLVMConstReal(gen_real1(g), number);
     case DT_INT: return LLVMConstInt(gen_int1(g, 32), (unsigned long long)(long long)number, true);
     case DT_BOOL: return LLVMConstInt(gen_int1(g, 1), number != 0, false);
+    case DT_COMPLEX: break;
     }
     ice("cpu: element type %d", (int)dt);
 }

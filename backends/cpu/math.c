@@ -506,6 +506,7 @@ static V to_real(const CpuGen *g, V a, DType dt)
     case DT_REAL: return a;
     case DT_INT: return LLVMBuildSIToFP(g->b, a, gen_real(g), "");
     case DT_BOOL: return LLVMBuildUIToFP(g->b, a, gen_real(g), "");
+    case DT_COMPLEX: break;
     }
     ice("cpu: element type %d", (int)dt);
 }

@@ -67,6 +67,7 @@ static double draw(const Data *d, const KBuf *b, const Case *c, int64_t i)
     case DT_REAL: return u - 0.5;
     case DT_INT: return floor(u * (length ? (double)c->T + 1 : 2));
     case DT_BOOL: return u < 0.3;
+    case DT_COMPLEX: break;
     }
     return 0;
 }
