@@ -141,6 +141,17 @@ static Val exponential(Elab *e, Val v, Span at)
     return complex_of(e, real_product(e, size, cosine, at), real_product(e, size, sine, at), at);
 }
 
+/* exp(v) - 1 = expm1(re) cos(im) - 2 sin(im / 2)^2 + i exp(re) sin(im): exact for small v too */
+static Val exponential_less_one(Elab *e, Val v, Span at)
+{
+    Val re = val_part(e, v, PART_RE), im = val_part(e, v, PART_IM), half = real_product(e, im, real_const(e, 0.5), at);
+    Val cosine = map_vals(e, FUN_COS, &im, 1, at), sine = map_vals(e, FUN_SIN, &half, 1, at);
+    Val size = map_vals(e, FUN_EXPM1, &re, 1, at);
+    Val turned = real_product(e, real_const(e, 2), real_product(e, sine, sine, at), at);
+    Val real = map2(e, FUN_SUB, real_product(e, size, cosine, at), turned, at);
+    return complex_of(e, real, val_part(e, exponential(e, v, at), PART_IM), at);
+}
+
 /* sqrt(re^2 + im^2), with derivative 0 at 0 as the absolute value of a real number has */
 static Val absolute(Elab *e, Val v, Span at)
 {
@@ -174,6 +185,7 @@ Val complex_map(Elab *e, Fun f, const Val *arg, uint32_t n, Span at)
     case FUN_MUL: return complex_product(e, real_product, arg[0], arg[1], at);
     case FUN_DIV: return quotient(e, arg[0], arg[1], at);
     case FUN_EXP: return exponential(e, arg[0], at);
+    case FUN_EXPM1: return exponential_less_one(e, arg[0], at);
     case FUN_ABS: return absolute(e, arg[0], at);
     default: return refused(e, f, at);
     }
