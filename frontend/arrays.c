@@ -78,7 +78,10 @@ Str array_place_str(Arena *a, const Array *x, int64_t i)
 Str array_type_str(Arena *a, const Array *x)
 {
     Text out = {.arena = a};
-    text_add(&out, "%s[", elem_row[x->elem].text);
+    if (x->is_complex)
+        text_add(&out, "complex%zu[", 16 * elem_row[x->elem].bytes);
+    else
+        text_add(&out, "%s[", elem_row[x->elem].text);
     for (uint32_t i = 0; i < x->rank; i++)
         text_add(&out, "%s%lld", i ? ", " : "", (long long)x->dim[i]);
     text_add(&out, "]");
@@ -91,6 +94,27 @@ Array *arrays_find(const Arrays *all, Str name)
         if (str_eq(all->list.p[i].name, name))
             return &all->list.p[i];
     return NULL;
+}
+
+void arrays_add(Arena *a, Arrays *to, const Array *x)
+{
+    int64_t n;
+    if (!x->is_complex) {
+        vec_push(a, &to->list, *x);
+        return;
+    }
+    if (!array_count(x, &n))
+        ice("arrays_add: a size overflows");
+    size_t bytes = elem_row[x->elem].bytes;
+    for (uint32_t part = 0; part < 2; part++) {
+        Array one = *x;
+        one.is_complex = false;
+        one.name = str_fmt(a, "%.*s.%s", STRF(x->name), part ? "im" : "re");
+        one.data = arena_alloc(a, (size_t)n * bytes);
+        for (size_t i = 0; i < (size_t)n; i++)
+            memcpy((char *)one.data + i * bytes, (const char *)x->data + (2 * i + part) * bytes, bytes);
+        vec_push(a, &to->list, one);
+    }
 }
 
 static bool located(Arena *a, Str path, Str *error)
@@ -113,7 +137,7 @@ static bool decode(Arena *a, Str path, Bytes in, Arrays *out, Str *error)
     Array one = {.name = path_stem(path)};
     if (!npy_decode(a, in, &one, error))
         return false;
-    vec_push(a, &out->list, one);
+    arrays_add(a, out, &one);
     return true;
 }
 

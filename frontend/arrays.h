@@ -26,6 +26,7 @@ typedef struct ElemInfo {
 typedef struct Array {
     Str name;
     Elem elem;
+    bool is_complex; /* two numbers for each element: in files only, see arrays_add */
     uint32_t rank;
     int64_t dim[ARRAY_MAXRANK];
     void *data; /* row-major, little endian */
@@ -44,6 +45,7 @@ Str array_element_str(Arena *a, const Array *x, int64_t i); /* its digits, of an
 Str array_place_str(Arena *a, const Array *x, int64_t i);   /* "3" of one axis, else "[1, 0]" */
 Str array_type_str(Arena *a, const Array *x); /* "float32[3, 4]" */
 Array *arrays_find(const Arrays *all, Str name);
+void arrays_add(Arena *a, Arrays *to, const Array *x); /* a complex array `x` as two, `x.re` and `x.im` */
 
 /* By extension: .npz, .npy (one array, named as the file), .safetensors. Appends. */
 bool arrays_read(Arena *a, Str path, Arrays *out, Str *error);

@@ -82,7 +82,11 @@ static bool take_type(Arena *a, Scan *s, Array *out, Str *error)
             out->elem = e;
             return true;
         }
-    *error = str_fmt(a, "element type `%.*s` is not read; it must be float32, float64, int32, int64, uint8 or bool, little endian",
+    out->is_complex = str_is(text, "<c8") || str_is(text, "<c16");
+    out->elem = str_is(text, "<c8") ? EL_F32 : EL_F64;
+    if (out->is_complex)
+        return true;
+    *error = str_fmt(a, "element type `%.*s` is not read; it must be float32, float64, complex64, complex128, int32, int64, uint8 or bool, little endian",
                      STRF(text));
     return false;
 }
@@ -124,10 +128,15 @@ static bool take_header(Arena *a, Scan s, Array *out, bool *fortran, Str *error)
     return seen == 7 || bad_header(error);
 }
 
+static size_t element_bytes(const Array *x)
+{
+    return elem_info(x->elem)->bytes * (x->is_complex ? 2 : 1);
+}
+
 /* Column-major data to row-major, element by element. */
 static void from_fortran(const Array *x, int64_t count, const unsigned char *from, unsigned char *to)
 {
-    size_t bytes = elem_info(x->elem)->bytes;
+    size_t bytes = element_bytes(x);
     int64_t at[ARRAY_MAXRANK] = {0};
     for (int64_t i = 0; i < count; i++) {
         int64_t source = 0;
@@ -166,7 +175,7 @@ bool npy_decode(Arena *a, Bytes in, Array *out, Str *error)
     int64_t count;
     if (!split(in, &header, &data, error) || !take_header(a, header, out, &fortran, error))
         return false;
-    size_t bytes = elem_info(out->elem)->bytes;
+    size_t bytes = element_bytes(out);
     if (!array_count(out, &count)) {
         *error = str_fmt(a, "its size overflows: %.*s", STRF(array_type_str(a, out)));
         return false;

@@ -53,7 +53,7 @@ static bool decode_entry(Arena *a, zip_t *zip, zip_uint64_t index, uint64_t arch
         *error = str_fmt(a, "array `%.*s`: %.*s", STRF(one.name), STRF(*error));
         return false;
     }
-    vec_push(a, &out->list, one);
+    arrays_add(a, out, &one);
     return true;
 }
 

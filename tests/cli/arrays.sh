@@ -45,11 +45,26 @@ cell chosen[D] over t (k: int) -> s {
   s = s[t-1] + where(k == 1, 1, 0)
 }
 END
+cat > pair.rnn <<'END'
+cell pair[D] over t (x: complex[D]) -> s {
+  state s: complex[D]
+  s = s[t-1] + x
+}
+END
+pair="$RNNC run pair.rnn --entry=pair --on=reference"
 sum="$RNNC run sum.rnn --entry=total --on=reference"
 npy '<f8' '4, 2, 3' 192 > x.npy
 check "npy in" $sum -i x.npy
 npy_of "{'shape':(4,2,3),'fortran_order':True,'descr':'<f4'}" 96 > x.npy
 check "npy with columns first, float32, keys in another order" $sum -i x.npy
+npy '<c16' '4, 2, 3' 384 > x.npy
+check "a complex array is two" sh -c "$pair -i x.npy | grep -q '^s.im: float64\\[4, 2, 3\\]'"
+npy_of "{'descr':'<c8','fortran_order':True,'shape':(4,2,3)}" 192 > x.npy
+check "complex64, columns first" $pair -i x.npy
+npy '<c16' '4, 2, 3' 383 > x.npy
+refuses "truncated complex data" 1 "x.npy: complex128\[4, 2, 3\] takes 384 bytes, but the file has 383" $pair -i x.npy
+npy '<c16' '4, 2, 3' 384 > x.npy
+refuses "a complex array for real numbers" 1 "array .x. .input real\[T, B, D\]. is missing" $sum -i x.npy
 npy '<f8' '0, 2, 3' 0 > x.npy
 check "no steps" $sum -i x.npy -o out.npz
 npy '<f8' '4, 0, 3' 0 > x.npy
