@@ -245,7 +245,8 @@ static void explain_entry(Explain *x, const ExplainList *stages, const ExplainLi
 /* The program as the passes that choose forms find it. */
 static const RecProg *before_forms(Driver *d, const Unit *u, uint32_t entry)
 {
-    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = STR("rec.hoist")};
+    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = STR("rec.flatten")};
+    c.rec->form = (RecForm){REC_FORM_CHUNK, 16};
     compile(&c);
     return c.rec;
 }

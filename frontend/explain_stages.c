@@ -8,6 +8,15 @@ typedef struct Say {
     const Structure *s;
 } Say;
 
+/* `h` of `hT`, `z.re` of `zT.re`. */
+static Str without_end(const Say *x, Str name)
+{
+    uint32_t at = name.n;
+    while (at > 0 && name.p[at - 1] != 'T')
+        at--;
+    return at ? str_fmt(x->d->arena, "%.*s%.*s", (int)(at - 1), name.p, (int)(name.n - at), name.p + at) : name;
+}
+
 /* A state goes by the name of its final value, `hT`, in the interface. */
 static Str state_name(const Say *x, uint32_t state)
 {
@@ -15,7 +24,7 @@ static Str state_name(const Say *x, uint32_t state)
         const RecOut *o = &x->p->out.p[i];
         const RecOp *v = rec_op(x->p, o->value);
         if (o->role == OUT_FINAL && v->kind == REC_PROJ && v->use[0].v == x->s->recur && v->index == state)
-            return (Str){o->name.p, o->name.n - 1};
+            return without_end(x, o->name);
     }
     RecId next = x->p->region.p[rec_op(x->p, x->s->recur)->region].result.p[state];
     return rec_op(x->p, next)->name.n ? rec_op(x->p, next)->name : STR("state");

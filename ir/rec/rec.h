@@ -289,6 +289,7 @@ void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, wh
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become CONTRACT */
 void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
+void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, for the forms that need it */
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
 void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
