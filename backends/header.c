@@ -118,7 +118,8 @@ static const char *size_meaning(DimKind kind)
     case DIM_TIME: return "places of a sequence; 0 is allowed";
     case DIM_BATCH: return "sequences at once; 0 is allowed";
     case DIM_USER:
-    case DIM_KEEP: break;
+    case DIM_KEEP:
+    case DIM_PART: break;
     }
     return "";
 }

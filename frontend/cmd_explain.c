@@ -165,9 +165,9 @@ static uint32_t count_loops(const KBlock *b)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        const KStmt *s = b->p[i];
-        uint32_t inner = s->kind == K_LOOP ? count_loops(&s->loop.body) : 0;
-        n += inner + (s->kind == K_LOOP && !inner);
+        const KBlock *body = kern_body(b->p[i]);
+        uint32_t inner = body ? count_loops(body) : 0;
+        n += inner + (b->p[i]->kind == K_LOOP && !inner);
     }
     return n;
 }

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAXDIGITS = 60, NDIMKIND = DIM_KEEP + 1 };
+enum { MAXDIGITS = 60, NDIMKIND = DIM_PART + 1 };
 
-static const char *const dim_kind_text[NDIMKIND] = {"size", "time", "batch", "keep"};
+static const char *const dim_kind_text[NDIMKIND] = {"size", "time", "batch", "keep", "part"};
 
 /* ---- letters ---- */
 

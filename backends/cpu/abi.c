@@ -425,7 +425,7 @@ static LLVMValueRef checked_kernel(Call *c, LLVMValueRef mode)
     fill_lengths(c);
     fill_bufs(c);
     fill_given(c);
-    return abi_run_kernel(a, c->kernel, c->dims, c->bufs, abi_i64(a, 0));
+    return abi_run_kernel(a, c->kernel, c->dims, c->bufs, abi_i64(a, 0), c->options);
 }
 
 static LLVMValueRef is_mode(Abi *a, LLVMValueRef mode, AbiMode m)
@@ -515,7 +515,7 @@ static void emit_init(Abi *a)
     check_overlap(&c);
     fill_bufs(&c);
     fill_given(&c);
-    LLVMBuildRet(a->b, abi_run_kernel(a, REC_INIT, c.dims, c.bufs, seed));
+    LLVMBuildRet(a->b, abi_run_kernel(a, REC_INIT, c.dims, c.bufs, seed, LLVMConstNull(a->ptr)));
 }
 
 /* What kern takes for an array's size is what the caller is told to bring. */

@@ -69,7 +69,7 @@ void abi_emit_sizes(Abi *a);  /* abi_sizes.c: measure, layout */
 void abi_emit_checks(Abi *a); /* abi_check.c: overlap, lengths_bad, lengths_fill, seal */
 void abi_emit_level(Abi *a);  /* abi_level.c: level, when there is a choice */
 LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs,
-                            LLVMValueRef seed); /* abi_level.c */
+                            LLVMValueRef seed, LLVMValueRef call); /* abi_level.c */
 void abi_emit_info(Abi *a);                     /* abi_info.c: PREFIX_info */
 uint32_t abi_element_bytes(const Abi *a, DType dt);
 bool abi_uses(const KBuf *buf, RecFn fn);

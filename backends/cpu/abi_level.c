@@ -147,7 +147,7 @@ static LLVMValueRef call_level(Abi *a, CpuLevel l, RecFn fn, LLVMValueRef *arg)
     LLVMValueRef kernel = a->m->kernel[l][fn];
     if (!kernel)
         ice("abi: no kernel for level %s", cpu_level_info(l)->text);
-    return LLVMBuildCall2(a->b, LLVMGlobalGetValueType(kernel), kernel, arg, 3, "");
+    return LLVMBuildCall2(a->b, LLVMGlobalGetValueType(kernel), kernel, arg, 4, "");
 }
 
 static bool same_at_all_levels(const Abi *a, RecFn fn)
@@ -158,9 +158,10 @@ static bool same_at_all_levels(const Abi *a, RecFn fn)
     return true;
 }
 
-LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs, LLVMValueRef seed)
+LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs, LLVMValueRef seed,
+                            LLVMValueRef call)
 {
-    LLVMValueRef arg[] = {dims, bufs, seed};
+    LLVMValueRef arg[] = {dims, bufs, seed, call};
     CpuLevel low = lowest(a);
     if (level_count(a) < 2 || same_at_all_levels(a, fn))
         return call_level(a, low, fn, arg);

@@ -353,3 +353,23 @@ void gen_end_if(const CpuGen *g, GenIf i)
 {
     gen_enter(g, i.done);
 }
+
+GenElse gen_if_else(const CpuGen *g, LLVMValueRef cond)
+{
+    LLVMBasicBlockRef yes = gen_block(g, "then");
+    GenElse i = {gen_block(g, "else"), gen_block(g, "join")};
+    LLVMBuildCondBr(g->b, cond, yes, i.no);
+    LLVMPositionBuilderAtEnd(g->b, yes);
+    return i;
+}
+
+void gen_else(const CpuGen *g, GenElse i)
+{
+    LLVMBuildBr(g->b, i.done);
+    LLVMPositionBuilderAtEnd(g->b, i.no);
+}
+
+void gen_end_else(const CpuGen *g, GenElse i)
+{
+    gen_enter(g, i.done);
+}

@@ -87,6 +87,12 @@ typedef struct GenIf {
 } GenIf;
 GenIf gen_if(const CpuGen *g, LLVMValueRef cond);
 void gen_end_if(const CpuGen *g, GenIf i);
+typedef struct GenElse {
+    LLVMBasicBlockRef no, done;
+} GenElse;
+GenElse gen_if_else(const CpuGen *g, LLVMValueRef cond); /* then gen_else, then gen_end_else */
+void gen_else(const CpuGen *g, GenElse i);
+void gen_end_else(const CpuGen *g, GenElse i);
 
 /* ---- math.c ---- */
 /* f of arguments in g->lanes lanes; dt: their element types. Semantics: lang/fun.def. */
@@ -111,6 +117,14 @@ typedef struct GemmArg {
 /* Calls the module's matrix product, which comes into the module at its first use. The form is chosen from the strides that are
  * constant 1 or 0 here. */
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add);
+/* The same call, not made yet. Transposed: it computes the transpose of what was asked for, so rows are columns. */
+enum { GEMM_NPARAM = 13 };
+typedef struct GemmCall {
+    LLVMValueRef fn, param[GEMM_NPARAM]; /* of GemmArg in its order, then whether to add (i1) */
+    bool transposed;
+} GemmCall;
+GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add);
+LLVMTypeRef cpu_gemm_type(const CpuGen *g);
 typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_NFORM } GemmForm;
 /* The function that it calls: ready code where there is some, else made here. */
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);

@@ -1,9 +1,9 @@
 /* kern to CPU code: one LLVM module per program, with a copy of every kernel for each CPU level, chosen once at run time.
  *
  * Inside the module a kernel is an internal function
- *     i32 @NAME.forward.avx2(ptr dims, ptr bufs, i64 seed)       ; RNN_OK or RNN_INDEX
+ *     i32 @NAME.forward.avx2(ptr dims, ptr bufs, i64 seed, ptr call)       ; RNN_OK or RNN_INDEX
  * dims: i64[], indexed by DimSym (B, keep, T, H, ...). bufs: ptr[], indexed by KBufId; a missing optional argument points
- * at zeros, a missing optional output is null. All checks are made by the public functions around it (abi.c).
+ * at zeros, a missing optional output is null. call: the caller's rnn_call, null for init. All checks are made by the public functions around it (abi.c).
  */
 #ifndef BACKENDS_CPU_CPU_H
 #define BACKENDS_CPU_CPU_H

@@ -20,6 +20,8 @@ static LLVMValueRef sym_value(Emit *e, DimSym s)
 {
     CpuGen g = emit_gen(e, false);
     g.b = e->entry;
+    if (!e->sym[s] && dim_sym_info(e->k->dims, s)->kind == DIM_PART)
+        e->sym[s] = emit_outer_part(e, s);
     if (!e->sym[s])
         e->sym[s] = gen_load(&g, gen_int1(&g, 64), gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s)), 8);
     return e->sym[s];
@@ -76,6 +78,14 @@ void emit_set(Emit *e, KVar v, LLVMValueRef value, bool lanes)
     e->var[v] = (EmitVar){.value = value, .lanes = lanes};
 }
 
+void emit_known(Emit *e, KVar v)
+{
+    if (!e->var[v].value && e->task)
+        emit_set(e, v, emit_outer_var(e, v), false);
+    if (!e->var[v].value)
+        ice("cpu: variable %u is used before it has a value", v);
+}
+
 static LLVMValueRef lane_numbers(Emit *e)
 {
     CpuGen *g = &e->g;
@@ -89,8 +99,7 @@ LLVMValueRef emit_var(Emit *e, KVar v, bool lanes)
     const EmitVar *var = &e->var[v];
     if (e->v.on && v == e->v.var && lanes)
         return lane_numbers(e);
-    if (!var->value)
-        ice("cpu: variable %u is used before it has a value", v);
+    emit_known(e, v);
     LLVMValueRef value = var->memory ? LLVMBuildLoad2(e->g.b, var->memory, var->value, "") : var->value;
     if (e->k->var.p[v].loop)
         value = LLVMBuildTrunc(e->g.b, value, gen_int1(&e->g, 32), "");
@@ -163,14 +172,14 @@ static LLVMValueRef any_lane(const CpuGen *g, LLVMValueRef bits)
     return LLVMBuildICmp(g->b, LLVMIntNE, LLVMBuildBitCast(g->b, bits, packed, ""), LLVMConstNull(packed), "");
 }
 
-/* An index into nothing ends the kernel at once: there is no element 0 to read instead. */
+/* There is no element 0 to read instead. */
 static void leave_if_empty(Emit *e, LLVMValueRef bound)
 {
     CpuGen g = emit_gen(e, false);
     if (LLVMIsAConstantInt(bound) && LLVMConstIntGetSExtValue(bound) > 0)
         return;
     GenIf empty = gen_if(&g, gen_icmp(&g, LLVMIntSLE, bound, gen_i64(&g, 0)));
-    LLVMBuildRet(g.b, LLVMConstInt(gen_int1(&g, 32), RNN_INDEX, false));
+    emit_leave(e);
     LLVMPositionBuilderAtEnd(g.b, empty.done);
 }
 
@@ -209,6 +218,7 @@ static void emit_stmt(Emit *e, const KStmt *s)
     case K_GEMM: emit_gemm(e, s); return;
     case K_FILL: emit_fill(e, s); return;
     case K_COPY: emit_copy(e, s); return;
+    case K_TASKS: emit_tasks(e, s); return;
     case K_KIND_COUNT: break;
     }
     ice("cpu: statement %d", (int)s->kind);
@@ -227,7 +237,7 @@ static const char *const fn_name[REC_NFN] = {"forward", "backward", "init"};
 static LLVMValueRef new_function(const CpuModule *m, RecFn fn, CpuLevel level)
 {
     LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), i64 = LLVMInt64TypeInContext(m->context);
-    LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(m->context), (LLVMTypeRef[]){ptr, ptr, i64}, 3, false);
+    LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(m->context), (LLVMTypeRef[]){ptr, ptr, i64, ptr}, 4, false);
     Str name = str_fmt(m->arena, "%.*s.%s.%s", STRF(m->kern->name), fn_name[fn], cpu_level_info(level)->text);
     LLVMValueRef f = LLVMAddFunction(m->module, str_c(m->arena, name), type);
     LLVMSetLinkage(f, LLVMInternalLinkage);
@@ -238,57 +248,72 @@ static LLVMValueRef new_function(const CpuModule *m, RecFn fn, CpuLevel level)
 static bool has_check(const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
-        if (b->p[i]->kind == K_CHECK || (b->p[i]->kind == K_LOOP && has_check(&b->p[i]->loop.body)))
+        if (b->p[i]->kind == K_CHECK || (kern_body(b->p[i]) && has_check(kern_body(b->p[i]))))
             return true;
     return false;
 }
 
-static void start_failed(Emit *e)
+static bool has_tasks(const KBlock *b)
 {
-    if (!has_check(&e->k->fn[e->which]))
-        return;
-    e->failed = emit_entry_memory(e, gen_int1(&e->g, 1));
-    LLVMBuildStore(e->entry, LLVMConstNull(gen_int1(&e->g, 1)), e->failed);
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_TASKS || (kern_body(b->p[i]) && has_tasks(kern_body(b->p[i]))))
+            return true;
+    return false;
 }
 
-static void finish(Emit *e, LLVMBasicBlockRef first)
+bool emit_start_checks(Emit *e, const KBlock *b)
 {
-    LLVMTypeRef i32 = gen_int1(&e->g, 32);
-    LLVMValueRef status = LLVMConstInt(i32, RNN_OK, false);
-    if (e->failed)
-        status = LLVMBuildSelect(e->g.b, LLVMBuildLoad2(e->g.b, gen_int1(&e->g, 1), e->failed, ""),
-                                 LLVMConstInt(i32, RNN_INDEX, false), status, "");
-    LLVMBuildRet(e->g.b, status);
-    LLVMBuildBr(e->entry, first);
+    if (!has_check(b))
+        return false;
+    e->failed = emit_entry_memory(e, gen_int1(&e->g, 1));
+    LLVMBuildStore(e->entry, LLVMConstNull(gen_int1(&e->g, 1)), e->failed);
+    return true;
+}
+
+LLVMValueRef emit_failed(Emit *e)
+{
+    LLVMTypeRef i1 = gen_int1(&e->g, 1);
+    return e->failed ? LLVMBuildLoad2(e->g.b, i1, e->failed, "") : LLVMConstNull(i1);
+}
+
+Emit emit_open(const CpuGen *g, Arena *a, const KernProg *k, RecFn which, LLVMValueRef fn)
+{
+    Emit e = {.g = *g, .entry = LLVMCreateBuilderInContext(g->context), .arena = a, .k = k, .which = which, .fn = fn};
+    e.sym = NEWN(a, LLVMValueRef, dim_nsyms(k->dims));
+    e.buf = NEWN(a, LLVMValueRef, k->buf.n);
+    e.scope_of = NEWN(a, LLVMValueRef, k->buf.n);
+    e.not_scope = NEWN(a, LLVMValueRef, k->buf.n);
+    e.given_buf = NEWN(a, bool, k->buf.n);
+    e.given = NEWN(a, LLVMValueRef, k->arg.n);
+    e.var = NEWN(a, EmitVar, k->var.n);
+    e.scope_kind = LLVMGetMDKindIDInContext(g->context, "alias.scope", 11);
+    e.noalias_kind = LLVMGetMDKindIDInContext(g->context, "noalias", 7);
+    LLVMPositionBuilderAtEnd(e.entry, LLVMAppendBasicBlockInContext(g->context, fn, "entry"));
+    e.start = LLVMAppendBasicBlockInContext(g->context, fn, "start");
+    LLVMPositionBuilderAtEnd(e.g.b, e.start);
+    return e;
+}
+
+void emit_close(Emit *e)
+{
+    LLVMBuildBr(e->entry, e->start);
+    LLVMDisposeBuilder(e->entry);
 }
 
 LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
 {
-    const KernProg *k = m->kern;
-    Emit e = {.g = cpu_gen(m->context, m->module, m->builder, level, m->options.precision == PREC_F64),
-              .entry = LLVMCreateBuilderInContext(m->context),
-              .arena = m->arena,
-              .k = k,
-              .which = fn};
-    e.fn = new_function(m, fn, level);
+    CpuGen g = cpu_gen(m->context, m->module, m->builder, level, m->options.precision == PREC_F64);
+    LLVMTypeRef i32 = gen_int1(&g, 32);
+    Emit e = emit_open(&g, m->arena, m->kern, fn, new_function(m, fn, level));
     e.dims = LLVMGetParam(e.fn, 0);
     e.bufs = LLVMGetParam(e.fn, 1);
     e.seed = LLVMGetParam(e.fn, 2);
-    e.sym = NEWN(m->arena, LLVMValueRef, dim_nsyms(k->dims));
-    e.buf = NEWN(m->arena, LLVMValueRef, k->buf.n);
-    e.scope_of = NEWN(m->arena, LLVMValueRef, k->buf.n);
-    e.not_scope = NEWN(m->arena, LLVMValueRef, k->buf.n);
-    e.given_buf = NEWN(m->arena, bool, k->buf.n);
-    e.given = NEWN(m->arena, LLVMValueRef, k->arg.n);
-    e.var = NEWN(m->arena, EmitVar, k->var.n);
-    e.scope_kind = LLVMGetMDKindIDInContext(m->context, "alias.scope", 11);
-    e.noalias_kind = LLVMGetMDKindIDInContext(m->context, "noalias", 7);
-    LLVMPositionBuilderAtEnd(e.entry, LLVMAppendBasicBlockInContext(m->context, e.fn, "entry"));
-    LLVMBasicBlockRef first = LLVMAppendBasicBlockInContext(m->context, e.fn, "start");
-    LLVMPositionBuilderAtEnd(e.g.b, first);
-    start_failed(&e);
-    emit_block(&e, &k->fn[fn]);
-    finish(&e, first);
-    LLVMDisposeBuilder(e.entry);
+    if (has_tasks(&m->kern->fn[fn]))
+        emit_task_args(&e, LLVMGetParam(e.fn, 3));
+    emit_start_checks(&e, &m->kern->fn[fn]);
+    emit_block(&e, &m->kern->fn[fn]);
+    LLVMValueRef bad = LLVMConstInt(i32, RNN_INDEX, false), fine = LLVMConstInt(i32, RNN_OK, false);
+    LLVMBuildRet(g.b, gen_select(&g, emit_failed(&e), bad, fine));
+    emit_close(&e);
     return e.fn;
 }

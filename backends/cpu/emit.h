@@ -24,11 +24,15 @@ typedef struct EmitVector {
 
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
+    LLVMBasicBlockRef start;
     LLVMBuilderRef entry; /* at the end of the entry block: sizes, pointers, memory for accumulators */
     Arena *arena;
     const KernProg *k;
     RecFn which;
     LLVMValueRef fn, dims, bufs, seed;
+    struct EmitTask *task;          /* NULL in the kernel itself */
+    LLVMValueRef parallel, context; /* the caller's function for tasks, NULL at run time where there is none */
+    LLVMValueRef trouble;           /* memory of an i8 in the kernel's frame: what K_CHECKs in tasks found */
     VEC(LLVMValueRef) dim;           /* by Dim; NULL: not computed yet */
     LLVMValueRef *sym, *buf, *given; /* by DimSym, KBufId, RecArg index */
     EmitVar *var;                    /* by KVar */
@@ -41,6 +45,11 @@ typedef struct Emit {
 } Emit;
 
 /* emit.c */
+Emit emit_open(const CpuGen *g, Arena *a, const KernProg *k, RecFn which, LLVMValueRef fn); /* builders at its start */
+void emit_close(Emit *e);                         /* entry and code become one; behind the last statement */
+bool emit_start_checks(Emit *e, const KBlock *b); /* room for what K_CHECKs find, if there are any */
+LLVMValueRef emit_failed(Emit *e);                /* i1: a K_CHECK of this function, or of its tasks, failed */
+void emit_known(Emit *e, KVar v);                 /* it has a value from here on, if from the function around */
 void emit_block(Emit *e, const KBlock *b);
 LLVMValueRef emit_dim(Emit *e, Dim d);
 LLVMValueRef emit_entry_memory(Emit *e, LLVMTypeRef type);
@@ -59,10 +68,30 @@ void emit_copy(Emit *e, const KStmt *s);
 void emit_gemm(Emit *e, const KStmt *s);
 LLVMValueRef emit_buf(Emit *e, KBufId b);
 bool emit_can_be_null(const Emit *e, KBufId b);
+GenIf emit_if_given(Emit *e, KBufId b);
+GemmArg emit_gemm_arg(Emit *e, const KStmt *s);
 
 /* emit_loop.c: loops and accumulators */
 void emit_loop(Emit *e, const KStmt *s);
 void emit_start(Emit *e, const KStmt *s);
 void emit_update(Emit *e, const KStmt *s);
+
+/* emit_product.c */
+bool emit_is_product(const Emit *e, const KStmt *s); /* tasks that are one product, cut as it stands */
+void emit_product(Emit *e, const KStmt *s);
+
+/* emit_tasks.c */
+void emit_tasks(Emit *e, const KStmt *s);
+/* How tasks are cut, from sizes alone; and whether to ask the caller's threads: an i1. */
+typedef struct EmitShare {
+    LLVMValueRef n, piece, threads;
+} EmitShare;
+EmitShare emit_share(Emit *e, const KStmt *s);
+LLVMTypeRef emit_task_type(const CpuGen *g); /* void (ptr words, i64 number) */
+void emit_ask(Emit *e, const EmitShare *share, LLVMValueRef task, LLVMValueRef words);
+void emit_task_args(Emit *e, LLVMValueRef call);  /* in the kernel: the caller's function, from its rnn_call */
+void emit_leave(Emit *e);                         /* an index into nothing: ends the kernel */
+LLVMValueRef emit_outer_var(Emit *e, KVar v);     /* in a task: the value in the function around */
+LLVMValueRef emit_outer_part(Emit *e, DimSym s);
 
 #endif

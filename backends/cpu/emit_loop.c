@@ -61,8 +61,8 @@ static void for_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, co
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        if (s->kind == K_LOOP)
-            for_outer_updates(e, &s->loop.body, each);
+        if (kern_body(b->p[i]))
+            for_outer_updates(e, kern_body(b->p[i]), each);
         if (s->kind == K_UPDATE && e->var[s->acc.var].memory && !e->var[s->acc.var].lanes)
             each(e, s);
     }
@@ -105,13 +105,29 @@ static void finish_partial(Emit *e, const KStmt *s)
 
 /* ---- plain loops ---- */
 
+static LLVMValueRef start_of(Emit *e, const KStmt *s)
+{
+    if (s->loop.by == DIM_ZERO)
+        return gen_i64(&e->g, 0);
+    emit_known(e, s->loop.from);
+    return LLVMBuildNSWMul(e->g.b, e->var[s->loop.from].value, emit_dim(e, s->loop.by), "");
+}
+
+static LLVMValueRef end_of(Emit *e, const KStmt *s, LLVMValueRef start)
+{
+    LLVMValueRef extent = emit_dim(e, s->loop.extent);
+    return s->loop.by == DIM_ZERO ? extent : LLVMBuildNSWAdd(e->g.b, start, extent, "");
+}
+
 static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
 {
     LLVMValueRef one = gen_i64(&e->g, 1);
     GenLoop l = gen_loop(&e->g, from, to, one, NULL, 0);
     LLVMValueRef i = l.i;
-    if (s->loop.reverse)
-        i = LLVMBuildSub(e->g.b, LLVMBuildSub(e->g.b, to, one, ""), i, "");
+    if (s->loop.reverse) {
+        LLVMValueRef last = LLVMBuildSub(e->g.b, to, one, "");
+        i = LLVMBuildSub(e->g.b, s->loop.by == DIM_ZERO ? last : LLVMBuildAdd(e->g.b, last, from, ""), i, "");
+    }
     emit_set(e, s->loop.var, i, false);
     emit_block(e, &s->loop.body);
     gen_loop_end(&e->g, &l, NULL);
@@ -143,8 +159,8 @@ static void mark_lanes(const KBlock *b, bool *lanes)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        if (s->kind == K_LOOP)
-            mark_lanes(&s->loop.body, lanes);
+        if (kern_body(b->p[i]))
+            mark_lanes(kern_body(b->p[i]), lanes);
         else if (reads_lanes(s, lanes))
             lanes[s->kind == K_LET ? s->let.var : s->kind == K_LOAD ? s->mem.var : s->check.var] = true;
     }
@@ -170,7 +186,7 @@ static Masking masking(const KBlock *b, KVar loop, const bool *lanes)
     Masking m = MASK_LAST;
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        Masking this = s->kind == K_LOOP                         ? masking(&s->loop.body, loop, lanes)
+        Masking this = kern_body(b->p[i])                        ? masking(kern_body(b->p[i]), loop, lanes)
                        : s->kind == K_STORE || s->kind == K_LOAD ? access_masking(s, loop, lanes)
                                                                  : MASK_LAST;
         if (this < m)
@@ -195,10 +211,10 @@ static bool is_multiple(const Emit *e, Dim d, uint32_t of)
     return true;
 }
 
-static void rounds(Emit *e, const KStmt *s, LLVMValueRef to)
+static void rounds(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
 {
     CpuGen *g = &e->g;
-    GenLoop l = gen_loop(g, gen_i64(g, 0), to, gen_i64(g, g->lanes), NULL, 0);
+    GenLoop l = gen_loop(g, from, to, gen_i64(g, g->lanes), NULL, 0);
     e->v = (EmitVector){.on = true, .var = s->loop.var, .first = l.i};
     emit_block(e, &s->loop.body);
     gen_loop_end(g, &l, NULL);
@@ -226,21 +242,23 @@ static void single_steps(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRe
 static void vector_loop(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
-    LLVMValueRef n = emit_dim(e, s->loop.extent), whole = n;
+    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), whole = end;
     Masking how = loop_masking(e, s);
     g->lanes = cpu_width(g);
     bool exact = is_multiple(e, s->loop.extent, g->lanes);
     for_outer_updates(e, &s->loop.body, start_partial);
-    if (!exact)
-        whole = LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
-    rounds(e, s, whole);
+    if (!exact) {
+        LLVMValueRef n = LLVMBuildAnd(g->b, emit_dim(e, s->loop.extent), gen_i64(g, -(int64_t)g->lanes), "");
+        whole = s->loop.by == DIM_ZERO ? n : LLVMBuildAdd(g->b, start, n, "");
+    }
+    rounds(e, s, start, whole);
     if (!exact && how == MASK_LAST)
-        last_round(e, s, whole, LLVMBuildSub(g->b, n, whole, ""));
+        last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
     for_outer_updates(e, &s->loop.body, finish_partial);
     e->v = (EmitVector){.on = false};
     g->lanes = 1;
     if (!exact && how == MASK_NEVER)
-        single_steps(e, s, whole, n);
+        single_steps(e, s, whole, end);
 }
 
 /* ---- loops whose only effect is on outputs that the caller may have left out ---- */
@@ -250,12 +268,8 @@ static bool writes_only(const Emit *e, const KBlock *b, KBufId *to)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        KBufId w = s->kind == K_STORE  ? s->mem.buf
-                   : s->kind == K_FILL ? s->fill.buf
-                   : s->kind == K_COPY ? s->copy.dst
-                   : s->kind == K_GEMM ? s->gemm.c.buf
-                                       : K_NONE;
-        if (s->kind == K_LOOP && !writes_only(e, &s->loop.body, to))
+        KBufId w = kern_written(s);
+        if (kern_body(b->p[i]) && !writes_only(e, kern_body(b->p[i]), to))
             return false;
         if (s->kind == K_CHECK || (s->kind == K_UPDATE && e->var[s->acc.var].memory))
             return false;
@@ -281,8 +295,10 @@ static void any_loop(Emit *e, const KStmt *s)
 {
     if (s->loop.kind == K_VECTOR && !e->v.on && !has_random(&s->loop.body))
         vector_loop(e, s);
-    else
-        plain_loop(e, s, gen_i64(&e->g, 0), emit_dim(e, s->loop.extent));
+    else {
+        LLVMValueRef start = start_of(e, s);
+        plain_loop(e, s, start, end_of(e, s, start));
+    }
 }
 
 void emit_loop(Emit *e, const KStmt *s)

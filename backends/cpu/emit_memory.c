@@ -119,8 +119,10 @@ static LLVMValueRef index_value(Emit *e, KVar v, uint32_t lane)
         }
         return LLVMBuildAdd(g.b, e->v.first, l, "");
     }
-    if (e->k->var.p[v].loop)
+    if (e->k->var.p[v].loop) {
+        emit_known(e, v);
         return e->var[v].value;
+    }
     LLVMValueRef value = emit_var(e, v, false);
     return LLVMBuildSExt(g.b, e->var[v].lanes ? gen_lane(&g, value, lane) : value, i64, "");
 }
@@ -237,7 +239,7 @@ static void store_lanes(Emit *e, const KStmt *s, LLVMValueRef v)
 }
 
 /* Runs what follows, until gen_end_if, only when the caller gave the buffer. */
-static GenIf if_given(Emit *e, KBufId b)
+GenIf emit_if_given(Emit *e, KBufId b)
 {
     return gen_if(&e->g, LLVMBuildIsNotNull(e->g.b, emit_buf(e, b), ""));
 }
@@ -250,7 +252,7 @@ void emit_store(Emit *e, const KStmt *s)
     bool lanes = m != STILL || emit_has_lanes(e, s->mem.var);
     LLVMValueRef v = emit_var(e, s->mem.var, lanes);
     if (optional)
-        given = if_given(e, s->mem.buf);
+        given = emit_if_given(e, s->mem.buf);
     if (!lanes)
         store_one(e, s, v, 0);
     else if (m == ONE_BY_ONE)
@@ -285,7 +287,7 @@ void emit_fill(Emit *e, const KStmt *s)
     GenIf given = {NULL};
     DType dt = e->k->buf.p[s->fill.buf].dt;
     if (emit_can_be_null(e, s->fill.buf))
-        given = if_given(e, s->fill.buf);
+        given = emit_if_given(e, s->fill.buf);
     LLVMValueRef at = address(e, s->fill.buf, &s->fill.at, 0), count = emit_dim(e, s->fill.count);
     if (s->fill.number == 0)
         LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, dt), emit_bytes(e, dt));
@@ -301,21 +303,17 @@ void emit_copy(Emit *e, const KStmt *s)
     DType dt = e->k->buf.p[s->copy.dst].dt;
     uint32_t align = emit_bytes(e, dt);
     if (emit_can_be_null(e, s->copy.dst))
-        given = if_given(e, s->copy.dst);
+        given = emit_if_given(e, s->copy.dst);
     LLVMValueRef to = address(e, s->copy.dst, &s->copy.to, 0), from = address(e, s->copy.src, &s->copy.from, 0);
     LLVMBuildMemCpy(e->g.b, to, align, from, align, bytes_of(e, emit_dim(e, s->copy.count), dt));
     if (given.done)
         gen_end_if(&e->g, given);
 }
 
-void emit_gemm(Emit *e, const KStmt *s)
+GemmArg emit_gemm_arg(Emit *e, const KStmt *s)
 {
-    GenIf given = {NULL};
-    CpuGen g = emit_gen(e, false);
     const KView *a = &s->gemm.a, *b = &s->gemm.b, *c = &s->gemm.c;
-    if (emit_can_be_null(e, c->buf))
-        given = if_given(e, c->buf);
-    GemmArg arg = {
+    return (GemmArg){
         .m = emit_dim(e, s->gemm.m),
         .n = emit_dim(e, s->gemm.n),
         .k = emit_dim(e, s->gemm.k),
@@ -329,6 +327,15 @@ void emit_gemm(Emit *e, const KStmt *s)
         .c_row = emit_dim(e, c->row_stride),
         .c_col = emit_dim(e, c->col_stride),
     };
+}
+
+void emit_gemm(Emit *e, const KStmt *s)
+{
+    GenIf given = {NULL};
+    CpuGen g = emit_gen(e, false);
+    if (emit_can_be_null(e, s->gemm.c.buf))
+        given = emit_if_given(e, s->gemm.c.buf);
+    GemmArg arg = emit_gemm_arg(e, s);
     cpu_gemm(&g, &arg, s->gemm.add);
     if (given.done)
         gen_end_if(&e->g, given);

@@ -44,8 +44,6 @@ typedef struct Gemm {
     V m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, c_col, add;
 } Gemm;
 
-enum { NPARAM = 13 };
-
 /* ---- small tools on i64 ---- */
 
 static V num(const Gemm *x, int64_t v)
@@ -663,20 +661,25 @@ static V pack_function(const Gemm *x)
 }
 
 /* Parameters stand in the order of Gemm's members. */
+LLVMTypeRef cpu_gemm_type(const CpuGen *g)
+{
+    LLVMTypeRef param[GEMM_NPARAM];
+    for (int i = 0; i < GEMM_NPARAM; i++)
+        param[i] = i == 3 || i == 6 || i == 9 ? gen_ptr(g) : gen_int1(g, i == 12 ? 1 : 64);
+    return LLVMFunctionType(LLVMVoidTypeInContext(g->context), param, GEMM_NPARAM, false);
+}
+
 static V declare_form(const Gemm *x, const char *name)
 {
-    LLVMTypeRef param[NPARAM], ptr = gen_ptr(&x->s), i64 = gen_int1(&x->s, 64);
-    for (int i = 0; i < NPARAM; i++)
-        param[i] = i == 3 || i == 6 || i == 9 ? ptr : i == 12 ? gen_int1(&x->s, 1) : i64;
-    return new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), param, NPARAM, false));
+    return new_function(x, name, cpu_gemm_type(&x->s));
 }
 
 static void define_form(const Gemm *x, V fn, void (*make)(Gemm *x))
 {
     Gemm in = inside(x, fn);
-    V *to[NPARAM] = {&in.m,     &in.n,     &in.k, &in.a,     &in.a_row, &in.a_col, &in.b,
+    V *to[GEMM_NPARAM] = {&in.m,     &in.n,     &in.k, &in.a,     &in.a_row, &in.a_col, &in.b,
                      &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
-    for (unsigned i = 0; i < NPARAM; i++)
+    for (unsigned i = 0; i < GEMM_NPARAM; i++)
         *to[i] = LLVMGetParam(fn, i);
     make(&in);
     finish(&in);
@@ -738,30 +741,24 @@ static GemmArg transposed(const GemmArg *t)
                      .c_col = t->c_row};
 }
 
-void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)
+GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add)
 {
     GemmForm form = GEMM_PLAIN;
-    GemmArg t = *arg;
-    if (is_one(t.a_col) && is_one(t.b_row))
+    if (is_one(arg->a_col) && is_one(arg->b_row))
         form = GEMM_DOT;
-    else if ((is_one(t.b_col) && is_one(t.c_col)) || (is_one(t.a_row) && is_one(t.c_row)))
+    else if ((is_one(arg->b_col) && is_one(arg->c_col)) || (is_one(arg->a_row) && is_one(arg->c_row)))
         form = GEMM_BROADCAST;
-    if ((form == GEMM_DOT && !is_one(t.c_col) && is_one(t.c_row)) ||
-        (form == GEMM_BROADCAST && !(is_one(t.b_col) && is_one(t.c_col))))
-        t = transposed(arg);
-    V fn = cpu_gemm_function(g, form);
-    V list[NPARAM] = {t.m,
-                      t.n,
-                      t.k,
-                      t.a,
-                      t.a_row,
-                      t.a_col,
-                      t.b,
-                      t.b_row,
-                      t.b_col,
-                      t.c,
-                      t.c_row,
-                      t.c_col,
-                      LLVMConstInt(gen_int1(g, 1), add, false)};
-    LLVMBuildCall2(g->b, LLVMGlobalGetValueType(fn), fn, list, NPARAM, "");
+    bool turn = (form == GEMM_DOT && !is_one(arg->c_col) && is_one(arg->c_row)) ||
+                (form == GEMM_BROADCAST && !(is_one(arg->b_col) && is_one(arg->c_col)));
+    GemmArg t = turn ? transposed(arg) : *arg;
+    V adds = LLVMConstInt(gen_int1(g, 1), add, false);
+    return (GemmCall){cpu_gemm_function(g, form),
+                      {t.m, t.n, t.k, t.a, t.a_row, t.a_col, t.b, t.b_row, t.b_col, t.c, t.c_row, t.c_col, adds},
+                      turn};
+}
+
+void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)
+{
+    GemmCall call = cpu_gemm_call(g, arg, add);
+    LLVMBuildCall2(g->b, cpu_gemm_type(g), call.fn, call.param, GEMM_NPARAM, "");
 }

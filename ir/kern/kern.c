@@ -69,13 +69,40 @@ void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride)
     at->term[at->n++].stride = stride;
 }
 
-void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
+KBlock *kern_body(KStmt *s)
+{
+    return s->kind == K_LOOP ? &s->loop.body : s->kind == K_TASKS ? &s->tasks.body : NULL;
+}
+
+KBufId kern_written(const KStmt *s)
 {
     switch (s->kind) {
+    case K_STORE: return s->mem.buf;
+    case K_FILL: return s->fill.buf;
+    case K_COPY: return s->copy.dst;
+    case K_GEMM: return s->gemm.c.buf;
     case K_LOOP:
-        for (uint32_t i = 0; i < s->loop.body.n; i++)
-            kern_each_access(s->loop.body.p[i], fn, cx);
-        break;
+    case K_TASKS:
+    case K_LET:
+    case K_CONST:
+    case K_SIZE:
+    case K_LOAD:
+    case K_START:
+    case K_UPDATE:
+    case K_RANDOM:
+    case K_GIVEN:
+    case K_CHECK:
+    case K_KIND_COUNT: break;
+    }
+    return K_NONE;
+}
+
+void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
+{
+    KBlock *body = kern_body(s);
+    for (uint32_t i = 0; body && i < body->n; i++)
+        kern_each_access(body->p[i], fn, cx);
+    switch (s->kind) {
     case K_LOAD:
     case K_STORE: fn(cx, s->mem.buf, &s->mem.at); break;
     case K_GEMM:
@@ -88,6 +115,8 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
         fn(cx, s->copy.dst, &s->copy.to);
         fn(cx, s->copy.src, &s->copy.from);
         break;
+    case K_LOOP:
+    case K_TASKS:
     case K_LET:
     case K_CONST:
     case K_SIZE:

@@ -66,7 +66,7 @@ typedef enum KLoopKind {
 } KLoopKind;
 
 typedef enum KKind {
-    K_LOOP,   /* loop: for var in 0..extent (downwards when reverse) body */
+    K_LOOP,   /* loop: for var in s..s + extent (downwards when reverse) body; s is from * by, 0 when by is 0 */
     K_LET,    /* let: var = fun(arg...); an int var may be used in KIndex */
     K_CONST,  /* constant: var = number */
     K_SIZE,   /* size: var = dim */
@@ -80,6 +80,9 @@ typedef enum KKind {
     K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only */
     K_FILL,   /* fill: buf[at .. at + count) = number */
     K_COPY,   /* copy: dst[at .. + count) = src[from .. + count); equal types, no overlap */
+    K_TASKS,  /* tasks: body for pieces of the range 0..extent that make all of it, in any order, on any threads. A piece
+                 is first..first + part; part is a dimension of kind DIM_PART. How it is cut makes no difference, not in
+                 the last bit. Pieces are multiples of grain long, but for the last one */
     K_KIND_COUNT
 } KKind;
 
@@ -93,7 +96,7 @@ struct KStmt {
     KKind kind;
     Span at; /* the source line it came from, for debug data */
     union {
-        struct { KLoopKind kind; KVar var; Dim extent; bool reverse; KBlock body; } loop;
+        struct { KLoopKind kind; KVar var; Dim extent; bool reverse; KBlock body; KVar from; Dim by; } loop;
         struct { KVar var; Fun fun; KVar arg[3]; } let;
         struct { KVar var; double number; } constant;
         struct { KVar var; Dim dim; } size;
@@ -105,6 +108,15 @@ struct KStmt {
         struct { Dim m, n, k; KView a, b, c; bool add; } gemm;
         struct { KBufId buf; KIndex at; Dim count; double number; } fill;
         struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;
+        struct {
+            KVar first;
+            DimSym part;
+            Dim extent;
+            uint32_t grain;
+            Dim work;       /* about how many elements are computed in all */
+            uint32_t least; /* work that is worth more than one thread */
+            KBlock body;
+        } tasks;
     };
 };
 
@@ -134,6 +146,8 @@ void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges eq
 /* ---- kern.c: looking at programs ---- */
 typedef void KernAccess(void *cx, KBufId buf, KIndex *at);
 void kern_each_access(KStmt *s, KernAccess *fn, void *cx); /* what s, and all inside it, reads or writes in memory */
+KBlock *kern_body(KStmt *s); /* the statements inside of a loop or of tasks, NULL for others */
+KBufId kern_written(const KStmt *s); /* the buffer that s itself writes, or K_NONE */
 
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);
@@ -151,6 +165,7 @@ KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
 /* ---- passes, one file each, named as in passes.def ---- */
 void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */
 void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
+void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
 
 #endif

@@ -47,6 +47,7 @@ static bool only_addresses(const Merge *m, const KStmt *s)
     case K_UPDATE: return !is_ours(m, s->acc.value);
     case K_RANDOM: return !is_ours(m, s->random.counter);
     case K_CHECK: return !is_ours(m, s->check.index);
+    case K_TASKS:
     case K_LOAD:
     case K_GEMM:
     case K_FILL:
@@ -79,6 +80,8 @@ static bool merge_pair(KernProg *p, KStmt *outer)
     Merge m = {p, outer->loop.var, inner->loop.var, inner->loop.extent, true};
     if (outer->loop.kind != inner->loop.kind || outer->loop.reverse != inner->loop.reverse)
         return false;
+    if (outer->loop.by != DIM_ZERO || inner->loop.by != DIM_ZERO)
+        return false;
     kern_each_access(inner, runs_on, &m);
     if (!m.fits || !only_addresses(&m, inner))
         return false;
@@ -91,12 +94,12 @@ static bool merge_pair(KernProg *p, KStmt *outer)
 
 static void merge_block(KernProg *p, KBlock *b)
 {
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->p[i]->kind == K_LOOP) {
-            merge_block(p, &b->p[i]->loop.body);
-            while (merge_pair(p, b->p[i]))
-                ;
-        }
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (kern_body(b->p[i]))
+            merge_block(p, kern_body(b->p[i]));
+        while (b->p[i]->kind == K_LOOP && merge_pair(p, b->p[i]))
+            continue;
+    }
 }
 
 void kern_merge(KernProg *p)

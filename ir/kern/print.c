@@ -7,6 +7,7 @@ const char *const kern_kind_text[K_KIND_COUNT] = {
     [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
     [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
     [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_FILL] = "fill",     [K_COPY] = "copy",
+    [K_TASKS] = "tasks",
 };
 const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vector"};
 const char *const kern_buf_text[KERN_NBUFKIND] = {"arg", "out", "work"};
@@ -78,12 +79,28 @@ static void loop(Text *out, const KernProg *p, const KStmt *s)
     text_add(out, "%s %%%u < ", kern_loop_text[s->loop.kind], s->loop.var);
     dim(out, p, s->loop.extent);
     text_add(out, s->loop.reverse ? " reverse" : "");
+    if (s->loop.by == DIM_ZERO)
+        return;
+    text_add(out, " from %%%u by ", s->loop.from);
+    dim(out, p, s->loop.by);
+}
+
+static void tasks(Text *out, const KernProg *p, const KStmt *s)
+{
+    bool known = s->tasks.part < dim_nsyms(p->dims);
+    Str part = known ? dim_sym_info(p->dims, s->tasks.part)->name : STR("?");
+    text_add(out, "tasks %%%u %.*s < ", s->tasks.first, STRF(part));
+    dim(out, p, s->tasks.extent);
+    text_add(out, " grain %u work ", s->tasks.grain);
+    dim(out, p, s->tasks.work);
+    text_add(out, " least %u", s->tasks.least);
 }
 
 void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP: loop(out, p, s); break;
+    case K_TASKS: tasks(out, p, s); break;
     case K_LET: let(out, p, s); break;
     case K_CONST:
         defines(out, p, s->constant.var);
@@ -149,10 +166,11 @@ static void block(Text *out, const KernProg *p, const KBlock *b, int depth)
     for (uint32_t i = 0; i < b->n; i++) {
         text_add(out, "%*s", depth * 2, "");
         kern_print_stmt(out, p, b->p[i]);
-        text_add(out, b->p[i]->kind == K_LOOP ? " {\n" : "\n");
-        if (b->p[i]->kind != K_LOOP)
+        const KBlock *body = kern_body(b->p[i]);
+        text_add(out, body ? " {\n" : "\n");
+        if (!body)
             continue;
-        block(out, p, &b->p[i]->loop.body, depth + 1);
+        block(out, p, body, depth + 1);
         text_add(out, "%*s}\n", depth * 2, "");
     }
 }

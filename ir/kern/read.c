@@ -67,6 +67,12 @@ static bool assigns(Reader *r, bool *add)
 
 static bool block(Reader *r, KBlock *to);
 
+static void counts(Reader *r, KVar v)
+{
+    r->p->var.p[v].dt = DT_INT;
+    r->p->var.p[v].loop = true;
+}
+
 static bool loop(Reader *r, KStmt *s, uint32_t kind)
 {
     s->kind = K_LOOP;
@@ -74,9 +80,24 @@ static bool loop(Reader *r, KStmt *s, uint32_t kind)
     if (!variable(r, &s->loop.var) || !in_expect(r->in, '<') || !in_size(r->in, &s->loop.extent))
         return false;
     s->loop.reverse = in_accept_word(r->in, "reverse");
-    r->p->var.p[s->loop.var].dt = DT_INT;
-    r->p->var.p[s->loop.var].loop = true;
+    if (in_accept_word(r->in, "from") &&
+        (!variable(r, &s->loop.from) || !in_expect_word(r->in, "by") || !in_size(r->in, &s->loop.by)))
+        return false;
+    counts(r, s->loop.var);
     return block(r, &s->loop.body);
+}
+
+static bool tasks(Reader *r, KStmt *s)
+{
+    s->kind = K_TASKS;
+    if (!variable(r, &s->tasks.first) || !in_dim(r->in, &s->tasks.part) || !in_expect(r->in, '<') ||
+        !in_size(r->in, &s->tasks.extent) || !in_expect_word(r->in, "grain") ||
+        !in_number(r->in, MAXNUMBER, &s->tasks.grain) || !in_expect_word(r->in, "work") ||
+        !in_size(r->in, &s->tasks.work) || !in_expect_word(r->in, "least") ||
+        !in_number(r->in, UINT32_MAX, &s->tasks.least))
+        return false;
+    counts(r, s->tasks.first);
+    return block(r, &s->tasks.body);
 }
 
 static bool let(Reader *r, KStmt *s, KVar var, Str name)
@@ -171,6 +192,8 @@ static bool stmt(Reader *r, KStmt *s)
     for (uint32_t i = 0; i < KERN_NLOOPKIND; i++)
         if (str_is(w, kern_loop_text[i]))
             return loop(r, s, i);
+    if (str_is(w, "tasks"))
+        return tasks(r, s);
     if (str_is(w, "store"))
         return store(r, s);
     if (str_is(w, "update"))

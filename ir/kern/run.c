@@ -7,7 +7,7 @@
 typedef struct Run {
     const KernProg *p;
     Arena *own;
-    const int64_t *dim_value;
+    int64_t *dim_value; /* a copy: tasks set theirs */
     double *const *buf;
     uint64_t seed;
     double *var;
@@ -122,10 +122,21 @@ static void block(Run *r, const KBlock *b);
 static void loop(Run *r, const KStmt *s)
 {
     bool backwards = s->loop.kind == K_SERIAL ? s->loop.reverse : !s->loop.reverse;
-    int64_t n = dim(r, s->loop.extent);
+    int64_t n = dim(r, s->loop.extent), by = dim(r, s->loop.by), start = by ? (int64_t)r->var[s->loop.from] * by : 0;
     for (int64_t i = 0; i < n; i++) {
-        r->var[s->loop.var] = (double)(backwards ? n - 1 - i : i);
+        r->var[s->loop.var] = (double)(start + (backwards ? n - 1 - i : i));
         block(r, &s->loop.body);
+    }
+}
+
+/* At most three pieces, the last first. An empty range is one piece: what the body does outside of loops is done. */
+static void tasks(Run *r, const KStmt *s)
+{
+    int64_t n = dim(r, s->tasks.extent), piece = (n + 2) / 3, first = piece ? (n - 1) / piece * piece : 0;
+    for (; first >= 0; first -= piece ? piece : 1) {
+        r->var[s->tasks.first] = (double)first;
+        r->dim_value[s->tasks.part] = n - first < piece ? n - first : piece;
+        block(r, &s->tasks.body);
     }
 }
 
@@ -133,6 +144,7 @@ static void stmt(Run *r, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP: loop(r, s); break;
+    case K_TASKS: tasks(r, s); break;
     case K_LET: r->var[s->let.var] = let(r, s); break;
     case K_CONST: r->var[s->constant.var] = s->constant.number; break;
     case K_SIZE: r->var[s->size.var] = (double)dim(r, s->size.dim); break;
@@ -160,7 +172,10 @@ static void block(Run *r, const KBlock *b)
 
 bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *const *buf, uint64_t seed)
 {
-    Run r = {.p = p, .own = arena_new(), .dim_value = dim_value, .buf = buf, .seed = seed, .in_range = true};
+    Run r = {.p = p, .own = arena_new(), .buf = buf, .seed = seed, .in_range = true};
+    uint32_t ndim = dim_nsyms(p->dims) + p->arg.n;
+    r.dim_value = NEWN(r.own, int64_t, ndim);
+    memcpy(r.dim_value, dim_value, ndim * sizeof *dim_value);
     r.var = NEWN(r.own, double, p->var.n);
     r.size = NEWN(r.own, int64_t, p->buf.n);
     for (KBufId b = 0; b < p->buf.n; b++)

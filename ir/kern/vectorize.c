@@ -36,6 +36,7 @@ static bool has_inner(const KBlock *b)
     for (uint32_t i = 0; i < b->n; i++)
         switch (b->p[i]->kind) {
         case K_LOOP:
+        case K_TASKS:
         case K_GEMM:
         case K_FILL:
         case K_COPY: return true;
@@ -58,6 +59,8 @@ static void exchange(KernProg *p, KStmt *outer)
         return;
     KStmt *inner = outer->loop.body.p[0];
     if (inner->kind != K_LOOP || inner->loop.kind != K_PARALLEL || has_inner(&inner->loop.body))
+        return;
+    if (outer->loop.by != DIM_ZERO || inner->loop.by != DIM_ZERO)
         return;
     uint32_t now = score(&inner->loop.body, inner->loop.var).bad, then = score(&inner->loop.body, outer->loop.var).bad;
     bool better = then < now || (then == now && is_small(p, inner->loop.extent) && !is_small(p, outer->loop.extent));
@@ -113,6 +116,8 @@ static void mark_block(KernProg *p, KBlock *b)
     for (uint32_t i = 0; i < b->n; i++)
         if (b->p[i]->kind == K_LOOP)
             mark(p, b->p[i]);
+        else if (b->p[i]->kind == K_TASKS)
+            mark_block(p, &b->p[i]->tasks.body);
 }
 
 void kern_vectorize(KernProg *p)

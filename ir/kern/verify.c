@@ -8,7 +8,9 @@ typedef struct Verify {
     Text *why;
     Scope *scope;      /* by variable */
     uint32_t *started; /* by variable: number of loops around its START; K_NONE for no accumulator */
-    uint32_t depth;    /* loops around */
+    uint32_t depth;    /* loops and tasks around */
+    uint32_t task;     /* depth inside the innermost tasks, 0 outside */
+    bool *part;        /* by dimension: it is of tasks around */
     bool in_vector;
     RecFn fn;
     bool ok;
@@ -47,7 +49,8 @@ static void defines(Verify *c, const KStmt *s, KVar v)
         return;
     }
     c->scope[v] = SEEN;
-    need(c, c->p->var.p[v].loop == (s->kind == K_LOOP), s, "only loops define loop variables");
+    need(c, c->p->var.p[v].loop == (s->kind == K_LOOP || s->kind == K_TASKS), s,
+         "only loops and tasks define loop variables");
 }
 
 /* ---- memory ---- */
@@ -94,9 +97,22 @@ static void same_type(Verify *c, const KStmt *s, const KBuf *b, KVar v)
 
 static void block(Verify *c, const KBlock *b);
 
+/* What there is of a range is known inside of its tasks only. */
+static void size(Verify *c, const KStmt *s, Dim d)
+{
+    for (DimSym i = 0; i < dim_nsyms(c->p->dims); i++)
+        if (dim_sym_info(c->p->dims, i)->kind == DIM_PART && !c->part[i])
+            need(c, !dim_mentions(c->p->dims, d, i), s, "a size depends on tasks that are not around");
+}
+
 static void loop(Verify *c, const KStmt *s)
 {
     bool outer = c->in_vector;
+    size(c, s, s->loop.extent);
+    if (s->loop.by != DIM_ZERO) {
+        uses(c, s, s->loop.from);
+        need(c, is(c, s->loop.from, DT_INT), s, "a loop starts at something that is no int");
+    }
     defines(c, s, s->loop.var);
     need(c, is(c, s->loop.var, DT_INT), s, "a loop variable is no int");
     need(c, !outer, s, "a loop inside a vector loop");
@@ -107,6 +123,28 @@ static void loop(Verify *c, const KStmt *s)
     c->in_vector = outer;
     if (s->loop.var < c->p->var.n)
         c->scope[s->loop.var] = GONE;
+}
+
+static void tasks(Verify *c, const KStmt *s)
+{
+    uint32_t outer = c->task;
+    size(c, s, s->tasks.extent);
+    defines(c, s, s->tasks.first);
+    need(c, !c->in_vector, s, "tasks inside a vector loop");
+    need(c, s->tasks.grain > 0, s, "tasks without a grain");
+    if (s->tasks.part >= dim_nsyms(c->p->dims) || dim_sym_info(c->p->dims, s->tasks.part)->kind != DIM_PART ||
+        c->part[s->tasks.part]) {
+        broken(c, s, "tasks without a dimension of their own for their part");
+        return;
+    }
+    c->part[s->tasks.part] = true;
+    c->task = ++c->depth;
+    block(c, &s->tasks.body);
+    c->depth--;
+    c->task = outer;
+    c->part[s->tasks.part] = false;
+    if (s->tasks.first < c->p->var.n)
+        c->scope[s->tasks.first] = GONE;
 }
 
 static void let(Verify *c, const KStmt *s)
@@ -141,6 +179,7 @@ static void update(Verify *c, const KStmt *s)
     need(c, c->started[s->acc.var] != K_NONE, s, "the variable is no accumulator");
     need(c, c->started[s->acc.var] == K_NONE || c->started[s->acc.var] <= c->depth, s,
          "the accumulator starts further inside");
+    need(c, c->started[s->acc.var] >= c->task, s, "the accumulator starts outside of the tasks");
     need(c, is(c, s->acc.value, c->p->var.p[s->acc.var].dt), s, "the accumulator has another element type");
 }
 
@@ -161,11 +200,15 @@ static void gemm(Verify *c, const KStmt *s)
          s->gemm.c.buf != s->gemm.a.buf || s->gemm.a.at.n || s->gemm.c.at.n || s->gemm.a.at.base != s->gemm.c.at.base,
          s, "a product writes over its operand");
     need(c, !c->in_vector, s, "a product inside a vector loop");
+    size(c, s, s->gemm.m);
+    size(c, s, s->gemm.n);
+    size(c, s, s->gemm.k);
 }
 
 static void bulk(Verify *c, const KStmt *s)
 {
     need(c, !c->in_vector, s, "a fill or copy inside a vector loop");
+    size(c, s, s->kind == K_FILL ? s->fill.count : s->copy.count);
     if (s->kind == K_FILL) {
         writes(c, s, s->fill.buf, &s->fill.at);
         return;
@@ -178,6 +221,7 @@ static void stmt(Verify *c, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP: loop(c, s); break;
+    case K_TASKS: tasks(c, s); break;
     case K_LET: let(c, s); break;
     case K_CONST: defines(c, s, s->constant.var); break;
     case K_SIZE:
@@ -223,6 +267,7 @@ static KVar defined_by(const KStmt *s)
     case K_GIVEN: return s->given.var;
     case K_CHECK: return s->check.var;
     case K_LOOP:
+    case K_TASKS:
     case K_STORE:
     case K_UPDATE:
     case K_GEMM:
@@ -265,6 +310,7 @@ bool kern_verify(const KernProg *p, Text *why)
     Verify c = {.p = p, .why = why, .ok = true};
     c.scope = NEWN(own, Scope, p->var.n);
     c.started = NEWN(own, uint32_t, p->var.n);
+    c.part = NEWN(own, bool, dim_nsyms(p->dims));
     for (KVar v = 0; v < p->var.n; v++)
         c.started[v] = K_NONE;
     for (KBufId b = 0; b < p->buf.n; b++)

@@ -158,8 +158,8 @@ static inline LLVMValueRef toy_slot(CpuModule *m, LLVMValueRef base, uint64_t i)
 static inline LLVMValueRef toy_kernel(CpuModule *m, const Toy *t, RecFn fn, CpuLevel level)
 {
     LLVMTypeRef i64 = LLVMInt64TypeInContext(m->context), i32 = LLVMInt32TypeInContext(m->context);
-    LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), param[] = {ptr, ptr, i64};
-    LLVMValueRef f = LLVMAddFunction(m->module, "kernel", LLVMFunctionType(i32, param, 3, false));
+    LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), param[] = {ptr, ptr, i64, ptr};
+    LLVMValueRef f = LLVMAddFunction(m->module, "kernel", LLVMFunctionType(i32, param, 4, false));
     LLVMSetLinkage(f, LLVMInternalLinkage);
     LLVMBuilderRef b = m->builder;
     LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(m->context, f, ""));

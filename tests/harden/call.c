@@ -305,7 +305,8 @@ void run_begin(Run *r, const Model *m, const Case *c, const Memory *memory, Func
     *r = (Run){.model = m, .c = c, .memory = memory, .now = f};
     if (goes_on)
         r->call = kept;
-    r->call.parallel = c->parallel ? from_the_last : NULL;
+    r->call.parallel = c->threads ? c->threads : c->parallel ? from_the_last : NULL;
+    r->call.context = c->context;
     for (int i = 0; i < m->count[SIZES]; i++)
         r->word[m->first[SIZES] + i].size = c->size[i];
     for (int row = 0; row < m->narray; row++) {

@@ -49,6 +49,8 @@ typedef struct Case {
     bool wild_ints; /* indices from the data are anything */
     bool parallel;  /* with a callback, which runs the tasks in an order of its own */
     uint64_t seed;
+    rnn_parallel_for threads; /* that callback, if not the one that is built in; and what it takes */
+    void *context;
 } Case;
 
 /* Room for array `slot` of the model (narray: the workspace); `written` by generated code, else only read. It is filled

@@ -53,7 +53,8 @@ static int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
     case DIM_TIME: return c->T;
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
-    case DIM_USER: break;
+    case DIM_USER:
+    case DIM_PART: break;
     }
     return 2 + s % 3;
 }
@@ -427,8 +428,8 @@ static uint32_t count_in(const KBlock *b, KKind kind)
     uint32_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
         n += b->p[i]->kind == kind;
-        if (b->p[i]->kind == K_LOOP)
-            n += count_in(&b->p[i]->loop.body, kind);
+        if (kern_body(b->p[i]))
+            n += count_in(kern_body(b->p[i]), kind);
     }
     return n;
 }
@@ -496,7 +497,7 @@ Test(kern, dead_workspace_is_used_again)
 /* ---- text and verifier ---- */
 
 #define KERN                                                                                                           \
-    "kern \"t\"\ndim B batch\ndim keep keep\ndim H size\nopen B\nderived H = 2*B / B\n"                                \
+    "kern \"t\"\ndim B batch\ndim keep keep\ndim H size\ndim P part\nopen B\nderived H = 2*B / B\n"                                \
     "arg \"x\" real[H] input of 0 optional batched\nout \"y\" real[H] value of 0 batched streams\n"                    \
     "buf b0 arg 0 real B*H used 1 \"x\"\nbuf b1 out 0 real B*H used 1 \"y\"\nbuf b2 work int H used 1 \"\"\n"          \
     "buf b3 work real -H + 2*B*H used 1 \"\"\nforward {\n"
@@ -517,6 +518,12 @@ static const char every_stmt[] = KERN
     "    %7 : int = size H + 1\n"
     "    %8 : int = check %7 < H\n"
     "    store b1[0, %8 by 1] += %6\n"
+    "  }\n"
+    "  tasks %11 P < H grain 4 work 2*B*H least 100 {\n"
+    "    parallel %12 < B*P reverse from %11 by B {\n"
+    "      %13 : real = const 1\n"
+    "      store b1[0, %12 by 1] = %13\n"
+    "    }\n"
     "  }\n"
     "}\n"
     "init {\n"
@@ -581,6 +588,16 @@ static const struct Broken { const char *rule, *text; } broken_text[] = {
     {"no accumulator", "  %0 : real = const 1\n  update %0 sum %0\n"},
     {"by init only", "  %0 : int = size H\n  %1 : real = random 0 %0\n"},
     {"no such argument", "  %0 : bool = given 1\n"},
+    {"tasks that are not around", "  serial %0 < P {\n  }\n"},
+    {"tasks that are not around", "  fill b3[0] count B*P = 0\n"},
+    {"tasks that are not around", "  gemm m P n H k H b1[0] rows 1 cols 1 = b0[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n"},
+    {"tasks inside a vector loop", "  vector %0 < H {\n    tasks %1 P < H grain 1 work H least 0 {\n    }\n  }\n"},
+    {"a dimension of their own", "  tasks %0 H < H grain 1 work H least 0 {\n  }\n"},
+    {"a dimension of their own", "  tasks %0 P < H grain 1 work H least 0 {\n    tasks %1 P < H grain 1 work H least 0 {\n    }\n  }\n"},
+    {"without a grain", "  tasks %0 P < H grain 0 work H least 0 {\n  }\n"},
+    {"starts outside of the tasks", "  %0 : real = start sum\n  tasks %1 P < H grain 1 work H least 0 {\n    update %0 sum %0\n  }\n"},
+    {"used where it is not defined", "  serial %0 < H from %1 by B {\n  }\n"},
+    {"used where it is not defined", "  tasks %0 P < H grain 1 work H least 0 {\n  }\n  store b2[0] = %0\n"},
 };
 
 Test(kern, verifier_finds_each_broken_rule)

@@ -1,0 +1,17 @@
+# Results do not depend on the caller's threads, at every level; in double precision at the last.
+. "$SRC/tests/harden/lib"
+program tasks "$HARDEN/call.c"
+
+# threads PRECISION LEVEL
+threads() {
+  entries | while read -r file entry; do
+    object "$file" "$entry" "$1" "$2" || echo "$entry" >>broken
+  done
+  check "$1 $2" ./tasks ./*."$1.$2".so
+}
+for level in $(levels); do
+  threads f32 "$level"
+done
+threads f64 "$level"
+check "every object builds" test ! -e broken
+finish
