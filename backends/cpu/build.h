@@ -117,11 +117,10 @@ typedef struct GemmArg {
 /* Calls the module's matrix product, which comes into the module at its first use. The form is chosen from the strides that are
  * constant 1 or 0 here. */
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add);
-/* The same call, not made yet. Transposed: it computes the transpose of what was asked for, so rows are columns. */
+/* The same call, not made yet. It may compute the transpose of what was asked for: m and n are then exchanged. */
 enum { GEMM_NPARAM = 13 };
 typedef struct GemmCall {
-    LLVMValueRef fn, param[GEMM_NPARAM]; /* of GemmArg in its order, then whether to add (i1) */
-    bool transposed;
+    LLVMValueRef fn, param[GEMM_NPARAM]; /* in GemmArg's order, then whether to add (i1) */
 } GemmCall;
 GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add);
 LLVMTypeRef cpu_gemm_type(const CpuGen *g);

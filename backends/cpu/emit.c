@@ -237,7 +237,8 @@ static const char *const fn_name[REC_NFN] = {"forward", "backward", "init"};
 static LLVMValueRef new_function(const CpuModule *m, RecFn fn, CpuLevel level)
 {
     LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), i64 = LLVMInt64TypeInContext(m->context);
-    LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(m->context), (LLVMTypeRef[]){ptr, ptr, i64, ptr}, 4, false);
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(m->context);
+    LLVMTypeRef type = LLVMFunctionType(i32, (LLVMTypeRef[]){ptr, ptr, i64, ptr}, 4, false);
     Str name = str_fmt(m->arena, "%.*s.%s.%s", STRF(m->kern->name), fn_name[fn], cpu_level_info(level)->text);
     LLVMValueRef f = LLVMAddFunction(m->module, str_c(m->arena, name), type);
     LLVMSetLinkage(f, LLVMInternalLinkage);
@@ -256,7 +257,8 @@ static bool has_check(const KBlock *b)
 static bool has_tasks(const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
-        if (b->p[i]->kind == K_TASKS || (kern_body(b->p[i]) && has_tasks(kern_body(b->p[i]))))
+        if (b->p[i]->kind == K_TASKS || (b->p[i]->kind == K_GEMM && b->p[i]->gemm.least) ||
+            (kern_body(b->p[i]) && has_tasks(kern_body(b->p[i]))))
             return true;
     return false;
 }

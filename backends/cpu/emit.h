@@ -68,8 +68,6 @@ void emit_copy(Emit *e, const KStmt *s);
 void emit_gemm(Emit *e, const KStmt *s);
 LLVMValueRef emit_buf(Emit *e, KBufId b);
 bool emit_can_be_null(const Emit *e, KBufId b);
-GenIf emit_if_given(Emit *e, KBufId b);
-GemmArg emit_gemm_arg(Emit *e, const KStmt *s);
 
 /* emit_loop.c: loops and accumulators */
 void emit_loop(Emit *e, const KStmt *s);
@@ -77,16 +75,17 @@ void emit_start(Emit *e, const KStmt *s);
 void emit_update(Emit *e, const KStmt *s);
 
 /* emit_product.c */
-bool emit_is_product(const Emit *e, const KStmt *s); /* tasks that are one product, cut as it stands */
-void emit_product(Emit *e, const KStmt *s);
+void emit_product(Emit *e, GemmCall *call, uint32_t least); /* on the caller's threads, if worth it */
 
 /* emit_tasks.c */
 void emit_tasks(Emit *e, const KStmt *s);
-/* How tasks are cut, from sizes alone; and whether to ask the caller's threads: an i1. */
+/* How a range of n is cut, from sizes alone; and whether to ask the caller's threads: an i1. */
 typedef struct EmitShare {
     LLVMValueRef n, piece, threads;
 } EmitShare;
-EmitShare emit_share(Emit *e, const KStmt *s);
+EmitShare emit_share(Emit *e, LLVMValueRef n, uint32_t grain, LLVMValueRef work, uint32_t least);
+LLVMValueRef emit_word(const CpuGen *g, LLVMValueRef words, uint32_t i); /* address of 8-byte word i */
+LLVMValueRef emit_load_word(const CpuGen *g, LLVMTypeRef type, LLVMValueRef words, uint32_t i);
 LLVMTypeRef emit_task_type(const CpuGen *g); /* void (ptr words, i64 number) */
 void emit_ask(Emit *e, const EmitShare *share, LLVMValueRef task, LLVMValueRef words);
 void emit_task_args(Emit *e, LLVMValueRef call);  /* in the kernel: the caller's function, from its rnn_call */

@@ -239,7 +239,7 @@ static void store_lanes(Emit *e, const KStmt *s, LLVMValueRef v)
 }
 
 /* Runs what follows, until gen_end_if, only when the caller gave the buffer. */
-GenIf emit_if_given(Emit *e, KBufId b)
+static GenIf if_given(Emit *e, KBufId b)
 {
     return gen_if(&e->g, LLVMBuildIsNotNull(e->g.b, emit_buf(e, b), ""));
 }
@@ -252,7 +252,7 @@ void emit_store(Emit *e, const KStmt *s)
     bool lanes = m != STILL || emit_has_lanes(e, s->mem.var);
     LLVMValueRef v = emit_var(e, s->mem.var, lanes);
     if (optional)
-        given = emit_if_given(e, s->mem.buf);
+        given = if_given(e, s->mem.buf);
     if (!lanes)
         store_one(e, s, v, 0);
     else if (m == ONE_BY_ONE)
@@ -287,7 +287,7 @@ void emit_fill(Emit *e, const KStmt *s)
     GenIf given = {NULL};
     DType dt = e->k->buf.p[s->fill.buf].dt;
     if (emit_can_be_null(e, s->fill.buf))
-        given = emit_if_given(e, s->fill.buf);
+        given = if_given(e, s->fill.buf);
     LLVMValueRef at = address(e, s->fill.buf, &s->fill.at, 0), count = emit_dim(e, s->fill.count);
     if (s->fill.number == 0)
         LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, dt), emit_bytes(e, dt));
@@ -303,14 +303,14 @@ void emit_copy(Emit *e, const KStmt *s)
     DType dt = e->k->buf.p[s->copy.dst].dt;
     uint32_t align = emit_bytes(e, dt);
     if (emit_can_be_null(e, s->copy.dst))
-        given = emit_if_given(e, s->copy.dst);
+        given = if_given(e, s->copy.dst);
     LLVMValueRef to = address(e, s->copy.dst, &s->copy.to, 0), from = address(e, s->copy.src, &s->copy.from, 0);
     LLVMBuildMemCpy(e->g.b, to, align, from, align, bytes_of(e, emit_dim(e, s->copy.count), dt));
     if (given.done)
         gen_end_if(&e->g, given);
 }
 
-GemmArg emit_gemm_arg(Emit *e, const KStmt *s)
+static GemmArg gemm_arg(Emit *e, const KStmt *s)
 {
     const KView *a = &s->gemm.a, *b = &s->gemm.b, *c = &s->gemm.c;
     return (GemmArg){
@@ -334,9 +334,13 @@ void emit_gemm(Emit *e, const KStmt *s)
     GenIf given = {NULL};
     CpuGen g = emit_gen(e, false);
     if (emit_can_be_null(e, s->gemm.c.buf))
-        given = emit_if_given(e, s->gemm.c.buf);
-    GemmArg arg = emit_gemm_arg(e, s);
-    cpu_gemm(&g, &arg, s->gemm.add);
+        given = if_given(e, s->gemm.c.buf);
+    GemmArg arg = gemm_arg(e, s);
+    GemmCall call = cpu_gemm_call(&g, &arg, s->gemm.add);
+    if (s->gemm.least)
+        emit_product(e, &call, s->gemm.least);
+    else
+        LLVMBuildCall2(g.b, cpu_gemm_type(&g), call.fn, call.param, GEMM_NPARAM, "");
     if (given.done)
         gen_end_if(&e->g, given);
 }

@@ -2,16 +2,16 @@
  *
  * The kernel and its tasks share an array of words in the frame of the function that asks for them:
  *
- *   dims, bufs, parallel, context, n, piece, trouble, then what the body uses of the function around
+ *     dims, bufs, parallel, context, n, piece, trouble, then what the body uses of the function around
  *
- * A function that asks the caller for threads passes on no `parallel`, so tasks inside of tasks run where they are. Without
- * threads, or when the work is not worth them, the body runs at once, with all of the range for its piece. */
+ * A function that asks the caller for threads passes on no `parallel`, so tasks inside of tasks run where they are.
+ * Without threads, or when the work is not worth them, the body runs at once, with all of the range for its piece. */
 #include "backends/cpu/emit.h"
 #include "backends/backend.h"
 
 typedef LLVMValueRef V;
 
-enum { PIECES = 16 }; /* of a range, at most */
+enum { PIECES = 8 }; /* of a range, at most */
 
 typedef enum Word { WORD_DIMS, WORD_BUFS, WORD_PARALLEL, WORD_CONTEXT, WORD_N, WORD_PIECE, WORD_TROUBLE, NWORD } Word;
 
@@ -27,26 +27,25 @@ typedef struct Passed {
 } Passed;
 
 typedef struct EmitTask {
-    Emit *outer;
     V words;
     VEC(Passed) passed;
 } EmitTask;
 
 /* ---- words ---- */
 
-static V word(const CpuGen *g, V words, uint32_t i)
+V emit_word(const CpuGen *g, V words, uint32_t i)
 {
     return gen_at(g, gen_int1(g, 64), words, gen_i64(g, i));
 }
 
-static V load_word(const CpuGen *g, LLVMTypeRef type, V words, uint32_t i)
+V emit_load_word(const CpuGen *g, LLVMTypeRef type, V words, uint32_t i)
 {
-    return LLVMBuildLoad2(g->b, type, word(g, words, i), "");
+    return LLVMBuildLoad2(g->b, type, emit_word(g, words, i), "");
 }
 
 static void store_word(const CpuGen *g, V value, V words, uint32_t i)
 {
-    LLVMBuildStore(g->b, value, word(g, words, i));
+    LLVMBuildStore(g->b, value, emit_word(g, words, i));
 }
 
 static CpuGen at_entry(const Emit *e)
@@ -60,7 +59,7 @@ static V passed(Emit *e, Passed p, LLVMTypeRef type)
 {
     CpuGen g = at_entry(e);
     vec_push(e->arena, &e->task->passed, p);
-    return load_word(&g, type, e->task->words, NWORD + e->task->passed.n - 1);
+    return emit_load_word(&g, type, e->task->words, NWORD + e->task->passed.n - 1);
 }
 
 V emit_outer_var(Emit *e, KVar v)
@@ -89,8 +88,8 @@ static V value_around(Emit *e, Passed p)
 
 static void report(Emit *e, int what)
 {
-    LLVMBuildAtomicRMW(e->g.b, LLVMAtomicRMWBinOpOr, e->trouble, LLVMConstInt(gen_int1(&e->g, 8), (unsigned)what, false),
-                       LLVMAtomicOrderingMonotonic, false);
+    V bits = LLVMConstInt(gen_int1(&e->g, 8), (unsigned)what, false);
+    LLVMBuildAtomicRMW(e->g.b, LLVMAtomicRMWBinOpOr, e->trouble, bits, LLVMAtomicOrderingMonotonic, false);
 }
 
 void emit_leave(Emit *e)
@@ -126,8 +125,8 @@ static void take_trouble(Emit *e)
 void emit_task_args(Emit *e, V call)
 {
     CpuGen g = at_entry(e);
-    e->parallel = load_word(&g, gen_ptr(&g), call, CALL_PARALLEL);
-    e->context = load_word(&g, gen_ptr(&g), call, CALL_CONTEXT);
+    e->parallel = emit_load_word(&g, gen_ptr(&g), call, CALL_PARALLEL);
+    e->context = emit_load_word(&g, gen_ptr(&g), call, CALL_CONTEXT);
     e->trouble = emit_entry_memory(e, gen_int1(&g, 8));
     LLVMBuildStore(g.b, LLVMConstNull(gen_int1(&g, 8)), e->trouble);
 }
@@ -139,12 +138,12 @@ LLVMTypeRef emit_task_type(const CpuGen *g)
     return LLVMFunctionType(LLVMVoidTypeInContext(g->context), (LLVMTypeRef[]){gen_ptr(g), gen_int1(g, 64)}, 2, false);
 }
 
-static V least(const CpuGen *g, V a, V b)
+static V smaller(const CpuGen *g, V a, V b)
 {
     return gen_select(g, gen_icmp(g, LLVMIntSLT, a, b), a, b);
 }
 
-static V most(const CpuGen *g, V a, V b)
+static V larger(const CpuGen *g, V a, V b)
 {
     return gen_select(g, gen_icmp(g, LLVMIntSGT, a, b), a, b);
 }
@@ -154,10 +153,10 @@ static void take_piece(Emit *e, const KStmt *s, V number)
 {
     CpuGen g = at_entry(e);
     LLVMTypeRef i64 = gen_int1(&g, 64);
-    V words = e->task->words, n = load_word(&g, i64, words, WORD_N), piece = load_word(&g, i64, words, WORD_PIECE);
+    V words = e->task->words, n = emit_load_word(&g, i64, words, WORD_N), piece = emit_load_word(&g, i64, words, WORD_PIECE);
     V first = LLVMBuildNSWMul(g.b, number, piece, "");
     emit_set(e, s->tasks.first, first, false);
-    e->sym[s->tasks.part] = least(&g, piece, LLVMBuildNSWSub(g.b, n, first, ""));
+    e->sym[s->tasks.part] = smaller(&g, piece, LLVMBuildNSWSub(g.b, n, first, ""));
 }
 
 static void take_words(Emit *e)
@@ -165,11 +164,11 @@ static void take_words(Emit *e)
     CpuGen g = at_entry(e);
     V words = e->task->words;
     LLVMTypeRef ptr = gen_ptr(&g);
-    e->dims = load_word(&g, ptr, words, WORD_DIMS);
-    e->bufs = load_word(&g, ptr, words, WORD_BUFS);
-    e->parallel = load_word(&g, ptr, words, WORD_PARALLEL);
-    e->context = load_word(&g, ptr, words, WORD_CONTEXT);
-    e->trouble = load_word(&g, ptr, words, WORD_TROUBLE);
+    e->dims = emit_load_word(&g, ptr, words, WORD_DIMS);
+    e->bufs = emit_load_word(&g, ptr, words, WORD_BUFS);
+    e->parallel = emit_load_word(&g, ptr, words, WORD_PARALLEL);
+    e->context = emit_load_word(&g, ptr, words, WORD_CONTEXT);
+    e->trouble = emit_load_word(&g, ptr, words, WORD_TROUBLE);
 }
 
 static void finish(Emit *e)
@@ -239,28 +238,19 @@ static V round_up(const CpuGen *g, V n, int64_t to)
 }
 
 /* How long a piece is: from the sizes alone, whatever threads there are. */
-static V piece_of(Emit *e, const KStmt *s)
+static V piece_of(const CpuGen *g, V n, uint32_t grain)
 {
-    CpuGen g = at_entry(e);
-    V n = emit_dim(e, s->tasks.extent), share = LLVMBuildAdd(g.b, n, gen_i64(&g, PIECES - 1), "");
-    share = LLVMBuildUDiv(g.b, share, gen_i64(&g, PIECES), "");
-    return round_up(&g, most(&g, share, gen_i64(&g, 1)), s->tasks.grain);
+    V share = LLVMBuildUDiv(g->b, LLVMBuildAdd(g->b, n, gen_i64(g, PIECES - 1), ""), gen_i64(g, PIECES), "");
+    return round_up(g, larger(g, share, gen_i64(g, 1)), grain);
 }
 
-static V is_worth(Emit *e, const KStmt *s, V piece)
+EmitShare emit_share(Emit *e, V n, uint32_t grain, V work, uint32_t least)
 {
     CpuGen g = at_entry(e);
-    LLVMTypeRef real = LLVMDoubleTypeInContext(g.context);
-    V enough = gen_fcmp(&g, LLVMRealOGE, work_of(e, s->tasks.work), LLVMConstReal(real, s->tasks.least));
-    V many = gen_icmp(&g, LLVMIntSGT, emit_dim(e, s->tasks.extent), piece);
-    return LLVMBuildAnd(g.b, enough, many, "");
-}
-
-EmitShare emit_share(Emit *e, const KStmt *s)
-{
-    V piece = piece_of(e, s), there = LLVMBuildIsNotNull(e->entry, e->parallel, "");
-    V threads = LLVMBuildAnd(e->entry, is_worth(e, s, piece), there, "");
-    return (EmitShare){emit_dim(e, s->tasks.extent), piece, threads};
+    V piece = piece_of(&g, n, grain), there = LLVMBuildIsNotNull(g.b, e->parallel, "");
+    V enough = gen_fcmp(&g, LLVMRealOGE, work, LLVMConstReal(LLVMTypeOf(work), least));
+    V many = LLVMBuildAnd(g.b, enough, gen_icmp(&g, LLVMIntSGT, n, piece), "");
+    return (EmitShare){n, piece, LLVMBuildAnd(g.b, many, there, "")};
 }
 
 static V store_words(Emit *e, const EmitTask *t, const EmitShare *share)
@@ -298,13 +288,9 @@ static void run_alone(Emit *e, V task, V words)
 void emit_tasks(Emit *e, const KStmt *s)
 {
     CpuGen g = emit_gen(e, false);
-    EmitTask t = {.outer = e};
-    if (emit_is_product(e, s)) {
-        emit_product(e, s);
-        return;
-    }
-    V task = new_function(e);
-    EmitShare share = emit_share(e, s);
+    EmitTask t = {0};
+    V task = new_function(e), n = emit_dim(e, s->tasks.extent);
+    EmitShare share = emit_share(e, n, s->tasks.grain, work_of(e, s->tasks.work), s->tasks.least);
     bool checks = make_function(e, &t, s, task);
     V words = store_words(e, &t, &share);
     GenElse branch = gen_if_else(&g, share.threads);

@@ -753,8 +753,7 @@ GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add)
     GemmArg t = turn ? transposed(arg) : *arg;
     V adds = LLVMConstInt(gen_int1(g, 1), add, false);
     return (GemmCall){cpu_gemm_function(g, form),
-                      {t.m, t.n, t.k, t.a, t.a_row, t.a_col, t.b, t.b_row, t.b_col, t.c, t.c_row, t.c_col, adds},
-                      turn};
+                      {t.m, t.n, t.k, t.a, t.a_row, t.a_col, t.b, t.b_row, t.b_col, t.c, t.c_row, t.c_col, adds}};
 }
 
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add)

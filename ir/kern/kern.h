@@ -77,7 +77,8 @@ typedef enum KKind {
     K_RANDOM, /* random: var = uniform (0,1) from (seed, stream, counter); only in init */
     K_GIVEN,  /* given: var = whether the caller passed RecArg number `arg`, a bool */
     K_CHECK,  /* check: var = index if 0 <= index < bound, else 0 and the function will return RNN_INDEX */
-    K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only */
+    K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only. With
+                 `least`, several threads may do it, each some rows or columns, if m*n*k is as much */
     K_FILL,   /* fill: buf[at .. at + count) = number */
     K_COPY,   /* copy: dst[at .. + count) = src[from .. + count); equal types, no overlap */
     K_TASKS,  /* tasks: body for pieces of the range 0..extent that make all of it, in any order, on any threads. A piece
@@ -105,7 +106,7 @@ struct KStmt {
         struct { KVar var; uint32_t stream; KVar counter; } random;
         struct { KVar var; uint32_t arg; } given;
         struct { KVar var; KVar index; Dim bound; } check;
-        struct { Dim m, n, k; KView a, b, c; bool add; } gemm;
+        struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; } gemm;
         struct { KBufId buf; KIndex at; Dim count; double number; } fill;
         struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;
         struct {

@@ -166,7 +166,7 @@ static bool gemm(Reader *r, KStmt *s)
     return in_expect_word(r->in, "m") && in_size(r->in, &s->gemm.m) && in_expect_word(r->in, "n") &&
            in_size(r->in, &s->gemm.n) && in_expect_word(r->in, "k") && in_size(r->in, &s->gemm.k) &&
            view(r, &s->gemm.c) && assigns(r, &s->gemm.add) && view(r, &s->gemm.a) && in_expect(r->in, '@') &&
-           view(r, &s->gemm.b);
+           view(r, &s->gemm.b) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least));
 }
 
 static bool fill(Reader *r, KStmt *s)

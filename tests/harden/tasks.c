@@ -1,6 +1,6 @@
-/* tasks FILE.so...: what a call gives does not depend on the threads that it is lent, in no bit: without any, with 1, 2, 3
- * and 7, and with one that takes the tasks from the last to the first. Every object asks for threads at some of the sizes,
- * and for none at small ones. */
+/* tasks FILE.so...: what a call gives does not depend on the threads that it is lent, in no bit: without any, with 1,
+ * 2, 3 and 7, and with one that takes the tasks from the last to the first. Every object asks for threads at some of
+ * the sizes, and for none at small ones. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdatomic.h>
@@ -114,10 +114,42 @@ static bool check_sizes(const Model *m, const Sizes *s, Given given, bool wild, 
     return ok;
 }
 
+static int forward(const Model *m, const Case *c)
+{
+    Run run = {0};
+    Heap heap = {{0}};
+    Memory memory = heap_memory(&heap, false);
+    run_begin(&run, m, c, &memory, FORWARD);
+    int status = run_call(&run);
+    heap_free(&heap);
+    return status;
+}
+
+/* Indices into nothing end the call; its status is the same. */
+static bool check_empty(const Model *m)
+{
+    static const Sizes large = {20, 65, 60, false};
+    int T = model_size(m, "T"), B = model_size(m, "B");
+    for (int k = 0; k < m->count[SIZES]; k++) {
+        Pool p = {3, 0};
+        Case c = {.seed = 3}, lent = {.seed = 3, .threads = run_tasks, .context = &p};
+        if (k == T || k == B)
+            continue;
+        set_sizes(m, &large, &c);
+        set_sizes(m, &large, &lent);
+        c.size[k] = lent.size[k] = 0;
+        if (forward(m, &c) != forward(m, &lent)) {
+            fprintf(stderr, "%s: another status with threads\n", m->path);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_model(const Model *m)
 {
     long asked = 0;
-    bool ok = true;
+    bool ok = check_empty(m);
     for (int i = 0; ok && i < (int)(sizeof sizes / sizeof *sizes); i++)
         ok = check_sizes(m, &sizes[i], i % 2 ? SOME : ALL, false, &asked) &&
              check_sizes(m, &sizes[i], NONE, true, &asked);

@@ -505,7 +505,7 @@ Test(kern, dead_workspace_is_used_again)
 static const char every_stmt[] = KERN
     "  fill b3[0] count B*H = 0\n"
     "  copy b3[0] = b0[0] count H\n"
-    "  gemm m H n H k B b3[0] rows H cols 1 += b0[0] rows 1 cols H @ b0[0] rows 0 cols -1*H\n"
+    "  gemm m H n H k B b3[0] rows H cols 1 += b0[0] rows 1 cols H @ b0[0] rows 0 cols -1*H least 7\n"
     "  serial %0 < H reverse {\n"
     "    %1 : real = start max\n"
     "    vector %2 < B {\n"
@@ -550,6 +550,66 @@ Test(kern, text_reads_back)
     cr_assert_str_eq(kern_text_of(a, read_kern(a, once.p)).p, once.p);
     for (uint32_t kind = 0; kind < K_KIND_COUNT; kind++)
         cr_assert_gt(count_in(&k->fn[REC_FORWARD], (KKind)kind) + count_in(&k->fn[REC_INIT], (KKind)kind), 0, "kind %u", kind);
+    arena_free(a);
+}
+
+/* ---- which statements become tasks ---- */
+
+#define STEPS(from, to)                                                                                                \
+    "  serial %0 < H {\n    parallel %1 < B {\n      vector %2 < H {\n        %3 : real = load " from                \
+    "\n        store " to " = %3\n      }\n    }\n  }\n"
+#define TWICE(index)                                                                                                   \
+    "  parallel %0 < B {\n    %3 : real = const 1\n    vector %1 < H {\n      store b3[0" index                       \
+    ", %1 by 1] = %3\n    }\n    vector %2 < H {\n      %4 : real = load b3[0" index                                  \
+    ", %2 by 1]\n      store b1[0, %0 by H, %2 by 1] = %4\n    }\n  }\n"
+
+static const struct Tasks { const char *what; uint32_t count; const char *text; } tasks_text[] = {
+    {"a state along the batch, and along itself", 2, STEPS("b3[0, %1 by H, %2 by 1]", "b3[0, %1 by H, %2 by 1]")},
+    {"two slots that take turns", 2, STEPS("b3[0, %0 by B*H, %1 by H, %2 by 1]", "b3[B*H, %0 by B*H, %1 by H, %2 by 1]")},
+    {"sequences apart, elements not", 1, STEPS("b3[0, %1 by H]", "b3[0, %1 by H, %2 by 1]")},
+    {"elements apart, sequences not", 1, STEPS("b3[0, %2 by 1]", "b3[0, %2 by 1]")},
+    {"the next element", 0, STEPS("b3[1, %1 by H, %2 by 1]", "b3[0, %1 by H, %2 by 1]")},
+    {"the next sequence", 1, STEPS("b3[H, %1 by H, %2 by 1]", "b3[0, %1 by H, %2 by 1]")},
+    {"another layout", 0, STEPS("b3[0, %1 by 1, %2 by B]", "b3[0, %1 by H, %2 by 1]")},
+    {"the transposed layout", 1, STEPS("b3[0, %1 by 1, %2 by B]", "b3[0, %1 by 1, %2 by B]")},
+    {"one element of all", 0, STEPS("b3[0]", "b3[0, %1 by H, %2 by 1]")},
+    {"only arguments are read", 2, STEPS("b0[0]", "b3[0, %1 by H, %2 by 1]")},
+    {"an unknown place", 0, "  %9 : int = load b2[0]\n" STEPS("b3[0, %9 by 1, %1 by H, %2 by 1]", "b3[0, %1 by H, %2 by 1]")},
+    {"an iteration's own memory", 1, TWICE(", %0 by H")},
+    {"memory of all iterations", 0, TWICE("")},
+    {"a sum from outside", 0, "  %0 : real = start sum\n  vector %1 < B*H {\n    %2 : real = load b0[0, %1 by 1]\n    update %0 sum %2\n  }\n"},
+};
+
+Test(kern, tasks_are_what_does_not_meet)
+{
+    Arena *a = arena_new();
+    for (size_t i = 0; i < sizeof tasks_text / sizeof *tasks_text; i++) {
+        KernProg *k = read_kern(a, str_fmt(a, "%s%s}\n", KERN, tasks_text[i].text).p);
+        kern_verified(k);
+        kern_tasks(k);
+        kern_verified(k);
+        uint32_t got = count_in(&k->fn[REC_FORWARD], K_TASKS);
+        cr_expect_eq(got, tasks_text[i].count, "%s: %u\n%s", tasks_text[i].what, got, kern_text_of(a, k).p);
+        Str once = kern_text_of(a, k);
+        kern_tasks(k);
+        cr_expect_str_eq(kern_text_of(a, k).p, once.p, "%s: twice is once", tasks_text[i].what);
+    }
+    arena_free(a);
+}
+
+Test(kern, products_are_shared_by_what_they_cost)
+{
+    Arena *a = arena_new();
+    const char *product = "gemm m B n H k %s b1[0] rows H cols 1 = b0[0] rows H cols 1 @ b0[0] rows 0 cols 0\n";
+    KernProg *k = read_kern(a, str_fmt(a, "%s  %s  serial %%0 < H {\n    %s  }\n}\n", KERN,
+                                       str_fmt(a, product, "H").p, str_fmt(a, product, "H").p).p);
+    kern_tasks(k);
+    const KBlock *b = &k->fn[REC_FORWARD];
+    KStmt *step = b->p[1];
+    while (kern_body(step))
+        step = kern_body(step)->p[0];
+    cr_assert_gt(b->p[0]->gemm.least, 0);
+    cr_assert_gt(step->gemm.least, b->p[0]->gemm.least, "threads are asked at each step");
     arena_free(a);
 }
 
