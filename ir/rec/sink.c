@@ -2,8 +2,9 @@
  * places, and they are done for all places at once. Above all this makes the gradient of a parameter one product.
  *
  * An op leaves only when what it needs is in memory for all places anyway (sequences, results), or has no more axes
- * than what leaves: a readout of a matrix state stays, because keeping all matrices would cost more than it saves.
- * Elementwise work follows what it depends on. */
+ * than what leaves: a readout of a matrix state stays, because keeping all matrices would cost more than it saves. A
+ * part of a concatenation is in memory when that is: outside it is a slice. Elementwise work follows what it depends
+ * on. */
 #include "ir/rec/pass.h"
 
 typedef struct Sink {
@@ -53,6 +54,53 @@ static bool uses_leaving(const RecProg *p, const Sink *s, const RecOp *op)
     return false;
 }
 
+/* What v is a part of, from `lo` on along the concatenation's axis. */
+typedef struct Part {
+    RecId whole, piece; /* piece: v, or v reshaped */
+    Dim lo;
+} Part;
+
+static bool leaving_needs(const RecProg *p, const Sink *s, RecId v)
+{
+    const RecRegionInfo *body = &p->region.p[rec_op(p, v)->home];
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        const RecOp *op = rec_op(p, body->op.p[i]);
+        for (uint32_t k = 0; k < op->nuse && s->leaves[body->op.p[i]]; k++)
+            if (op->use[k].v == v)
+                return true;
+    }
+    return false;
+}
+
+static bool is_piece(const RecProg *p, const RecOp *whole, RecId v, Part *part)
+{
+    *part = (Part){.lo = DIM_ZERO};
+    for (uint32_t i = 0; i < whole->nuse; i++) {
+        const RecOp *o = rec_op(p, whole->use[i].v);
+        part->piece = whole->use[i].v;
+        if (part->piece == v || (o->kind == REC_RESHAPE && o->use[0].v == v))
+            return true;
+        part->lo = dim_add(p->dims, part->lo, o->type.dim[whole->along]);
+    }
+    return false;
+}
+
+/* A part of a concatenation that is in memory for all places, because it is a result or because something needs it. */
+static bool find_part(const RecProg *p, const Sink *s, const RecOp *recur, RecId v, Part *part)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        RecId whole = body->op.p[i];
+        const RecOp *op = rec_op(p, whole);
+        if (op->kind != REC_CONCAT || s->leaves[whole] || op->type.rank >= MAXRANK || !is_piece(p, op, v, part))
+            continue;
+        part->whole = whole;
+        if (resulting(p, recur, whole) || leaving_needs(p, s, whole))
+            return true;
+    }
+    return false;
+}
+
 static bool same_everywhere(const RecProg *p, const Sink *s, const RecOp *op)
 {
     if (op->kind == REC_REGARG || op->kind == REC_RECUR || op->kind == REC_PROJ)
@@ -71,7 +119,9 @@ static bool affordable(const RecProg *p, const Sink *s, const RecOp *recur, cons
         const RecOp *o = rec_op(p, v);
         bool there = !rec_inside(p, v, recur->region) || s->same[v] || s->leaves[v] || resulting(p, recur, v) ||
                      (o->kind == REC_REGARG && o->index >= recur->nstate);
-        if (o->type.rank >= MAXRANK || (!there && o->type.rank > op->type.rank))
+        Part part;
+        bool costs = !there && o->type.rank > op->type.rank;
+        if (o->type.rank >= MAXRANK || (costs && !find_part(p, s, recur, v, &part)))
             return false;
     }
     return true;
@@ -128,8 +178,22 @@ static void choose(const RecProg *p, Sink *s, const RecOp *recur)
     }
 }
 
+/* v at all places, from the concatenation that it is a part of. */
+static RecId slice_of(Rewrite *w, RecBuild *b, Lift *l, const Part *part, RecId v)
+{
+    const RecProg *p = &w->old;
+    const RecOp *op = rec_op(p, v);
+    uint8_t along = rec_op(p, part->whole)->along;
+    Dim dim[MAXRANK] = {rec_op(p, l->recur)->length};
+    RecId whole = rec_recur_export(w->p, w->to[l->recur], w->to[part->whole]);
+    l->made[part->whole] = (Lifted){whole, true};
+    RecId slice = rec_slice(b, whole, (uint8_t)(along + 1), part->lo, rec_op(p, part->piece)->type.dim[along]);
+    memcpy(dim + 1, op->type.dim, op->type.rank * sizeof *dim);
+    return part->piece == v ? slice : rec_reshape(b, slice, (uint8_t)(op->type.rank + 1), dim);
+}
+
 /* What leaving ops need of the step: its sequences of all places. */
-static void keep_operands(Rewrite *w, Lift *l, const Sink *s, RecId v)
+static void keep_operands(Rewrite *w, RecBuild *b, Lift *l, const Sink *s, RecId v)
 {
     const RecProg *p = &w->old;
     const RecOp *op = rec_op(p, v), *recur = rec_op(p, l->recur);
@@ -140,7 +204,10 @@ static void keep_operands(Rewrite *w, Lift *l, const Sink *s, RecId v)
             continue;
         if (from->kind == REC_REGARG && from->index >= recur->nstate)
             continue;
-        l->made[o] = (Lifted){rec_recur_export(w->p, w->to[l->recur], w->to[o]), true};
+        Part part;
+        bool slice = from->type.rank > op->type.rank && !resulting(p, recur, o) && find_part(p, s, recur, o, &part);
+        RecId all = slice ? slice_of(w, b, l, &part, o) : rec_recur_export(w->p, w->to[l->recur], w->to[o]);
+        l->made[o] = (Lifted){all, true};
     }
 }
 
@@ -161,7 +228,7 @@ static void sink_recur(Rewrite *w, RecBuild *b, RecId old)
         l->made[i].v = REC_NONE;
     for (uint32_t i = 0; i < body->op.n; i++)
         if (s->leaves[body->op.p[i]])
-            keep_operands(w, l, s, body->op.p[i]);
+            keep_operands(w, b, l, s, body->op.p[i]);
 }
 
 /* The result of a recurrence: where it left, made here. */
