@@ -67,7 +67,9 @@ void nest_end(Nest *n)
         append(n->l, &outer, &n->pre[depth]);
         if (depth < n->n && n->var[depth] != K_NONE) {
             KStmt s = {
-                .kind = K_LOOP, .at = n->at, .loop = {n->kind[depth], n->var[depth], n->extent[depth], false, body}};
+                .kind = K_LOOP,
+                .at = n->at,
+                .loop = {.kind = n->kind[depth], .var = n->var[depth], .extent = n->extent[depth], .body = body}};
             kern_add(n->l->k, &outer, s);
         } else {
             append(n->l, &outer, &body);

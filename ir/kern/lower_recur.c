@@ -239,6 +239,12 @@ void lower_recur(Lower *l, uint32_t group)
     l->block = &body;
     lower_region(l, op->region);
     l->block = outer;
-    KStmt s = {.kind = K_LOOP, .at = op->at, .loop = {K_SERIAL, rc->place, op->length, op->reverse, body}};
+    KStmt s = {.kind = K_LOOP,
+               .at = op->at,
+               .loop = {.kind = K_SERIAL,
+                        .var = rc->place,
+                        .extent = op->length,
+                        .reverse = op->reverse,
+                        .body = body}};
     kern_add(l->k, outer, s);
 }
