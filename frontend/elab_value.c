@@ -139,10 +139,12 @@ Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at)
     for (uint32_t i = 0; i < n; i++)
         if (is_poison(arg[i]))
             return poison;
+    if (!common_shape(e, arg, n, at, &shape))
+        return poison;
     for (uint32_t i = 0; i < n; i++)
         if (arg[i].is_complex)
             return complex_map(e, f, arg, n, at);
-    if (!common_shape(e, arg, n, at, &shape) || !space_start(e, &sp, arg, n))
+    if (!space_start(e, &sp, arg, n))
         return poison;
     for (uint8_t i = 0; i < shape.rank; i++)
         if (!space_push(e, &sp, shape.dim[i]))
@@ -249,8 +251,6 @@ Val contract_vals(Elab *e, Val a, Val c, Span at)
     Space sp;
     if (is_poison(a) || is_poison(c))
         return poison;
-    if (a.is_complex || c.is_complex)
-        return complex_product(e, contract_vals, a, c, at);
     Type ta = val_type(e, a), tc = val_type(e, c);
     uint8_t inner = tc.rank > 1 ? (uint8_t)(tc.rank - 2) : 0;
     if (!ta.rank || !tc.rank || ta.dim[ta.rank - 1] != tc.dim[inner]) {
@@ -259,6 +259,8 @@ Val contract_vals(Elab *e, Val a, Val c, Span at)
                   STR("`a @ b` sums over the last axis of a and the last but one of b (the only one of a vector)"));
         return poison;
     }
+    if (a.is_complex || c.is_complex)
+        return complex_product(e, contract_vals, a, c, at);
     Val pair[2] = {a, c};
     if (!space_start(e, &sp, pair, 2))
         return poison;
