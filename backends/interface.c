@@ -295,10 +295,15 @@ static void add_sizes(Make *m)
             add_size(m, k->open.p[i]);
 }
 
-/* The carry of start value `h0` is the state `h`. */
-static Str carry_name(Str start)
+/* The carry of start value `h0` is the state `h`; of a part of one, `z0.re`, it is `z.re`. */
+static Str carry_name(Arena *a, Str start)
 {
-    return start.n > 1 && start.p[start.n - 1] == '0' ? (Str){start.p, start.n - 1} : start;
+    uint32_t n = start.n;
+    if (start.p[n - 1] != '0')
+        while (n > 1 && start.p[n - 1] != '.')
+            n--;
+    n -= n > 1 && start.p[n - 1] == '.';
+    return n > 1 && start.p[n - 1] == '0' ? str_fmt(a, "%.*s%.*s", (int)n - 1, start.p, (int)(start.n - n), start.p + n) : start;
 }
 
 static void add_arg(Make *m, uint32_t i)
@@ -314,7 +319,7 @@ static void add_arg(Make *m, uint32_t i)
         add(m, IF_INPUTS, x->name, member);
         member.optional = false;
         member.out = x->of;
-        add(m, IF_CARRY, carry_name(x->name), member);
+        add(m, IF_CARRY, carry_name(m->a, x->name), member);
         break;
     case ROLE_COTANGENT: add(m, IF_COTANGENTS, x->name, member); break;
     case ROLE_SEED: break;

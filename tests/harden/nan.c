@@ -167,16 +167,26 @@ static bool check_beyond(const Model *m, const Case *c)
 
 /* ---- no places, no sequences ---- */
 
+/* `h0` or `hT` for state `h`, `z0_re` for `z_re`, a part of a complex one */
+static int marked_array(const Model *m, Group g, const char *state, char mark)
+{
+    char name[200];
+    const char *part = strrchr(state, '_');
+    snprintf(name, sizeof name, "%s%c", state, mark);
+    int row = model_array(m, g, name);
+    if (row >= 0 || !part)
+        return row;
+    snprintf(name, sizeof name, "%.*s%c%s", (int)(part - state), state, mark, part);
+    return model_array(m, g, name);
+}
+
 /* hT is h0, for every state; t0 counts as one too. */
 static bool finals_are_initial(const Test *t)
 {
     const Model *m = t->model;
     for (int i = 0; i < m->count[CARRY]; i++) {
-        char initial[200], final[200];
         const char *name = row_info(t, m->first[CARRY] + i)->name;
-        snprintf(initial, sizeof initial, "%s0", name);
-        snprintf(final, sizeof final, "%sT", name);
-        if (!same_bytes(t, model_array(m, INPUTS, initial), &t->forward, model_array(m, OUTPUTS, final), &t->forward,
+        if (!same_bytes(t, marked_array(m, INPUTS, name, '0'), &t->forward, marked_array(m, OUTPUTS, name, 'T'), &t->forward,
                         "a final state is not the initial one"))
             return false;
     }
