@@ -239,6 +239,30 @@ void unit_add_functions(Elab *e, const Unit *u, Scope *s)
 
 /* ---- an entry's program ---- */
 
+/* A dot is `_` in C. */
+static bool same_in_c(Str x, Str y)
+{
+    bool same = x.n == y.n;
+    for (uint32_t i = 0; same && i < x.n; i++)
+        same = (x.p[i] == '.' ? '_' : x.p[i]) == (y.p[i] == '.' ? '_' : y.p[i]);
+    return same;
+}
+
+/* Start values `z0.re` and `z_re0` differ, but both are carried as `z_re`. */
+static bool same_carry(Elab *e, const RecArg *x, const RecArg *y)
+{
+    const RecArg *pair[2] = {x, y};
+    Str name[2];
+    for (int i = 0; i < 2; i++) {
+        Str s = pair[i]->name;
+        uint32_t mark = s.n - 1;
+        while (pair[i]->role == ROLE_START && mark > 0 && s.p[mark] != '0')
+            mark--;
+        name[i] = str_fmt(e->arena, "%.*s%.*s", (int)mark, s.p, (int)(s.n - mark - 1), s.p + mark + 1);
+    }
+    return x->role == ROLE_START && y->role == ROLE_START && same_in_c(name[0], name[1]);
+}
+
 /* Two arrays of the interface with one name: `h0` as an input beside a state `h`. */
 static void check_clashes(Elab *e)
 {
@@ -251,7 +275,7 @@ static void check_clashes(Elab *e)
                 continue;
             Str x = ai ? p->arg.p[i].name : p->out.p[i - p->arg.n].name, y = ak ? p->arg.p[k].name : p->out.p[k - p->arg.n].name;
             Span xs = ai ? p->arg.p[i].at : p->out.p[i - p->arg.n].at, ys = ak ? p->arg.p[k].at : p->out.p[k - p->arg.n].at;
-            if (str_eq(x, y))
+            if (same_in_c(x, y) || (ai && ak && same_carry(e, &p->arg.p[i], &p->arg.p[k])))
                 diag_also(diag(e->diags, E_NAME_CLASH, xs, str_c(e->arena, str_fmt(e->arena, "two arrays of the interface would be called `%.*s`", STRF(x)))),
                           ys, STR("the other one"));
         }
