@@ -303,7 +303,8 @@ static Str carry_name(Arena *a, Str start)
         while (n > 1 && start.p[n - 1] != '.')
             n--;
     n -= n > 1 && start.p[n - 1] == '.';
-    return n > 1 && start.p[n - 1] == '0' ? str_fmt(a, "%.*s%.*s", (int)n - 1, start.p, (int)(start.n - n), start.p + n) : start;
+    return n > 1 && start.p[n - 1] == '0' ? str_fmt(a, "%.*s%.*s", (int)n - 1, start.p, (int)(start.n - n), start.p + n)
+                                          : start;
 }
 
 static void add_arg(Make *m, uint32_t i)
