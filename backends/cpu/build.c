@@ -3,12 +3,18 @@
 
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64)
 {
-    return (CpuGen){context, module, b, level, cpu_level_info(level)->fma, f64, 1};
+    const CpuLevelInfo *info = cpu_level_info(level);
+    return (CpuGen){context, module, b, level, info->fma, level != CPU_BASELINE, f64, info->vector_bytes, 1};
+}
+
+CpuGen gen_of_thread(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, bool f64)
+{
+    return (CpuGen){context, module, b, CPU_BASELINE, true, true, f64, 0, 1};
 }
 
 uint32_t cpu_width(const CpuGen *g)
 {
-    return cpu_level_info(g->level)->vector_bytes / (g->f64 ? 8 : 4);
+    return g->vector_bytes / (g->f64 ? 8 : 4);
 }
 
 static void string_attribute(LLVMContextRef context, LLVMValueRef fn, const char *key, const char *value)

@@ -14,13 +14,16 @@ typedef struct CpuGen {
     LLVMModuleRef module;
     LLVMBuilderRef b;
     CpuLevel level;
-    bool fma;       /* as the level has it */
-    bool f64;       /* real is double */
-    uint32_t lanes; /* of the values being made */
+    bool fma, floor;       /* are one instruction each */
+    bool f64;              /* real is double */
+    uint32_t vector_bytes; /* 0: there are no vectors */
+    uint32_t lanes;        /* of the values being made */
 } CpuGen;
 
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64);
-uint32_t cpu_width(const CpuGen *g);                                          /* lanes of a whole vector of reals */
+uint32_t cpu_width(const CpuGen *g); /* lanes of a whole vector of reals */
+/* For targets whose lanes are threads: one value at a time, with the same bits as the levels that have fma. */
+CpuGen gen_of_thread(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, bool f64);
 void cpu_set_target(LLVMContextRef context, LLVMValueRef fn, CpuLevel level); /* attributes that every kernel has */
 
 /* ---- types: of one element, and of g->lanes elements ---- */

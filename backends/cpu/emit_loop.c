@@ -293,7 +293,7 @@ static bool has_random(const KBlock *b)
 
 static void any_loop(Emit *e, const KStmt *s)
 {
-    if (s->loop.kind == K_VECTOR && !e->v.on && !has_random(&s->loop.body))
+    if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !has_random(&s->loop.body))
         vector_loop(e, s);
     else {
         LLVMValueRef start = start_of(e, s);
@@ -304,6 +304,11 @@ static void any_loop(Emit *e, const KStmt *s)
 void emit_loop(Emit *e, const KStmt *s)
 {
     KBufId to = K_NONE;
+    if (e->thread && e->thread[s->loop.var]) {
+        emit_set(e, s->loop.var, e->thread[s->loop.var], false);
+        emit_block(e, &s->loop.body);
+        return;
+    }
     if (!writes_only(e, &s->loop.body, &to) || to == K_NONE) {
         any_loop(e, s);
         return;

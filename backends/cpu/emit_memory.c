@@ -4,9 +4,8 @@
  * the variable is a scalar; anything else goes lane by lane. In the last, incomplete round vectors are masked, and what
  * goes lane by lane repeats the last lane that counts, so that every address is a valid one.
  *
- * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM. The exceptions:
- * buffers of the workspace that share memory, and a starting state, which may be the array of the final state that
- * replaces it. */
+ * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM; kern_memory() has the
+ * exceptions. */
 #include "backends/cpu/emit.h"
 
 static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
@@ -31,31 +30,6 @@ bool emit_can_be_null(const Emit *e, KBufId b)
 
 /* ---- what does not overlap ---- */
 
-static bool is_start(const Emit *e, KBufId b)
-{
-    const KBuf *buf = &e->k->buf.p[b];
-    return buf->kind == K_ARG && e->k->arg.p[buf->slot].role == ROLE_START;
-}
-
-static bool is_final(const Emit *e, KBufId b)
-{
-    const KBuf *buf = &e->k->buf.p[b];
-    return buf->kind == K_OUT && e->k->out.p[buf->slot].role == OUT_FINAL;
-}
-
-/* The first buffer that may overlap b. */
-static KBufId scope_owner(const Emit *e, KBufId b)
-{
-    const KBuf *buf = &e->k->buf.p[b];
-    if (buf->kind == K_WORK && buf->shares != K_NONE)
-        return buf->shares;
-    if (is_start(e, b) || is_final(e, b))
-        for (KBufId i = 0; i < b; i++)
-            if (is_start(e, i) || is_final(e, i))
-                return i;
-    return b;
-}
-
 static LLVMMetadataRef text_node(Emit *e, Str s)
 {
     return LLVMMDStringInContext2(e->g.context, s.p, s.n);
@@ -72,10 +46,10 @@ static LLVMMetadataRef scope_node(Emit *e, KBufId b)
 
 static void make_scopes(Emit *e, KBufId b)
 {
-    LLVMMetadataRef *others = NEWN(e->arena, LLVMMetadataRef, e->k->buf.n), own = scope_node(e, scope_owner(e, b));
+    LLVMMetadataRef *others = NEWN(e->arena, LLVMMetadataRef, e->k->buf.n), own = scope_node(e, kern_memory(e->k, b));
     uint32_t n = 0;
     for (KBufId i = 0; i < e->k->buf.n; i++)
-        if (scope_owner(e, i) == i && i != scope_owner(e, b))
+        if (kern_memory(e->k, i) == i && i != kern_memory(e->k, b))
             others[n++] = scope_node(e, i);
     e->scope_of[b] = LLVMMetadataAsValue(e->g.context, LLVMMDNodeInContext2(e->g.context, &own, 1));
     e->not_scope[b] = LLVMMetadataAsValue(e->g.context, LLVMMDNodeInContext2(e->g.context, others, n));

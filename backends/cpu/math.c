@@ -326,7 +326,7 @@ static V log1p_(const CpuGen *g, V x)
 /* Adding and taking away 2^mantissa rounds to nearest; one less where that went up. Larger numbers are whole. */
 static V floor_(const CpuGen *g, V x)
 {
-    if (g->level != CPU_BASELINE)
+    if (g->floor)
         return gen_intrinsic(g, "llvm.floor", LLVMTypeOf(x), &x, 1);
     V a = fabs_(g, x), whole = gen_const(g, fmt(g)->scale);
     V r = copysign_(g, gen_sub(g, gen_add(g, a, whole), whole), x);

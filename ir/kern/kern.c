@@ -128,3 +128,21 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
     case K_KIND_COUNT: break;
     }
 }
+
+static bool is_carried(const KernProg *p, KBufId b)
+{
+    const KBuf *buf = &p->buf.p[b];
+    return (buf->kind == K_ARG && p->arg.p[buf->slot].role == ROLE_START) ||
+           (buf->kind == K_OUT && p->out.p[buf->slot].role == OUT_FINAL);
+}
+
+KBufId kern_memory(const KernProg *p, KBufId b)
+{
+    const KBuf *buf = &p->buf.p[b];
+    if (buf->kind == K_WORK && buf->shares != K_NONE)
+        return buf->shares;
+    for (KBufId i = 0; i < b && is_carried(p, b); i++)
+        if (is_carried(p, i))
+            return i;
+    return b;
+}

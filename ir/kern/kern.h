@@ -150,6 +150,10 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx); /* what s, and all in
 KBlock *kern_body(KStmt *s); /* the statements inside of a loop or of tasks, NULL for others */
 KBufId kern_written(const KStmt *s); /* the buffer that s itself writes, or K_NONE */
 
+/* The first buffer that may overlap b: workspace that shares memory does, and a starting state, which may be the caller's
+ * array for the final state that replaces it. */
+KBufId kern_memory(const KernProg *p, KBufId b);
+
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);
 KernProg *kern_read(Arena *a, Str text, Str *error);
