@@ -82,6 +82,11 @@ typedef struct HeaderOptions {
 Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o);   /* header.c: the generated .h */
 Str manifest_text(Arena *a, const KernProg *k, const HeaderOptions *o); /* manifest.c: the generated .json */
 
+/* manifest.c: pieces of JSON */
+void json_put_string(Text *t, Str s);
+void json_put_field(Text *t, const char *name, Str value, const char *end); /* "name": "value", then `end` */
+Str json_file_name(Str path);                                               /* without folders */
+
 /* status.def: STATUS(ENUM, "RNN_ENUM", number, "what it means"), the one list of what generated functions return */
 typedef enum RnnStatus {
 #define STATUS(ENUM, NUMBER, TEXT) RNN_##ENUM = NUMBER,

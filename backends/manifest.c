@@ -1,7 +1,7 @@
 /* The generated manifest: the header's facts as JSON, for build systems and other languages. */
 #include "backends/backend.h"
 
-static void put_string(Text *t, Str s)
+void json_put_string(Text *t, Str s)
 {
     text_add(t, "\"");
     for (uint32_t i = 0; i < s.n; i++) {
@@ -16,14 +16,14 @@ static void put_string(Text *t, Str s)
     text_add(t, "\"");
 }
 
-static void put_field(Text *t, const char *name, Str value, const char *end)
+void json_put_field(Text *t, const char *name, Str value, const char *end)
 {
     text_add(t, "\"%s\": ", name);
-    put_string(t, value);
+    json_put_string(t, value);
     text_add(t, "%s", end);
 }
 
-static Str file_name(Str path)
+Str json_file_name(Str path)
 {
     for (uint32_t i = path.n; i > 0; i--)
         if (path.p[i - 1] == '/')
@@ -47,7 +47,7 @@ static void put_shape(Text *t, Arena *a, const KernProg *k, const IfaceMember *m
     text_add(t, "\"shape\": [");
     for (uint32_t i = 0; i < n; i++) {
         text_add(t, i ? ", " : "");
-        put_string(t, dim_str(a, k->dims, dim[i]));
+        json_put_string(t, dim_str(a, k->dims, dim[i]));
     }
     text_add(t, "], ");
 }
@@ -56,13 +56,13 @@ static void put_member(Text *t, Arena *a, const KernProg *k, const HeaderOptions
                        const IfaceMember *m)
 {
     text_add(t, "      {");
-    put_field(t, "name", m->name, ", ");
-    put_field(t, "array", text_name(k, m), ", ");
-    put_field(t, "type", str_of(s == IF_SIZES ? "int64_t" : iface_c_type(m->dt, o->f64)), ", ");
+    json_put_field(t, "name", m->name, ", ");
+    json_put_field(t, "array", text_name(k, m), ", ");
+    json_put_field(t, "type", str_of(s == IF_SIZES ? "int64_t" : iface_c_type(m->dt, o->f64)), ", ");
     if (s != IF_SIZES)
         put_shape(t, a, k, m);
     if (m->arg != K_NONE && k->arg.p[m->arg].doc.n)
-        put_field(t, "doc", k->arg.p[m->arg].doc, ", ");
+        json_put_field(t, "doc", k->arg.p[m->arg].doc, ", ");
     text_add(t, "\"optional\": %s}", m->optional ? "true" : "false");
 }
 
@@ -72,7 +72,7 @@ static void put_structs(Text *t, Arena *a, const KernProg *k, const HeaderOption
     text_add(t, "  \"structs\": [\n");
     for (int s = 0; s < IF_NSTRUCT; s++) {
         text_add(t, "    {");
-        put_field(t, "name", str_fmt(a, "%.*s_%s", STRF(prefix), iface_struct_name((IfaceStruct)s)),
+        json_put_field(t, "name", str_fmt(a, "%.*s_%s", STRF(prefix), iface_struct_name((IfaceStruct)s)),
                   ", \"members\": [");
         for (uint32_t i = 0; i < f->member[s].n; i++) {
             text_add(t, i ? ",\n" : "\n");
@@ -92,7 +92,7 @@ static void put_functions(Text *t, Arena *a, const KernProg *k, Str prefix)
         if (!iface_has_fn(k, (IfaceFn)f))
             continue;
         text_add(t, first ? "" : ", ");
-        put_string(t, iface_public(a, prefix, (IfaceFn)f));
+        json_put_string(t, iface_public(a, prefix, (IfaceFn)f));
         first = false;
     }
     text_add(t, "],\n  \"streams\": %s\n", streams ? "true" : "false");
@@ -103,11 +103,11 @@ Str manifest_text(Arena *a, const KernProg *k, const HeaderOptions *o)
     Text t = {.arena = a};
     Str prefix = iface_prefix(k, o->prefix);
     text_add(&t, "{\n  \"schema\": 1,\n  \"abi\": %d,\n  ", RNN_ABI_NUMBER);
-    put_field(&t, "rnnc", o->version, ",\n  ");
-    put_field(&t, "source", file_name(o->source_file), ",\n  ");
-    put_field(&t, "name", k->name, ",\n  ");
-    put_field(&t, "prefix", prefix, ",\n  ");
-    put_field(&t, "precision", o->f64 ? STR("double") : STR("single"), ",\n");
+    json_put_field(&t, "rnnc", o->version, ",\n  ");
+    json_put_field(&t, "source", json_file_name(o->source_file), ",\n  ");
+    json_put_field(&t, "name", k->name, ",\n  ");
+    json_put_field(&t, "prefix", prefix, ",\n  ");
+    json_put_field(&t, "precision", o->f64 ? STR("double") : STR("single"), ",\n");
     put_structs(&t, a, k, o, prefix);
     put_functions(&t, a, k, prefix);
     text_add(&t, "}\n");

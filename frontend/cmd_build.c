@@ -74,7 +74,7 @@ static Emit emit_of(const Options *o)
 {
     Str kind = o->value[OPT_EMIT];
     if (!o->given[OPT_EMIT])
-        return EMIT_OBJ;
+        return option_is(o, OPT_TARGET, "ptx") ? EMIT_PTX : EMIT_OBJ;
     return str_is(kind, "rec") ? EMIT_REC : str_is(kind, "kern") ? EMIT_KERN : str_is(kind, "ll") ? EMIT_LL
          : str_is(kind, "s")   ? EMIT_S
                                : EMIT_OBJ;
@@ -101,13 +101,15 @@ static bool check_pass(Driver *d, OptionId id)
 
 /* ---- what comes out ---- */
 
-/* `-o NAME` and `-o NAME.o` mean the same files; without -o they are named as the input and go to the current folder. */
+/* `-o NAME` and `-o NAME.o` (`NAME.ptx`) mean the same files; without -o they are named as the input and go to the current
+ * folder. */
 static Str output_base(Driver *d)
 {
     Str out = d->opt->value[OPT_OUTPUT];
     if (!d->opt->given[OPT_OUTPUT])
         return path_stem(d->opt->file.p[0]);
-    return str_is(path_extension(out), "o") ? path_without_extension(out) : out;
+    const char *extension = option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o";
+    return str_is(path_extension(out), extension) ? path_without_extension(out) : out;
 }
 
 static bool write_part(Driver *d, Str base, const char *extension, Str text)
@@ -136,7 +138,7 @@ static bool write_dependencies(Driver *d, Str base, const Unit *u)
     uint32_t n = u ? unit_files(u, &path) : 0;
     Str error, file = d->opt->given[OPT_DEPEND_FILE] ? d->opt->value[OPT_DEPEND_FILE]
                                                      : str_fmt(d->arena, "%.*s.d", STRF(base));
-    put_make_path(&out, str_fmt(d->arena, "%.*s.o", STRF(base)));
+    put_make_path(&out, str_fmt(d->arena, "%.*s.%s", STRF(base), option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o"));
     text_add(&out, ":");
     for (uint32_t i = 0; i < n; i++) {
         text_add(&out, " ");
@@ -152,6 +154,18 @@ static bool write_dependencies(Driver *d, Str base, const Unit *u)
         return true;
     driver_fail(d, "%.*s", STRF(error));
     return false;
+}
+
+/* What only one target has is not left aside for the other one. */
+static bool is_for_other_target(Driver *d)
+{
+    bool ptx = option_is(d->opt, OPT_TARGET, "ptx");
+    OptionId other = ptx ? OPT_CPU : OPT_ARCH;
+    if (d->opt->given[other])
+        driver_fail(d, "--%s means nothing with --target=%s", ptx ? "cpu" : "arch", ptx ? "ptx" : "cpu");
+    else if (ptx && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
+        driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=ptx writes PTX", STRF(d->opt->value[OPT_EMIT]));
+    return d->failed;
 }
 
 static bool is_refused(Driver *d)
@@ -177,6 +191,20 @@ static int write_object(Driver *d, const Compile *c, const Unit *u)
     return ok ? EXIT_FINE : EXIT_INPUT;
 }
 
+static int write_ptx(Driver *d, const Compile *c, const Unit *u)
+{
+    Str base = output_base(d);
+    const NvFn *forward = &c->plan->fn[REC_FORWARD];
+    if (forward->refused.n) {
+        Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
+        return driver_fail(d, "`%.*s` cannot be built for ptx yet: its forward function has %.*s%.*s", STRF(c->kern->name),
+                           STRF(forward->refused), STRF(line));
+    }
+    bool ok = write_part(d, base, "json", nv_manifest(c->plan, &c->gpu)) && write_part(d, base, "ptx", c->result) &&
+              (!d->opt->given[OPT_DEPEND] || write_dependencies(d, base, u));
+    return ok ? EXIT_FINE : EXIT_INPUT;
+}
+
 int cmd_build(Driver *d)
 {
     Str path = d->opt->file.p[0];
@@ -189,18 +217,25 @@ int cmd_build(Driver *d)
         return emit_ast(d, path);
     if (!check_pass(d, OPT_STOP_AFTER) || !check_pass(d, OPT_DUMP_AFTER))
         return EXIT_USAGE;
-    if (is_refused(d))
+    if (is_refused(d) || is_for_other_target(d))
         return EXIT_USAGE;
     int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit);
     if (code)
         return code;
     driver_targets(d, &c.cpu);
+    c.gpu = (NvOptions){.prefix = c.cpu.prefix,
+                        .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
+                        .f64 = c.cpu.precision == PREC_F64,
+                        .version = c.cpu.version,
+                        .source_file = path};
     c.stop_after = d->opt->value[OPT_STOP_AFTER];
     c.dump_after = d->opt->value[OPT_DUMP_AFTER];
     compile(&c);
     if (c.rec && !driver_has_form(d, c.rec))
         return EXIT_INPUT;
-    if (c.emit != EMIT_OBJ || d->opt->given[OPT_STOP_AFTER])
+    if ((c.emit != EMIT_OBJ && c.emit != EMIT_PTX) || d->opt->given[OPT_STOP_AFTER])
         return write_text(d, c.result);
+    if (c.emit == EMIT_PTX)
+        return write_ptx(d, &c, unit);
     return write_object(d, &c, unit);
 }

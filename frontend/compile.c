@@ -10,10 +10,18 @@ static Str emit(Compile *c)
     case EMIT_S: result = cpu_assembly(m, c->arena); break;
     case EMIT_OBJ: result = cpu_last_object(m, c->arena); break;
     case EMIT_REC:
+    case EMIT_PTX:
     case EMIT_KERN: ice("compile: nothing to emit");
     }
     cpu_module_free(m);
     return result;
+}
+
+static void emit_ptx(Compile *c)
+{
+    c->plan = nv_plan(c->arena, c->kern, &c->gpu);
+    if (!c->plan->fn[REC_FORWARD].refused.n)
+        c->result = nv_ptx(c->plan, &c->gpu);
 }
 
 /* rec -> rec passes -> kern -> kern passes -> LLVM -> text or object code */
@@ -30,7 +38,10 @@ void compile(Compile *c)
     check_kern(c->kern, "rec_to_kern");
     if (!run_kern_passes(c))
         return;
-    c->result = c->emit == EMIT_KERN ? kern_text(c->arena, c->kern) : emit(c);
+    if (c->emit == EMIT_PTX)
+        emit_ptx(c);
+    else
+        c->result = c->emit == EMIT_KERN ? kern_text(c->arena, c->kern) : emit(c);
 }
 
 void compile_reference(RecProg *raw)

@@ -3,19 +3,22 @@
 #define FRONTEND_COMPILE_H
 
 #include "backends/cpu/cpu.h"
+#include "backends/nvptx/nvptx.h"
 #include "frontend/elab.h"
 
-typedef enum Emit { EMIT_REC, EMIT_KERN, EMIT_LL, EMIT_S, EMIT_OBJ } Emit;
+typedef enum Emit { EMIT_REC, EMIT_KERN, EMIT_LL, EMIT_S, EMIT_OBJ, EMIT_PTX } Emit;
 
 typedef struct Compile {
     Arena *arena;
     CpuOptions cpu;
+    NvOptions gpu;    /* for EMIT_PTX */
     Emit emit;        /* the last stage */
     Str stop_after;   /* a pass, "rec.hoist": the program as it leaves it is the result; empty for none */
     Str dump_after;   /* a pass: prints to `dump` and goes on */
     FILE *dump;
     RecProg *rec;     /* the raw program when compile() begins; or NULL, and kern given */
     KernProg *kern;
+    NvPlan *plan;     /* for EMIT_PTX: kernels, or why there are none */
     Str result;       /* text or object code */
 } Compile;
 

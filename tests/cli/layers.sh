@@ -14,6 +14,7 @@ allow "ir/rec/*.h ir/rec/*.c" 'lang/|ir/text\.h|ir/rec/'
 allow "ir/kern/*.h ir/kern/*.c" 'lang/|ir/'
 allow "backends/*.h backends/*.c" 'lang/|ir/kern/kern\.h|backends/'
 allow "backends/cpu/*.h backends/cpu/*.c backends/cpu/*/*.c" 'lang/|ir/kern/kern\.h|backends/'
+allow "backends/nvptx/*.h backends/nvptx/*.c" 'lang/|ir/kern/kern\.h|backends/'
 driver='frontend/(main|cmd_|driver|compile|passes|run_|check|explain)'
 language=$(ls frontend/*.h frontend/*.c | grep -vE "^$driver")
 allow "$language" 'lang/|ir/rec/rec\.h|frontend/'

@@ -1,0 +1,28 @@
+# ptxas takes every kernel, for every architecture, in both forms and precisions, and keeps all of it in registers.
+. "$SRC/tests/lib.sh"
+command -v ptxas >/dev/null || skip "ptxas is not installed"
+
+# assembles FILE ENTRY BUILD-OPTIONS...: for each architecture; on the first failure its reason
+assembles() {
+  file=$1 entry=$2
+  shift 2
+  for arch in 75 80 86 89 90; do
+    "$RNNC" build "$SRC/$file" --entry="$entry" --target=ptx --arch=sm_$arch "$@" -o k || return 1
+    grep -q "^\.target sm_$arch" k.ptx || { echo "not for sm_$arch"; return 1; }
+    ptxas -arch=sm_$arch -v k.ptx -o k.cubin >ptxas.out 2>&1 || { cat ptxas.out; return 1; }
+    kernels=$(grep -c '\.entry' k.ptx)
+    clean=$(grep -c ' 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' ptxas.out)
+    [ "$kernels" -gt 0 ] && [ "$kernels" = "$clean" ] || { echo "memory of threads:"; cat ptxas.out; return 1; }
+  done
+}
+
+for form in sequential scan:8; do
+  check "diagonal, $form" assembles tests/ptx/diagonal.rnn diagonal --form=$form
+  check "minGRU, $form" assembles stdlib/mingru.rnn mingru --form=$form
+  check "gates of an RG-LRU, $form" assembles tests/ptx/gates.rnn gates --form=$form
+  check "RWKV-4, $form" assembles stdlib/rwkv4.rnn rwkv4 --form=$form
+done
+check "every elementwise function" assembles tests/ptx/functions.rnn functions
+check "every elementwise function, double" assembles tests/ptx/functions.rnn functions --precision=f64
+check "a sequence of cells" assembles stdlib/fsmn.rnn fsmn3
+finish

@@ -1,0 +1,45 @@
+# The shape of the kernels: how many there are, and what the one that runs over time loads and stores in each step. Nothing
+# is kept in a thread's own memory, and no function is called.
+. "$SRC/tests/lib.sh"
+
+# holds FILE COUNT PATTERN: as many lines of the file
+holds() {
+  got=$(grep -cE -e "$3" "$1")
+  [ "$got" = "$2" ] || { echo "$got lines with $3, not $2"; return 1; }
+}
+
+# the n-th kernel of the forward function of k.ptx
+kernel() {
+  sed -n "/^\.visible \.entry k_forward_$1(/,/^}/p" k.ptx >"$1.ptx"
+}
+
+build() {
+  "$RNNC" build "$SRC/tests/ptx/diagonal.rnn" --target=ptx --prefix=k --form="$1" -o k
+}
+
+check "sequential" build sequential
+check "no memory of threads" holds k.ptx 0 '\.local|\.shared'
+check "no calls" holds k.ptx 0 'call'
+check "seven kernels forward, three backward" sh -c '[ "$(grep -c "entry k_forward" k.ptx)" = 7 ] && [ "$(grep -c "entry k_backward" k.ptx)" = 3 ]'
+kernel 5
+check "the step: a, b, the old state" holds 5.ptx 3 'ld\.global(\.nc)?\.f32'
+check "a and b through the cache for what is only read" holds 5.ptx 2 'ld\.global\.nc\.f32'
+check "a sequence's length, its reset" holds 5.ptx 2 'ld\.global\.nc\.(u32|u8|s8)'
+check "the step: h and the new state" holds 5.ptx 2 'st\.global'
+check "a product and a sum, rounded apart" sh -c 'grep -q "mul.rn.f32" 5.ptx && grep -q "add.rn.f32" 5.ptx && ! grep -q "fma" 5.ptx'
+
+check "scan" build scan:8
+check "fourteen kernels forward, eleven backward" sh -c '[ "$(grep -c "entry k_forward" k.ptx)" = 14 ] && [ "$(grep -c "entry k_backward" k.ptx)" = 11 ]'
+kernel 5
+check "a piece's step: a, b, sum and decay so far" holds 5.ptx 4 'ld\.global(\.nc)?\.f32'
+check "eight pieces side by side" sh -c 'grep "k_forward_5" k.json | grep -q "\"threads\": \"8\*B\*H\""'
+check "the manifest has the number of chunks" sh -c 'grep -q "\"quotient_of\": \"T\", \"by\": \"8\", \"floor\": true" k.json'
+
+check "single precision: exponentials without double arithmetic" sh -c '
+  "$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx -o g && ! grep -q "\.f64" g.ptx && grep -q "fma.rn.f32" g.ptx && grep -q "sqrt.rn.f32" g.ptx'
+check "no fast approximations" sh -c '"$RNNC" build "$SRC/tests/ptx/functions.rnn" --target=ptx -o g && ! grep -qE "approx|ftz" g.ptx && grep -q "div.rn.f32" g.ptx'
+check "the lowest version: sm_75" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx --arch=sm_75 -o g && grep -q "^\.version 6\.3" g.ptx'
+check "the lowest version: sm_80" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx --arch=sm_80 -o g && grep -q "^\.version 7\.0" g.ptx'
+check "the same bytes again" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx -o a && "$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx -o b &&
+  cmp a.ptx b.ptx && cmp a.json b.json'
+finish

@@ -1,0 +1,385 @@
+/* PTX without a GPU: the kernels are made for this machine instead, by the same code but for where a thread's iterations and
+ * parameters come from, and run one thread after the other. What comes out is what rec's evaluator says of the program as it
+ * was before any pass. A thread runs to its end before the next begins, so a kernel whose threads would need each other's
+ * values on the way gives something else. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "backends/nvptx/emit.h"
+#include "frontend/elab.h"
+#include "tests/unit/jit.h"
+
+/* ---- programs ---- */
+
+typedef struct Source {
+    const char *path, *entry;
+    RecForm form;
+} Source;
+
+static RecProg *elab(Arena *a, const Source *s)
+{
+    Sources *sources = sources_new(a);
+    Diags *diags = diags_new(a, sources);
+    uint32_t i;
+    Unit *u = unit_load(a, sources, diags, str_of(s->path));
+    cr_assert(u && unit_find_entry(u, str_of(s->entry), &i), "%s", s->entry);
+    RecProg *p = elab_entry(a, u, i, NULL, 0, diags);
+    cr_assert(p, "%s has errors", s->entry);
+    return p;
+}
+
+/* What the evaluator runs. */
+static RecProg *plain(Arena *a, const Source *s)
+{
+    RecProg *p = elab(a, s);
+    rec_batch(p);
+    rec_backward(p);
+    return p;
+}
+
+static KernProg *lowered(Arena *a, const Source *s)
+{
+    RecProg *rec = elab(a, s);
+    rec->form = s->form;
+#define PASS(IR, NAME, ...) IR##_##NAME(rec);
+#include "ir/rec/passes.def"
+#undef PASS
+    cr_assert_eq(rec->form_missing, WHY_NONE, "%s has no such form", s->entry);
+    KernProg *k = rec_to_kern(a, rec);
+#define PASS(IR, NAME, ...) IR##_##NAME(k);
+#include "ir/kern/passes.def"
+#undef PASS
+    return k;
+}
+
+/* ---- one set of sizes ---- */
+
+typedef struct Case {
+    int64_t T, B, keep;
+    bool chance; /* leaves optional arguments and outputs out */
+    uint64_t seed;
+} Case;
+
+static int64_t open_size(const DimTab *t, DimSym s, const Case *c)
+{
+    const DimSymInfo *info = dim_sym_info(t, s);
+    switch (info->kind) {
+    case DIM_TIME: return c->T;
+    case DIM_BATCH: return c->B;
+    case DIM_KEEP: return c->keep;
+    case DIM_USER: break;
+    }
+    return 2 + info->name.p[0] % 4;
+}
+
+/* Sizes are the same in both programs; quotients are the compiled one's own. */
+static void fill_sizes(const KernProg *k, const Case *c, int64_t *size)
+{
+    for (DimSym s = 0; s < dim_nsyms(k->dims); s++)
+        size[s] = open_size(k->dims, s, c);
+    for (uint32_t i = 0; i < k->derived.n; i++) {
+        int64_t num, den;
+        cr_assert(dim_eval(k->dims, k->derived.p[i].num, size, &num) && dim_eval(k->dims, k->derived.p[i].den, size, &den));
+        size[k->derived.p[i].sym] = num / den;
+    }
+}
+
+static bool left_out(const Case *c, uint32_t slot)
+{
+    return c->chance && rec_random_value(c->seed, 99, slot) < 0.5;
+}
+
+static double draw(const RecArg *arg, uint32_t slot, const Case *c, int64_t i)
+{
+    double u = rec_random_value(c->seed, slot, (uint64_t)i);
+    switch (arg->type.dt) {
+    case DT_REAL: return 2 * u - 1;
+    case DT_INT: return floor(u * ((double)c->T + 1));
+    case DT_BOOL: return u < 0.3;
+    }
+    return 0;
+}
+
+/* ---- arrays, as a GPU has them ---- */
+
+#define BEFORE 0.25 /* what outputs hold before: gradients of parameters are added to it */
+
+typedef struct Machine {
+    Arena *a;
+    const KernProg *k;
+    const NvPlan *plan;
+    LLVMOrcLLJITRef jit;
+    const Case *c;
+    const char *what;
+    bool f64;
+    int64_t *size;
+    void **buf;        /* by KBufId; NULL: an output that was left out */
+    bool *given;       /* by RecArg index */
+    RecArray *doubles; /* by RecArg index: the same numbers, for the evaluator */
+} Machine;
+
+static int64_t elements(const Machine *m, KBufId b)
+{
+    int64_t n;
+    cr_assert(dim_eval(m->k->dims, m->k->buf.p[b].size, m->size, &n), "%s: size of b%u", m->what, b);
+    return n;
+}
+
+static void put(const Machine *m, KBufId b, int64_t i, double v)
+{
+    switch (m->k->buf.p[b].dt) {
+    case DT_REAL:
+        if (m->f64)
+            ((double *)m->buf[b])[i] = v;
+        else
+            ((float *)m->buf[b])[i] = (float)v;
+        break;
+    case DT_INT: ((int32_t *)m->buf[b])[i] = (int32_t)v; break;
+    case DT_BOOL: ((uint8_t *)m->buf[b])[i] = v != 0; break;
+    }
+}
+
+static double get(const Machine *m, KBufId b, int64_t i)
+{
+    switch (m->k->buf.p[b].dt) {
+    case DT_REAL: return m->f64 ? ((double *)m->buf[b])[i] : (double)((float *)m->buf[b])[i];
+    case DT_INT: return ((int32_t *)m->buf[b])[i];
+    case DT_BOOL: return ((uint8_t *)m->buf[b])[i];
+    }
+    return 0;
+}
+
+/* A missing argument reads as zeros. */
+static void fill_argument(Machine *m, KBufId b)
+{
+    uint32_t slot = m->k->buf.p[b].slot;
+    const RecArg *arg = &m->k->arg.p[slot];
+    int64_t n = elements(m, b);
+    m->given[slot] = !arg->optional || !left_out(m->c, slot);
+    if (m->given[slot])
+        m->doubles[slot].data = NEWN(m->a, double, n + 1);
+    for (int64_t i = 0; i < n; i++) {
+        double v = m->given[slot] ? draw(arg, slot, m->c, i) : 0;
+        v = m->f64 ? v : (double)(float)v;
+        put(m, b, i, v);
+        if (m->given[slot])
+            m->doubles[slot].data[i] = v;
+    }
+}
+
+static void make_buffers(Machine *m)
+{
+    for (KBufId b = 0; b < m->k->buf.n; b++) {
+        const KBuf *x = &m->k->buf.p[b];
+        bool optional = x->kind == K_OUT && m->k->out.p[x->slot].role != OUT_VALUE;
+        if (x->shares != K_NONE || (optional && left_out(m->c, 1000 + x->slot)))
+            continue;
+        m->buf[b] = NEWN(m->a, double, elements(m, b) + 1);
+        if (x->kind == K_ARG)
+            fill_argument(m, b);
+        else
+            for (int64_t i = 0; i < elements(m, b); i++)
+                put(m, b, i, x->kind == K_WORK ? (double)NAN : BEFORE);
+    }
+    for (KBufId b = 0; b < m->k->buf.n; b++)
+        if (m->k->buf.p[b].shares != K_NONE)
+            m->buf[b] = m->buf[m->k->buf.p[b].shares];
+}
+
+/* ---- the threads of a grid, in several orders ---- */
+
+typedef void Kernel(const int64_t *param, int64_t first, int64_t step);
+
+static int64_t param_value(const Machine *m, const NvParam *p)
+{
+    switch (p->kind) {
+    case NV_BUFFER: return (int64_t)(intptr_t)m->buf[p->index];
+    case NV_SIZE: return m->size[p->index];
+    case NV_GIVEN: return m->given[p->index];
+    }
+    return 0;
+}
+
+static void launch(const Machine *m, const NvKernel *kernel)
+{
+    int64_t threads, *param = NEWN(m->a, int64_t, kernel->param.n + 1);
+    cr_assert(dim_eval(m->k->dims, kernel->threads, m->size, &threads));
+    for (uint32_t i = 0; i < kernel->param.n; i++)
+        param[i] = param_value(m, &kernel->param.p[i]);
+    Kernel *run = (Kernel *)jit_find(m->jit, str_c(m->a, kernel->name));
+    int64_t grid = m->c->seed % 3 == 0 ? threads : m->c->seed % 3 == 1 ? 3 : threads + 7; /* one each, several, some idle */
+    for (int64_t i = 0; i < grid; i++)
+        run(param, m->c->seed & 1 ? grid - 1 - i : i, grid);
+}
+
+static void compare(const Machine *m, const RecProg *p, const RecEval *e, RecFn fn)
+{
+    double bound = m->f64 ? 1e-12 : fn == REC_FORWARD ? 2e-5 : 1e-4;
+    for (KBufId b = 0; b < m->k->buf.n; b++) {
+        const KBuf *x = &m->k->buf.p[b];
+        if (x->kind != K_OUT || !m->buf[b] || !(x->used_by >> fn & 1))
+            continue;
+        const double *value = rec_eval_value(e, p->out.p[x->slot].value);
+        double before = p->out.p[x->slot].role == OUT_GRAD_PARAM ? BEFORE : 0;
+        for (int64_t i = 0; i < elements(m, b); i++) {
+            double got = get(m, b, i), want = value[i] + before;
+            cr_assert(got == want || fabs(got - want) <= bound * (1 + fabs(want)),
+                      "%s: T %d B %d keep %d seed %d: %.*s[%d] is %.17g, not %.17g", m->what, (int)m->c->T, (int)m->c->B,
+                      (int)m->c->keep, (int)m->c->seed, STRF(p->out.p[x->slot].name), (int)i, got, want);
+        }
+    }
+}
+
+static void run_function(const Machine *m, const RecProg *p, RecEval *e, RecFn fn)
+{
+    Str error = {0};
+    cr_assert(rec_eval_run(e, fn, &error), "%s: %.*s", m->what, STRF(error));
+    for (uint32_t i = 0; i < m->plan->fn[fn].kernel.n; i++)
+        launch(m, &m->plan->fn[fn].kernel.p[i]);
+    compare(m, p, e, fn);
+}
+
+static void run_case(const RecProg *p, const NvPlan *plan, LLVMOrcLLJITRef jit, bool f64, const Case *c, const char *what)
+{
+    const KernProg *k = plan->k;
+    Arena *a = arena_new();
+    Machine m = {.a = a, .k = k, .plan = plan, .jit = jit, .c = c, .what = what, .f64 = f64};
+    m.size = NEWN(a, int64_t, dim_nsyms(k->dims));
+    m.buf = NEWN(a, void *, k->buf.n);
+    m.given = NEWN(a, bool, k->arg.n);
+    m.doubles = NEWN(a, RecArray, k->arg.n);
+    int64_t *size = NEWN(a, int64_t, dim_nsyms(p->dims));
+    for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
+        size[s] = open_size(p->dims, s, c);
+    fill_sizes(k, c, m.size);
+    make_buffers(&m);
+    RecEval *e = rec_eval_new(a, p, size, m.doubles, c->seed);
+    run_function(&m, p, e, REC_FORWARD);
+    if (c->keep && !plan->fn[REC_BACKWARD].refused.n)
+        run_function(&m, p, e, REC_BACKWARD);
+    rec_eval_free(e);
+    arena_free(a);
+}
+
+/* ---- one program ---- */
+
+static struct {
+    const NvPlan *plan;
+    bool f64;
+} made;
+
+static void add_kernels(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b)
+{
+    nv_emit(made.plan, gen_of_thread(context, module, b, made.f64), NV_EMULATED);
+    for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f))
+        if (!LLVMIsDeclaration(f))
+            cpu_set_target(context, f, CPU_AVX2);
+}
+
+static void check(Source s, bool backward)
+{
+    static const int64_t T[] = {0, 1, 2, 7, 19}, B[] = {1, 3, 0};
+    Arena *a = arena_new();
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    const char *what = str_fmt(a, "%s, form %d:%u", s.entry, (int)s.form.kind, s.form.size).p;
+    const RecProg *p = plain(a, &s);
+    NvPlan *plan = nv_plan(a, lowered(a, &s), &(NvOptions){.arch = STR("sm_80")});
+    cr_assert_eq(plan->fn[REC_FORWARD].refused.n, 0, "%s: %.*s", what, STRF(plan->fn[REC_FORWARD].refused));
+    cr_assert_eq(plan->fn[REC_BACKWARD].refused.n == 0, backward, "%s: %.*s", what, STRF(plan->fn[REC_BACKWARD].refused));
+    for (int f64 = 0; f64 < 2; f64++) {
+        made.plan = plan;
+        made.f64 = f64;
+        LLVMOrcLLJITRef jit = jit_new(add_kernels);
+        for (uint32_t i = 0; i < 5 * 3 * 4; i++)
+            run_case(p, plan, jit, f64, &(Case){T[i % 5], B[i / 5 % 3], i / 15 & 1, i / 30 & 1, i}, what);
+        LLVMOrcDisposeLLJIT(jit);
+    }
+    arena_free(a);
+}
+
+static void check_forms(Source s, bool backward)
+{
+    check(s, backward);
+    for (uint32_t n = 1; n <= 16; n = 3 * n + 1) {
+        s.form = (RecForm){REC_FORM_SCAN, n};
+        check(s, backward);
+    }
+}
+
+Test(ptx, diagonal) { check_forms((Source){.path = "tests/ptx/diagonal.rnn", .entry = "diagonal"}, true); }
+Test(ptx, mingru) { check_forms((Source){.path = "stdlib/mingru.rnn", .entry = "mingru"}, true); }
+Test(ptx, gates) { check_forms((Source){.path = "tests/ptx/gates.rnn", .entry = "gates"}, false); }
+Test(ptx, functions) { check((Source){.path = "tests/ptx/functions.rnn", .entry = "functions"}, true); }
+Test(ptx, rwkv4) { check_forms((Source){.path = "stdlib/rwkv4.rnn", .entry = "rwkv4"}, false); }
+Test(ptx, several_cells) { check_forms((Source){.path = "stdlib/fsmn.rnn", .entry = "fsmn3"}, true); }
+Test(ptx, running_max) { check_forms((Source){.path = "tests/cells/semiring_running_max.rnn", .entry = "running_max"}, true); }
+Test(ptx, no_state) { check((Source){.path = "tests/data/prelude.rnn", .entry = "pointwise"}, true); }
+
+/* ---- nests over time whose threads meet in memory, and some like them whose threads do not ---- */
+
+typedef struct Nest {
+    const char *body, *refused; /* "": it is none */
+} Nest;
+
+#define SHARED "a serial loop whose threads would share `w`"
+#define UNLIKE "different parallel loops inside one serial loop"
+
+static const Nest nests[] = {
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2 }", ""},
+    {"vector %1 < H { %2 : real = load b1[H, %0 by H, %1 by 1] store b1[2*H, %0 by H, %1 by 1] = %2 }", ""},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by B*H, %3 by H, %1 by 1] store b1[B*H, %0 by B*H, %3 by H, %1 by 1] = %2 } }", ""},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[2*H, %0 by 2*H, %1 by 2] = %2 }", ""},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b2[0, %0 by 1, %1 by 1] = %2 }", "a serial loop whose threads would share `v`"},
+    {"vector %1 < H { %2 : real = load b0[1, %0 by 1] store b1[0, %1 by 1] = %2 }", ""},
+    {"vector %1 < H { %2 : real = load b1[1, %1 by 1] store b1[0, %1 by 1] = %2 }", SHARED},
+    {"vector %1 < H { %2 : real = load b1[0, %0 by 1, %1 by 1] store b1[0, %1 by 1] = %2 }", SHARED},
+    {"vector %1 < H { %2 : real = load b1[0] store b1[0, %1 by 1] = %2 }", SHARED},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[0, %1 by 1] = %2 }", SHARED},
+    {"%2 : real = load b1[0] vector %1 < H { store b1[0, %1 by 1] = %2 }", SHARED},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by H, %3 by H, %1 by 1] store b1[H, %0 by H, %3 by H, %1 by 1] = %2 } }", SHARED},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by B] store b1[0, %3 by H, %1 by 1] = %2 } }", SHARED},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by 1] store b1[0, %3 by 1, %1 by 1] = %2 } }", SHARED},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } }", SHARED},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by keep] store b1[0, %1 by keep] = %2 }", SHARED},
+    {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
+     "vector %3 < H { %4 : real = load b1[0, %3 by 1] store b2[0, %3 by 1] = %4 }", ""},
+    {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
+     "vector %3 < H { %4 : real = load b1[1, %3 by 1] store b2[0, %3 by 1] = %4 }", SHARED},
+    {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
+     "vector %3 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by 1] = %4 }", UNLIKE},
+    {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
+     "parallel %3 < H { vector %5 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by B, %5 by 1] = %4 } }", UNLIKE},
+    {"parallel %3 < H { vector %5 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by B, %5 by 1] = %4 } } "
+     "vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 }", UNLIKE},
+    {"serial %6 < B { vector %1 < H { %2 : real = load b1[0, %6 by H, %1 by 1] store b1[0, %6 by H, %1 by 1] = %2 } }", ""},
+    {"parallel %3 < B { serial %6 < H { %2 : real = load b1[0, %3 by H, %6 by 1] store b1[0, %3 by H, %6 by 1] = %2 } }", SHARED},
+    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] store b2[0, %6 by 1] = %2 }", "a serial loop with more in it than parallel loops"},
+    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] }", "a serial loop without a parallel one in it"},
+    {"parallel %3 < B { copy b1[0, %3 by H] = b0[0, %3 by H] count H }", "a range that is filled or copied inside a serial loop"},
+};
+
+static KernProg *nest_program(Arena *a, const char *body)
+{
+    Str error = {0};
+    Str text = str_fmt(a,
+                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\nopen T\nopen B\nopen H\n"
+                       "arg \"x\" real[T, H] input of 0 batched\n"
+                       "buf b0 arg 0 real B*T*H used 1 \"x\"\nbuf b1 work real 9*B*T*H used 1 \"w\"\n"
+                       "buf b2 work real 9*B*T*H used 1 \"v\"\nforward {\n  serial %%0 < T {\n    %s\n  }\n}\n", body);
+    KernProg *k = kern_read(a, text, &error);
+    cr_assert(k, "%.*s\n%s", STRF(error), text.p);
+    return k;
+}
+
+Test(ptx, threads_keep_apart)
+{
+    for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
+        Arena *a = arena_new();
+        NvPlan *plan = nv_plan(a, nest_program(a, nests[i].body), &(NvOptions){.arch = STR("sm_80")});
+        Str refused = plan->fn[REC_FORWARD].refused;
+        cr_assert(str_is(refused, nests[i].refused), "%s\nis refused for `%.*s`, not `%s`", nests[i].body, STRF(refused), nests[i].refused);
+        arena_free(a);
+    }
+}
