@@ -330,8 +330,13 @@ static KVar scalar_var(const KStmt *s)
     }
 }
 
-/* The scalars in front of the root, from the last on: what one needs stands in front of it. Memory may have changed between
- * a load and the kernel, but not that of an argument. */
+/* Whether a function may write to it, in another kernel for instance. */
+static bool can_change(const KernProg *k, KBufId b)
+{
+    return k->buf.p[b].kind != K_ARG || k->arg.p[k->buf.p[b].slot].role == ROLE_START;
+}
+
+/* The scalars in front of the root, from the last on: what one needs stands in front of it. */
 static bool find_before(Map *m, const KBlock *b, uint32_t at)
 {
     KBlock *before = &m->kernel->before;
@@ -339,8 +344,8 @@ static bool find_before(Map *m, const KBlock *b, uint32_t at)
         KStmt *s = b->p[i];
         if (!is_scalar(s) || !m->needs[scalar_var(s)])
             continue;
-        if (s->kind == K_LOAD && m->k->buf.p[s->mem.buf].kind != K_ARG)
-            return refuse(m, s->at, "a value that several kernels read from the workspace (K_LOAD)");
+        if (s->kind == K_LOAD && can_change(m->k, s->mem.buf))
+            return refuse(m, s->at, "an element read for several kernels, which one of them may change (K_LOAD)");
         use_stmt(m, s);
         vec_push(m->a, before, s);
     }

@@ -3,6 +3,7 @@
  * was before any pass. A thread runs to its end before the next begins, so a kernel whose threads would need each other's
  * values on the way gives something else. */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -360,26 +361,88 @@ static const Nest nests[] = {
     {"parallel %3 < B { copy b1[0, %3 by H] = b0[0, %3 by H] count H }", "a range that is filled or copied inside a serial loop"},
 };
 
-static KernProg *nest_program(Arena *a, const char *body)
+static KernProg *program_of(Arena *a, const char *forward)
 {
     Str error = {0};
     Str text = str_fmt(a,
                        "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\nopen T\nopen B\nopen H\n"
-                       "arg \"x\" real[T, H] input of 0 batched\n"
+                       "arg \"x\" real[T, H] input of 0 batched\narg \"h0\" real[H] start of 1 optional batched\n"
                        "buf b0 arg 0 real B*T*H used 1 \"x\"\nbuf b1 work real 9*B*T*H used 1 \"w\"\n"
-                       "buf b2 work real 9*B*T*H used 1 \"v\"\nforward {\n  serial %%0 < T {\n    %s\n  }\n}\n", body);
+                       "buf b2 work real 9*B*T*H used 1 \"v\"\nbuf b3 arg 1 real B*H used 1 \"h0\"\nforward {\n  %s\n}\n", forward);
     KernProg *k = kern_read(a, text, &error);
     cr_assert(k, "%.*s\n%s", STRF(error), text.p);
     return k;
+}
+
+static void check_refusal(const char *forward, const char *refused)
+{
+    Arena *a = arena_new();
+    NvPlan *plan = nv_plan(a, program_of(a, forward), &(NvOptions){.arch = STR("sm_80")});
+    Str got = plan->fn[REC_FORWARD].refused;
+    cr_assert(str_is(got, refused), "%s\nis refused for `%.*s`, not `%s`", forward, STRF(got), refused);
+    arena_free(a);
 }
 
 Test(ptx, threads_keep_apart)
 {
     for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
         Arena *a = arena_new();
-        NvPlan *plan = nv_plan(a, nest_program(a, nests[i].body), &(NvOptions){.arch = STR("sm_80")});
-        Str refused = plan->fn[REC_FORWARD].refused;
-        cr_assert(str_is(refused, nests[i].refused), "%s\nis refused for `%.*s`, not `%s`", nests[i].body, STRF(refused), nests[i].refused);
+        check_refusal(str_fmt(a, "serial %%0 < T {\n    %s\n  }", nests[i].body).p, nests[i].refused);
         arena_free(a);
     }
+}
+
+/* Outside of all loops. */
+Test(ptx, top_of_a_function)
+{
+    static const char *const change = "an element read for several kernels, which one of them may change (K_LOAD)";
+    check_refusal("%1 : real = load b0[0] vector %0 < H { store b1[0, %0 by 1] = %1 }", "");
+    check_refusal("%1 : real = load b1[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", change);
+    check_refusal("%1 : real = load b3[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", change);
+    check_refusal("%1 : real = load b1[0] %2 : real = const 1 vector %0 < H { store b2[0, %0 by 1] = %2 }", "");
+    check_refusal("%1 : real = const 2 store b1[0] = %1", "");
+    check_refusal("fill b1[0] count H = 0 copy b2[0] = b1[0] count H", "");
+    check_refusal("%1 : real = start sum vector %0 < H { %2 : real = load b0[0, %0 by 1] update %1 sum %2 } store b1[0] = %1",
+                  "a sum over all threads (K_START)");
+    check_refusal("gemm m B n H k H b1[0] rows H cols 1 = b0[0] rows H cols 1 @ b2[0] rows 1 cols H", "a matrix product (K_GEMM)");
+    check_refusal("vector %0 < H { %1 : int = check %0 < H %2 : real = load b0[0, %1 by 1] store b1[0, %0 by 1] = %2 }",
+                  "an index that must be checked when it runs (K_CHECK)");
+}
+
+/* ---- the manifest ---- */
+
+/* A program that has nothing but the manifest finds every buffer and size that a kernel asks for. */
+static void check_parameters(const json_t *root, const json_t *kernel)
+{
+    size_t i, n;
+    json_t *param, *row;
+    cr_assert(json_is_string(json_object_get(kernel, "kernel")) && json_is_string(json_object_get(kernel, "threads")));
+    json_array_foreach(json_object_get(kernel, "parameters"), i, param) {
+        bool buffer = json_object_get(param, "buffer");
+        bool found = json_object_get(param, "given");
+        json_array_foreach(json_object_get(root, buffer ? "buffers" : "sizes"), n, row)
+            found |= json_equal(json_object_get(row, buffer ? "buffer" : "name"), json_object_get(param, buffer ? "buffer" : "size"));
+        cr_assert(found);
+    }
+}
+
+Test(ptx, manifest)
+{
+    Arena *a = arena_new();
+    Source s = {.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {REC_FORM_SCAN, 4}};
+    NvOptions o = {.arch = STR("sm_80"), .version = STR("0"), .source_file = STR("mingru.rnn")};
+    NvPlan *plan = nv_plan(a, lowered(a, &s), &o);
+    Str text = nv_manifest(plan, &o);
+    json_error_t error;
+    json_t *root = json_loadb(text.p, text.n, 0, &error), *kernel;
+    size_t i;
+    cr_assert(root, "%s\n%s", error.text, text.p);
+    cr_assert_eq(json_array_size(json_object_get(root, "forward")), plan->fn[REC_FORWARD].kernel.n);
+    cr_assert_eq(json_array_size(json_object_get(root, "backward")), plan->fn[REC_BACKWARD].kernel.n);
+    json_array_foreach(json_object_get(root, "forward"), i, kernel)
+        check_parameters(root, kernel);
+    json_array_foreach(json_object_get(root, "backward"), i, kernel)
+        check_parameters(root, kernel);
+    json_decref(root);
+    arena_free(a);
 }
