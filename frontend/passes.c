@@ -117,7 +117,9 @@ bool run_rec_passes(Compile *c)
 bool run_kern_passes(Compile *c)
 {
     for (uint32_t i = 0; i < NKERN; i++) {
-        kern_pass[i].run(c->kern);
+        bool of_cpu = kern_pass[i].run == kern_tasks; /* tasks are for the threads of a CPU */
+        if (!of_cpu || c->emit != EMIT_PTX)
+            kern_pass[i].run(c->kern);
         if (!after(c, 1 + NREC + i))
             return false;
     }

@@ -121,7 +121,7 @@ static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGe
 {
     LLVMValueRef first, step;
     KStmt *root = kernel->root;
-    Emit e = emit_open(p->arena, p->k, fn, g, new_kernel(&g, p, kernel, threads));
+    Emit e = emit_open(&g, p->arena, p->k, fn, new_kernel(&g, p, kernel, threads));
     read_params(&e, kernel, threads);
     emit_block(&e, &kernel->before);
     own_iterations(&e, threads, &first, &step);

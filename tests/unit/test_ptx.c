@@ -69,6 +69,7 @@ static int64_t open_size(const DimTab *t, DimSym s, const Case *c)
     case DIM_TIME: return c->T;
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
+    case DIM_PART:
     case DIM_USER: break;
     }
     return 2 + info->name.p[0] % 4;
@@ -98,6 +99,7 @@ static double draw(const RecArg *arg, uint32_t slot, const Case *c, int64_t i)
     case DT_REAL: return 2 * u - 1;
     case DT_INT: return floor(u * ((double)c->T + 1));
     case DT_BOOL: return u < 0.3;
+    case DT_COMPLEX: break;
     }
     return 0;
 }
@@ -138,6 +140,7 @@ static void put(const Machine *m, KBufId b, int64_t i, double v)
         break;
     case DT_INT: ((int32_t *)m->buf[b])[i] = (int32_t)v; break;
     case DT_BOOL: ((uint8_t *)m->buf[b])[i] = v != 0; break;
+    case DT_COMPLEX: break;
     }
 }
 
@@ -147,6 +150,7 @@ static double get(const Machine *m, KBufId b, int64_t i)
     case DT_REAL: return m->f64 ? ((double *)m->buf[b])[i] : (double)((float *)m->buf[b])[i];
     case DT_INT: return ((int32_t *)m->buf[b])[i];
     case DT_BOOL: return ((uint8_t *)m->buf[b])[i];
+    case DT_COMPLEX: break;
     }
     return 0;
 }
