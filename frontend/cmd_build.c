@@ -223,6 +223,7 @@ int cmd_build(Driver *d)
     if (code)
         return code;
     driver_targets(d, &c.cpu);
+    c.for_gpu = option_is(d->opt, OPT_TARGET, "ptx");
     c.gpu = (NvOptions){.prefix = c.cpu.prefix,
                         .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
                         .f64 = c.cpu.precision == PREC_F64,

@@ -11,6 +11,7 @@ typedef enum Emit { EMIT_REC, EMIT_KERN, EMIT_LL, EMIT_S, EMIT_OBJ, EMIT_PTX } E
 typedef struct Compile {
     Arena *arena;
     CpuOptions cpu;
+    bool for_gpu;     /* kern is made for a GPU, whatever the last stage is */
     NvOptions gpu;    /* for EMIT_PTX */
     Emit emit;        /* the last stage */
     Str stop_after;   /* a pass, "rec.hoist": the program as it leaves it is the result; empty for none */

@@ -118,7 +118,7 @@ bool run_kern_passes(Compile *c)
 {
     for (uint32_t i = 0; i < NKERN; i++) {
         bool of_cpu = kern_pass[i].run == kern_tasks; /* tasks are for the threads of a CPU */
-        if (!of_cpu || c->emit != EMIT_PTX)
+        if (!of_cpu || !c->for_gpu)
             kern_pass[i].run(c->kern);
         if (!after(c, 1 + NREC + i))
             return false;
