@@ -1,0 +1,79 @@
+# --form with what is no form, and with a form that a recurrence does not have.
+. "$SRC/tests/lib.sh"
+gla=$SRC/stdlib/gla.rnn
+
+# writes_nothing TEXT: the command before left no file
+writes_nothing() {
+  if [ -e out.o ] || [ -e out.h ] || [ -e out.json ] || [ -e out.npz ]; then
+    echo "FAIL: $1 wrote a file"
+    failures=$((failures + 1))
+    rm -f out.*
+  fi
+}
+
+for form in chunk chunk: chunk:0 chunk:x chunk:-1 chunk:+8 chunk:4x chunk:4097 chunk:99999999999999999999 chunk:1.5 'chunk:8 ' \
+  scan: scan:0 scan:x scan:16x scan:4097 foo '' sequential:1 Scan; do
+  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan or scan:N" "$RNNC" build "$gla" --form="$form" -o out
+  writes_nothing "build --form='$form'"
+  refuses "run --form='$form'" 2 "rnnc: error: --form is " "$RNNC" run "$gla" --form="$form" -i "$SRC/stdlib/gla.npz" -o out.npz
+  writes_nothing "run --form='$form'"
+done
+refuses "explain --form=chunk:0" 2 "rnnc: error: --form is " "$RNNC" explain "$gla" --form=chunk:0
+refuses "test --form=chunk:0" 2 "rnnc: error: --form is " "$RNNC" test "$gla" --form=chunk:0
+
+cat > shapes.rnn <<'END'
+cell nonlinear[H] over t (x: real[H]) -> h {
+  state h: real[H]
+  let y = tanh(h[t-1])
+  h = y + x
+}
+cell dense[H] over t (x: real[H]) -> h {
+  param A: real[H, H]
+  state h: real[H]
+  h = A @ h[t-1] + x
+}
+cell pair[H] over t (x: real[H]) -> p {
+  state p: real[H], q: real[H]
+  p = 0.5 * p[t-1] + q[t-1]
+  q = 0.5 * q[t-1] - p[t-1] + x
+}
+cell vector[H] over t (x: real[H]) -> h {
+  state h: real[H]
+  h = 0.5 * h[t-1] + x
+}
+cell no_state[H] over t (x: real[H]) -> y {
+  let y = x * x
+}
+cell whole_state[K, V] over t (k: real[K], v: real[V]) -> S {
+  state S: real[K, V]
+  S = 0.5 * S[t-1] + outer(k, v)
+}
+END
+
+# lacks FILE ENTRY FORM REASON: build and explain refuse with the form, the reason's id and its line; nothing is written
+lacks() {
+  refuses "build: $2 has no $3" 1 ".$2. has no form $3: $4" "$RNNC" build "$1" --entry="$2" --form="$3" -o out
+  writes_nothing "build $2 --form=$3"
+  refuses "explain: $2 has no $3" 1 ".$2. has no form $3: $4" "$RNNC" explain "$1" --entry="$2" --form="$3"
+}
+lacks shapes.rnn nonlinear scan:4 "the step is not affine in the state \[F05\], line 3"
+lacks shapes.rnn nonlinear chunk:8 "the step is not affine in the state \[F05\], line 3"
+lacks shapes.rnn dense scan "composing steps would multiply matrices \[F08\], line [0-9]+"
+lacks shapes.rnn pair chunk:4 "several states need each other \[F07\], line [0-9]+"
+lacks shapes.rnn vector chunk:4 ".* \[F10\], line [0-9]+"
+lacks shapes.rnn no_state scan ".* \[F0[12]\]"
+lacks shapes.rnn whole_state chunk:2 "the state itself is wanted at every place \[F15\], line [0-9]+"
+
+# Data for each, from the standard library.
+for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 titans:chunk:4:F07 mamba:chunk:16:F10; do
+  entry=${run%%:*} id=${run##*:} form=${run#*:} form=${form%:*}
+  refuses "run: $entry has no $form" 1 ".$entry. has no form $form: .*\[$id\], line [0-9]+" \
+    "$RNNC" run "$SRC/stdlib/$entry.rnn" --entry=$entry --form=$form -i "$SRC/stdlib/$entry.npz" -o out.npz
+  writes_nothing "run $entry --form=$form"
+done
+
+check "every recurrence has the sequential form" "$RNNC" build shapes.rnn --entry=nonlinear --form=sequential -o out
+check "test goes on where the form is missing" sh -c '"$RNNC" test shapes.rnn --form=scan --cpu=baseline >said.txt'
+check "says why" grep -qE "^skip  nonlinear: the form scan does not exist: .*\[F05\], line 3" said.txt
+check "and tests what has it" grep -q "^pass  vector: gradients agree" said.txt
+finish
