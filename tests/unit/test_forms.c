@@ -1,0 +1,96 @@
+/* Parallel forms compute what the sequential one does: for every length of chunk and number of pieces, any number of places
+ * and sizes that divide nothing, ragged batches with empty sequences, and cuts; outputs, final states and all gradients. */
+#include "tests/unit/forms.h"
+
+/* Lengths: a full, an empty, and shorter sequences. `cuts`: resets at about every fifth place. */
+typedef struct Call {
+    int64_t T, B;
+    bool lengths, cuts, starts;
+} Call;
+
+static double ragged(int64_t T, int64_t b)
+{
+    return (double)(b == 0 ? T : b == 1 ? 0 : (2 * T + 1) / (b + 1));
+}
+
+static void draw(Forms *t, const Frame *f, uint32_t arg, const Call *how)
+{
+    int64_t n;
+    RecRole role = f->prog->arg.p[arg].role;
+    if ((role == ROLE_LENGTH && !how->lengths) || (role == ROLE_RESET && !how->cuts) || (role == ROLE_START && !how->starts))
+        return;
+    double *x = forms_argument(f, arg, &n);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = role == ROLE_LENGTH ? ragged(how->T, i) : role == ROLE_RESET ? forms_uniform(t) > 0.6 : forms_uniform(t);
+}
+
+static Frame *drawn(Forms *t, Arena *a, const Call *how)
+{
+    Frame *f = forms_frame(t, a, how->T, how->B);
+    for (uint32_t i = 0; i < f->prog->arg.n; i++)
+        draw(t, f, i, how);
+    return f;
+}
+
+static const Call calls[] = {
+    {0, 3, true, true, true},  {1, 3, true, false, true},   {2, 3, false, true, true}, {7, 4, true, true, true},
+    {29, 1, false, false, false}, {29, 4, true, true, true}, {101, 3, true, true, true}, {101, 2, false, false, true},
+    {10007, 2, false, true, true},
+};
+enum { NCALL = sizeof calls / sizeof *calls };
+
+static const RecForm forms[] = {{REC_FORM_CHUNK, 1}, {REC_FORM_CHUNK, 5},  {REC_FORM_CHUNK, 8}, {REC_FORM_CHUNK, 16},
+                                {REC_FORM_CHUNK, 64}, {REC_FORM_SCAN, 3}, {REC_FORM_SCAN, 16}};
+enum { NFORM = sizeof forms / sizeof *forms };
+
+static void compare(Forms *t, const Code *sequential, const Code *code, RecForm form, const Call *how)
+{
+    Arena *a = arena_new();
+    Frame *f = drawn(t, a, how), *g = frame_copy(f);
+    Str why = STR("");
+    bool ok = frame_compiled(f, sequential, true, &why) && frame_compiled(g, code, true, &why) &&
+              results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why);
+    cr_expect(ok, "%s, T = %lld: %s", form_name(t, form), (long long)how->T, str_c(a, why));
+    arena_free(a);
+}
+
+/* An entry of the standard library named as its file, in every form of the kinds that it has. */
+static void agree(const char *name, bool chunk, bool scan)
+{
+    Forms t;
+    char file[64];
+    snprintf(file, sizeof file, "stdlib/%s.rnn", name);
+    forms_open(&t, file, name);
+    Code sequential = forms_compile(&t, (RecForm){REC_FORM_SEQUENTIAL, 0}, PREC_F64);
+    for (uint32_t i = 0; i < NFORM; i++) {
+        if (!(forms[i].kind == REC_FORM_CHUNK ? chunk : scan))
+            continue;
+        Code code = forms_compile(&t, forms[i], PREC_F64);
+        for (uint32_t k = 0; k < NCALL; k++)
+            compare(&t, &sequential, &code, forms[i], &calls[k]);
+        code_free(&code);
+    }
+    code_free(&sequential);
+    forms_close(&t);
+}
+
+#define AGREE(NAME, CHUNK, SCAN)                                                                                       \
+    Test(forms, NAME, .timeout = 300)                                                                                  \
+    {                                                                                                                  \
+        agree(#NAME, CHUNK, SCAN);                                                                                     \
+    }
+
+AGREE(linear_attention, true, true)
+AGREE(retnet, true, true)
+AGREE(mamba2, true, true)
+AGREE(gla, true, true)
+AGREE(mlstm, true, true)
+AGREE(deltanet, true, false)
+AGREE(gated_deltanet, true, false)
+AGREE(kda, true, false)
+AGREE(rwkv7, true, false)
+AGREE(mamba, false, true)
+AGREE(rglru, false, true)
+AGREE(mingru, false, true)
+AGREE(rwkv4, false, true)
+AGREE(aaren, false, true)
