@@ -373,6 +373,46 @@ static void make_resets(Mk *m)
     final_out(m, "hT", seq_of(m, 0), h0);
 }
 
+/* S' = diag(g) S + k v^T over [D, H], from the last place to the first; y reads both ends of the step, z is a later stage. */
+static void make_decay(Mk *m)
+{
+    RecId k = arg(m, "k", ROLE_INPUT, REAL2(m->T, m->D)), v = arg(m, "v", ROLE_INPUT, REAL2(m->T, m->H));
+    RecId g = arg(m, "g", ROLE_INPUT, REAL2(m->T, m->D)), cut = arg(m, "resets", ROLE_RESET, TYPE(DT_BOOL, 1, m->T));
+    RecId S0 = arg(m, "S0", ROLE_START, REAL2(m->D, m->H)), z0 = arg(m, "z0", ROLE_START, REAL1(m->H));
+    const RecId *a = open(m, IDS(S0, z0), 2, IDS(k, v, g, cut), 4, true);
+    RecBuild *s = &m->s;
+    RecId old = rec_map3(s, FUN_WHERE, a[5], num(s, 0), a[0]);
+    RecId kept = rec_map(s, FUN_MUL, (RecUse[]){{.v = a[4], .axis = {0}}, rec_use(old, 2)}, 2, (Dim[]){m->D, m->H});
+    RecId S = add(s, kept, outer(s, a[2], a[3])), flipped = rec_transpose(s, S, (uint8_t[]){1, 0});
+    RecId y = add(s, matvec(s, flipped, a[4]), matvec(s, rec_transpose(s, old, (uint8_t[]){1, 0}), a[2]));
+    RecId z = add(s, mul(s, rec_map1(s, FUN_SIGMOID, a[3]), a[1]), rec_map1(s, FUN_TANH, y));
+    CLOSE(m, S, z, z);
+    value_out(m, "z", seq_of(m, 2));
+    final_out(m, "ST", seq_of(m, 0), S0);
+    final_out(m, "zT", seq_of(m, 1), z0);
+}
+
+/* Two states in blocks of two by two, with lengths; the largest of what they give, sinking as it goes, is a stage behind. */
+static void make_pair(Mk *m)
+{
+    RecId x = arg(m, "x", ROLE_INPUT, REAL2(m->T, m->H)), g = arg(m, "g", ROLE_INPUT, REAL1(m->T));
+    RecId n = arg(m, "lengths", ROLE_LENGTH, TYPE(DT_INT, 0, 0)), top0 = arg(m, "top0", ROLE_START, REAL1(m->H));
+    RecId p0 = arg(m, "p0", ROLE_START, REAL1(m->H)), r0 = arg(m, "r0", ROLE_START, REAL1(m->H));
+    const RecId *a = open(m, IDS(p0, r0, top0), 3, IDS(x, g, rec_iota(&m->b, m->T)), 3, false);
+    RecBuild *s = &m->s;
+    RecId on = rec_map2(s, FUN_LT, a[5], n);
+    RecId x1 = rec_map3(s, FUN_WHERE, on, a[3], num(s, 0)), g1 = rec_map3(s, FUN_WHERE, on, a[4], num(s, 0));
+    RecId p = add(s, sub(s, mul(s, num(s, 0.7), a[0]), mul(s, g1, a[1])), x1);
+    RecId r = add(s, mul(s, g1, a[0]), mul(s, num(s, 0.6), a[1]));
+    RecId top = rec_map2(s, FUN_MAX, sub(s, a[2], mul(s, g1, g1)), add(s, p, r));
+    CLOSE(m, rec_map3(s, FUN_WHERE, on, p, a[0]), rec_map3(s, FUN_WHERE, on, r, a[1]), rec_map3(s, FUN_WHERE, on, top, a[2]),
+          rec_map3(s, FUN_WHERE, on, mul(s, p, top), num(s, 0)));
+    value_out(m, "y", seq_of(m, 3));
+    final_out(m, "pT", seq_of(m, 0), p0);
+    final_out(m, "rT", seq_of(m, 1), r0);
+    final_out(m, "topT", seq_of(m, 2), top0);
+}
+
 /* Layers one upon the other: a recurrence over the layers, whose state is a sequence, with one over time in its step.
  */
 static void make_layers(Mk *m)
@@ -412,18 +452,29 @@ typedef struct Case {
     const char *name;
     void (*make)(Mk *m);
     bool poison; /* inputs beyond a sequence's length are no numbers */
+    bool chunk, scan; /* forms that it has */
 } Case;
 
 static const Case cases[] = {
-    {"tanh", make_tanh, false},       {"reverse", make_reverse, false},
-    {"lengths", make_lengths, true},  {"reverse_lengths", make_reverse_lengths, true},
-    {"gru", make_gru, false},         {"gru_lengths", make_gru_lengths, true},
-    {"lstm", make_lstm, false},       {"stacked", make_stacked, false},
-    {"delta", make_delta, false},     {"embedding", make_embedding, false},
-    {"guarded", make_guarded, false}, {"index_state", make_index_state, false},
-    {"nested", make_nested, false},   {"resets", make_resets, true},
-    {"layers", make_layers, false},   {"medley", make_medley, false},
-    {"whole", make_whole, false},
+    {.name = "tanh", .make = make_tanh},
+    {.name = "reverse", .make = make_reverse},
+    {.name = "lengths", .make = make_lengths, .poison = true},
+    {.name = "reverse_lengths", .make = make_reverse_lengths, .poison = true},
+    {.name = "gru", .make = make_gru},
+    {.name = "gru_lengths", .make = make_gru_lengths, .poison = true},
+    {.name = "lstm", .make = make_lstm},
+    {.name = "stacked", .make = make_stacked},
+    {.name = "delta", .make = make_delta, .chunk = true},
+    {.name = "embedding", .make = make_embedding},
+    {.name = "guarded", .make = make_guarded, .scan = true},
+    {.name = "index_state", .make = make_index_state},
+    {.name = "nested", .make = make_nested},
+    {.name = "resets", .make = make_resets, .poison = true, .scan = true},
+    {.name = "layers", .make = make_layers},
+    {.name = "medley", .make = make_medley},
+    {.name = "whole", .make = make_whole},
+    {.name = "decay", .make = make_decay, .chunk = true, .scan = true},
+    {.name = "pair", .make = make_pair, .poison = true, .scan = true},
 };
 enum { NCASE = sizeof cases / sizeof *cases };
 
@@ -466,6 +517,11 @@ static int64_t *sizes(Arena *a, const RecProg *p, int64_t T, int64_t B)
                : c == 'H'             ? 3
                : c == 'V'             ? 4
                                       : 2;
+    }
+    for (uint32_t i = 0; i < p->derived.n; i++) {
+        int64_t num = 0, den = 1;
+        cr_assert(dim_eval(p->dims, p->derived.p[i].num, n, &num) && dim_eval(p->dims, p->derived.p[i].den, n, &den));
+        n[p->derived.p[i].sym] = num / den;
     }
     return n;
 }
@@ -695,11 +751,12 @@ static void check_stage(const Truth *t, const RecProg *p, const char *after)
     rec_eval_free(e);
 }
 
-static void check_pipeline(const Case *c, int64_t T, int64_t B)
+static void check_pipeline(const Case *c, RecForm form, int64_t T, int64_t B)
 {
     Arena *a = arena_new();
     Truth t = truth(a, c, T, B);
     RecProg *p = made(a, c)->p;
+    p->form = form;
     for (uint32_t k = 0; k < sizeof pipeline / sizeof *pipeline; k++) {
         pipeline[k].run(p);
         const char *after = str_c(a, str_fmt(a, "%u %s", k, pipeline[k].name));
@@ -716,7 +773,38 @@ Test(passes, pipeline_keeps_numbers)
     const int64_t lengths[3] = {0, 1, 5}, batches[2] = {1, 3};
     for (uint32_t i = 0; i < NCASE; i++)
         for (int k = 0; k < 6; k++)
-            check_pipeline(&cases[i], lengths[k / 2], batches[k % 2]);
+            check_pipeline(&cases[i], (RecForm){REC_FORM_SEQUENTIAL, 0}, lengths[k / 2], batches[k % 2]);
+}
+
+/* Fewer places than a part, as many, and several parts with and without a rest. */
+Test(passes, pipeline_keeps_numbers_in_every_form, .timeout = 120)
+{
+    static const RecForm forms[] = {{REC_FORM_CHUNK, 1}, {REC_FORM_CHUNK, 3}, {REC_FORM_SCAN, 1}, {REC_FORM_SCAN, 3}};
+    static const int64_t lengths[] = {0, 2, 3, 7, 9};
+    for (uint32_t i = 0; i < NCASE; i++)
+        for (uint32_t k = 0; k < sizeof forms / sizeof *forms; k++)
+            for (uint32_t n = 0; n < sizeof lengths / sizeof *lengths; n++)
+                if (forms[k].kind == REC_FORM_CHUNK ? cases[i].chunk : cases[i].scan)
+                    check_pipeline(&cases[i], forms[k], lengths[n], 1 + n % 2);
+}
+
+static bool has_form(Arena *a, const Case *c, RecForm form)
+{
+    RecProg *p = made(a, c)->p;
+    p->form = form;
+    for (uint32_t k = 0; k < sizeof pipeline / sizeof *pipeline; k++)
+        pipeline[k].run(p);
+    return p->form_missing == WHY_NONE;
+}
+
+Test(passes, forms_are_those_of_the_equations)
+{
+    for (uint32_t i = 0; i < NCASE; i++) {
+        Arena *a = arena_new();
+        cr_expect_eq(has_form(a, &cases[i], (RecForm){REC_FORM_CHUNK, 3}), cases[i].chunk, "%s: chunk", cases[i].name);
+        cr_expect_eq(has_form(a, &cases[i], (RecForm){REC_FORM_SCAN, 3}), cases[i].scan, "%s: scan", cases[i].name);
+        arena_free(a);
+    }
 }
 
 /* The road of the evaluator, and backward before the other passes. */
@@ -782,7 +870,7 @@ static RecRegion step_in(const RecProg *p, RecRegion r)
 /* Two equations of a step in one order or the other. */
 static RecProg *two_equations(Arena *a, bool swapped)
 {
-    static const Case empty = {"order", make_whole, false};
+    static const Case empty = {.name = "order", .make = make_whole};
     Mk *m = made(a, &empty);
     RecProg *p = rec_prog_new(a, m->t, STR("order"));
     m->p = p;
@@ -892,7 +980,7 @@ Test(passes, slices_reach_the_products)
 
 static const RecOp *simplified(Arena *a, RecId (*make)(RecBuild *b, RecId x))
 {
-    static const Case empty = {"rule", make_whole, false};
+    static const Case empty = {.name = "rule", .make = make_whole};
     Mk *m = made(a, &empty);
     m->p = rec_prog_new(a, m->t, STR("rule"));
     m->b = (RecBuild){.prog = m->p};
