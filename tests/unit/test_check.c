@@ -190,6 +190,7 @@ static bool make_code(Bench *t, uint32_t pass, RecId v, Str *what)
     c.cpu.precision = PREC_F64;
     c.cpu.level[CPU_BASELINE] = true;
     RecProg *p = raw_program(t);
+    p->form = t->d.form;
     if (!run_passes(t, p, pass, v, what))
         return false;
     c.kern = rec_to_kern(c.arena, p);
@@ -210,12 +211,13 @@ static uint32_t find_pass(const char *name)
 }
 
 /* Faults behind a pass, in every `stride`-th operation. */
-static void wrong_pass(const char *file, const char *entry, const char *pass, uint32_t stride)
+static void wrong_pass_in_form(const char *file, const char *entry, RecForm form, const char *pass, uint32_t stride)
 {
     Bench t;
     Str what = {0};
     uint32_t made = 0, seen = 0, behind = find_pass(pass);
     bench_open(&t, file, entry);
+    t.d.form = form;
     t.c.reference = reference_program(&t);
     cr_assert(make_code(&t, NPASS, 0, &what));
     cr_assert_not(fails(&t, check_compiled), "the right program passes");
@@ -232,6 +234,11 @@ static void wrong_pass(const char *file, const char *entry, const char *pass, ui
     cr_expect_gt(made, 3, "%s: %u faults made", entry, made);
     printf("%s: %u of %u faults behind rec.%s seen\n", entry, seen, made, pass);
     bench_close(&t);
+}
+
+static void wrong_pass(const char *file, const char *entry, const char *pass, uint32_t stride)
+{
+    wrong_pass_in_form(file, entry, (RecForm){REC_FORM_SEQUENTIAL, 0}, pass, stride);
 }
 
 Test(check, a_wrong_batch_is_seen, .timeout = 300)
@@ -258,4 +265,14 @@ Test(check, a_wrong_sink_is_seen, .timeout = 300)
 Test(check, a_wrong_backward_is_seen_behind_a_ratio, .timeout = 300)
 {
     wrong_pass("stdlib/pla.rnn", "pla", "backward", 5);
+}
+
+Test(check, a_wrong_chunk_is_seen, .timeout = 300)
+{
+    wrong_pass_in_form("tests/cells/affine_decay_after_delta.rnn", "decay_after_delta", (RecForm){REC_FORM_CHUNK, 4}, "chunk", 7);
+}
+
+Test(check, a_wrong_scan_is_seen, .timeout = 300)
+{
+    wrong_pass_in_form("tests/cells/affine_coupled_pair.rnn", "coupled_pair", (RecForm){REC_FORM_SCAN, 3}, "scan", 11);
 }
