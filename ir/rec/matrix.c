@@ -436,7 +436,7 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
         memset(f.known, 0, (p->op.n + 1) * sizeof *f.known);
         if (try_axis(&f, k))
             return f.m;
-        if (f.why.why > why->why) /* the axis that got further has the reason */
+        if (f.why.why > why->why) /* of the axis that got furthest: reasons stand in the order in which they are met */
             *why = f.why;
     }
     return NULL;

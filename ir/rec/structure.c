@@ -137,33 +137,58 @@ static bool has_room(const RecProg *p, const RecOp *recur)
     return true;
 }
 
-static RecWhy lacks_chunk(const Structure *s, RecId *at)
+/* Reasons stand in the order in which they are met: that of the stage that got furthest is the one to name. */
+typedef struct Lack {
+    RecWhy why;
+    RecId at;
+} Lack;
+
+static void add_reason(Lack *l, RecWhy why, RecId at)
 {
-    RecWhy why = WHY_NO_STATE;
+    if (why > l->why)
+        *l = (Lack){why, at};
+}
+
+/* An index alone is no reason for a form, nor against one. */
+static bool counts(const RecProg *p, const Structure *s, const StageInfo *x)
+{
+    return rec_type(p, rec_op(p, s->recur)->use[x->state[0]].v)->dt == DT_REAL;
+}
+
+static Lack lacks_chunk(const RecProg *p, const Structure *s)
+{
+    Lack l = {WHY_NO_STATE, REC_NONE};
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const StageInfo *x = &s->stage[k];
         if (x->matrix)
-            return WHY_NONE;
-        *at = x->class == STAGE_NONLINEAR ? x->why : x->no_matrix.at;
-        why = x->class == STAGE_NONLINEAR   ? WHY_NOT_AFFINE
-              : x->algebra != ALGEBRA_PLUS ? WHY_OTHER_ALGEBRA
-                                           : x->no_matrix.why;
+            return (Lack){WHY_NONE, REC_NONE};
+        if (x->class == STAGE_NONLINEAR)
+            add_reason(&l, WHY_NOT_AFFINE, x->why);
+        else if (!counts(p, s, x))
+            continue;
+        else if (x->algebra != ALGEBRA_PLUS)
+            add_reason(&l, WHY_OTHER_ALGEBRA, x->why);
+        else
+            add_reason(&l, x->no_matrix.why, x->no_matrix.at);
     }
-    return why;
+    return l;
 }
 
-static RecWhy lacks_scan(const RecProg *p, const Structure *s, RecId *at)
+static Lack lacks_scan(const RecProg *p, const Structure *s)
 {
-    RecWhy why = WHY_NO_STATE;
+    Lack l = {WHY_NO_STATE, REC_NONE};
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const StageInfo *x = &s->stage[k];
-        bool counts = rec_type(p, rec_op(p, s->recur)->use[x->state[0]].v)->dt == DT_REAL; /* an index alone is no reason */
-        if (x->class <= STAGE_COUPLED && counts)
-            return WHY_NONE;
-        *at = x->why;
-        why = x->class == STAGE_NONLINEAR ? WHY_NOT_AFFINE : WHY_DENSE;
+        if (x->class == STAGE_NONLINEAR)
+            add_reason(&l, WHY_NOT_AFFINE, x->why);
+        else if (!counts(p, s, x))
+            continue;
+        else if (x->class <= STAGE_COUPLED)
+            return (Lack){WHY_NONE, REC_NONE};
+        else
+            add_reason(&l, WHY_DENSE, x->why);
     }
-    return why;
+    return l;
 }
 
 RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
@@ -175,5 +200,7 @@ RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form
         return WHY_LOOP;
     if (!has_room(p, rec_op(p, s->recur)))
         return WHY_AXES;
-    return form->kind == REC_FORM_CHUNK ? lacks_chunk(s, at) : lacks_scan(p, s, at);
+    Lack l = form->kind == REC_FORM_CHUNK ? lacks_chunk(p, s) : lacks_scan(p, s);
+    *at = l.at;
+    return l.why;
 }
