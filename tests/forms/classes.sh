@@ -1,0 +1,53 @@
+# Cells that are in no paper land in the class, and have the forms, that their equations say.
+. "$SRC/tests/lib.sh"
+
+# is ENTRY FILE SCAN CHUNK CLASS...: the forms that exist (yes or the reason's id), and what is said of each stage in order
+is() {
+  entry=$1 file=$2 scan=$3 chunk=$4
+  shift 4
+  "$RNNC" explain "$SRC/tests/cells/$file.rnn" --entry="$entry" |
+    awk '/^  [a-z]/ { on = ""; if ($1 == "stages" || $1 == "forms") { on = $1; sub(/^  [a-z]+ */, "") } }
+         on { sub(/^ */, ""); print on ": " $0 }' >said.txt
+  printf '%s\n' "$@" >expected.txt
+  sed -nE 's/^stages: [^:]*: //p' said.txt | sed -E 's/, line [0-9]+$//' >stages.txt
+  check "$entry: stages" same_lines expected.txt stages.txt
+  form scan "$scan"
+  form chunk "$chunk"
+}
+
+# same_lines PATTERNS TEXT: every line begins as the pattern in its place
+same_lines() {
+  awk 'NR == FNR { pattern[NR] = $0; n = NR; next }
+       { lines++; if (index($0, pattern[FNR]) != 1) { print "\"" $0 "\" is not \"" pattern[FNR] "\""; bad = 1 } }
+       END { if (lines != n) print lines + 0 " stages, expected " n; exit bad || lines != n }' "$1" "$2"
+}
+
+form() {
+  case $2 in
+    yes) check "$entry: $1 exists" grep -qx "forms: $1: yes" said.txt ;;
+    *) check "$entry: no $1, $2" grep -qE "^forms: $1: no, .*\[$2\]" said.txt ;;
+  esac
+}
+
+diagonal="diagonal: each element is an affine map of itself"
+is both_axes affine_both_axes yes F10 "$diagonal"
+is chosen_decay affine_chosen_decay yes yes "matrix: a decay for each of K, plus rank 1; K contracted; columns V never mix"
+is coupled_pair affine_coupled_pair yes F07 "blocks of 2: "
+is decay_after_delta affine_decay_after_delta F08 yes "matrix: a decay for each of K, minus rank 1, plus rank 1"
+is delta_twice affine_delta_twice F08 yes "matrix: no decay, minus rank 3, plus rank 3"
+is dense affine_dense F08 F07 "affine: elements at different places read each other, the same at every step"
+is from_the_end affine_from_the_end yes F10 "$diagonal" "$diagonal, the same at every step" "$diagonal"
+is nested_decays affine_nested_decays yes yes "matrix: a decay for each of K, plus rank 2"
+is rotation affine_rotation yes F07 "blocks of 2: "
+is running_mean affine_running_mean yes F10 "$diagonal, the same at every step" "$diagonal" "$diagonal, the same at every step"
+is two_stages affine_two_stages yes F10 "$diagonal, the same at every step" "$diagonal"
+is two_writes affine_two_writes yes yes "matrix: one decay, plus rank 2"
+is running_max semiring_running_max yes F10 "over (max,+): $diagonal" "$diagonal"
+is shortest_path semiring_shortest_path F08 F06 "over (min,+): affine: elements at different places read each other"
+is diagonal indices yes F10 "$diagonal"
+is squared not_affine F05 F05 "not affine: "
+is chosen_by_state not_affine F05 F05 "not affine: "
+is bounded not_affine F05 F05 "not affine: "
+is product_of_two not_affine F05 F05 "not affine: "
+is renormalised not_affine F05 F05 "not affine: "
+finish
