@@ -72,6 +72,13 @@ for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 titans:chunk:4:F07 
   writes_nothing "run $entry --form=$form"
 done
 
+# The reference lists every reason as it is said.
+sed -nE 's/^WHY\([A-Z_]+, "(F[0-9]+)", "(.*)"\)$/| \1 | \2 |/p' "$SRC/ir/rec/why.def" >reasons.txt
+check "there are reasons" test -s reasons.txt
+while read -r row; do
+  check "reference: $row" grep -qF -- "$row" "$SRC/lang/reference.md"
+done <reasons.txt
+
 check "every recurrence has the sequential form" "$RNNC" build shapes.rnn --entry=nonlinear --form=sequential -o out
 check "test goes on where the form is missing" sh -c '"$RNNC" test shapes.rnn --form=scan --cpu=baseline >said.txt'
 check "says why" grep -qE "^skip  nonlinear: the form scan does not exist: .*\[F05\], line 3" said.txt
