@@ -19,6 +19,7 @@ typedef struct Checker {
     const Unit *unit;
     Str path;           /* of the file */
     Str name;           /* of the entry */
+    RecForm form;       /* of the entry */
     RecProg *reference;
     Code code[NPRECISION][CPU_NLEVEL]; /* code == NULL: not asked for, or not for this machine */
     uint32_t entry; /* what `reference` and `code` were made from */
@@ -73,9 +74,9 @@ void check_data(Checker *c, uint32_t entry, const Test *test);
 bool check_bindings(Checker *c, const Test *test, BindList *out);
 
 /* ---- check_code.c ---- */
+/* The entry's program up to where it is known whether it has the form: for driver_has_form. NULL when the file has errors. */
+RecProg *checker_try_form(Checker *c, uint32_t entry, const BindList *bind);
 /* Makes `reference` and `code`, unless they are there already. False when the file has errors. */
-/* Why the entry does not have the form that was asked for; empty when it has. */
-Str checker_lacks_form(Checker *c, uint32_t entry, const BindList *bind);
 bool checker_compile(Checker *c, uint32_t entry, const BindList *bind);
 void checker_free(Checker *c);
 

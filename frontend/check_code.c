@@ -19,7 +19,7 @@ static bool compile_level(Checker *c, Precision p, CpuLevel level)
     RecProg *raw = elab_entry(c->arena, c->unit, c->entry, c->bind.p, c->bind.n, c->d->diags);
     if (!raw)
         return false;
-    raw->form = c->d->form;
+    raw->form = c->form;
     progress_show(c->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
     if (code_make(c->arena, raw, &cpu, &c->code[p][level], &error))
         return true;
@@ -35,15 +35,12 @@ static bool is_ready(const Checker *c, uint32_t entry, const BindList *bind)
     return same;
 }
 
-Str checker_lacks_form(Checker *c, uint32_t entry, const BindList *bind)
+RecProg *checker_try_form(Checker *c, uint32_t entry, const BindList *bind)
 {
     RecProg *raw = elab_entry(c->arena, c->unit, entry, bind->p, bind->n, c->d->diags);
-    if (!raw || c->d->form.kind == REC_FORM_SEQUENTIAL)
-        return STR("");
-    Compile half = {.arena = c->arena, .emit = EMIT_REC, .rec = raw, .stop_after = STR("rec.chunk")};
-    raw->form = c->d->form;
-    compile(&half);
-    return raw->form_missing == WHY_NONE ? STR("") : driver_form_missing(c->d, raw);
+    if (raw)
+        driver_try_form(c->d, raw, c->form);
+    return raw;
 }
 
 bool checker_compile(Checker *c, uint32_t entry, const BindList *bind)

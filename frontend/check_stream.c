@@ -8,8 +8,8 @@ static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t s
     Arena *scratch = arena_new();
     Frame *whole = draw_call(c, scratch, how, why), *pieces = whole ? frame_copy(whole) : NULL;
     bool ok = pieces && frame_compiled(whole, code, false, why) && frame_chunks(pieces, code, size, step, why) &&
-              (c->d->form.kind == REC_FORM_SEQUENTIAL ? results_same(whole, pieces, why)
-                                                      : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
+              (c->form.kind == REC_FORM_SEQUENTIAL ? results_same(whole, pieces, why)
+                                                   : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
     *why = ok ? (Str){0} : str_copy(c->arena, *why);
     arena_free(scratch);
     return ok;
@@ -53,5 +53,5 @@ void check_streaming(Checker *c)
         ok = stream_code(c, code);
     }
     if (ok && any)
-        check_pass(c, "step and chunks equal forward%s", c->d->form.kind == REC_FORM_SEQUENTIAL ? " bit for bit" : "");
+        check_pass(c, "step and chunks equal forward%s", c->form.kind == REC_FORM_SEQUENTIAL ? " bit for bit" : "");
 }

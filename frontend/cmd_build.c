@@ -58,7 +58,7 @@ static int read_ir(Driver *d, Compile *c, Str path)
     return EXIT_FINE;
 }
 
-static int read_source(Driver *d, Compile *c, Str path, Unit **unit)
+static int read_source(Driver *d, Compile *c, Str path, Unit **unit, FormChoice *choice)
 {
     uint32_t entry;
     *unit = driver_load(d, path);
@@ -67,7 +67,7 @@ static int read_source(Driver *d, Compile *c, Str path, Unit **unit)
     if (!driver_entry(d, *unit, path, &entry))
         return EXIT_INPUT;
     c->rec = driver_elab(d, *unit, entry);
-    return c->rec ? EXIT_FINE : driver_report(d);
+    return c->rec && driver_form(d, *unit, entry, choice) ? EXIT_FINE : driver_report(d);
 }
 
 static Emit emit_of(const Options *o)
@@ -209,6 +209,7 @@ int cmd_build(Driver *d)
 {
     Str path = d->opt->file.p[0];
     Unit *unit = NULL;
+    FormChoice choice = {0};
     bool ir = d->opt->given[OPT_LANGUAGE] && !option_is(d->opt, OPT_LANGUAGE, "rnn");
     Compile c = {.arena = d->arena, .emit = emit_of(d->opt), .dump = stderr};
     if (option_is(d->opt, OPT_EMIT, "tokens"))
@@ -219,7 +220,7 @@ int cmd_build(Driver *d)
         return EXIT_USAGE;
     if (is_refused(d) || is_for_other_target(d))
         return EXIT_USAGE;
-    int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit);
+    int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit, &choice);
     if (code)
         return code;
     driver_targets(d, &c.cpu);
@@ -232,8 +233,10 @@ int cmd_build(Driver *d)
     c.stop_after = d->opt->value[OPT_STOP_AFTER];
     c.dump_after = d->opt->value[OPT_DUMP_AFTER];
     compile(&c);
-    if (c.rec && !driver_has_form(d, c.rec))
+    if (unit && !driver_has_form(d, c.rec, &choice)) {
+        driver_report(d);
         return EXIT_INPUT;
+    }
     if ((c.emit != EMIT_OBJ && c.emit != EMIT_PTX) || d->opt->given[OPT_STOP_AFTER])
         return write_text(d, c.result);
     if (c.emit == EMIT_PTX)

@@ -1,13 +1,25 @@
 #include "frontend/driver.h"
 
+/* A form that the file says must exist. */
+static void check_form(Driver *d, const Unit *u, uint32_t entry, RecProg *p)
+{
+    FormChoice choice;
+    if (!driver_form(d, u, entry, &choice) || choice.from == FORM_FROM_NOBODY)
+        return;
+    driver_try_form(d, p, choice.form);
+    driver_has_form(d, p, &choice);
+}
+
 static void check_entries(Driver *d, const Unit *u)
 {
     for (uint32_t i = 0; i < unit_entries(u); i++) {
         if (!driver_wants(d, u, i))
             continue;
         RecProg *p = driver_elab(d, u, i);
-        if (p)
-            check_rec(p, "lowering");
+        if (!p)
+            continue;
+        check_rec(p, "lowering");
+        check_form(d, u, i, p);
     }
 }
 

@@ -242,6 +242,14 @@ static void explain_entry(Explain *x, const ExplainList *stages, const ExplainLi
     memories(x);
 }
 
+/* Who says the form, if anybody does. */
+static void put_choice(Driver *d, const FormChoice *choice, ExplainList *forms)
+{
+    if (choice->from != FORM_FROM_NOBODY)
+        vec_push(d->arena, forms, str_fmt(d->arena, "taken: %.*s, from %.*s", STRF(rec_form_str(d->arena, choice->form)),
+                                          STRF(driver_form_origin(d, choice))));
+}
+
 /* The program as the passes that choose forms find it. */
 static const RecProg *before_forms(Driver *d, const Unit *u, uint32_t entry)
 {
@@ -257,12 +265,14 @@ static void explain_file(Driver *d, const Unit *u)
         RecProg *raw = driver_wants(d, u, i) ? driver_elab(d, u, i) : NULL;
         Compile c = {.arena = d->arena, .emit = EMIT_KERN, .rec = raw, .dump = stderr};
         ExplainList stages = {0}, forms = {0};
-        if (!raw)
+        FormChoice choice;
+        if (!raw || !driver_form(d, u, i, &choice))
             continue;
         compile(&c);
-        if (!driver_has_form(d, c.rec))
+        if (!driver_has_form(d, c.rec, &choice))
             continue;
         explain_stages(d, before_forms(d, u, i), &stages, &forms);
+        put_choice(d, &choice, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
         explain_entry(&x, &stages, &forms);
     }

@@ -81,12 +81,14 @@ static bool compute(RunVerb *r)
     Code code = {0};
     CpuOptions cpu;
     driver_targets(r->d, &cpu);
+    FormChoice choice = {0};
     RecProg *raw = r->reference ? NULL : driver_elab(r->d, r->unit, r->entry);
     bool ok = r->reference ? frame_reference(r->frame, r->grad, &error)
                            : code_make(r->d->arena, raw, &cpu, &code, &error) &&
                                  frame_compiled(r->frame, &code, r->grad, &error);
-    if (raw && !driver_has_form(r->d, raw)) {
+    if (raw && driver_form(r->d, r->unit, r->entry, &choice) && !driver_has_form(r->d, raw, &choice)) {
         code_free(&code);
+        driver_report(r->d);
         return false;
     }
     code_free(&code);

@@ -105,18 +105,35 @@ static Str missing_sizes(Checker *c, uint32_t entry, const BindList *bind)
     return text_str(&out);
 }
 
+/* --form is of all entries, and those that do not have it are left out; what the file says of one entry must exist. */
+static bool has_form(Checker *c, uint32_t entry, const BindList *bind, const FormChoice *choice)
+{
+    const RecProg *p = choice->from == FORM_FROM_NOBODY ? NULL : checker_try_form(c, entry, bind);
+    if (!p || p->form_missing == WHY_NONE)
+        return true;
+    if (choice->from == FORM_FROM_OPTION)
+        check_skip(c, "the form %.*s does not exist: %.*s", STRF(c->d->opt->value[OPT_FORM]), STRF(driver_form_missing(c->d, p)));
+    else if (!driver_has_form(c->d, p, choice))
+        check_fail(c, "the form that %.*s says does not exist", STRF(driver_form_origin(c->d, choice)));
+    return false;
+}
+
 /* The free tests of an entry, then its own. */
 static void test_entry(Checker *c, uint32_t entry)
 {
     const Ast *ast = unit_ast(c->unit);
+    FormChoice choice;
     c->name = unit_entry_name(c->unit, entry);
     c->rejected = 0;
     BindList bind = sizes_of_tests(c);
-    Str missing = missing_sizes(c, entry, &bind), lacks = missing.n ? STR("") : checker_lacks_form(c, entry, &bind);
-    if (lacks.n) {
-        check_skip(c, "the form %.*s does not exist: %.*s", STRF(c->d->opt->value[OPT_FORM]), STRF(lacks));
+    Str missing = missing_sizes(c, entry, &bind);
+    if (!driver_form(c->d, c->unit, entry, &choice)) {
+        check_fail(c, "the file has errors");
         return;
     }
+    c->form = choice.form;
+    if (!missing.n && !has_form(c, entry, &bind, &choice))
+        return;
     if (missing.n)
         check_skip(c, "the size of %.*s must be known when compiling; say it with -D, or with bind in a test",
                    STRF(missing));

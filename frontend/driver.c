@@ -110,60 +110,13 @@ bool driver_wants(const Driver *d, const Unit *u, uint32_t entry)
     return !d->opt->given[OPT_ENTRY] || str_eq(d->opt->value[OPT_ENTRY], unit_entry_name(u, entry));
 }
 
-/* The number behind `name:`, from 1 to 4096; `bare` where the name stands alone, if that is not 0. */
-static bool sized_form(Driver *d, const char *name, uint32_t bare, uint32_t *size)
-{
-    const char *word = str_c(d->arena, d->opt->value[OPT_FORM]);
-    size_t n = strlen(name);
-    char *end;
-    if (strncmp(word, name, n) != 0 || (word[n] != ':' && (word[n] || !bare)))
-        return false;
-    *size = bare;
-    if (!word[n])
-        return true;
-    unsigned long value = strtoul(word + n + 1, &end, 10);
-    *size = (uint32_t)value;
-    return word[n + 1] >= '0' && word[n + 1] <= '9' && !*end && value >= 1 && value <= 4096;
-}
-
-bool driver_form(Driver *d)
-{
-    uint32_t size = 0;
-    if (!d->opt->given[OPT_FORM] || option_is(d->opt, OPT_FORM, "sequential"))
-        return true;
-    if (sized_form(d, "chunk", 0, &size))
-        d->form = (RecForm){REC_FORM_CHUNK, size};
-    else if (sized_form(d, "scan", 16, &size))
-        d->form = (RecForm){REC_FORM_SCAN, size};
-    else
-        driver_fail(d, "--form is sequential, chunk:N, scan or scan:N, with N from 1 to 4096, not `%.*s`",
-                    STRF(d->opt->value[OPT_FORM]));
-    return d->form.kind != REC_FORM_SEQUENTIAL;
-}
-
-Str driver_form_missing(Driver *d, const RecProg *p)
-{
-    Text out = {.arena = d->arena};
-    text_add(&out, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
-    if (p->form_missing_at.file)
-        text_add(&out, ", line %u", source_place(d->sources, p->form_missing_at).line);
-    return text_str(&out);
-}
-
-bool driver_has_form(Driver *d, const RecProg *p)
-{
-    if (p->form_missing == WHY_NONE)
-        return true;
-    driver_fail(d, "`%.*s` has no form %.*s: %.*s", STRF(p->name), STRF(d->opt->value[OPT_FORM]),
-                STRF(driver_form_missing(d, p)));
-    return false;
-}
-
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)
 {
+    FormChoice choice;
     RecProg *p = elab_entry(d->arena, u, entry, d->opt->bind.p, d->opt->bind.n, d->diags);
-    if (p)
-        p->form = d->form;
+    if (!p || !driver_form(d, u, entry, &choice))
+        return NULL;
+    p->form = choice.form;
     return p;
 }
 

@@ -11,7 +11,7 @@ typedef struct Driver {
     const Options *opt;
     Sources *sources;
     Diags *diags;
-    RecForm form; /* --form */
+    RecForm form; /* --form; without it what is done where nobody says a form */
     bool failed;  /* driver_fail was called */
 } Driver;
 
@@ -38,13 +38,26 @@ bool driver_bindings(Driver *d, const Unit *u);
 bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry);
 /* Every entry, or the one that --entry names if it is there. */
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
-bool driver_form(Driver *d); /* reads --form; false, and a message, if it is none */
-/* After rec.chunk has run: false, and a message, when no recurrence has the form that was asked for. */
-bool driver_has_form(Driver *d, const RecProg *p);
-Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
 bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */
+
+/* ---- driver_form.c: the form that an entry's recurrences are run in ---- */
+typedef enum FormFrom { FORM_FROM_NOBODY, FORM_FROM_OPTION, FORM_FROM_SCHEDULE } FormFrom;
+typedef struct FormChoice {
+    RecForm form;
+    FormFrom from;
+    Span at; /* where it is said; of an option: no place */
+} FormChoice;
+bool driver_read_form(Driver *d); /* reads --form; false, and a message, if it is none */
+/* --form, else the schedule, else d->form. False, with diagnostics, when what says it is broken. */
+bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out);
+/* Runs the passes up to the one that knows whether a recurrence has the form: for driver_has_form. */
+void driver_try_form(Driver *d, RecProg *raw, RecForm form);
+/* After that pass: false, and a message or a diagnostic, when no recurrence has the form that is said. */
+bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice);
+Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
+Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3" */
 
 /* ---- one line on a terminal, for what takes longer than a second ---- */
 typedef struct Progress {

@@ -25,6 +25,14 @@ uint32_t unit_entries(const Unit *u);
 Str unit_entry_name(const Unit *u, uint32_t i);
 bool unit_entry_is_model(const Unit *u, uint32_t i);
 bool unit_find_entry(const Unit *u, Str name, uint32_t *i);
+Str unit_path(const Unit *u); /* of the file that the user named; "-" for standard input */
+
+/* The form that a schedule of the file gives an entry; at.file is 0 when none does. */
+typedef struct EntryForm {
+    RecForm form;
+    Span at;
+} EntryForm;
+EntryForm unit_form(const Unit *u, uint32_t entry);
 
 /* Checks and lowers one entry with some dimensions bound. NULL when it has errors. The program is raw: for one sequence,
  * nothing transformed, REC_FORWARD and (when there are parameters) REC_INIT. */

@@ -320,4 +320,7 @@ void unit_cell_names(Elab *e, const Unit *u, Names *to);
 const Cell *unit_entry_cell(const Unit *u, uint32_t i);
 const Model *unit_entry_model(const Unit *u, uint32_t i);
 
+/* ---- unit_schedule.c ---- */
+EntryForm *unit_schedules(Arena *a, const Unit *u, Diags *diags); /* by entry */
+
 #endif

@@ -35,7 +35,7 @@ static int run(Arena *a, int argc, char **argv)
         print_information(a, &opt);
         return EXIT_FINE;
     }
-    return driver_form(&d) ? command[opt.verb](&d) : EXIT_USAGE;
+    return driver_read_form(&d) ? command[opt.verb](&d) : EXIT_USAGE;
 }
 
 /* What was printed but could not be written is an error too. */

@@ -18,6 +18,7 @@ struct Unit {
     Diags *diags;
     VEC(Loaded) file;
     VEC(Str) disk; /* paths read from disk */
+    EntryForm *form; /* by entry, as the file's schedules say; NULL when it is broken */
     bool broken;   /* some file has errors of syntax: what stands in it is not looked at further */
 };
 
@@ -149,8 +150,10 @@ Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
     if (prelude)
         add_embedded(u, prelude, (Str){0});
     u->broken = diags->nerrors > 0;
-    if (!u->broken)
+    if (!u->broken) {
         check_names(u, unit_ast(u));
+        u->form = unit_schedules(a, u, diags);
+    }
     return u;
 }
 
@@ -198,6 +201,16 @@ bool unit_find_entry(const Unit *u, Str name, uint32_t *i)
         if (str_eq(unit_entry_name(u, *i), name))
             return true;
     return false;
+}
+
+Str unit_path(const Unit *u)
+{
+    return u->file.p[0].path;
+}
+
+EntryForm unit_form(const Unit *u, uint32_t entry)
+{
+    return u->form ? u->form[entry] : (EntryForm){0};
 }
 
 /* ---- names from all files: an alias goes before the dot ---- */

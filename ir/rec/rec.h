@@ -166,6 +166,14 @@ typedef struct RecForm {
     uint32_t size; /* places in a chunk; pieces that a scan cuts the places into */
 } RecForm;
 
+/* A form that can be asked for. `form.size` is what it is where no size is said; 0 when it must be, or when there is none. */
+typedef struct RecFormName {
+    const char *text;
+    RecForm form;
+    bool sized;
+} RecFormName;
+enum { REC_FORM_MAXSIZE = 4096 };
+
 typedef enum RecFn { REC_FORWARD, REC_BACKWARD, REC_INIT, REC_NFN } RecFn;
 
 typedef struct RecProg {
@@ -261,6 +269,14 @@ bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in 
 const char *rec_why_text(RecWhy why); /* structure.c */
 const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
+
+/* ---- form.c: forms by name ---- */
+const RecFormName *rec_form_name(uint32_t i); /* NULL past the last */
+const RecFormName *rec_form_find(Str name);   /* NULL if there is none */
+bool rec_form_read(Str text, RecForm *out);   /* "chunk:64", "scan"; false if it is none */
+Str rec_form_str(Arena *a, RecForm form);     /* "chunk:64" */
+/* "sequential, chunk:N, scan or scan:N", with `size` for ":N" */
+Str rec_form_list(Arena *a, const char *size);
 
 /* ---- print.c, read.c, verify.c: rec as text; every program can be printed, read back, and checked ---- */
 void rec_print(Text *out, const RecProg *p);

@@ -1,0 +1,75 @@
+/* Who says in which form an entry's recurrences are run, and what is said when they do not have it. */
+#include "frontend/driver.h"
+
+bool driver_read_form(Driver *d)
+{
+    if (!d->opt->given[OPT_FORM] || rec_form_read(d->opt->value[OPT_FORM], &d->form))
+        return true;
+    driver_fail(d, "--form is %.*s, with N from 1 to %d, not `%.*s`", STRF(rec_form_list(d->arena, ":N")), (int)REC_FORM_MAXSIZE,
+                STRF(d->opt->value[OPT_FORM]));
+    return false;
+}
+
+bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out)
+{
+    EntryForm said = unit_form(u, entry);
+    if (d->opt->given[OPT_FORM])
+        *out = (FormChoice){.form = d->form, .from = FORM_FROM_OPTION};
+    else if (said.at.file)
+        *out = (FormChoice){said.form, FORM_FROM_SCHEDULE, said.at};
+    else
+        *out = (FormChoice){.form = d->form, .from = FORM_FROM_NOBODY};
+    return true;
+}
+
+void driver_try_form(Driver *d, RecProg *raw, RecForm form)
+{
+    Compile half = {.arena = d->arena, .emit = EMIT_REC, .rec = raw, .stop_after = STR("rec.chunk")};
+    raw->form = form;
+    compile(&half);
+}
+
+Str driver_form_missing(Driver *d, const RecProg *p)
+{
+    Text out = {.arena = d->arena};
+    text_add(&out, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
+    if (p->form_missing_at.file)
+        text_add(&out, ", line %u", source_place(d->sources, p->form_missing_at).line);
+    return text_str(&out);
+}
+
+static Str refusal(Driver *d, const RecProg *p, RecForm form, Str why)
+{
+    return str_fmt(d->arena, "`%.*s` has no form %.*s: %.*s", STRF(p->name), STRF(rec_form_str(d->arena, form)), STRF(why));
+}
+
+/* The reason stands at its own place too. */
+static void refuse_at(Driver *d, const RecProg *p, const FormChoice *choice)
+{
+    Str why = str_fmt(d->arena, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
+    Diag *said = diag(d->diags, E_SCHEDULE, choice->at, str_c(d->arena, refusal(d, p, choice->form, why)));
+    if (p->form_missing_at.file)
+        diag_also(said, p->form_missing_at, STR("because of this"));
+}
+
+bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice)
+{
+    if (choice->from == FORM_FROM_NOBODY || p->form_missing == WHY_NONE)
+        return true;
+    if (choice->at.file)
+        refuse_at(d, p, choice);
+    else
+        driver_fail(d, "%.*s", STRF(refusal(d, p, choice->form, driver_form_missing(d, p))));
+    return false;
+}
+
+Str driver_form_origin(Driver *d, const FormChoice *choice)
+{
+    uint32_t line = choice->at.file ? source_place(d->sources, choice->at).line : 0;
+    switch (choice->from) {
+    case FORM_FROM_NOBODY: return STR("nobody");
+    case FORM_FROM_OPTION: return STR("--form");
+    case FORM_FROM_SCHEDULE: return str_fmt(d->arena, "the schedule in line %u", line);
+    }
+    ice("driver_form_origin: %d", (int)choice->from);
+}

@@ -1,0 +1,133 @@
+/* Schedules: `schedule gla { forward chunk(64) }` gives an entry of its file a form. What is not supported yet is refused. */
+#include "frontend/elab_internal.h"
+
+typedef struct Reader {
+    Arena *arena;
+    const Unit *unit;
+    Diags *diags;
+} Reader;
+
+static const char *const later_forward[] = {"newton"}, *const later_backward[] = {"store"};
+
+static Diag *report(const Reader *r, DiagCode code, Span at, Str message)
+{
+    return diag(r->diags, code, at, str_c(r->arena, message));
+}
+
+static Str form_name(const Expr *x)
+{
+    return x->kind == EX_CALL ? x->call.callee.text : x->kind == EX_NAME ? x->name : STR("");
+}
+
+static bool comes_later(const Expr *x, const char *const *word, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is(form_name(x), word[i]))
+            return true;
+    return false;
+}
+
+static void not_yet(const Reader *r, const ScheduleItem *it)
+{
+    report(r, E_UNSUPPORTED, it->form->at,
+           str_fmt(r->arena, "`%.*s %.*s` is not supported yet", STRF(it->key.text), STRF(form_name(it->form))));
+}
+
+/* The size of `chunk(64)`; 0 when it is no number, or not one alone. */
+static uint32_t said_size(const Expr *x)
+{
+    const Expr *n = x->call.narg == 1 && !x->call.arg[0].name.text.n ? x->call.arg[0].value : NULL;
+    bool fits = n && n->kind == EX_NUMBER && n->is_int && n->number >= 1 && n->number <= REC_FORM_MAXSIZE;
+    return fits ? (uint32_t)n->number : 0;
+}
+
+static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
+{
+    *out = f->form;
+    if (x->kind == EX_NAME)
+        return !f->sized || out->size > 0;
+    out->size = f->sized ? said_size(x) : 0;
+    return out->size > 0;
+}
+
+static void no_such_form(const Reader *r, const Expr *x)
+{
+    VEC(Str) all = {0};
+    for (uint32_t i = 0; rec_form_name(i); i++)
+        vec_push(r->arena, &all, str_of(rec_form_name(i)->text));
+    Str near = nearest(form_name(x), all.p, all.n);
+    Diag *d = report(r, E_SCHEDULE, x->at,
+                     str_fmt(r->arena, "a form is %.*s, with N from 1 to %d", STRF(rec_form_list(r->arena, "(N)")),
+                             (int)REC_FORM_MAXSIZE));
+    if (near.n && !rec_form_find(form_name(x)))
+        diag_help(d, str_fmt(r->arena, "did you mean `%.*s`?", STRF(near)));
+}
+
+static bool take_forward(const Reader *r, const ScheduleItem *it, RecForm *out)
+{
+    const Expr *x = it->form;
+    const RecFormName *f = rec_form_find(form_name(x));
+    if (it->stage.text.n)
+        report(r, E_UNSUPPORTED, it->stage.at, STR("a form for one state alone is not supported yet"));
+    else if (comes_later(x, later_forward, sizeof later_forward / sizeof *later_forward))
+        not_yet(r, it);
+    else if (f && take_size(x, f, out))
+        return true;
+    else
+        no_such_form(r, x);
+    return false;
+}
+
+static void refuse_backward(const Reader *r, const ScheduleItem *it)
+{
+    if (comes_later(it->form, later_backward, sizeof later_backward / sizeof *later_backward))
+        not_yet(r, it);
+    else
+        report(r, E_SCHEDULE, it->form->at, STR("the form of `backward` is store(every = N)"));
+}
+
+static void take_item(const Reader *r, const ScheduleItem *it, EntryForm *out)
+{
+    RecForm form;
+    if (str_is(it->key.text, "backward"))
+        refuse_backward(r, it);
+    else if (!str_is(it->key.text, "forward"))
+        report(r, E_SCHEDULE, it->key.at,
+               str_fmt(r->arena, "a schedule has `forward` and `backward`, not `%.*s`", STRF(it->key.text)));
+    else if (take_forward(r, it, &form)) {
+        if (out->at.file)
+            diag_also(report(r, E_SCHEDULE, it->form->at, STR("a second form")), out->at, STR("the first one"));
+        else
+            *out = (EntryForm){form, it->form->at};
+    }
+}
+
+/* `tagger.fwd` is an instance in a model. */
+static void no_such_entry(const Reader *r, const Schedule *s)
+{
+    Str name = s->name.text;
+    uint32_t entry;
+    const char *dot = memchr(name.p, '.', name.n);
+    if (dot && unit_find_entry(r->unit, (Str){name.p, (uint32_t)(dot - name.p)}, &entry))
+        report(r, E_UNSUPPORTED, s->name.at, STR("a form for one instance of a cell is not supported yet"));
+    else
+        report(r, E_SCHEDULE, s->name.at, str_fmt(r->arena, "this file has no cell or model `%.*s`", STRF(name)));
+}
+
+EntryForm *unit_schedules(Arena *a, const Unit *u, Diags *diags)
+{
+    const Ast *ast = unit_ast(u);
+    Reader r = {a, u, diags};
+    EntryForm *form = NEWN(a, EntryForm, unit_entries(u) + 1);
+    for (uint32_t i = 0; i < ast->nschedule; i++) {
+        const Schedule *s = ast->schedule[i];
+        EntryForm ignored = {0};
+        uint32_t entry;
+        bool known = unit_find_entry(u, s->name.text, &entry);
+        if (!known)
+            no_such_entry(&r, s);
+        for (uint32_t k = 0; k < s->n; k++)
+            take_item(&r, &s->item[k], known ? &form[entry] : &ignored);
+    }
+    return form;
+}
