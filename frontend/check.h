@@ -45,6 +45,10 @@ typedef struct Draw {
 /* Sizes, arguments and cotangents; values are exact in single precision. Reference results are in f->out, with gradients.
  * NULL, and why, when no draw gives finite results. */
 Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why);
+/* Arguments for the sizes that f has; from `narrow` 1 on with less and less that a cell may not be able to take. */
+enum { DRAW_NARROWEST = 5 };
+void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow);
+bool frame_is_number(const Frame *f); /* no result is NaN */
 double draw_uniform(Checker *c); /* -1 to 1 */
 Frame *frame_copy(const Frame *f);   /* with arrays of its own */
 bool has_role(const RecProg *p, RecRole role);

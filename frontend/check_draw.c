@@ -53,12 +53,10 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
     return false;
 }
 
-/* How narrowly: real values are positive from the second level on, ints stay below a bound that shrinks. */
-enum { NARROWEST = 5 };
-
+/* How narrowly: real values are positive at every other level, ints stay below a bound that shrinks. */
 static double draw_value(Checker *c, const RecArg *x, int64_t T, uint32_t narrow)
 {
-    static const int64_t below[NARROWEST + 1] = {4, 4, 3, 2, 1, 1};
+    static const int64_t below[DRAW_NARROWEST + 1] = {4, 4, 3, 2, 1, 1};
     switch (x->type.dt) {
     case DT_BOOL: return draw_below(c, 4) == 0;
     case DT_COMPLEX: break;
@@ -85,7 +83,7 @@ static bool is_given(const RecArg *x, const Draw *how)
     ice("is_given: role %d", (int)x->role);
 }
 
-static void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
+void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
 {
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->arg.n; i++) {
@@ -98,7 +96,7 @@ static void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narro
     }
 }
 
-static bool is_number(const Frame *f)
+bool frame_is_number(const Frame *f)
 {
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->out.n; i++)
@@ -111,7 +109,7 @@ static bool is_number(const Frame *f)
 Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why)
 {
     Frame *f = frame_new(scratch, c->reference);
-    for (uint32_t narrow = 0; narrow <= NARROWEST; narrow++) {
+    for (uint32_t narrow = 0; narrow <= DRAW_NARROWEST; narrow++) {
         if (!draw_sizes(c, f, how)) {
             *why = STR("no sizes were found that fit each other");
             return NULL;
@@ -119,7 +117,7 @@ Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why)
         draw_arguments(c, f, how, narrow);
         if (!frame_reference(f, c->reference->region.p[REC_BACKWARD].op.n > 0, why))
             *why = str_copy(c->arena, *why);
-        else if (is_number(f))
+        else if (frame_is_number(f))
             return f;
         else
             *why = STR("no draw gives finite results");

@@ -131,23 +131,34 @@ static void put_make_path(Text *out, Str path)
     }
 }
 
+/* The files of the text, and what was measured of it, if that was asked. */
+static StrList dependencies(Driver *d, const Unit *u)
+{
+    StrList all = {0};
+    const Str *path = NULL;
+    for (uint32_t i = 0, n = u ? unit_files(u, &path) : 0; i < n; i++)
+        vec_push(d->arena, &all, path[i]);
+    if (u && d->tune_of == u && d->tune.exists)
+        vec_push(d->arena, &all, d->tune.path);
+    return all;
+}
+
 static bool write_dependencies(Driver *d, Str base, const Unit *u)
 {
     Text out = {.arena = d->arena};
-    const Str *path = NULL;
-    uint32_t n = u ? unit_files(u, &path) : 0;
+    StrList from = dependencies(d, u);
     Str error, file = d->opt->given[OPT_DEPEND_FILE] ? d->opt->value[OPT_DEPEND_FILE]
                                                      : str_fmt(d->arena, "%.*s.d", STRF(base));
     put_make_path(&out, str_fmt(d->arena, "%.*s.%s", STRF(base), option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o"));
     text_add(&out, ":");
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < from.n; i++) {
         text_add(&out, " ");
-        put_make_path(&out, path[i]);
+        put_make_path(&out, from.p[i]);
     }
     text_add(&out, "\n");
-    for (uint32_t i = 1; i < n; i++) {
+    for (uint32_t i = 1; i < from.n; i++) {
         text_add(&out, "\n");
-        put_make_path(&out, path[i]);
+        put_make_path(&out, from.p[i]);
         text_add(&out, ":\n");
     }
     if (file_write(d->arena, file, out.p, out.n, &error))

@@ -6,8 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef VEC(Str) StrList;
-
 int driver_fail(Driver *d, const char *fmt, ...)
 {
     va_list ap;
@@ -38,28 +36,49 @@ Unit *driver_load(Driver *d, Str path)
     return d->diags->nerrors == before ? u : NULL;
 }
 
-static void collect_dims(Driver *d, const DimDecl *dim, uint32_t n, StrList *all)
+static void entry_dims(const Unit *u, uint32_t entry, const DimDecl **dim, uint32_t *n)
 {
+    const Ast *ast = unit_ast(u);
+    bool cell = entry < ast->ncell;
+    *dim = cell ? ast->cell[entry]->dim : ast->model[entry - ast->ncell]->dim;
+    *n = cell ? ast->cell[entry]->ndim : ast->model[entry - ast->ncell]->ndim;
+}
+
+bool driver_has_dim(const Unit *u, uint32_t entry, Str name)
+{
+    const DimDecl *dim;
+    uint32_t n;
+    entry_dims(u, entry, &dim, &n);
     for (uint32_t i = 0; i < n; i++)
-        vec_push(d->arena, all, dim[i].name.text);
+        if (str_eq(dim[i].name.text, name))
+            return true;
+    return false;
+}
+
+static Str near_dim(Driver *d, const Unit *u, Str name)
+{
+    StrList all = {0};
+    for (uint32_t i = 0; i < unit_entries(u); i++) {
+        const DimDecl *dim;
+        uint32_t n;
+        entry_dims(u, i, &dim, &n);
+        for (uint32_t k = 0; k < n; k++)
+            vec_push(d->arena, &all, dim[k].name.text);
+    }
+    return nearest(name, all.p, all.n);
 }
 
 bool driver_bindings(Driver *d, const Unit *u)
 {
-    const Ast *ast = unit_ast(u);
-    StrList all = {0};
-    for (uint32_t i = 0; i < ast->ncell; i++)
-        collect_dims(d, ast->cell[i]->dim, ast->cell[i]->ndim, &all);
-    for (uint32_t i = 0; i < ast->nmodel; i++)
-        collect_dims(d, ast->model[i]->dim, ast->model[i]->ndim, &all);
     for (uint32_t i = 0; i < d->opt->bind.n; i++) {
         Str name = d->opt->bind.p[i].name;
-        bool known = d->opt->verb == VERB_RUN && (str_is(name, "T") || str_is(name, "B"));
-        for (uint32_t k = 0; k < all.n; k++)
-            known = known || str_eq(name, all.p[k]);
+        bool sizes = d->opt->verb == VERB_RUN || d->opt->verb == VERB_TUNE;
+        bool known = sizes && (str_is(name, "T") || str_is(name, "B"));
+        for (uint32_t k = 0; k < unit_entries(u); k++)
+            known = known || driver_has_dim(u, k, name);
         if (known)
             continue;
-        Str near = nearest(name, all.p, all.n);
+        Str near = near_dim(d, u, name);
         driver_fail(d, "-D %.*s: there is no such dimension%s%.*s", STRF(name), near.n ? "; did you mean " : "", STRF(near));
         return false;
     }

@@ -3,8 +3,11 @@
 #define FRONTEND_DRIVER_H
 
 #include "frontend/compile.h"
+#include "frontend/driver_tune.h"
 #include "frontend/files.h"
 #include "frontend/options.h"
+
+typedef VEC(Str) StrList;
 
 typedef struct Driver {
     Arena *arena;
@@ -13,6 +16,8 @@ typedef struct Driver {
     Diags *diags;
     RecForm form; /* --form; without it what is done where nobody says a form */
     bool failed;  /* driver_fail was called */
+    TuneFile tune; /* of `tune_of`; read when an entry's form is not said elsewhere */
+    const Unit *tune_of;
 } Driver;
 
 /* ---- cmd_*.c: one verb each; the result is the exit code ---- */
@@ -21,6 +26,7 @@ int cmd_explain(Driver *d);
 int cmd_build(Driver *d);
 int cmd_run(Driver *d);
 int cmd_test(Driver *d);
+int cmd_tune(Driver *d);
 int cmd_fmt(Driver *d);
 int cmd_targets(Driver *d);
 int cmd_version(Driver *d);
@@ -36,6 +42,7 @@ Unit *driver_load(Driver *d, Str path);
 bool driver_bindings(Driver *d, const Unit *u);
 /* The entry that --entry names; without it the only one, or the one named as the file. False, and a message, if none. */
 bool driver_entry(Driver *d, const Unit *u, Str path, uint32_t *entry);
+bool driver_has_dim(const Unit *u, uint32_t entry, Str name); /* declared by the entry */
 /* Every entry, or the one that --entry names if it is there. */
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
@@ -43,21 +50,21 @@ void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --
 bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */
 
 /* ---- driver_form.c: the form that an entry's recurrences are run in ---- */
-typedef enum FormFrom { FORM_FROM_NOBODY, FORM_FROM_OPTION, FORM_FROM_SCHEDULE } FormFrom;
+typedef enum FormFrom { FORM_FROM_NOBODY, FORM_FROM_OPTION, FORM_FROM_SCHEDULE, FORM_FROM_TUNE } FormFrom;
 typedef struct FormChoice {
     RecForm form;
     FormFrom from;
     Span at; /* where it is said; of an option: no place */
 } FormChoice;
 bool driver_read_form(Driver *d); /* reads --form; false, and a message, if it is none */
-/* --form, else the schedule, else d->form. False, with diagnostics, when what says it is broken. */
+/* --form, else the schedule, else FILE.tune, else d->form. False, with diagnostics, when what says it is broken. */
 bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out);
 /* Runs the passes up to the one that knows whether a recurrence has the form: for driver_has_form. */
 void driver_try_form(Driver *d, RecProg *raw, RecForm form);
 /* After that pass: false, and a message or a diagnostic, when no recurrence has the form that is said. */
 bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice);
 Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
-Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3" */
+Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3", "gla.rnn.tune, line 4" */
 
 /* ---- one line on a terminal, for what takes longer than a second ---- */
 typedef struct Progress {

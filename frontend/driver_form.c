@@ -10,16 +10,28 @@ bool driver_read_form(Driver *d)
     return false;
 }
 
+/* What was measured of the entry, or NULL. Read once for each unit. */
+static const TuneLine *tuned(Driver *d, const Unit *u, uint32_t entry)
+{
+    if (d->tune_of != u)
+        d->tune = tune_read(d->arena, u, d->sources, d->diags);
+    d->tune_of = u;
+    return tune_find(&d->tune, unit_entry_name(u, entry));
+}
+
 bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out)
 {
     EntryForm said = unit_form(u, entry);
+    const TuneLine *line;
     if (d->opt->given[OPT_FORM])
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_OPTION};
     else if (said.at.file)
         *out = (FormChoice){said.form, FORM_FROM_SCHEDULE, said.at};
+    else if ((line = tuned(d, u, entry)))
+        *out = (FormChoice){line->form, FORM_FROM_TUNE, line->at};
     else
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_NOBODY};
-    return true;
+    return out->from == FORM_FROM_OPTION || out->from == FORM_FROM_SCHEDULE || !d->tune.broken;
 }
 
 void driver_try_form(Driver *d, RecProg *raw, RecForm form)
@@ -47,7 +59,8 @@ static Str refusal(Driver *d, const RecProg *p, RecForm form, Str why)
 static void refuse_at(Driver *d, const RecProg *p, const FormChoice *choice)
 {
     Str why = str_fmt(d->arena, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
-    Diag *said = diag(d->diags, E_SCHEDULE, choice->at, str_c(d->arena, refusal(d, p, choice->form, why)));
+    DiagCode code = choice->from == FORM_FROM_TUNE ? E_TUNE : E_SCHEDULE;
+    Diag *said = diag(d->diags, code, choice->at, str_c(d->arena, refusal(d, p, choice->form, why)));
     if (p->form_missing_at.file)
         diag_also(said, p->form_missing_at, STR("because of this"));
 }
@@ -70,6 +83,7 @@ Str driver_form_origin(Driver *d, const FormChoice *choice)
     case FORM_FROM_NOBODY: return STR("nobody");
     case FORM_FROM_OPTION: return STR("--form");
     case FORM_FROM_SCHEDULE: return str_fmt(d->arena, "the schedule in line %u", line);
+    case FORM_FROM_TUNE: return str_fmt(d->arena, "%.*s, line %u", STRF(d->tune.path), line);
     }
     ice("driver_form_origin: %d", (int)choice->from);
 }

@@ -128,21 +128,48 @@ static bool check_choice(Arena *a, OptionId id, Str value, Str *error)
 }
 
 /* NAME=VALUE */
-static bool take_binding(Arena *a, Options *o, Str value, Str *error)
+static bool read_binding(Arena *a, const char *option, Str value, Binding *out, Str *error)
 {
-    const char *equals = memchr(value.p, '=', value.n), *text = equals ? equals + 1 : "";
+    const char *equals = memchr(value.p, '=', value.n);
+    uint32_t name = equals ? (uint32_t)(equals - value.p) : value.n;
+    const char *text = equals ? str_c(a, (Str){equals + 1, value.n - name - 1}) : "";
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
     if (equals && end != text && !*end && errno == ERANGE && text[0] != '-') {
-        *error = str_fmt(a, "-D %.*s: the number is too large", STRF(value));
+        *error = str_fmt(a, "%s %.*s: the number is too large", option, STRF(value));
         return false;
     }
     if (!equals || equals == value.p || end == text || *end || errno || number < 0) {
-        *error = str_fmt(a, "-D takes NAME=VALUE with a whole number from 0, not `%.*s`", STRF(value));
+        *error = str_fmt(a, "%s takes NAME=VALUE with a whole number from 0, not `%.*s`", option, STRF(value));
         return false;
     }
-    vec_push(a, &o->bind, (Binding){{value.p, (uint32_t)(equals - value.p)}, number});
+    *out = (Binding){{value.p, name}, number};
+    return true;
+}
+
+static bool take_binding(Arena *a, Options *o, Str value, Str *error)
+{
+    Binding one;
+    if (!read_binding(a, "-D", value, &one, error))
+        return false;
+    vec_push(a, &o->bind, one);
+    return true;
+}
+
+/* NAME=VALUE,NAME=VALUE */
+static bool take_sizes(Arena *a, Options *o, Str value, Str *error)
+{
+    for (bool more = true; more;) {
+        const char *comma = memchr(value.p, ',', value.n);
+        uint32_t n = comma ? (uint32_t)(comma - value.p) : value.n;
+        Binding one;
+        if (!read_binding(a, "--sizes", (Str){value.p, n}, &one, error))
+            return false;
+        vec_push(a, &o->size, one);
+        more = comma != NULL;
+        value = more ? (Str){comma + 1, value.n - n - 1} : value;
+    }
     return true;
 }
 
@@ -172,6 +199,8 @@ static bool take_option(Arena *a, Options *o, OptionId id, Str value, Str *error
     o->value[id] = value;
     if (id == OPT_DEFINE)
         return take_binding(a, o, value, error);
+    if (id == OPT_SIZES)
+        return take_sizes(a, o, value, error);
     if (id == OPT_PREFIX)
         return check_prefix(a, value, error);
     if (id == OPT_INPUT)

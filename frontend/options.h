@@ -26,7 +26,8 @@ typedef struct Options {
     Verb verb; /* VERB_COUNT when none was given */
     VEC(Str) file;
     VEC(Str) input;
-    VEC(Binding) bind;
+    VEC(Binding) bind; /* -D */
+    VEC(Binding) size; /* --sizes */
     bool given[OPT_COUNT];
     Str value[OPT_COUNT];
 } Options;

@@ -1,0 +1,72 @@
+#include "frontend/run_time.h"
+
+#include <stdlib.h>
+
+#include "backends/backend.h"
+#include "frontend/driver.h"
+
+static int call(const Timed *t, bool training)
+{
+    const void *const *in = (const void *const *)t->call.in;
+    int status = cpu_call(t->code->code, REC_FORWARD, t->call.dim, in, t->call.out, training, 0);
+    if (status == RNN_OK && training)
+        status = cpu_call(t->code->code, REC_BACKWARD, t->call.dim, in, t->call.out, true, 0);
+    return status;
+}
+
+/* Seconds of one call; `repeat` calls take long enough for the clock. */
+static double measure(Timed *t, bool training, uint32_t repeat)
+{
+    double begin = seconds_now();
+    for (uint32_t i = 0; i < repeat; i++)
+        call(t, training);
+    double all = seconds_now() - begin;
+    t->spent += all;
+    return all / repeat;
+}
+
+/* The first call touches the memory, the second says how many fill a millisecond. */
+static bool warm_up(Timed *t, bool training, Str *error)
+{
+    double begin = seconds_now();
+    int status = call(t, training);
+    t->spent += seconds_now() - begin;
+    if (status != RNN_OK) {
+        *error = str_of(cpu_status_text(status));
+        return false;
+    }
+    double one = measure(t, training, 1);
+    t->repeat[training] = one >= 1e-3 ? 1 : one < 1e-6 ? 1000 : (uint32_t)(1e-3 / one) + 1;
+    return true;
+}
+
+bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error)
+{
+    *t = (Timed){.code = code, .call = native_of(f, code), .trains = code->kern->has_fn[REC_BACKWARD]};
+    return warm_up(t, false, error) && (!t->trains || warm_up(t, true, error));
+}
+
+bool time_round(Timed *t, double seconds)
+{
+    if (t->nround == TIME_MAXROUNDS || (t->nround && t->spent >= seconds))
+        return false;
+    t->seconds[false][t->nround] = measure(t, false, t->repeat[false]);
+    if (t->trains)
+        t->seconds[true][t->nround] = measure(t, true, t->repeat[true]);
+    t->nround++;
+    return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double time_median(const Timed *t, bool training)
+{
+    double sorted[TIME_MAXROUNDS];
+    memcpy(sorted, t->seconds[training], sizeof sorted);
+    qsort(sorted, t->nround, sizeof *sorted, compare);
+    return t->nround % 2 ? sorted[t->nround / 2] : (sorted[t->nround / 2 - 1] + sorted[t->nround / 2]) / 2;
+}

@@ -1,0 +1,26 @@
+/* How long calls of compiled code take: forward alone, and forward with backward. Several codes are timed side by side, a
+ * round of each after the other, so that what disturbs the machine disturbs them alike. */
+#ifndef FRONTEND_RUN_TIME_H
+#define FRONTEND_RUN_TIME_H
+
+#include "frontend/run_frame.h"
+
+enum { TIME_MAXROUNDS = 31 };
+
+typedef struct Timed {
+    const Code *code;
+    Native call;
+    bool trains;                       /* there is a backward function */
+    uint32_t repeat[2];                /* calls in one measurement: forward, training */
+    double seconds[2][TIME_MAXROUNDS]; /* of one call */
+    uint32_t nround;
+    double spent;
+} Timed;
+
+/* Calls each once; false, and a message, when the code answers with an error. */
+bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error);
+/* One more measurement of each; false when `seconds` are spent or enough is measured. */
+bool time_round(Timed *t, double seconds);
+double time_median(const Timed *t, bool training); /* seconds of one call */
+
+#endif
