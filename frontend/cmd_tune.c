@@ -1,6 +1,9 @@
 /* tune: times the forms of every cell and model on this machine and writes the fastest into FILE.tune, which later builds read. */
+#define _POSIX_C_SOURCE 200809L
 #include "frontend/check.h"
 #include "frontend/run_time.h"
+
+#include <unistd.h>
 
 static const char *const measured[] = {"sequential", "scan:16", "chunk:16", "chunk:32", "chunk:64"};
 enum { NMEASURED = sizeof measured / sizeof *measured };
@@ -84,6 +87,21 @@ static const Binding *find_size(const Options *o, Str name)
     return NULL;
 }
 
+/* The arrays as doubles, and in the types of each code. */
+static bool fits_machine(const Frame *f, Str *error)
+{
+    const RecProg *p = f->prog;
+    double elements = 0, there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        elements += (double)frame_count(f, &p->arg.p[i].type, p->arg.p[i].batched);
+    for (uint32_t i = 0; i < p->out.n; i++)
+        elements += (double)frame_count(f, &p->out.p[i].type, p->out.p[i].batched);
+    double bytes = elements * 8 * (NMEASURED + 1);
+    if (bytes > there)
+        *error = str_fmt(f->arena, "measuring would take %.0f GB of memory, of which this machine has %.0f", bytes * 1e-9, there * 1e-9);
+    return bytes <= there;
+}
+
 static bool choose_sizes(Tuner *t, Str *error)
 {
     Frame *f = t->frame;
@@ -96,7 +114,7 @@ static bool choose_sizes(Tuner *t, Str *error)
         if (!is_derived(p, s))
             f->dim[s] = said ? said->value : s == p->batch ? 1 : time ? PLACES : OTHERS;
     }
-    return dims_complete(f, error) && frame_fits(f, error);
+    return dims_complete(f, error) && frame_fits(f, error) && fits_machine(f, error);
 }
 
 /* "T=4096,B=1,H=64": open sizes, then those that -D binds. */

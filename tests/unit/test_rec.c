@@ -641,3 +641,33 @@ Test(rec, random_values_are_uniform)
     cr_assert_neq(rec_random_value(1, 2, 0), rec_random_value(1, 3, 0));
     cr_assert_neq(rec_random_value(1, 2, 0), rec_random_value(2, 2, 0));
 }
+
+/* ---- forms by name ---- */
+
+Test(form, every_name_reads_back)
+{
+    Arena *a = arena_new();
+    for (uint32_t i = 0; rec_form_name(i); i++) {
+        RecForm form = rec_form_name(i)->form, again;
+        if (rec_form_name(i)->sized && !form.size)
+            form.size = REC_FORM_MAXSIZE;
+        Str text = rec_form_str(a, form);
+        cr_assert(rec_form_read(text, &again), "%.*s", STRF(text));
+        cr_assert(again.kind == form.kind && again.size == form.size, "%.*s", STRF(text));
+        cr_assert_eq(rec_form_find(str_of(rec_form_name(i)->text)), rec_form_name(i));
+    }
+    arena_free(a);
+}
+
+Test(form, a_size_is_a_whole_number_where_there_is_one)
+{
+    static const char *const none[] = {"",         "chunk",      "chunk:",      "chunk:0", "chunk:4097", "chunk:99999999999999999999",
+                                       "chunk:8x", "chunk: 8",   "chunk:-8",    "scan:",   "scan:1.5",   "scan:8:8",
+                                       "chunks:8", "sequential:", "sequential:1", ":8",      "Chunk:8",    "scan "};
+    RecForm form;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        cr_assert_not(rec_form_read(str_of(none[i]), &form), "`%s`", none[i]);
+    cr_assert(rec_form_read(STR("scan"), &form) && form.kind == REC_FORM_SCAN && form.size == 16);
+    cr_assert(rec_form_read(STR("chunk:8"), &form) && form.kind == REC_FORM_CHUNK && form.size == 8);
+    cr_assert(rec_form_read(STR("sequential"), &form) && form.kind == REC_FORM_SEQUENTIAL && form.size == 0);
+}
