@@ -45,14 +45,34 @@ static uint32_t names(const RecProg *p, const RecUse *u)
     return bits;
 }
 
-/* Without a reduced axis it is an elementwise product; without rows and columns, or of ints, a sum. */
+static bool is_step(const RecProg *p, RecRegion r)
+{
+    RecId owner = p->region.p[r].owner;
+    return owner != REC_NONE && !rec_op(p, owner)->chunk;
+}
+
+uint32_t lower_step_matrix(const RecProg *p, const RecOp *op)
+{
+    if (op->kind != REC_CONTRACT || !is_step(p, op->home))
+        return K_NONE;
+    for (uint32_t i = 0; i < 2; i++) {
+        const RecOp *m = rec_op(p, op->use[i].v);
+        if (m->type.rank == op->nit && m->home == op->home && names(p, &op->use[i]) == (1u << op->nit) - 1)
+            return i;
+    }
+    return K_NONE;
+}
+
+/* Without a reduced axis it is an elementwise product; without rows and columns, or of ints, a sum. So is a matrix that
+ * the step itself makes or carries times a vector: one look at each element, which whatever makes it can have. */
 static Form contract_form(const RecProg *p, const RecOp *op)
 {
     if (op->nit == op->type.rank)
         return F_NEST;
     uint32_t a = names(p, &op->use[0]), b = names(p, &op->use[1]);
     uint32_t result = (1u << op->type.rank) - 1;
-    return op->type.dt == DT_REAL && ((a ^ b) & result) ? F_GEMM : F_REDUCE;
+    bool product = op->type.dt == DT_REAL && ((a ^ b) & result);
+    return product && lower_step_matrix(p, op) == K_NONE ? F_GEMM : F_REDUCE;
 }
 
 /* ---- views ---- */
@@ -117,6 +137,9 @@ static void find_memory(Lower *l, RecId v)
         mark_memory(l, op->use[0].v);
         mark_memory(l, op->use[1].v);
     }
+    uint32_t matrix = lower_step_matrix(l->rec, op);
+    if (matrix != K_NONE && l->val[op->use[matrix].v].nuse > 1)
+        mark_memory(l, op->use[matrix].v); /* not made again: the old state may be gone by then */
     if (op->kind == REC_RESHAPE && is_view(l, v) && !reshape_splits(l, rec_type(l->rec, op->use[0].v), &op->type))
         mark_memory(l, op->use[0].v);
 }

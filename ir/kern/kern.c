@@ -146,3 +146,111 @@ KBufId kern_memory(const KernProg *p, KBufId b)
             return i;
     return b;
 }
+
+KVar kern_defines(const KStmt *s)
+{
+    switch (s->kind) {
+    case K_LET: return s->let.var;
+    case K_CONST: return s->constant.var;
+    case K_SIZE: return s->size.var;
+    case K_LOAD: return s->mem.var;
+    case K_START: return s->acc.var;
+    case K_RANDOM: return s->random.var;
+    case K_GIVEN: return s->given.var;
+    case K_CHECK: return s->check.var;
+    case K_LOOP:
+    case K_TASKS:
+    case K_STORE:
+    case K_UPDATE:
+    case K_GEMM:
+    case K_FILL:
+    case K_COPY:
+    case K_KIND_COUNT: break;
+    }
+    return K_NONE;
+}
+
+/* ---- variables that are read ---- */
+
+typedef struct Uses {
+    KernUse *fn;
+    void *cx;
+} Uses;
+
+static void index_uses(const Uses *u, KIndex *at)
+{
+    for (uint32_t i = 0; i < at->n; i++)
+        u->fn(u->cx, &at->term[i].var);
+}
+
+static void each_index(void *cx, KBufId b, KIndex *at)
+{
+    (void)b;
+    index_uses(cx, at);
+}
+
+static void own_uses(KStmt *s, const Uses *u)
+{
+    switch (s->kind) {
+    case K_LET:
+        for (uint32_t i = 0; i < fun_info(s->let.fun)->arity; i++)
+            u->fn(u->cx, &s->let.arg[i]);
+        break;
+    case K_STORE: u->fn(u->cx, &s->mem.var); break;
+    case K_UPDATE:
+        u->fn(u->cx, &s->acc.var);
+        u->fn(u->cx, &s->acc.value);
+        break;
+    case K_RANDOM: u->fn(u->cx, &s->random.counter); break;
+    case K_CHECK: u->fn(u->cx, &s->check.index); break;
+    case K_LOOP:
+    case K_TASKS:
+    case K_CONST:
+    case K_SIZE:
+    case K_LOAD:
+    case K_START:
+    case K_GIVEN:
+    case K_GEMM:
+    case K_FILL:
+    case K_COPY:
+    case K_KIND_COUNT: break;
+    }
+}
+
+void kern_each_use(KStmt *s, KernUse *fn, void *cx)
+{
+    Uses u = {fn, cx};
+    if (s->kind == K_LOOP) {
+        for (uint32_t i = 0; i < s->loop.body.n; i++)
+            kern_each_use(s->loop.body.p[i], fn, cx);
+        return;
+    }
+    own_uses(s, &u);
+    kern_each_access(s, each_index, &u);
+}
+
+/* ---- who uses a buffer ---- */
+
+typedef struct BufferUse {
+    KernProg *p;
+    uint32_t fn;
+} BufferUse;
+
+static void mark_use(void *cx, KBufId b, KIndex *at)
+{
+    (void)at;
+    const BufferUse *u = cx;
+    u->p->buf.p[b].used_by |= (uint8_t)(1u << u->fn);
+}
+
+void kern_mark_uses(KernProg *p)
+{
+    const uint8_t both = 1u << REC_FORWARD | 1u << REC_BACKWARD;
+    for (KBufId b = 0; b < p->buf.n; b++)
+        p->buf.p[b].used_by = 0;
+    for (uint32_t f = 0; f < REC_NFN; f++)
+        for (uint32_t i = 0; i < p->fn[f].n; i++)
+            kern_each_access(p->fn[f].p[i], mark_use, &(BufferUse){p, f});
+    for (KBufId b = 0; b < p->buf.n; b++)
+        p->buf.p[b].kept = p->buf.p[b].kind == K_WORK && (p->buf.p[b].used_by & both) == both;
+}

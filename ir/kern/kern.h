@@ -62,7 +62,7 @@ typedef struct KView {
 typedef enum KLoopKind {
     K_SERIAL,   /* iterations depend on each other, or nothing is known */
     K_PARALLEL, /* iterations are independent */
-    K_VECTOR,   /* independent, innermost, run in lanes; may hold ACC updates */
+    K_VECTOR,   /* independent, run in lanes; may hold ACC updates; of loops only serial ones */
 } KLoopKind;
 
 typedef enum KKind {
@@ -154,6 +154,11 @@ KBufId kern_written(const KStmt *s); /* the buffer that s itself writes, or K_NO
  * array for the final state that replaces it. */
 KBufId kern_memory(const KernProg *p, KBufId b);
 
+typedef void KernUse(void *cx, KVar *v);
+void kern_each_use(KStmt *s, KernUse *fn, void *cx); /* the variables that s, and all inside it, reads */
+KVar kern_defines(const KStmt *s);                   /* the variable that it defines, K_NONE: none, or a loop's */
+void kern_mark_uses(KernProg *p);                    /* sets KBuf.used_by and kept from the functions */
+
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);
 KernProg *kern_read(Arena *a, Str text, Str *error);
@@ -168,6 +173,9 @@ bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *con
 KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
 
 /* ---- passes, one file each, named as in passes.def ---- */
+void kern_fuse(KernProg *p);      /* fuse.c: in a step, loops over the same matrix become one */
+void kern_columns(KernProg *p);   /* columns.c: sums over a matrix's rows stay in registers */
+void kern_forward(KernProg *p);   /* forward.c: what was just stored is not loaded, what nobody reads is not made */
 void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */
 void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */

@@ -27,7 +27,7 @@ typedef enum Form {
     F_INLINE,  /* cheap work on values in memory: made wherever it is used */
     F_VIEW,    /* another value, addressed differently */
     F_NEST,    /* elementwise: computed by a loop nest, in memory only if another group reads it */
-    F_REDUCE,  /* REDUCE, and CONTRACT without rows or columns */
+    F_REDUCE,  /* REDUCE, and CONTRACT without rows or columns, or of a matrix that a step makes with a vector */
     F_GEMM,
     F_SCATTER,
     F_PAD,
@@ -80,6 +80,7 @@ typedef struct Group {
 typedef struct Trajectory {
     KBufId buf;
     Dim step, turn;
+    bool in_place; /* turn was found to be needless */
 } Trajectory;
 
 typedef struct RecurResult {
@@ -120,6 +121,8 @@ static inline Val *lower_val(const Lower *l, RecId v)
 void lower_classify(Lower *l);
 RecFn lower_fn(const Lower *l, RecRegion r);
 RecId lower_source(const Lower *l, RecId v); /* of an F_VIEW */
+uint32_t lower_step_matrix(const RecProg *p, const RecOp *op); /* of a CONTRACT in a step: the operand that is made there and
+                                                                * has all axes; K_NONE: there is none */
 bool lower_is_identity(const RecUse *u, uint32_t rank, uint32_t nit);
 
 /* ---- plan.c ---- */
@@ -186,6 +189,7 @@ void recur_plan(Lower *l, RecId v);
 void recur_parities(Lower *l, RecRegion r); /* before anything else of the region */
 void lower_recur(Lower *l, uint32_t group);
 View recur_state(Lower *l, RecId regarg);
+void recur_in_place(Lower *l); /* when all functions are made */
 
 /* ---- rec_to_kern.c ---- */
 void lower_region(Lower *l, RecRegion r);

@@ -291,13 +291,22 @@ static void own_indices(const Nest *n, const Type *t, KIndex *ix)
         ix[k] = t->dim[k] == DIM_ONE ? (KIndex){0} : n->ix[axis++];
 }
 
-static void make_store(Nest *n, const Store *s)
+/* All is read before anything is written: an updated state takes the old one's place. */
+static void make_stores(Nest *n, const Group *g)
 {
-    const RecOp *op = rec_op(n->l->rec, s->v);
+    KVar *value = NEWN(n->l->a, KVar, g->store.n);
     KIndex ix[MAXRANK];
-    own_indices(n, &op->type, ix);
-    n->at = op->at;
-    nest_store(n, nest_value(n, s->v, ix), &s->to, ix, op->type.rank, s->add);
+    for (uint32_t pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < g->store.n; i++) {
+            const Store *s = &g->store.p[i];
+            const RecOp *op = rec_op(n->l->rec, s->v);
+            own_indices(n, &op->type, ix);
+            n->at = op->at;
+            if (pass == 0)
+                value[i] = nest_value(n, s->v, ix);
+            else
+                nest_store(n, value[i], &s->to, ix, op->type.rank, s->add);
+        }
 }
 
 void lower_nest(Lower *l, uint32_t group)
@@ -305,8 +314,7 @@ void lower_nest(Lower *l, uint32_t group)
     const Group *g = &l->group.p[group];
     Nest n;
     nest_begin(&n, l, group, g->rank, g->space, NULL, g->store.n ? rec_op(l->rec, g->store.p[0].v)->at : (Span){0});
-    for (uint32_t i = 0; i < g->store.n; i++)
-        make_store(&n, &g->store.p[i]);
+    make_stores(&n, g);
     nest_end(&n);
 }
 

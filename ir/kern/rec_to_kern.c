@@ -107,30 +107,6 @@ void lower_region(Lower *l, RecRegion r)
         lower_group(l, g[i]);
 }
 
-/* ---- who uses a buffer ---- */
-
-typedef struct Uses {
-    KernProg *p;
-    uint32_t fn;
-} Uses;
-
-static void mark_use(void *cx, KBufId b, KIndex *at)
-{
-    (void)at;
-    const Uses *u = cx;
-    u->p->buf.p[b].used_by |= (uint8_t)(1u << u->fn);
-}
-
-static void mark_kept(KernProg *p)
-{
-    const uint8_t both = 1u << REC_FORWARD | 1u << REC_BACKWARD;
-    for (uint32_t f = 0; f < REC_NFN; f++)
-        for (uint32_t i = 0; i < p->fn[f].n; i++)
-            kern_each_access(p->fn[f].p[i], mark_use, &(Uses){p, f});
-    for (KBufId b = 0; b < p->buf.n; b++)
-        p->buf.p[b].kept = p->buf.p[b].kind == K_WORK && (p->buf.p[b].used_by & both) == both;
-}
-
 /* ---- the whole ---- */
 
 static bool has_fn(const RecProg *p, RecFn fn)
@@ -173,6 +149,7 @@ KernProg *rec_to_kern(Arena *a, const RecProg *rec)
         l.k->has_fn[f] = has_fn(rec, (RecFn)f);
         lower_region(&l, f);
     }
-    mark_kept(l.k);
+    recur_in_place(&l);
+    kern_mark_uses(l.k);
     return l.k;
 }

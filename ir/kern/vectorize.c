@@ -100,6 +100,8 @@ static void mark_block(KernProg *p, KBlock *b);
 
 static void mark(KernProg *p, KStmt *s)
 {
+    if (s->loop.kind == K_VECTOR)
+        return;
     exchange(p, s);
     if (has_inner(&s->loop.body)) {
         mark_block(p, &s->loop.body);

@@ -115,7 +115,7 @@ static void loop(Verify *c, const KStmt *s)
     }
     defines(c, s, s->loop.var);
     need(c, is(c, s->loop.var, DT_INT), s, "a loop variable is no int");
-    need(c, !outer, s, "a loop inside a vector loop");
+    need(c, !outer || s->loop.kind == K_SERIAL, s, "a loop that is not serial inside a vector loop");
     c->in_vector = outer || s->loop.kind == K_VECTOR;
     c->depth++;
     block(c, &s->loop.body);
@@ -255,37 +255,14 @@ static void stmt(Verify *c, const KStmt *s)
     }
 }
 
-static KVar defined_by(const KStmt *s)
-{
-    switch (s->kind) {
-    case K_LET: return s->let.var;
-    case K_CONST: return s->constant.var;
-    case K_SIZE: return s->size.var;
-    case K_LOAD: return s->mem.var;
-    case K_START: return s->acc.var;
-    case K_RANDOM: return s->random.var;
-    case K_GIVEN: return s->given.var;
-    case K_CHECK: return s->check.var;
-    case K_LOOP:
-    case K_TASKS:
-    case K_STORE:
-    case K_UPDATE:
-    case K_GEMM:
-    case K_FILL:
-    case K_COPY:
-    case K_KIND_COUNT: break;
-    }
-    return K_NONE;
-}
-
 /* A variable is known behind its definition, to the end of the block. */
 static void block(Verify *c, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
         stmt(c, b->p[i]);
     for (uint32_t i = 0; i < b->n; i++)
-        if (defined_by(b->p[i]) < c->p->var.n)
-            c->scope[defined_by(b->p[i])] = GONE;
+        if (kern_defines(b->p[i]) < c->p->var.n)
+            c->scope[kern_defines(b->p[i])] = GONE;
 }
 
 /* ---- buffers ---- */

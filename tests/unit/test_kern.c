@@ -375,6 +375,7 @@ Test(kern, layouts)
         "out k : real[K, 3, H] value batched = %10\nout l : real[K, H] value batched = %2\n", "layouts");
 }
 
+Test(kern, matrix_states) { check_file("tests/cells/matrix_states.rnn"); }
 Test(kern, gru) { check_file("stdlib/gru.rnn"); }
 Test(kern, gru_reset_before) { check_file("stdlib/gru_reset_before.rnn"); }
 Test(kern, lstm) { check_file("stdlib/lstm.rnn"); }
@@ -464,6 +465,72 @@ Test(kern, an_lstm_step_is_one_product_and_one_nest)
     cr_assert_eq(count_in(step, K_COPY) + count_in(step, K_FILL), 0);
     arena_free(a);
 }
+
+/* ---- matrix states ---- */
+
+static const KBlock *matrix_step(const KernProg *k, RecFn fn)
+{
+    for (uint32_t i = 0; i < k->fn[fn].n; i++) {
+        const KStmt *s = k->fn[fn].p[i];
+        if (s->kind == K_LOOP && s->loop.kind == K_SERIAL && count_in(&s->loop.body, K_LOOP) > 1)
+            return &s->loop.body;
+    }
+    ice("test: there is no recurrence");
+}
+
+static KernProg *make_matrix(Arena *a, const char *cell)
+{
+    KernProg *k = make_kern(a, &(Entry){"tests/cells/matrix_states.rnn", cell});
+    kern_fuse(k);
+    kern_columns(k);
+    kern_forward(k);
+    return k;
+}
+
+static void has_loops(const char *cell, RecFn fn, uint32_t loops, uint32_t sums)
+{
+    Arena *a = arena_new();
+    KernProg *k = make_matrix(a, cell);
+    const KBlock *step = matrix_step(k, fn);
+    cr_assert_eq(count_in(step, K_LOOP), loops, "%s", kern_text_of(a, k).p);
+    cr_assert_eq(count_in(step, K_START), sums, "%s", kern_text_of(a, k).p);
+    cr_assert_eq(count_in(step, K_GEMM), 0, "%s", kern_text_of(a, k).p);
+    arena_free(a);
+}
+
+Test(kern, a_decaying_matrix_is_updated_and_read_out_in_one_pass) { has_loops("decay", REC_FORWARD, 4, 1); }
+Test(kern, its_adjoint_step_is_one_pass) { has_loops("decay", REC_BACKWARD, 4, 3); }
+Test(kern, the_delta_rule_passes_twice_over_a_row) { has_loops("delta", REC_FORWARD, 4, 2); }
+Test(kern, or_three_times_over_a_column) { has_loops("two_deltas", REC_FORWARD, 5, 3); }
+Test(kern, a_short_row_is_summed_where_it_is_made) { has_loops("selective", REC_FORWARD, 3, 1); }
+
+/* Slots that take turns are told apart by the place modulo 2. */
+static bool takes_turns(const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_LET && b->p[i]->let.fun == FUN_IMOD)
+            return true;
+    return false;
+}
+
+static void in_place(const char *cell, bool wanted)
+{
+    Arena *a = arena_new();
+    KernProg *k = make_matrix(a, cell);
+    cr_assert_eq(!takes_turns(matrix_step(k, REC_FORWARD)), wanted, "%s", kern_text_of(a, k).p);
+    arena_free(a);
+}
+
+Test(kern, a_matrix_that_is_read_before_it_is_written_stays_in_place)
+{
+    in_place("decay", true);
+    in_place("delta", true);
+    in_place("two_deltas", true);
+    in_place("memory", true);
+    in_place("swap", true);
+}
+
+Test(kern, a_matrix_that_is_read_elsewhere_than_it_is_written_does_not) { in_place("crossed", false); }
 
 Test(kern, parameter_gradients_are_products_over_all_places)
 {
@@ -639,7 +706,7 @@ static const struct Broken { const char *rule, *text; } broken_text[] = {
     {"an argument is written", "  fill b0[0] count H = 0\n"},
     {"differ in their element type", "  %0 : real = load b2[0]\n"},
     {"differ in their element type", "  copy b2[0] = b0[0] count H\n"},
-    {"loop inside a vector loop", "  vector %0 < H {\n    serial %1 < H {\n    }\n  }\n"},
+    {"not serial inside a vector loop", "  vector %0 < H {\n    parallel %1 < H {\n    }\n  }\n"},
     {"inside a vector loop", "  vector %0 < H {\n    fill b3[0] count H = 0\n  }\n"},
     {"inside a vector loop", "  vector %0 < H {\n    gemm m H n H k H b1[0] rows 1 cols 1 = b0[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n  }\n"},
     {"what is not real", "  gemm m H n H k H b1[0] rows 1 cols 1 = b2[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n"},

@@ -1,0 +1,280 @@
+/* Dependences, decided from buffers and addresses. An address is affine in loop variables; how far the loops inside of
+ * an iteration reach is compared with the stride from one iteration to the next, both polynomials in the sizes. Sizes
+ * count as at least 1: with a 0 among them no iteration runs. `keep` is tried with both its values.
+ *
+ * Iterations i of rows of length V, columns inside: i * V + 0..V-1; those of different i are apart. Iterations j of
+ * columns, rows inside: j + V * row, j < V; here what lies inside moves by multiples of V only, and j by less. */
+#include "ir/kern/depend.h"
+
+/* ---- memory ---- */
+
+static bool is_start_or_final(const KernProg *p, KBufId b)
+{
+    const KBuf *buf = &p->buf.p[b];
+    return (buf->kind == K_ARG && p->arg.p[buf->slot].role == ROLE_START) ||
+           (buf->kind == K_OUT && p->out.p[buf->slot].role == OUT_FINAL);
+}
+
+static KBufId memory_of(const KernProg *p, KBufId b)
+{
+    return p->buf.p[b].shares != K_NONE ? p->buf.p[b].shares : b;
+}
+
+/* The array of a starting state may be that of the final one. */
+bool depend_overlap(const KernProg *p, KBufId a, KBufId b)
+{
+    return memory_of(p, a) == memory_of(p, b) || (is_start_or_final(p, a) && is_start_or_final(p, b));
+}
+
+typedef struct Touch {
+    const KernProg *p;
+    const KStmt *other;
+    KBufId buf;
+    bool found;
+} Touch;
+
+static bool writes(const KStmt *s, KBufId b)
+{
+    return (s->kind == K_STORE && s->mem.buf == b) || (s->kind == K_GEMM && s->gemm.c.buf == b) ||
+           (s->kind == K_FILL && s->fill.buf == b) || (s->kind == K_COPY && s->copy.dst == b);
+}
+
+/* Whether s, or anything inside it, writes to what may be buf's memory. */
+static bool writes_to(const KernProg *p, const KStmt *s, KBufId buf)
+{
+    for (uint32_t i = 0; s->kind == K_LOOP && i < s->loop.body.n; i++)
+        if (writes_to(p, s->loop.body.p[i], buf))
+            return true;
+    if (writes(s, buf))
+        return true;
+    for (KBufId b = 0; b < p->buf.n; b++)
+        if (b != buf && depend_overlap(p, b, buf) && writes(s, b))
+            return true;
+    return false;
+}
+
+static void touched_and_written(void *cx, KBufId b, KIndex *at)
+{
+    (void)at;
+    Touch *t = cx;
+    t->found = t->found || writes_to(t->p, t->other, b);
+}
+
+/* kern_each_access leaves statements as they are when the callback does. */
+static bool reads_what_is_written(const KernProg *p, const KStmt *a, const KStmt *b)
+{
+    Touch t = {.p = p, .other = b};
+    kern_each_access((KStmt *)a, touched_and_written, &t);
+    return t.found;
+}
+
+/* ---- variables ---- */
+
+typedef struct Find {
+    KVar v;
+    bool found;
+} Find;
+
+static void is_it(void *cx, KVar *v)
+{
+    Find *f = cx;
+    f->found = f->found || *v == f->v;
+}
+
+static bool mentions(const KStmt *s, KVar v)
+{
+    Find f = {v, false};
+    kern_each_use((KStmt *)s, is_it, &f);
+    return f.found;
+}
+
+/* Whether a makes or changes a variable that b reads. */
+static bool makes_for(const KStmt *a, const KStmt *b)
+{
+    for (uint32_t i = 0; a->kind == K_LOOP && i < a->loop.body.n; i++)
+        if (makes_for(a->loop.body.p[i], b))
+            return true;
+    KVar v = a->kind == K_UPDATE ? a->acc.var : kern_defines(a);
+    return v != K_NONE && mentions(b, v);
+}
+
+bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b)
+{
+    return makes_for(a, b) || makes_for(b, a) || reads_what_is_written(p, a, b) || reads_what_is_written(p, b, a);
+}
+
+/* ---- loads and stores ---- */
+
+static bool list(Arena *a, const KStmt *s, DependAccess in, DependList *to)
+{
+    if (s->kind == K_GEMM || s->kind == K_FILL || s->kind == K_COPY)
+        return false;
+    if (s->kind == K_LOAD || s->kind == K_STORE) {
+        in.buf = s->mem.buf;
+        in.at = &s->mem.at;
+        in.write = s->kind == K_STORE;
+        vec_push(a, to, in);
+    }
+    if (s->kind != K_LOOP)
+        return true;
+    if (in.nloop == DEPEND_MAXLOOP)
+        return false;
+    in.loop[in.nloop++] = s;
+    for (uint32_t i = 0; i < s->loop.body.n; i++)
+        if (!list(a, s->loop.body.p[i], in, to))
+            return false;
+    return true;
+}
+
+bool depend_list(Arena *a, const KStmt *loop, DependList *to)
+{
+    return list(a, loop, (DependAccess){0}, to);
+}
+
+bool depend_same_index(const KIndex *a, const KIndex *b)
+{
+    if (a->base != b->base || a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (a->term[i].var != b->term[i].var || a->term[i].stride != b->term[i].stride)
+            return false;
+    return true;
+}
+
+/* ---- addresses ---- */
+
+static bool no_coefficient_is_negative(const DimTab *t, Dim d)
+{
+    for (uint32_t i = 0; i < dim_nterms(t, d); i++)
+        if (dim_term(t, d, i)->coef < 0)
+            return false;
+    return true;
+}
+
+/* Surely, whatever the sizes, which are 1 or more: written in size - 1 it has no negative coefficient. */
+static bool is_never_negative(DimTab *t, Dim d)
+{
+    if (no_coefficient_is_negative(t, d))
+        return true;
+    for (DimSym s = 0; s < dim_nsyms(t); s++)
+        if (dim_mentions(t, d, s))
+            d = dim_subst(t, d, s, dim_add(t, dim_of(t, s), DIM_ONE));
+    return no_coefficient_is_negative(t, d);
+}
+
+/* An address as seen from the outermost loop: base + iteration * stride + what the loops inside add, and terms from
+ * outside. Inside, strides that are multiples of `step` are left out of `reach`. */
+typedef struct Shape {
+    Dim base, stride, reach, all; /* all: with every stride inside */
+    KIndex outside;
+    bool known;
+} Shape;
+
+static Dim keep_is(KernProg *p, Dim d, Dim keep)
+{
+    return dim_subst(p->dims, d, p->keep, keep);
+}
+
+static const KStmt *loop_of(const DependAccess *a, KVar v)
+{
+    for (uint32_t i = 0; i < a->nloop; i++)
+        if (a->loop[i]->loop.var == v)
+            return a->loop[i];
+    return NULL;
+}
+
+/* step: DIM_ZERO for none */
+static Shape shape(KernProg *p, const DependAccess *a, Dim keep, Dim step)
+{
+    DimTab *t = p->dims;
+    Shape s = {.base = keep_is(p, a->at->base, keep), .known = true};
+    for (uint32_t i = 0; i < a->at->n; i++) {
+        KVar v = a->at->term[i].var;
+        Dim stride = keep_is(p, a->at->term[i].stride, keep), times;
+        const KStmt *loop = loop_of(a, v);
+        if (!loop) {
+            kern_index_add(p, &s.outside, v, stride);
+            continue;
+        }
+        s.known = s.known && is_never_negative(t, stride);
+        if (loop == a->loop[0]) {
+            s.stride = dim_add(t, s.stride, stride);
+            continue;
+        }
+        Dim reach = dim_mul(t, stride, dim_sub(t, loop->loop.extent, DIM_ONE));
+        s.all = dim_add(t, s.all, reach);
+        if (step == DIM_ZERO || !dim_div(t, stride, step, &times))
+            s.reach = dim_add(t, s.reach, reach);
+    }
+    return s;
+}
+
+static bool same_outside(const Shape *a, const Shape *b)
+{
+    if (a->outside.n != b->outside.n)
+        return false;
+    for (uint32_t i = 0; i < a->outside.n; i++) {
+        bool found = false;
+        for (uint32_t j = 0; j < b->outside.n; j++)
+            found = found || (a->outside.term[i].var == b->outside.term[j].var &&
+                              a->outside.term[i].stride == b->outside.term[j].stride);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool is_less(DimTab *t, Dim a, Dim b)
+{
+    return is_never_negative(t, dim_sub(t, dim_sub(t, b, a), DIM_ONE));
+}
+
+static Dim all_iterations(DimTab *t, const Shape *s, Dim extent)
+{
+    return dim_mul(t, s->stride, dim_sub(t, extent, DIM_ONE));
+}
+
+/* a's last element lies in front of b's first one, over all iterations. */
+static bool lies_before(DimTab *t, const Shape *a, Dim extent, const Shape *b)
+{
+    Dim last = dim_add(t, dim_add(t, a->base, a->all), all_iterations(t, a, extent));
+    return is_less(t, last, b->base);
+}
+
+/* Different iterations reach different elements, when multiples of step are taken off. */
+static bool stays_apart(DimTab *t, const Shape *s, Dim extent, Dim step)
+{
+    if (!is_less(t, s->reach, s->stride))
+        return false;
+    return step == DIM_ZERO || is_less(t, dim_add(t, all_iterations(t, s, extent), s->reach), step);
+}
+
+static bool same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b, Dim keep, Dim step)
+{
+    Shape x = shape(p, a, keep, step), y = shape(p, b, keep, step);
+    Dim extent = a->loop[0]->loop.extent;
+    if (!x.known || !y.known || !same_outside(&x, &y))
+        return false;
+    if (x.base == y.base && x.stride == y.stride && stays_apart(p->dims, &x, extent, step) &&
+        stays_apart(p->dims, &y, extent, step))
+        return true;
+    return lies_before(p->dims, &x, extent, &y) || lies_before(p->dims, &y, extent, &x);
+}
+
+static bool same_iteration_some_step(KernProg *p, const DependAccess *a, const DependAccess *b, Dim keep)
+{
+    if (same_iteration(p, a, b, keep, DIM_ZERO))
+        return true;
+    for (uint32_t i = 0; i < a->at->n; i++) {
+        const KStmt *loop = loop_of(a, a->at->term[i].var);
+        if (loop && loop != a->loop[0] && same_iteration(p, a, b, keep, keep_is(p, a->at->term[i].stride, keep)))
+            return true;
+    }
+    return false;
+}
+
+bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b)
+{
+    return a->buf == b->buf && same_iteration_some_step(p, a, b, DIM_ZERO) &&
+           same_iteration_some_step(p, a, b, DIM_ONE);
+}

@@ -1,0 +1,28 @@
+/* What depends on what: for the passes that move statements and run loops together. */
+#ifndef IR_KERN_DEPEND_H
+#define IR_KERN_DEPEND_H
+
+#include "ir/kern/kern.h"
+
+enum { DEPEND_MAXLOOP = 16 };
+
+/* A load or a store, and the loops around it, from outside to inside. */
+typedef struct DependAccess {
+    KBufId buf;
+    const KIndex *at;
+    bool write;
+    const KStmt *loop[DEPEND_MAXLOOP];
+    uint32_t nloop;
+} DependAccess;
+typedef VEC(DependAccess) DependList;
+
+/* The loads and stores of a loop and all inside it. False when there is something else that touches memory. */
+bool depend_list(Arena *a, const KStmt *loop, DependList *to);
+bool depend_overlap(const KernProg *p, KBufId a, KBufId b);              /* may the two lie in the same memory */
+bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b); /* does the order of the two matter */
+/* Whether an element that an iteration of a's outermost loop and one of b's both touch is touched by the same
+ * iteration. */
+bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b);
+bool depend_same_index(const KIndex *a, const KIndex *b);
+
+#endif
