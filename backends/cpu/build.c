@@ -169,9 +169,36 @@ LLVMValueRef gen_fma(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueR
     return gen_intrinsic(g, "llvm.fma", LLVMTypeOf(a), (LLVMValueRef[]){a, b, c}, 3);
 }
 
+/* Lanes from..from + g->lanes of a value with more of them. */
+static LLVMValueRef part_of(const CpuGen *g, LLVMValueRef v, uint32_t from)
+{
+    int lane[GEN_MAXLANES];
+    for (uint32_t i = 0; i < g->lanes; i++)
+        lane[i] = (int)(from + i);
+    return gen_shuffle(g, v, LLVMGetPoison(LLVMTypeOf(v)), lane, g->lanes);
+}
+
+static LLVMValueRef joined(const CpuGen *g, LLVMValueRef low, LLVMValueRef high)
+{
+    int lane[GEN_MAXLANES];
+    for (uint32_t i = 0; i < g->lanes; i++)
+        lane[i] = (int)i;
+    return gen_shuffle(g, low, high, lane, g->lanes);
+}
+
+/* Of several vectors one by one: masks that are wider than a vector would be taken apart again in each round. */
 LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b)
 {
-    return LLVMBuildSelect(g->b, c, a, b, "");
+    if (g->lanes <= cpu_width(g))
+        return LLVMBuildSelect(g->b, c, a, b, "");
+    CpuGen half = *g;
+    half.lanes /= 2;
+    LLVMValueRef part[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t from = i * half.lanes;
+        part[i] = gen_select(&half, part_of(&half, c, from), part_of(&half, a, from), part_of(&half, b, from));
+    }
+    return joined(g, part[0], part[1]);
 }
 
 LLVMValueRef gen_fcmp(const CpuGen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b)

@@ -7,7 +7,7 @@
 
 #include "backends/cpu/cpu.h"
 
-enum { GEN_MAXLANES = 16 };
+enum { GEN_MAXLANES = 64 };
 
 typedef struct CpuGen {
     LLVMContextRef context;
@@ -17,7 +17,7 @@ typedef struct CpuGen {
     bool fma, floor;       /* are one instruction each */
     bool f64;              /* real is double */
     uint32_t vector_bytes; /* 0: there are no vectors */
-    uint32_t lanes;        /* of the values being made */
+    uint32_t lanes;        /* of the values being made; LLVM splits what is wider than a register */
 } CpuGen;
 
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64);

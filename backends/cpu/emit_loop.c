@@ -5,7 +5,8 @@
  * the rest runs one iteration at a time; both give the same bits, as every lane computes what the scalar code computes.
  *
  * An accumulator from outside a vector loop has one partial result a lane, combined behind the loop by halving: the
- * order depends on the extent and on W, nothing else. */
+ * order depends on the extent and on W, nothing else. Short loops that accumulate would wait for one addition after the
+ * other, so they run several vectors at once, as one that is as wide, and then single ones. */
 #include "backends/cpu/emit.h"
 
 #include <math.h>
@@ -138,8 +139,8 @@ static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef 
 /* How the lanes beyond the end of a vector loop are kept off. */
 typedef enum Masking {
     MASK_NEVER, /* one iteration at a time behind the whole rounds */
-    MASK_LAST,  /* a last round under a mask, behind whole rounds; every round under a mask would be half the code, but an
-                 * LSTM's gates with H = 64 ran at two thirds of the speed */
+    MASK_LAST,  /* a last round under a mask, behind whole rounds; every round under a mask would be half the code, but
+                 * an  LSTM's gates with H = 64 ran at two thirds of the speed */
 } Masking;
 
 static bool reads_lanes(const KStmt *s, const bool *lanes)
@@ -164,6 +165,15 @@ static void mark_lanes(const KBlock *b, bool *lanes)
         else if (reads_lanes(s, lanes))
             lanes[s->kind == K_LET ? s->let.var : s->kind == K_LOAD ? s->mem.var : s->check.var] = true;
     }
+}
+
+/* One element for all lanes, or consecutive ones. */
+static bool is_whole(const KStmt *s, KVar loop, const bool *lanes)
+{
+    for (uint32_t t = 0; t < s->mem.at.n; t++)
+        if (lanes[s->mem.at.term[t].var] && (s->mem.at.term[t].var != loop || s->mem.at.term[t].stride != DIM_ONE))
+            return false;
+    return true;
 }
 
 /* An access of a vector loop. Addresses from data and stores that are not to consecutive elements go one by one. */
@@ -239,22 +249,94 @@ static void single_steps(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRe
     e->small = false;
 }
 
+/* ---- several vectors at once ---- */
+
+enum { MANY_SUMS = 4 };
+
+static bool is_short(Fun f)
+{
+    switch (f) {
+    case FUN_ID:
+    case FUN_NEG:
+    case FUN_ADD:
+    case FUN_SUB:
+    case FUN_MUL:
+    case FUN_WHERE: return true;
+    default: return false;
+    }
+}
+
+/* Whether all that depends on the lanes is in whole vectors and takes few instructions. */
+static bool is_short_block(const KBlock *b, KVar loop, const bool *lanes)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (kern_body(b->p[i]) && !is_short_block(kern_body(b->p[i]), loop, lanes))
+            return false;
+        if (s->kind == K_LET && reads_lanes(s, lanes) && !is_short(s->let.fun))
+            return false;
+        if (s->kind == K_CHECK || ((s->kind == K_LOAD || s->kind == K_STORE) && !is_whole(s, loop, lanes)))
+            return false;
+    }
+    return true;
+}
+
+static uint32_t count_updates(const KBlock *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        n += kern_body(b->p[i]) ? count_updates(kern_body(b->p[i])) : b->p[i]->kind == K_UPDATE;
+    return n;
+}
+
+/* Enough independent additions for none to wait; as few as that, because registers are few. */
+static uint32_t vectors_at_once(const Emit *e, const KStmt *s)
+{
+    uint32_t sums = count_updates(&s->loop.body);
+    if (sums == 0 || sums > MANY_SUMS)
+        return 1;
+    bool *lanes = NEWN(e->arena, bool, e->k->var.n);
+    lanes[s->loop.var] = true;
+    mark_lanes(&s->loop.body, lanes);
+    bool can = is_short_block(&s->loop.body, s->loop.var, lanes);
+    return !can ? 1 : sums == 1 ? 4 : 2;
+}
+
+static LLVMValueRef whole_rounds(const CpuGen *g, LLVMValueRef n)
+{
+    return LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
+}
+
+/* Returns how far they come. */
+static LLVMValueRef wide_rounds(Emit *e, const KStmt *s, LLVMValueRef start, LLVMValueRef n, uint32_t lanes)
+{
+    e->g.lanes = lanes;
+    LLVMValueRef to = LLVMBuildAdd(e->g.b, start, whole_rounds(&e->g, n), "");
+    for_outer_updates(e, &s->loop.body, start_partial);
+    rounds(e, s, start, to);
+    for_outer_updates(e, &s->loop.body, finish_partial);
+    return to;
+}
+
 static void vector_loop(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
-    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), whole = end;
+    uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
+    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), from = start, whole = end, n = emit_dim(e, s->loop.extent);
     Masking how = loop_masking(e, s);
-    g->lanes = cpu_width(g);
-    bool exact = is_multiple(e, s->loop.extent, g->lanes);
-    for_outer_updates(e, &s->loop.body, start_partial);
-    if (!exact) {
-        LLVMValueRef n = LLVMBuildAnd(g->b, emit_dim(e, s->loop.extent), gen_i64(g, -(int64_t)g->lanes), "");
-        whole = s->loop.by == DIM_ZERO ? n : LLVMBuildAdd(g->b, start, n, "");
+    bool exact = is_multiple(e, s->loop.extent, width);
+    if (many > width)
+        from = wide_rounds(e, s, start, n, many);
+    g->lanes = width;
+    if (many == width || !is_multiple(e, s->loop.extent, many)) {
+        for_outer_updates(e, &s->loop.body, start_partial);
+        if (!exact)
+            whole = LLVMBuildAdd(g->b, start, whole_rounds(g, n), "");
+        rounds(e, s, from, whole);
+        if (!exact && how == MASK_LAST)
+            last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
+        for_outer_updates(e, &s->loop.body, finish_partial);
     }
-    rounds(e, s, start, whole);
-    if (!exact && how == MASK_LAST)
-        last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
-    for_outer_updates(e, &s->loop.body, finish_partial);
     e->v = (EmitVector){.on = false};
     g->lanes = 1;
     if (!exact && how == MASK_NEVER)
