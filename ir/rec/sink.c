@@ -2,7 +2,8 @@
  * places, and they are done for all places at once. Above all this makes the gradient of a parameter one product.
  *
  * An op leaves only when what it needs is in memory for all places anyway (sequences, results), or has no more axes
- * than what leaves: a readout of a matrix state stays, because keeping all matrices would cost more than it saves. A
+ * than what leaves. What only the backward function reads is there in training, not in inference: it does not count.
+ * A readout of a matrix stays in any case: outside, too, each matrix would be used once, and be read once more for it. A
  * part of a concatenation is in memory when that is: outside it is a slice. Elementwise work follows what it depends
  * on. */
 #include "ir/rec/pass.h"
@@ -111,17 +112,66 @@ static bool same_everywhere(const RecProg *p, const Sink *s, const RecOp *op)
     return true;
 }
 
+static RecRegion root_of(const RecProg *p, RecRegion r)
+{
+    while (p->region.p[r].owner != REC_NONE)
+        r = rec_op(p, p->region.p[r].owner)->home;
+    return r;
+}
+
+static bool is_proj_of(const RecProg *p, RecId v, const RecOp *recur, RecId result)
+{
+    const RecOp *op = rec_op(p, v);
+    return op->kind == REC_PROJ && rec_op(p, op->use[0].v) == recur &&
+           p->region.p[recur->region].result.p[op->index] == result;
+}
+
+/* Whether the function that runs a recurrence reads the sequence of a per-step result. */
+static bool read_here(const RecProg *p, const RecOp *recur, RecId result)
+{
+    RecRegion here = root_of(p, recur->home);
+    for (RecId v = 0; v < p->op.n; v++)
+        for (uint32_t i = 0; i < p->op.p[v].nuse; i++)
+            if (is_proj_of(p, p->op.p[v].use[i].v, recur, result) && root_of(p, p->op.p[v].home) == here)
+                return true;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (p->out.p[i].value != REC_NONE && is_proj_of(p, p->out.p[i].value, recur, result))
+            return true;
+    return false;
+}
+
+static uint32_t names(const RecProg *p, const RecUse *u)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < rec_type(p, u->v)->rank; i++)
+        bits |= 1u << u->axis[i];
+    return bits;
+}
+
+/* A matrix of each sequence times a vector. */
+static bool reads_out(const RecProg *p, const RecOp *op)
+{
+    if (op->kind != REC_CONTRACT)
+        return false;
+    for (uint32_t i = op->type.rank; i < op->nit; i++)
+        if (op->space[i] == dim_of(p->dims, p->batch))
+            return false;
+    uint32_t a = names(p, &op->use[0]), b = names(p, &op->use[1]), all = (1u << op->nit) - 1;
+    return (a == all) != (b == all);
+}
+
 /* An operand that would have to be kept only for this: none, or one with more axes than the result? */
 static bool affordable(const RecProg *p, const Sink *s, const RecOp *recur, const RecOp *op)
 {
     for (uint32_t i = 0; i < op->nuse; i++) {
         RecId v = op->use[i].v;
         const RecOp *o = rec_op(p, v);
-        bool there = !rec_inside(p, v, recur->region) || s->same[v] || s->leaves[v] || resulting(p, recur, v) ||
-                     (o->kind == REC_REGARG && o->index >= recur->nstate);
+        bool outside = !rec_inside(p, v, recur->region) || s->same[v], larger = o->type.rank > op->type.rank;
+        bool there = s->leaves[v] || (o->kind == REC_REGARG && o->index >= recur->nstate) ||
+                     (resulting(p, recur, v) && (!larger || read_here(p, recur, v)));
         Part part;
-        bool costs = !there && o->type.rank > op->type.rank;
-        if (o->type.rank >= MAXRANK || (costs && !find_part(p, s, recur, v, &part)))
+        bool costs = larger && !outside && (reads_out(p, op) || (!there && !find_part(p, s, recur, v, &part)));
+        if (o->type.rank >= MAXRANK || costs)
             return false;
     }
     return true;
