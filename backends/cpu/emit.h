@@ -11,6 +11,7 @@ typedef struct EmitVar {
     LLVMTypeRef memory; /* of an accumulator: the type in memory; else NULL */
     bool lanes;
     LLVMValueRef partial; /* in a vector loop, of an accumulator from outside: memory of one partial result a lane */
+    bool narrow;          /* several vectors of partial results have become one */
 } EmitVar;
 
 /* The vector loop around the current place: the variable's first lane, and in the last, incomplete round which lanes

@@ -76,10 +76,11 @@ static void start_partial(Emit *e, const KStmt *s)
         var->partial = memory_with(e, neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var)));
 }
 
-static LLVMValueRef across(const CpuGen *whole, RecReduce red, DType dt, LLVMValueRef v)
+/* Halves v until `lanes` are left. */
+static LLVMValueRef across(const CpuGen *whole, RecReduce red, DType dt, LLVMValueRef v, uint32_t lanes)
 {
     CpuGen g = *whole;
-    while (g.lanes > 1) {
+    while (g.lanes > lanes) {
         int low[GEN_MAXLANES], high[GEN_MAXLANES];
         uint32_t half = g.lanes / 2;
         for (uint32_t i = 0; i < half; i++)
@@ -92,16 +93,33 @@ static LLVMValueRef across(const CpuGen *whole, RecReduce red, DType dt, LLVMVal
     return v;
 }
 
+static LLVMValueRef partial_result(Emit *e, const KStmt *s, uint32_t lanes)
+{
+    const EmitVar *var = &e->var[s->acc.var];
+    DType dt = emit_dtype(e, s->acc.var);
+    LLVMValueRef v = LLVMBuildLoad2(e->g.b, gen_type(&e->g, dt), var->partial, "");
+    return across(&e->g, s->acc.red, dt, v, lanes);
+}
+
+/* From several vectors at once to one. */
+static void narrow_partial(Emit *e, const KStmt *s)
+{
+    uint32_t width = cpu_width(&e->g);
+    EmitVar *var = &e->var[s->acc.var];
+    if (!var->narrow)
+        var->partial = memory_with(e, partial_result(e, s, width));
+    var->narrow = true;
+}
+
 static void finish_partial(Emit *e, const KStmt *s)
 {
     EmitVar *var = &e->var[s->acc.var];
-    DType dt = emit_dtype(e, s->acc.var);
     if (!var->partial)
         return;
     CpuGen one = emit_gen(e, false);
-    LLVMValueRef v = LLVMBuildLoad2(one.b, gen_type(&e->g, dt), var->partial, "");
-    update_at(&one, s, dt, var->value, across(&e->g, s->acc.red, dt, v));
+    update_at(&one, s, emit_dtype(e, s->acc.var), var->value, partial_result(e, s, 1));
     var->partial = NULL;
+    var->narrow = false;
 }
 
 /* ---- plain loops ---- */
@@ -307,39 +325,46 @@ static LLVMValueRef whole_rounds(const CpuGen *g, LLVMValueRef n)
     return LLVMBuildAnd(g->b, n, gen_i64(g, -(int64_t)g->lanes), "");
 }
 
-/* Returns how far they come. */
+/* From `start` on; returns how far they come. */
 static LLVMValueRef wide_rounds(Emit *e, const KStmt *s, LLVMValueRef start, LLVMValueRef n, uint32_t lanes)
 {
     e->g.lanes = lanes;
     LLVMValueRef to = LLVMBuildAdd(e->g.b, start, whole_rounds(&e->g, n), "");
     for_outer_updates(e, &s->loop.body, start_partial);
     rounds(e, s, start, to);
-    for_outer_updates(e, &s->loop.body, finish_partial);
+    for_outer_updates(e, &s->loop.body, narrow_partial);
     return to;
+}
+
+/* From `from` to `end`; returns how far whole vectors come, of all n. */
+static LLVMValueRef narrow_rounds(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef start, LLVMValueRef end, bool masked)
+{
+    CpuGen *g = &e->g;
+    LLVMValueRef n = emit_dim(e, s->loop.extent), whole = end;
+    if (!is_multiple(e, s->loop.extent, g->lanes))
+        whole = LLVMBuildAdd(g->b, start, whole_rounds(g, n), "");
+    for_outer_updates(e, &s->loop.body, start_partial);
+    rounds(e, s, from, whole);
+    if (whole != end && masked)
+        last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
+    return whole;
 }
 
 static void vector_loop(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
     uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
-    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), from = start, whole = end, n = emit_dim(e, s->loop.extent);
+    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), from = start, whole = end;
     Masking how = loop_masking(e, s);
-    bool exact = is_multiple(e, s->loop.extent, width);
     if (many > width)
-        from = wide_rounds(e, s, start, n, many);
+        from = wide_rounds(e, s, start, emit_dim(e, s->loop.extent), many);
     g->lanes = width;
-    if (many == width || !is_multiple(e, s->loop.extent, many)) {
-        for_outer_updates(e, &s->loop.body, start_partial);
-        if (!exact)
-            whole = LLVMBuildAdd(g->b, start, whole_rounds(g, n), "");
-        rounds(e, s, from, whole);
-        if (!exact && how == MASK_LAST)
-            last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
-        for_outer_updates(e, &s->loop.body, finish_partial);
-    }
+    if (many == width || !is_multiple(e, s->loop.extent, many))
+        whole = narrow_rounds(e, s, from, start, end, how == MASK_LAST);
+    for_outer_updates(e, &s->loop.body, finish_partial);
     e->v = (EmitVector){.on = false};
     g->lanes = 1;
-    if (!exact && how == MASK_NEVER)
+    if (whole != end && how == MASK_NEVER)
         single_steps(e, s, whole, end);
 }
 

@@ -130,6 +130,24 @@ static void mark_memory(Lower *l, RecId v)
         mark_memory(l, lower_source(l, v));
 }
 
+/* What the new states are made of. */
+static void mark_feeds(Lower *l, RecId v, RecRegion home)
+{
+    const RecOp *op = rec_op(l->rec, v);
+    if (op->home != home || l->val[v].feeds)
+        return;
+    l->val[v].feeds = true;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        mark_feeds(l, op->use[i].v, home);
+}
+
+static void find_feeds(Lower *l, RecRegion r)
+{
+    RecId owner = l->rec->region.p[r].owner;
+    for (uint32_t i = 0; owner != REC_NONE && i < rec_op(l->rec, owner)->nstate; i++)
+        mark_feeds(l, l->rec->region.p[r].result.p[i], r);
+}
+
 static void find_memory(Lower *l, RecId v)
 {
     const RecOp *op = rec_op(l->rec, v);
@@ -138,7 +156,7 @@ static void find_memory(Lower *l, RecId v)
         mark_memory(l, op->use[1].v);
     }
     uint32_t matrix = lower_step_matrix(l->rec, op);
-    if (matrix != K_NONE && l->val[op->use[matrix].v].nuse > 1)
+    if (matrix != K_NONE && l->val[op->use[matrix].v].nuse > 1 && !l->val[v].feeds)
         mark_memory(l, op->use[matrix].v); /* not made again: the old state may be gone by then */
     if (op->kind == REC_RESHAPE && is_view(l, v) && !reshape_splits(l, rec_type(l->rec, op->use[0].v), &op->type))
         mark_memory(l, op->use[0].v);
@@ -240,6 +258,8 @@ static Form form(Lower *l, RecId v)
 void lower_classify(Lower *l)
 {
     count_uses(l);
+    for (RecRegion r = 0; r < l->rec->region.n; r++)
+        find_feeds(l, r);
     for (RecId v = 0; v < l->rec->op.n; v++)
         find_memory(l, v);
     for (RecId v = 0; v < l->rec->op.n; v++) {

@@ -84,6 +84,8 @@ static bool can_fuse(const Fuse *f, const KStmt *a, const KStmt *b, bool inside)
 {
     if (!is_forward_loop(a) || !is_forward_loop(b) || a->loop.extent != b->loop.extent)
         return false;
+    if (has_loop(&a->loop.body) != has_loop(&b->loop.body)) /* the innermost loop is the one for lanes */
+        return false;
     if ((a->loop.kind == K_VECTOR || b->loop.kind == K_VECTOR) && joint_kind(a, b) != K_VECTOR)
         return false;
     DependList x = {0}, y = {0};

@@ -47,6 +47,7 @@ typedef struct Dest {
 typedef struct Val {
     Form form;
     bool memory;     /* a product or a reshape needs it in memory */
+    bool feeds;      /* a new state of its own region is made of it */
     uint32_t nuse, ninline;
     bool wanted;     /* by a group, as follows */
     bool join;       /* at the highest level only group `by` reads it, in a way that it can compute itself */
