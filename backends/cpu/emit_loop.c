@@ -269,7 +269,7 @@ static void single_steps(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRe
 
 /* ---- several vectors at once ---- */
 
-enum { MANY_SUMS = 4 };
+enum { MANY_SUMS = 4, MANY_VECTORS = 4 };
 
 static bool is_short(Fun f)
 {
@@ -299,25 +299,29 @@ static bool is_short_block(const KBlock *b, KVar loop, const bool *lanes)
     return true;
 }
 
-static uint32_t count_updates(const KBlock *b)
+/* The most that one block updates, of those inside. */
+static uint32_t sums_at_once(const KBlock *b)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < b->n; i++)
-        n += kern_body(b->p[i]) ? count_updates(kern_body(b->p[i])) : b->p[i]->kind == K_UPDATE;
-    return n;
+    uint32_t own = 0, most = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t inner = kern_body(b->p[i]) ? sums_at_once(kern_body(b->p[i])) : 0;
+        most = inner > most ? inner : most;
+        own += b->p[i]->kind == K_UPDATE;
+    }
+    return own > most ? own : most;
 }
 
 /* Enough independent additions for none to wait; as few as that, because registers are few. */
 static uint32_t vectors_at_once(const Emit *e, const KStmt *s)
 {
-    uint32_t sums = count_updates(&s->loop.body);
+    uint32_t sums = sums_at_once(&s->loop.body);
     if (sums == 0 || sums > MANY_SUMS)
         return 1;
     bool *lanes = NEWN(e->arena, bool, e->k->var.n);
     lanes[s->loop.var] = true;
     mark_lanes(&s->loop.body, lanes);
     bool can = is_short_block(&s->loop.body, s->loop.var, lanes);
-    return !can ? 1 : sums == 1 ? 4 : 2;
+    return !can ? 1 : sums == 1 ? MANY_VECTORS : 2;
 }
 
 static LLVMValueRef whole_rounds(const CpuGen *g, LLVMValueRef n)
@@ -350,7 +354,7 @@ static LLVMValueRef narrow_rounds(Emit *e, const KStmt *s, LLVMValueRef from, LL
     return whole;
 }
 
-static void vector_loop(Emit *e, const KStmt *s)
+static void vector_rounds(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
     uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
@@ -366,6 +370,99 @@ static void vector_loop(Emit *e, const KStmt *s)
     g->lanes = 1;
     if (whole != end && how == MASK_NEVER)
         single_steps(e, s, whole, end);
+}
+
+/* ---- conditions that are the same for all lanes ----
+ *
+ * Most of them say that a sequence has not ended, or that no reset follows. A loop over a matrix is made twice, once
+ * for all of them being as usual, without selects. */
+
+enum { MAXCONDITION = 8 };
+
+typedef struct Usual {
+    KVar var[MAXCONDITION];
+    bool value[MAXCONDITION];
+    uint32_t n;
+} Usual;
+
+static bool defines(const KBlock *b, KVar v)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (kern_defines(b->p[i]) == v || (b->p[i]->kind == K_LOOP && defines(&b->p[i]->loop.body, v)))
+            return true;
+    return false;
+}
+
+static bool is_listed(const Usual *u, KVar v)
+{
+    for (uint32_t i = 0; i < u->n; i++)
+        if (u->var[i] == v)
+            return true;
+    return false;
+}
+
+/* A constant is what takes the place of a value for once. */
+static bool usual_value(const Emit *e, const KBlock *body, const KStmt *where)
+{
+    KVar a = where->let.arg[1];
+    return defines(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
+}
+
+static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual *u)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (s->kind == K_LOOP)
+            find_usual(e, body, &s->loop.body, u);
+        if (s->kind != K_LET || s->let.fun != FUN_WHERE || u->n == MAXCONDITION)
+            continue;
+        KVar c = s->let.arg[0];
+        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || defines(body, c))
+            continue;
+        u->value[u->n] = usual_value(e, body, s);
+        u->var[u->n++] = c;
+    }
+}
+
+static LLVMValueRef all_usual(Emit *e, const Usual *u)
+{
+    LLVMValueRef all = NULL;
+    for (uint32_t i = 0; i < u->n; i++) {
+        LLVMValueRef v = emit_var(e, u->var[i], false);
+        v = u->value[i] ? v : LLVMBuildNot(e->g.b, v, "");
+        all = all ? LLVMBuildAnd(e->g.b, all, v, "") : v;
+    }
+    return all;
+}
+
+static void as_usual(Emit *e, const KStmt *s, const Usual *u)
+{
+    LLVMValueRef before[MAXCONDITION];
+    for (uint32_t i = 0; i < u->n; i++) {
+        before[i] = e->var[u->var[i]].value;
+        emit_set(e, u->var[i], LLVMConstInt(gen_int1(&e->g, 1), u->value[i], false), false);
+    }
+    vector_rounds(e, s);
+    for (uint32_t i = 0; i < u->n; i++)
+        emit_set(e, u->var[i], before[i], false);
+}
+
+static void vector_loop(Emit *e, const KStmt *s)
+{
+    Usual u = {.n = 0};
+    if (vectors_at_once(e, s) == MANY_VECTORS) /* longer ones have little to gain */
+        find_usual(e, &s->loop.body, &s->loop.body, &u);
+    if (u.n == 0) {
+        vector_rounds(e, s);
+        return;
+    }
+    LLVMValueRef usual = all_usual(e, &u);
+    GenIf yes = gen_if(&e->g, usual);
+    as_usual(e, s, &u);
+    gen_end_if(&e->g, yes);
+    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, usual, ""));
+    vector_rounds(e, s);
+    gen_end_if(&e->g, no);
 }
 
 /* ---- loops whose only effect is on outputs that the caller may have left out ---- */
