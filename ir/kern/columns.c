@@ -31,11 +31,19 @@ static Dim stride_of(const KIndex *at, KVar v)
     return DIM_ZERO;
 }
 
+static bool moves_with(const KIndex *at, const KStmt *rows)
+{
+    for (uint32_t i = 0; i < at->n; i++)
+        if (at->term[i].var == rows->loop.var || depend_defines(rows, at->term[i].var))
+            return true;
+    return false;
+}
+
 /* Adds to one element for each column: the same for all rows. */
-static bool sums_a_column(const KStmt *s, KVar row, KVar column)
+static bool sums_a_column(const KStmt *s, const KStmt *rows, KVar column)
 {
     return s->kind == K_STORE && s->mem.add && stride_of(&s->mem.at, column) == DIM_ONE &&
-           stride_of(&s->mem.at, row) == DIM_ZERO;
+           !moves_with(&s->mem.at, rows);
 }
 
 static bool is_simple(const KStmt *s, KVar column)
@@ -53,7 +61,7 @@ static bool is_simple(const KStmt *s, KVar column)
 
 static bool is_sum(const DependAccess *x, const KStmt *rows)
 {
-    return stride_of(x->at, rows->loop.var) == DIM_ZERO;
+    return !moves_with(x->at, rows);
 }
 
 /* Whether two accesses to one memory, of which x writes, may run column by column: they meet in the same row only, and
@@ -87,7 +95,7 @@ static bool wants_columns(KernProg *p, Arena *own, const KStmt *rows)
         const KStmt *s = columns->loop.body.p[i];
         if (!is_simple(s, columns->loop.var))
             return false;
-        sums = sums || sums_a_column(s, rows->loop.var, columns->loop.var);
+        sums = sums || sums_a_column(s, rows, columns->loop.var);
     }
     return sums && may_turn(p, own, rows);
 }
@@ -111,7 +119,7 @@ static void turn(KernProg *p, KStmt *rows)
     body.n--;
     for (uint32_t i = 0; i < columns->loop.body.n; i++) {
         KStmt *s = columns->loop.body.p[i];
-        if (sums_a_column(s, rows->loop.var, columns->loop.var))
+        if (sums_a_column(s, rows, columns->loop.var))
             accumulate(p, s, &before, &behind);
         vec_push(p->arena, &body, s);
     }

@@ -103,6 +103,16 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b)
     return makes_for(a, b) || makes_for(b, a) || reads_what_is_written(p, a, b) || reads_what_is_written(p, b, a);
 }
 
+bool depend_defines(const KStmt *loop, KVar v)
+{
+    for (uint32_t i = 0; i < loop->loop.body.n; i++) {
+        const KStmt *s = loop->loop.body.p[i];
+        if (kern_defines(s) == v || (s->kind == K_LOOP && depend_defines(s, v)))
+            return true;
+    }
+    return false;
+}
+
 /* ---- loads and stores ---- */
 
 static bool list(Arena *a, const KStmt *s, DependAccess in, DependList *to)
@@ -193,6 +203,7 @@ static Shape shape(KernProg *p, const DependAccess *a, Dim keep, Dim step)
         Dim stride = keep_is(p, a->at->term[i].stride, keep), times;
         const KStmt *loop = loop_of(a, v);
         if (!loop) {
+            s.known = s.known && (p->var.p[v].loop || !depend_defines(a->loop[0], v)); /* else it comes from data */
             kern_index_add(p, &s.outside, v, stride);
             continue;
         }

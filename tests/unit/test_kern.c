@@ -689,6 +689,44 @@ static bool reads(Arena *a, Str text, Str *error)
     return k;
 }
 
+/* ---- rows and columns: what may change places, fuse, or be forgotten ---- */
+
+static bool becomes(void (*pass)(KernProg *), const char *body, const char *wanted)
+{
+    Arena *a = arena_new();
+    KernProg *k = read_kern(a, str_fmt(a, "%s%s}\n", KERN, body).p);
+    pass(k);
+    kern_verified(k);
+    bool is = strstr(kern_text_of(a, k).p, wanted) != NULL;
+    arena_free(a);
+    return is;
+}
+
+#define ROWS(ADDRESS)                                                                                                  \
+    "  serial %0 < B {\n    serial %1 < H {\n      %2 : int = load b2[0, %1 by 1]\n      parallel %3 < H {\n"          \
+    "        %4 : real = load b0[0, %3 by 1]\n        store b3[" ADDRESS ", %3 by 1] += %4\n      }\n    }\n  }\n"
+
+Test(kern, sums_of_columns_become_accumulators) { cr_assert(becomes(kern_columns, ROWS("0"), "start sum")); }
+Test(kern, but_not_of_columns_that_data_choose) { cr_assert(!becomes(kern_columns, ROWS("0, %2 by H"), "start sum")); }
+Test(kern, nor_of_columns_that_move_with_the_row) { cr_assert(!becomes(kern_columns, ROWS("0, %1 by H"), "start sum")); }
+
+/* Two loops over a matrix of H rows, written by the first one; the second one reads row + `ROW`. */
+#define TWO_LOOPS(ROW)                                                                                                 \
+    "  serial %0 < B {\n    parallel %1 < H {\n      parallel %2 < H {\n        %3 : real = const 1\n"                 \
+    "        store b3[0, %1 by H, %2 by 1] = %3\n      }\n    }\n    parallel %4 < H {\n      parallel %5 < H {\n"      \
+    "        %6 : real = load b3[" ROW ", %4 by H, %5 by 1]\n        store b1[0, %4 by H, %5 by 1] = %6\n"             \
+    "      }\n    }\n  }\n"
+
+Test(kern, loops_over_the_same_rows_fuse) { cr_assert(!becomes(kern_fuse, TWO_LOOPS("0"), "%4")); }
+Test(kern, loops_over_other_rows_do_not) { cr_assert(becomes(kern_fuse, TWO_LOOPS("H"), "%4")); }
+
+#define STORED_THEN(STMT)                                                                                              \
+    "  %0 : real = const 1\n  store b3[0] = %0\n" STMT "  %1 : real = load b3[0]\n  store b1[0] = %1\n"
+
+Test(kern, what_was_stored_is_not_loaded) { cr_assert(!becomes(kern_forward, STORED_THEN(""), "load")); }
+Test(kern, but_what_was_overwritten_is) { cr_assert(becomes(kern_forward, STORED_THEN("  fill b3[0] count H = 2\n"), "load")); }
+Test(kern, what_nobody_reads_is_not_stored) { cr_assert(!becomes(kern_forward, STORED_THEN(""), "store b3")); }
+
 Test(kern, damaged_text_is_survived)
 {
     reads_survives(reads, every_stmt, "%0,;[]{}b9-+=\" \n@H");
