@@ -190,7 +190,10 @@ void recur_plan(Lower *l, RecId v);
 void recur_parities(Lower *l, RecRegion r); /* before anything else of the region */
 void lower_recur(Lower *l, uint32_t group);
 View recur_state(Lower *l, RecId regarg);
-void recur_in_place(Lower *l); /* when all functions are made */
+
+/* ---- in_place.c ---- */
+void in_place_find(const RecOp *recur, const Recur *rc, const KBlock *step); /* which states need one slot only */
+void in_place_apply(Lower *l); /* gives them one slot, when all functions are made */
 
 /* ---- rec_to_kern.c ---- */
 void lower_region(Lower *l, RecRegion r);

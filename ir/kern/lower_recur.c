@@ -7,8 +7,7 @@
  * When nobody asks for the states of all places two slots take turns: slot s is at (s mod 2) * turn. When only the
  * backward function does, `keep` decides at run time: slot s is at s * keep*S + (s mod 2) * (1-keep)*S.
  *
- * Two slots are needed only where some element is written before its old value was read for the last time. Once a
- * step's statements are made it is seen whether that is so; if not, one slot is updated in place. */
+ * Where two are more than it takes, in_place.c makes them one. */
 #include "ir/kern/lower.h"
 
 typedef struct Reader {
@@ -229,156 +228,6 @@ void recur_parities(Lower *l, RecRegion r)
     }
 }
 
-/* ---- in place ---- */
-
-typedef struct Update {
-    const Recur *rc;
-    KBufId buf;
-    KVar found, left; /* the parities of the slots that the step reads and writes */
-    uint32_t reads, writes;
-} Update;
-
-static bool has_term(const KIndex *at, KVar v)
-{
-    for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == v)
-            return true;
-    return false;
-}
-
-static void count_slots(void *cx, KBufId b, KIndex *at)
-{
-    Update *u = cx;
-    if (b != u->buf)
-        return;
-    u->reads += has_term(at, u->found);
-    u->writes += has_term(at, u->left);
-}
-
-static bool touches(const Update *u, KStmt *s, bool writes)
-{
-    Update n = {.buf = u->buf, .found = u->found, .left = u->left};
-    kern_each_access(s, count_slots, &n);
-    return writes ? n.writes : n.reads;
-}
-
-/* The same element of two slots. */
-static bool same_element(const Update *u, const KIndex *a, const KIndex *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++) {
-        KVar v = a->term[i].var, w = b->term[i].var;
-        bool same = (v == w && a->term[i].stride == b->term[i].stride) || (v == u->found && w == u->left);
-        if (!same)
-            return false;
-    }
-    return true;
-}
-
-/* The store to the left slot in a nest, if it is the only one, and the innermost block that it stands in. */
-static const KBlock *block_of_store(const Update *u, const KBlock *b)
-{
-    const KBlock *in = NULL;
-    for (uint32_t i = 0; i < b->n; i++) {
-        KStmt *s = b->p[i];
-        if (!touches(u, s, true))
-            continue;
-        if (in || (s->kind != K_LOOP && s->kind != K_STORE) || (s->kind == K_LOOP && s->loop.kind != K_PARALLEL))
-            return NULL;
-        in = s->kind == K_STORE ? b : block_of_store(u, &s->loop.body);
-        if (!in)
-            return NULL;
-    }
-    return in;
-}
-
-/* Whether all reads of the found slot in a block are of the element that is stored, and stand in front of the store. */
-static bool reads_first(const Update *u, const KBlock *b)
-{
-    const KIndex *store = NULL;
-    for (uint32_t i = b->n; i-- > 0;) {
-        KStmt *s = b->p[i];
-        bool reads = touches(u, s, false);
-        if (touches(u, s, true))
-            store = &s->mem.at;
-        else if (reads && (!store || s->kind != K_LOAD || !same_element(u, &s->mem.at, store)))
-            return false;
-        if (reads && s->kind != K_LOAD)
-            return false;
-    }
-    return true;
-}
-
-static uint32_t count_reads(const Update *u, const KBlock *b)
-{
-    Update n = {.buf = u->buf, .found = u->found, .left = u->left};
-    for (uint32_t i = 0; i < b->n; i++)
-        kern_each_access(b->p[i], count_slots, &n);
-    return n.reads;
-}
-
-/* Whether the nest that writes a state is the last to read it, each element just before it is written. */
-static bool can_update_in_place(const Update *u, const KBlock *body)
-{
-    uint32_t w = body->n;
-    for (uint32_t i = 0; i < body->n; i++) {
-        if (w < body->n && (touches(u, body->p[i], false) || touches(u, body->p[i], true)))
-            return false;
-        if (touches(u, body->p[i], true))
-            w = i;
-    }
-    if (w == body->n)
-        return false;
-    const KBlock *nest = &(KBlock){.p = &body->p[w], .n = 1}, *in = block_of_store(u, nest);
-    return in && reads_first(u, in) && count_reads(u, in) == count_reads(u, nest);
-}
-
-static void find_in_place(const RecOp *recur, const Recur *rc, const KBlock *body)
-{
-    for (uint32_t i = 0; i < recur->nstate; i++) {
-        Update u = {.rc = rc,
-                    .buf = rc->state[i].buf,
-                    .found = recur->reverse ? rc->other_parity : rc->parity,
-                    .left = recur->reverse ? rc->parity : rc->other_parity};
-        rc->state[i].in_place = rc->state[i].turn != DIM_ZERO && can_update_in_place(&u, body);
-    }
-}
-
-static void drop_turn(void *cx, KBufId b, KIndex *at)
-{
-    const Update *u = cx;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < at->n; i++) {
-        KVar v = at->term[i].var;
-        if (b != u->buf || (v != u->rc->parity && v != u->rc->other_parity && v != u->rc->length_parity))
-            at->term[n++] = at->term[i];
-    }
-    at->n = (uint8_t)n;
-}
-
-static void use_one_slot(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i)
-{
-    const Trajectory *x = &rc->state[i];
-    Dim slots = dim_mul(l->dims, recur->length, x->step);
-    l->k->buf.p[x->buf].size = dim_add(l->dims, type_size(l->dims, state_type(l, recur, i)), slots);
-    for (uint32_t f = 0; f < REC_NFN; f++)
-        for (uint32_t s = 0; s < l->k->fn[f].n; s++)
-            kern_each_access(l->k->fn[f].p[s], drop_turn, &(Update){.rc = rc, .buf = x->buf});
-}
-
-void recur_in_place(Lower *l)
-{
-    for (RecId v = 0; v < l->rec->op.n; v++) {
-        const RecOp *op = rec_op(l->rec, v);
-        for (uint32_t i = 0; op->kind == REC_RECUR && l->recur[v] && i < op->nstate; i++)
-            if (l->recur[v]->state && l->recur[v]->state[i].in_place)
-                use_one_slot(l, op, l->recur[v], i);
-    }
-}
-
-/* ---- the loop ---- */
-
 void lower_recur(Lower *l, uint32_t group)
 {
     RecId v = l->group.p[group].op;
@@ -393,7 +242,7 @@ void lower_recur(Lower *l, uint32_t group)
     lower_region(l, op->region);
     l->block = outer;
     if (rc->parity != K_NONE)
-        find_in_place(op, rc, &body);
+        in_place_find(op, rc, &body);
     KStmt s = {.kind = K_LOOP,
                .at = op->at,
                .loop = {.kind = K_SERIAL,

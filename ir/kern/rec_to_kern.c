@@ -149,7 +149,7 @@ KernProg *rec_to_kern(Arena *a, const RecProg *rec)
         l.k->has_fn[f] = has_fn(rec, (RecFn)f);
         lower_region(&l, f);
     }
-    recur_in_place(&l);
+    in_place_apply(&l);
     kern_mark_uses(l.k);
     return l.k;
 }
