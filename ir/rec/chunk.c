@@ -1,7 +1,7 @@
 /* rec.chunk: recurrences with matrix stages (matrix.h) run chunk by chunk: a recurrence over chunks of places, whose step
  * computes all places of its chunk. Stages follow each other inside the chunk: a matrix stage in matrix products, any
- * other one step by step, in a recurrence of its own over the chunk's places. What is behind the last whole chunk is one
- * more, shorter chunk. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places. */
+ * other one step by step, in a recurrence of its own over the chunk's places. What is behind the last whole chunk runs
+ * step by step as before. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places. */
 #include "ir/rec/chunk.h"
 
 /* ---- one chunk ---- */
@@ -69,13 +69,23 @@ static void run_chunks(Cut *k)
     memcpy(k->state, k->whole, old->nstate * sizeof *k->state);
 }
 
+/* What is left, step by step as it was. */
 static void run_rest(Cut *k)
 {
-    RecId *seq = NEWN(k->w->p->arena, RecId, k->old->nseq + 1);
-    Dim from = dim_mul(k->w->p->dims, k->n, k->size);
+    RecProg *p = k->w->p;
+    RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
+    Dim from = dim_mul(p->dims, k->n, k->size);
+    RecRegion step;
     for (uint32_t i = 0; i < k->old->nseq; i++)
         seq[i] = cut_rest(k->b, k->seq[i], from, k->rest);
-    one_chunk(k->w, k->b, k->s, k->rest, k->state, seq, k->remainder);
+    RecId recur = rec_recur_open(k->b, k->state, k->old->nstate, seq, k->old->nseq, k->rest, k->old->reverse, &step);
+    for (uint32_t i = 0; i < k->old->nuse; i++)
+        k->w->to[k->w->old.region.p[k->old->region].arg.p[i]] = p->region.p[step].arg.p[i];
+    k->w->to[k->s->recur] = recur;
+    rw_region(k->w, k->old->region, step);
+    rw_close(k->w, k->s->recur);
+    for (uint32_t i = 0; i < k->old->nstate + k->old->nout; i++)
+        k->remainder[i] = rec_proj(k->b, recur, i);
     memcpy(k->state, k->remainder, k->old->nstate * sizeof *k->state);
 }
 

@@ -206,5 +206,6 @@ Part decays_to_end(Decays *d, uint32_t y, uint32_t from)
 {
     uint32_t row = row_of(d, y, from);
     Part end = part_of(rec_proj(d->c->b, d->recur, row), row_labels(d, row / d->n));
-    return d->m->diagonal ? end : part_map(d->c->b, FUN_MUL, as_other(d, d->standing[y].v), end);
+    end = part_relabel(d->c->b, end, LABEL_OTHER, LABEL_PLACE);
+    return d->m->diagonal ? end : part_map(d->c->b, FUN_MUL, d->standing[y].v, end);
 }

@@ -300,7 +300,8 @@ static void leave(Stage *s, uint32_t state)
     for (uint32_t i = 0; i < m->low.n + m->source.n; i++) {
         bool low = i < m->low.n;
         Part x = low ? s->row[i] : s->value[i - m->low.n];
-        sum = plus(s, sum, over_others(s, decays_to_end(s->decays, i, state), x, low ? 0 : m->source.p[i - m->low.n].sum));
+        uint32_t over = 1u << LABEL_PLACE | axes(low ? 0 : m->source.p[i - m->low.n].sum);
+        sum = plus(s, sum, part_contract(s->c->b, decays_to_end(s->decays, i, state), x, over));
     }
     s->c->leaving[m->state[state]] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
 }

@@ -315,6 +315,22 @@ static bool want_factors(Find *f, bool *seen, const Term *t)
     return true;
 }
 
+/* Takes apart all that names a summed axis and others too: what is summed is multiplied as late as it can be. */
+static void take_apart(Find *f, const LinearCx *cx, const Term *t, Terms *out)
+{
+    uint32_t sum = (1u << t->nit) - (1u << t->rank);
+    for (uint32_t i = 0; i < t->factor.n; i++) {
+        uint32_t names = linear_names(cx, t, i);
+        Terms parts = {0};
+        if (!(names & sum) || !(names & ~sum) || !linear_expand(cx, t, i, &parts))
+            continue;
+        for (uint32_t k = 0; k < parts.n; k++)
+            take_apart(f, cx, &parts.p[k], out);
+        return;
+    }
+    vec_push(f->a, out, *t);
+}
+
 static bool add_readout(Find *f, bool *seen, RecId v)
 {
     LinearCx cx = linear(f, true);
@@ -325,12 +341,18 @@ static bool add_readout(Find *f, bool *seen, RecId v)
     known[v] = false;
     bool ok = linear_terms(&cx, v, &terms, &at);
     known[v] = true;
-    for (uint32_t i = 0; ok && i < terms.n && !f->again; i++) {
-        ok = want_factors(f, seen, &terms.p[i]);
-        if (ok && terms.p[i].state == REC_NONE)
-            vec_push(f->a, &r.local, terms.p[i]);
+    Terms parts = {0};
+    for (uint32_t i = 0; ok && i < terms.n; i++)
+        if (terms.p[i].state == REC_NONE)
+            take_apart(f, &cx, &terms.p[i], &parts);
+        else
+            vec_push(f->a, &parts, terms.p[i]);
+    for (uint32_t i = 0; ok && i < parts.n && !f->again; i++) {
+        ok = want_factors(f, seen, &parts.p[i]);
+        if (ok && parts.p[i].state == REC_NONE)
+            vec_push(f->a, &r.local, parts.p[i]);
         else if (ok)
-            ok = readout_term(f, &cx, &r, &terms.p[i]);
+            ok = readout_term(f, &cx, &r, &parts.p[i]);
     }
     vec_push(f->a, &f->m->readout, r);
     return ok;
