@@ -3,13 +3,19 @@
 #include "backends/backend.h"
 #include "frontend/check.h"
 
+/* Inference goes step by step where nobody says otherwise. */
+static bool steps_in_order(const Checker *c)
+{
+    return c->form.kind == REC_FORM_SEQUENTIAL || c->form.kind == REC_FORM_AUTO;
+}
+
 static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t size, bool step, Str *why)
 {
     Arena *scratch = arena_new();
     Frame *whole = draw_call(c, scratch, how, why), *pieces = whole ? frame_copy(whole) : NULL;
     bool ok = pieces && frame_compiled(whole, code, false, why) && frame_chunks(pieces, code, size, step, why) &&
-              (c->form.kind == REC_FORM_SEQUENTIAL ? results_same(whole, pieces, why)
-                                                   : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
+              (steps_in_order(c) ? results_same(whole, pieces, why)
+                                 : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
     *why = ok ? (Str){0} : str_copy(c->arena, *why);
     arena_free(scratch);
     return ok;
@@ -53,5 +59,5 @@ void check_streaming(Checker *c)
         ok = stream_code(c, code);
     }
     if (ok && any)
-        check_pass(c, "step and chunks equal forward%s", c->form.kind == REC_FORM_SEQUENTIAL ? " bit for bit" : "");
+        check_pass(c, "step and chunks equal forward%s", steps_in_order(c) ? " bit for bit" : "");
 }

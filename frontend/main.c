@@ -29,7 +29,7 @@ static int run(Arena *a, int argc, char **argv)
         return EXIT_USAGE;
     }
     Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = &opt, .sources = sources, .diags = diags_new(a, sources)};
+    Driver d = {.arena = a, .opt = &opt, .sources = sources, .diags = diags_new(a, sources), .form = {.kind = REC_FORM_AUTO}};
     if (opt.given[OPT_SHOW_VERSION])
         return cmd_version(&d);
     if (opt.given[OPT_HELP] || opt.given[OPT_MAN] || opt.given[OPT_COMPLETION]) {

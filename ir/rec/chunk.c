@@ -1,7 +1,11 @@
 /* rec.chunk: recurrences with matrix stages (matrix.h) run chunk by chunk: a recurrence over chunks of places, whose step
  * computes all places of its chunk. Stages follow each other inside the chunk: a matrix stage in matrix products, any
  * other one step by step, in a recurrence of its own over the chunk's places. What is behind the last whole chunk runs
- * step by step as before. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places. */
+ * step by step as before. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places.
+ *
+ * Where nobody says how to run, inference goes step by step, in place and in the first-level cache, with the same bits for
+ * whole sequences and single steps; training, which would have to keep the states of all places, goes in chunks: the
+ * number of chunks is then 0 in inference, by the dimension `keep`. */
 #include "ir/rec/chunk.h"
 
 /* ---- one chunk ---- */
@@ -91,10 +95,21 @@ static void run_rest(Cut *k)
 
 /* ---- the pass ---- */
 
+enum { AUTO_SIZE = 16 }; /* measured: tests/bench/linear */
+
 typedef struct Pass {
     uint32_t size;
     RecId **result; /* by old RECUR: by result number */
 } Pass;
+
+/* Where nobody says: whether chunks are taken in training. What is carried must be large for all of it to be worth them. */
+static bool pays(const Structure *s)
+{
+    for (uint32_t k = 0; k < s->stages.n; k++)
+        if (s->stage[k].matrix)
+            return true;
+    return false;
+}
 
 static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
 {
@@ -102,7 +117,9 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     const RecOp *op = rec_op(&w->old, old);
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
-    if (structure_lacks(&w->old, &s, &w->old.form, &at)) {
+    RecForm form = {REC_FORM_CHUNK, pass->size};
+    bool chosen = w->old.form.kind == REC_FORM_CHUNK || pays(&s);
+    if (structure_lacks(&w->old, &s, &form, &at) || !chosen) {
         rw_recur(w, b, old);
         return;
     }
@@ -110,7 +127,8 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     uint32_t nresult = op->nstate + op->nout;
     RecId *operand = rw_operands(w, old);
     Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, pass->size), .seq = operand + op->nstate, .state = operand};
-    k.n = cut_count(w->p, op->length, pass->size);
+    bool always = w->old.form.kind == REC_FORM_CHUNK;
+    k.n = cut_count(w->p, always ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), pass->size);
     k.rest = dim_sub(t, op->length, dim_mul(t, k.n, k.size));
     k.whole = NEWN(w->p->arena, RecId, nresult + 1);
     k.remainder = NEWN(w->p->arena, RecId, nresult + 1);
@@ -151,10 +169,11 @@ void rec_chunk(RecProg *p)
 {
     if (p->form.kind == REC_FORM_SEQUENTIAL)
         return;
-    check_form(p);
-    if (p->form.kind != REC_FORM_CHUNK || p->form_missing)
+    if (p->form.kind != REC_FORM_AUTO)
+        check_form(p);
+    if (p->form.kind == REC_FORM_SCAN || p->form_missing != WHY_NONE)
         return;
-    Pass pass = {.size = p->form.size, .result = NEWN(p->arena, RecId *, p->op.n + 1)};
+    Pass pass = {.size = p->form.kind == REC_FORM_AUTO ? AUTO_SIZE : p->form.size, .result = NEWN(p->arena, RecId *, p->op.n + 1)};
     Rewrite w = {.cx = &pass, .recur = chunk_recur, .op = chunk_op};
     rw_run(&w, p);
 }

@@ -162,7 +162,8 @@ typedef enum RecWhy {
 
 /* How recurrences are to be run. */
 typedef struct RecForm {
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN } kind;
+    /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_AUTO } kind;
     uint32_t size; /* places in a chunk; pieces that a scan cuts the places into */
 } RecForm;
 

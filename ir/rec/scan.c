@@ -338,7 +338,7 @@ static RecId scan_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
 
 void rec_scan(RecProg *p)
 {
-    if (p->form.kind != REC_FORM_SCAN || p->form_missing)
+    if (p->form.kind != REC_FORM_SCAN || p->form_missing != WHY_NONE)
         return;
     Pass pass = {.pieces = p->form.size, .result = NEWN(p->arena, RecId *, p->op.n + 1)};
     Rewrite w = {.cx = &pass, .recur = scan_recur, .op = scan_op};

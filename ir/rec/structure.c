@@ -194,7 +194,7 @@ static Lack lacks_scan(const RecProg *p, const Structure *s)
 RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
 {
     *at = REC_NONE;
-    if (form->kind == REC_FORM_SEQUENTIAL)
+    if (form->kind == REC_FORM_SEQUENTIAL || form->kind == REC_FORM_AUTO)
         return WHY_NONE;
     if (s->loops)
         return WHY_LOOP;
