@@ -1,28 +1,9 @@
-/* Runs the contestants shape by shape, in turns, and prints a table. Contestants are processes (contestant.h); the list is a
- * file with a line for each: "own" or "rival", its name, its command, with tabs between. In a command, {cell} and {H} stand for the
- * shape's. Each gets a batch of runs in its turn, as many as fill a slice of time; the medians of all turns are compared. */
-#define _GNU_SOURCE
-#include <math.h>
-#include <signal.h>
-#include <stdarg.h>
+/* Runs the contestants shape by shape, in turns (turns.h), and prints a table. The list of contestants is a file with a line for
+ * each: "own" or "rival", its name, its command, with tabs between. In a command, {cell} and {H} stand for the shape's. */
+#include "turns.h"
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { MAX = 8, TURNS = 64, MAX_SHAPES = 64 };
-
-typedef struct Contestant {
-    char name[64], command[512];
-    int own;
-    pid_t pid;
-    FILE *to, *from;
-    int alive, batch;
-    double turn[TURNS], median, difference;
-} Contestant;
+enum { MAX = 8, MAX_SHAPES = 64 };
 
 typedef struct Shape {
     const char *cell, *mode;
@@ -31,27 +12,14 @@ typedef struct Shape {
 
 typedef struct Bench {
     Contestant c[MAX];
-    int n, turns;
-    double slice, budget; /* seconds: of a batch, of all turns of a shape */
+    int n;
+    Turns turns;
     const char *folder, *cells, *modes;
     Shape shape[MAX_SHAPES]; /* B, T, H only */
     int nshapes;
     double worst;
     int below;
 } Bench;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static double wall(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- data ---- */
 
@@ -145,77 +113,16 @@ static void expand(char *out, size_t size, const char *command, const Shape *s, 
     snprintf(out + n, size - n, " %s %s %ld %ld %ld %s", s->cell, s->mode, s->B, s->T, s->H, data);
 }
 
-static int ask(Contestant *c, char *answer, size_t size, const char *format, ...)
+static void start_for(Contestant *c, const Shape *s, const char *data)
 {
-    va_list va;
-    va_start(va, format);
-    if (*format)
-        vfprintf(c->to, format, va);
-    va_end(va);
-    fflush(c->to);
-    c->alive = c->alive && fgets(answer, (int)size, c->from);
-    return c->alive;
-}
-
-static void start(Contestant *c, const Shape *s, const char *data)
-{
-    char command[2048], line[512];
-    int down[2], up[2];
+    char command[2048];
     expand(command, sizeof command, c->command, s, data);
-    if (pipe2(down, 0x80000) || pipe2(up, 0x80000)) /* close on exec */
-        die("pipe");
-    c->pid = fork();
-    if (c->pid < 0)
-        die("fork");
-    if (!c->pid) {
-        char shell[2100];
-        snprintf(shell, sizeof shell, "exec %s", command);
-        dup2(down[0], 0);
-        dup2(up[1], 1);
-        execl("/bin/sh", "sh", "-c", shell, (char *)NULL);
-        _exit(127);
-    }
-    close(down[0]);
-    close(up[1]);
-    c->to = fdopen(down[1], "w");
-    c->from = fdopen(up[0], "r");
-    c->alive = 1;
-    c->median = c->difference = NAN;
-    if (!ask(c, line, sizeof line, "") || strncmp(line, "ready", 5)) {
-        fprintf(stderr, "%s is left out: %s\n", c->name, c->alive ? line : command);
-        c->alive = 0;
-    } else
-        fprintf(stderr, "  %s: %s", c->name, line);
+    start(c, command);
 }
 
-static void stop(Contestant *c)
+static int own(const Contestant *c)
 {
-    fclose(c->to);
-    fclose(c->from);
-    waitpid(c->pid, NULL, 0);
-}
-
-static double run(Contestant *c, int n)
-{
-    char line[512];
-    double t;
-    if (ask(c, line, sizeof line, "run %d\n", n) && sscanf(line, "time %lf", &t) == 1)
-        return t;
-    fprintf(stderr, "%s stopped\n", c->name);
-    c->alive = 0;
-    return NAN;
-}
-
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *t, int n)
-{
-    qsort(t, (size_t)n, sizeof(double), order);
-    return n % 2 ? t[n / 2] : 0.5 * (t[n / 2 - 1] + t[n / 2]);
+    return !strcmp(c->kind, "own");
 }
 
 /* ---- one shape ---- */
@@ -239,36 +146,11 @@ static void compare(Bench *b, const Shape *s)
     }
 }
 
-/* A first run says how many make a batch; a run that is a batch of its own counts as the first turn. */
-static int first_turn(Bench *b)
-{
-    int counts = 1;
-    for (int i = 0; i < b->n; i++)
-        if (b->c[i].alive) {
-            double t = b->c[i].turn[0] = run(&b->c[i], 1);
-            b->c[i].batch = t > b->slice / 2 || isnan(t) ? 1 : (int)fmin(2000, b->slice / t);
-            counts = counts && b->c[i].batch == 1;
-        }
-    return counts;
-}
-
-static void take_turns(Bench *b)
-{
-    int turns = first_turn(b);
-    for (double end = wall() + b->budget; turns < b->turns && (turns < 3 || wall() < end); turns++)
-        for (int i = 0; i < b->n; i++)
-            if (b->c[i].alive)
-                b->c[i].turn[turns] = run(&b->c[i], b->c[i].batch);
-    for (int i = 0; i < b->n; i++)
-        if (b->c[i].alive)
-            b->c[i].median = median(b->c[i].turn, turns);
-}
-
 static double best_rival(const Bench *b, const char **name)
 {
     double best = INFINITY;
     for (int i = 0; i < b->n; i++)
-        if (!b->c[i].own && b->c[i].median < best)
+        if (!own(&b->c[i]) && b->c[i].median < best)
             best = b->c[i].median, *name = b->c[i].name;
     return best;
 }
@@ -287,7 +169,7 @@ static void print_row(Bench *b, const Shape *s)
     }
     printf(" %s, %.0f |", name, flop / best * 1e-9);
     for (int i = 0; i < b->n; i++)
-        if (b->c[i].own) {
+        if (own(&b->c[i])) {
             double ratio = best / b->c[i].median;
             isnan(ratio) ? printf(" - |") : printf(" %s%.2f%s |", ratio < 0.5 ? "**" : "", ratio, ratio < 0.5 ? "**" : "");
             b->below += ratio < 0.5;
@@ -305,13 +187,13 @@ static void print_head(const Bench *b)
         printf(" %s, ms |", b->c[i].name);
     printf(" best rival, GFLOP/s |");
     for (int i = 0; i < b->n; i++)
-        if (b->c[i].own)
+        if (own(&b->c[i]))
             printf(" speed of %s |", b->c[i].name);
     printf(" largest difference |\n|");
     for (int i = 0, n = 6 + b->n; i < n; i++)
         printf("---|");
     for (int i = 0; i < b->n; i++)
-        if (b->c[i].own)
+        if (own(&b->c[i]))
             printf("---|");
     printf("\n");
     fflush(stdout);
@@ -324,9 +206,9 @@ static void bench_shape(Bench *b, const Shape *s)
     fprintf(stderr, "%s %s B %ld T %ld H %ld\n", s->cell, s->mode, s->B, s->T, s->H);
     write_data(data, s);
     for (int i = 0; i < b->n; i++)
-        start(&b->c[i], s, data);
+        start_for(&b->c[i], s, data);
     compare(b, s);
-    take_turns(b);
+    take_turns(b->c, b->n, &b->turns);
     print_row(b, s);
     for (int i = 0; i < b->n; i++)
         stop(&b->c[i]);
@@ -334,20 +216,6 @@ static void bench_shape(Bench *b, const Shape *s)
 }
 
 /* ---- arguments ---- */
-
-static void read_contestants(Bench *b, const char *path)
-{
-    char line[1024], kind[16];
-    FILE *f = fopen(path, "r");
-    if (!f)
-        die(path);
-    while (b->n < MAX && fgets(line, sizeof line, f)) {
-        Contestant *c = &b->c[b->n];
-        if (sscanf(line, "%15[^\t]\t%63[^\t]\t%511[^\n]", kind, c->name, c->command) == 3)
-            c->own = !strcmp(kind, "own"), b->n++;
-    }
-    fclose(f);
-}
 
 static void add_shape(Bench *b, const char *text)
 {
@@ -366,7 +234,7 @@ static int has(const char *list, const char *word)
 
 int main(int argc, char **argv)
 {
-    static Bench b = {.turns = 15, .slice = 0.03, .budget = 8, .cells = "", .modes = "", .worst = INFINITY};
+    static Bench b = {.turns = {15, 0.03, 8}, .cells = "", .modes = "", .worst = INFINITY};
     static const char *const cells[] = {"lstm", "gru"}, *const modes[] = {"forward", "training"};
     int option;
     signal(SIGPIPE, SIG_IGN);
@@ -375,14 +243,14 @@ int main(int argc, char **argv)
         case 'c': b.cells = optarg; break;
         case 'm': b.modes = optarg; break;
         case 's': add_shape(&b, optarg); break;
-        case 't': b.budget = atof(optarg); break;
+        case 't': b.turns.budget = atof(optarg); break;
         default: return 2;
         }
     if (argc - optind != 2) {
         fprintf(stderr, "bench [-c lstm|gru] [-m forward|training] [-t SECONDS] -s B,T,H... CONTESTANTS FOLDER\n");
         return 2;
     }
-    read_contestants(&b, argv[optind]);
+    b.n = read_contestants(b.c, MAX, argv[optind]);
     b.folder = argv[optind + 1];
     print_head(&b);
     for (int c = 0; c < 2; c++)

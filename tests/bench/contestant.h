@@ -2,8 +2,7 @@
  * lines on its standard input:
  *   run N        does the work N times (and once before, untimed, when N > 1); answers "time SECONDS", the median
  *   write FILE   does it once more and writes the results; answers "done"
- * It ends with its input. Seconds are those of the process's own processor time, which other programs on the machine disturb
- * less than the clock on the wall; every contestant has one thread.
+ * It ends with its input.
  *
  * arguments: CELL(lstm|gru) MODE(forward|training) B T H DATA
  * DATA, float32:  x[T,B,H] W[G,H,H] U[G,H,H] b[G,H] d[H] dh[T,B,H]          gates i f g o, or r z n; d is gru's inner bias
@@ -11,17 +10,10 @@
 #ifndef TESTS_BENCH_CONTESTANT_H
 #define TESTS_BENCH_CONTESTANT_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "timing.h"
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct Job {
@@ -30,22 +22,6 @@ typedef struct Job {
     const float *x, *W, *U, *b, *d, *dh;
     float *h, *dx, *dW, *dU, *db, *dd; /* results; the last is NULL without gru, all but h without training */
 } Job;
-
-static void job_fail(const char *text)
-{
-    printf("skip %s\n", text);
-    exit(1);
-}
-
-static float *job_array(int64_t n)
-{
-    size_t bytes = ((size_t)n * sizeof(float) + 63) & ~(size_t)63;
-    float *p = (float *)aligned_alloc(64, bytes ? bytes : 64);
-    if (!p)
-        job_fail("out of memory");
-    memset(p, 0, bytes);
-    return p;
-}
 
 static const float *job_map(const char *path, int64_t floats)
 {
@@ -91,35 +67,6 @@ static void job_write(const Job *j, const char *path)
             job_fail("the results cannot be written");
     if (!f || fclose(f))
         job_fail("the results cannot be written");
-}
-
-static double job_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int job_order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double job_time(int n, void (*once)(void *), void *context)
-{
-    double *t = (double *)malloc((size_t)n * sizeof(double)), median;
-    if (n > 1)
-        once(context);
-    for (int i = 0; i < n; i++) {
-        double start = job_seconds();
-        once(context);
-        t[i] = job_seconds() - start;
-    }
-    qsort(t, (size_t)n, sizeof(double), job_order);
-    median = n % 2 ? t[n / 2] : 0.5 * (t[n / 2 - 1] + t[n / 2]);
-    free(t);
-    return median;
 }
 
 /* `collect` puts results that are kept in another layout into the job's arrays; it may be NULL. */
