@@ -34,8 +34,7 @@ static void flops(void *result)
 static void memory(void *arrays)
 {
     const float *a = (const float *)arrays, *b = a + N + 272;
-    float *c = (float *)arrays + 2 * N + 544;
-#pragma GCC ivdep
+    float *restrict c = (float *)arrays + 2 * N + 544;
     for (int64_t i = 0; i < N; i++)
         c[i] = a[i] + 0.5f * b[i];
 }
