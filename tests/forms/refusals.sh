@@ -33,9 +33,9 @@ cell dense[H] over t (x: real[H]) -> h {
   h = A @ h[t-1] + x
 }
 cell pair[H] over t (x: real[H]) -> p {
-  state p: real[H], q: real[H]
+  state p: real[H], q: real
   p = 0.5 * p[t-1] + q[t-1]
-  q = 0.5 * q[t-1] - p[t-1] + x
+  q = 0.5 * q[t-1] - sum(p[t-1]) + x[0]
 }
 cell vector[H] over t (x: real[H]) -> h {
   state h: real[H]
@@ -59,13 +59,13 @@ lacks() {
 lacks shapes.rnn nonlinear scan:4 "the step is not affine in the state \[F05\], line 3"
 lacks shapes.rnn nonlinear chunk:8 "the step is not affine in the state \[F05\], line 3"
 lacks shapes.rnn dense scan "composing steps would multiply matrices \[F08\], line [0-9]+"
-lacks shapes.rnn pair chunk:4 "several states need each other \[F07\], line [0-9]+"
+lacks shapes.rnn pair chunk:4 "several states of different shapes need each other \[F07\], line [0-9]+"
 lacks shapes.rnn vector chunk:4 ".* \[F10\], line [0-9]+"
 lacks shapes.rnn no_state scan ".* \[F0[12]\]"
 lacks shapes.rnn whole_state chunk:2 "the state itself is wanted at every place \[F15\], line [0-9]+"
 
 # Data for each, from the standard library.
-for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 titans:chunk:4:F07 mamba:chunk:16:F10; do
+for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 elman:chunk:4:F05 mamba:chunk:16:F10; do
   entry=${run%%:*} id=${run##*:} form=${run#*:} form=${form%:*}
   refuses "run: $entry has no $form" 1 ".$entry. has no form $form: .*\[$id\], line [0-9]+" \
     "$RNNC" run "$SRC/stdlib/$entry.rnn" --entry=$entry --form=$form -i "$SRC/stdlib/$entry.npz" -o out.npz

@@ -49,12 +49,12 @@ renaming() {
   declared "$1" | awk '{ printf "s/\\b%s\\b/%s%d/g\n", $1, substr("zyxwvuts", NR % 8 + 1, 1), NR }'
 }
 
-# Statements of a cell from the last to the first; parameters and states stay in front.
+# Statements of a cell, loops as a whole, from the last to the first; parameters and states stay in front.
 reordered() {
   awk '
     /^cell / { inside = 1 }
-    inside && /^    / && n { line[n] = line[n] "\n" $0; next }
-    inside && /^  (let |[A-Za-z_][A-Za-z_0-9]*(\[[^]]*\])? = )/ { line[++n] = $0; next }
+    inside && /^(    |  })/ && n { line[n] = line[n] "\n" $0; next }
+    inside && /^  (let |for |[A-Za-z_][A-Za-z_0-9]*(\[[^]]*\])? = )/ { line[++n] = $0; next }
     inside && /^}/ { while (n) print line[n--]; inside = 0 }
     { print }' "$1"
 }
