@@ -58,10 +58,10 @@ lacks() {
 }
 lacks shapes.rnn nonlinear scan:4 "the step is not affine in the state \[F05\], line 3"
 lacks shapes.rnn nonlinear chunk:8 "the step is not affine in the state \[F05\], line 3"
-lacks shapes.rnn dense scan "composing steps would multiply matrices \[F08\], line [0-9]+"
+lacks shapes.rnn dense scan:16 "composing steps would multiply matrices \[F08\], line [0-9]+"
 lacks shapes.rnn pair chunk:4 "several states of different shapes need each other \[F07\], line [0-9]+"
 lacks shapes.rnn vector chunk:4 ".* \[F10\], line [0-9]+"
-lacks shapes.rnn no_state scan ".* \[F0[12]\]"
+lacks shapes.rnn no_state scan:16 ".* \[F0[12]\]"
 lacks shapes.rnn whole_state chunk:2 "the state itself is wanted at every place \[F15\], line [0-9]+"
 
 # Data for each, from the standard library.
