@@ -11,6 +11,7 @@ typedef struct Hoist {
     uint8_t *base; /* the most axes of what it is made of by elementwise work */
     bool *fits;    /* it and all it is made of could have one more axis, at no more memory than that of `base` */
     bool *leaves;  /* made outside */
+    bool *meets;   /* what depends on a state is made of it */
 } Hoist;
 
 static Depends operand_depends(const Rewrite *w, const Hoist *h, RecId v, RecRegion body)
@@ -61,11 +62,11 @@ static uint8_t base_rank(const Rewrite *w, const Hoist *h, RecId v)
     return base;
 }
 
-/* A sum of outer products of what both depends on the place. */
-static bool is_outer(const Rewrite *w, const Hoist *h, const RecOp *op)
+/* A sum of outer products of what both depends on the place, on its way into a state. */
+static bool is_outer(const Rewrite *w, const Hoist *h, RecId v, const RecOp *op)
 {
     uint32_t all = (1u << op->type.rank) - 1, own[2] = {0};
-    if (op->kind != REC_CONTRACT)
+    if (op->kind != REC_CONTRACT || !h->meets[v])
         return false;
     for (uint32_t i = 0; i < 2; i++) {
         if (rec_op(&w->old, op->use[i].v)->home != op->home || h->dep[op->use[i].v] != DEP_PLACE)
@@ -79,7 +80,7 @@ static bool is_outer(const Rewrite *w, const Hoist *h, const RecOp *op)
  * One axis, of sequences, is always allowed. */
 static bool swollen(const Rewrite *w, const Hoist *h, RecId v, const RecOp *op)
 {
-    return h->dep[v] == DEP_PLACE && ((op->type.rank > 1 && op->type.rank > h->base[v]) || is_outer(w, h, op));
+    return h->dep[v] == DEP_PLACE && ((op->type.rank > 1 && op->type.rank > h->base[v]) || is_outer(w, h, v, op));
 }
 
 static bool fits_outside(const Rewrite *w, const Hoist *h, RecId v, RecRegion body)
@@ -95,12 +96,25 @@ static bool fits_outside(const Rewrite *w, const Hoist *h, RecId v, RecRegion bo
     return true;
 }
 
+static void find_dependences(const Rewrite *w, Hoist *h, const RecOp *recur)
+{
+    const RecRegionInfo *body = &w->old.region.p[recur->region];
+    for (uint32_t i = 0; i < body->op.n; i++)
+        h->dep[body->op.p[i]] = depends(w, h, body->op.p[i], recur->region, recur->nstate);
+    for (uint32_t i = body->op.n; i-- > 0;) {
+        RecId v = body->op.p[i];
+        const RecOp *op = rec_op(&w->old, v);
+        for (uint32_t k = 0; k < op->nuse; k++)
+            h->meets[op->use[k].v] |= h->dep[v] == DEP_STATE || h->meets[v];
+    }
+}
+
 static void choose(Rewrite *w, Hoist *h, const RecOp *recur)
 {
     const RecRegionInfo *body = &w->old.region.p[recur->region];
+    find_dependences(w, h, recur);
     for (uint32_t i = 0; i < body->op.n; i++) {
         RecId v = body->op.p[i];
-        h->dep[v] = depends(w, h, v, recur->region, recur->nstate);
         h->base[v] = base_rank(w, h, v);
         h->fits[v] = fits_outside(w, h, v, recur->region);
         h->leaves[v] = h->fits[v] && worth_it(w, rec_op(&w->old, v), h->dep[v]);
@@ -166,7 +180,7 @@ void rec_hoist(RecProg *p)
     do {
         uint32_t n = p->op.n + 1;
         Hoist h = {NEWN(p->arena, Depends, n), NEWN(p->arena, uint8_t, n), NEWN(p->arena, bool, n),
-                   NEWN(p->arena, bool, n)};
+                   NEWN(p->arena, bool, n), NEWN(p->arena, bool, n)};
         w = (Rewrite){.cx = &h, .recur = hoist_recur};
         rw_run(&w, p);
     } while (w.changed);
