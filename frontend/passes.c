@@ -114,11 +114,26 @@ bool run_rec_passes(Compile *c)
     return true;
 }
 
+static bool has_tasks(const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_TASKS || (kern_body(b->p[i]) && has_tasks(kern_body(b->p[i]))))
+            return true;
+    return false;
+}
+
+/* A program that was read as text, and is cut already, is past the passes that look at whole loops. */
+static bool is_cut(const KernProg *k)
+{
+    return has_tasks(&k->fn[REC_FORWARD]) || has_tasks(&k->fn[REC_BACKWARD]);
+}
+
 bool run_kern_passes(Compile *c)
 {
+    bool cut = is_cut(c->kern);
     for (uint32_t i = 0; i < NKERN; i++) {
         bool of_cpu = kern_pass[i].run == kern_tasks; /* tasks are for the threads of a CPU */
-        if (!of_cpu || !c->for_gpu)
+        if (kern_pass[i].run == kern_reuse || (!cut && !(of_cpu && c->for_gpu)))
             kern_pass[i].run(c->kern);
         if (!after(c, 1 + NREC + i))
             return false;

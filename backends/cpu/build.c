@@ -189,7 +189,7 @@ static LLVMValueRef joined(const CpuGen *g, LLVMValueRef low, LLVMValueRef high)
 /* Of several vectors one by one: masks that are wider than a vector would be taken apart again in each round. */
 LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b)
 {
-    if (g->lanes <= cpu_width(g))
+    if (g->lanes == 1 || g->lanes <= cpu_width(g))
         return LLVMBuildSelect(g->b, c, a, b, "");
     CpuGen half = *g;
     half.lanes /= 2;

@@ -322,7 +322,8 @@ static void take_apart(Find *f, const LinearCx *cx, const Term *t, Terms *out)
     for (uint32_t i = 0; i < t->factor.n; i++) {
         uint32_t names = linear_names(cx, t, i);
         Terms parts = {0};
-        if (!(names & sum) || !(names & ~sum) || !linear_expand(cx, t, i, &parts))
+        bool apart = (names & sum) && (names & ~sum) && !f->reads[t->factor.p[i].use.v];
+        if (!apart || !linear_expand(cx, t, i, &parts))
             continue;
         for (uint32_t k = 0; k < parts.n; k++)
             take_apart(f, cx, &parts.p[k], out);
