@@ -14,7 +14,8 @@ typedef struct Extreme {
 } Extreme;
 
 #define GATE {-120, 120, -120, 120, -30, 15}, 6
-/* exp(88) overflows and exp(-88) is nothing, and the derivative of the one meets the other: what may not happen yet. */
+/* What goes through the running maximum of mLSTM cancels in its gradient, and in single precision to rounding only: where all
+ * gates are shut, that rounding is all there is of d_i. */
 #define WITHIN {-80, 80, -80, 80, -30, 3}, 6
 #define DECAY {0, 1, 1, 0, 1, 0.5}, 6
 
@@ -106,7 +107,7 @@ static void survives(const Extreme *e)
 
 EXTREME(gla, "stdlib/gla.rnn", "gla", true, true, {"g"}, GATE)
 EXTREME(hgrn2, "stdlib/hgrn2.rnn", "hgrn2", true, true, {"f"}, GATE)
-EXTREME(rwkv6, "stdlib/rwkv6.rnn", "rwkv6", true, true, {"w"}, WITHIN)
+EXTREME(rwkv6, "stdlib/rwkv6.rnn", "rwkv6", true, true, {"w"}, GATE)
 EXTREME(rwkv7, "stdlib/rwkv7.rnn", "rwkv7", true, false, {"w", "a"}, GATE)
 EXTREME(kda, "stdlib/kda.rnn", "kda", true, false, {"g", "b"}, GATE)
 EXTREME(gated_deltanet, "stdlib/gated_deltanet.rnn", "gated_deltanet", true, false, {"a", "b"}, GATE)
@@ -116,7 +117,7 @@ EXTREME(mamba, "stdlib/mamba.rnn", "mamba", false, true, {"dt", "z"}, GATE)
 EXTREME(rwkv4, "stdlib/rwkv4.rnn", "rwkv4", false, true, {"k", "r"}, GATE)
 EXTREME(aaren, "stdlib/aaren.rnn", "aaren", false, true, {"k"}, GATE)
 EXTREME(mingru, "stdlib/mingru.rnn", "mingru", false, true, {"z", "c"}, GATE)
-EXTREME(rglru, "stdlib/rglru.rnn", "rglru", false, true, {"b"}, WITHIN)
+EXTREME(rglru, "stdlib/rglru.rnn", "rglru", false, true, {"b"}, GATE)
 EXTREME(running_max, "tests/cells/semiring_running_max.rnn", "running_max", false, true, {"fall"}, GATE)
 
 EXTREME(each_row, "tests/forms/extremes.rnn", "each_row", true, true, {"d"}, DECAY)
