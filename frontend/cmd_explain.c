@@ -242,9 +242,24 @@ static void explain_entry(Explain *x, const ExplainList *stages, const ExplainLi
     memories(x);
 }
 
-/* Who says the form, if anybody does. */
-static void put_choice(Driver *d, const FormChoice *choice, ExplainList *forms)
+/* What rec.chunk took where nobody says: read off the numbers of chunks. */
+static Str own_choice(Driver *d, const KernProg *k)
 {
+    for (uint32_t i = 0; i < k->derived.n; i++) {
+        if (!k->derived.p[i].floor)
+            continue;
+        Str size = dim_str(d->arena, k->dims, k->derived.p[i].den);
+        bool training = dim_mentions(k->dims, k->derived.p[i].num, k->keep);
+        return str_fmt(d->arena, "taken: chunk:%.*s%s", STRF(size), training ? " in training, sequential in inference" : "");
+    }
+    return STR("taken: sequential");
+}
+
+/* Which form is taken, and who says so if anybody does. */
+static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, ExplainList *forms)
+{
+    if (choice->from == FORM_FROM_NOBODY && forms->n)
+        vec_push(d->arena, forms, own_choice(d, k));
     if (choice->from != FORM_FROM_NOBODY)
         vec_push(d->arena, forms, str_fmt(d->arena, "taken: %.*s, from %.*s", STRF(rec_form_str(d->arena, choice->form)),
                                           STRF(driver_form_origin(d, choice))));
@@ -272,7 +287,7 @@ static void explain_file(Driver *d, const Unit *u)
         if (!driver_has_form(d, c.rec, &choice))
             continue;
         explain_stages(d, before_forms(d, u, i), &stages, &forms);
-        put_choice(d, &choice, &forms);
+        put_choice(d, c.kern, &choice, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
         explain_entry(&x, &stages, &forms);
     }

@@ -3,9 +3,10 @@
  * other one step by step, in a recurrence of its own over the chunk's places. What is behind the last whole chunk runs
  * step by step as before. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places.
  *
- * Where nobody says how to run, inference goes step by step, in place and in the first-level cache, with the same bits for
- * whole sequences and single steps; training, which would have to keep the states of all places, goes in chunks: the
- * number of chunks is then 0 in inference, by the dimension `keep`. */
+ * Where nobody says how to run, chunks are taken where they were measured to be faster (tests/bench/linear): for states with
+ * one decay and no rank-one part always; with a decay for each k in training alone, which would have to keep the states of
+ * all places, while inference goes step by step, in place (the number of chunks is then 0 in inference, by the dimension
+ * `keep`); with a rank-one part not yet. */
 #include "ir/rec/chunk.h"
 
 /* ---- one chunk ---- */
@@ -102,13 +103,20 @@ typedef struct Pass {
     RecId **result; /* by old RECUR: by result number */
 } Pass;
 
-/* Where nobody says: whether chunks are taken in training. What is carried must be large for all of it to be worth them. */
-static bool pays(const Structure *s)
+typedef enum When { NEVER, IN_TRAINING, ALWAYS } When;
+
+/* Where nobody says: what the stage that gains least allows. */
+static When when_it_pays(const Structure *s)
 {
-    for (uint32_t k = 0; k < s->stages.n; k++)
-        if (s->stage[k].matrix)
-            return true;
-    return false;
+    When when = NEVER;
+    for (uint32_t k = 0; k < s->stages.n; k++) {
+        const Matrix *m = s->stage[k].matrix;
+        if (m && m->low.n)
+            return NEVER;
+        if (m)
+            when = m->diagonal || when == IN_TRAINING ? IN_TRAINING : ALWAYS;
+    }
+    return when;
 }
 
 static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
@@ -118,8 +126,8 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
     RecForm form = {REC_FORM_CHUNK, pass->size};
-    bool chosen = w->old.form.kind == REC_FORM_CHUNK || pays(&s);
-    if (structure_lacks(&w->old, &s, &form, &at) || !chosen) {
+    When when = w->old.form.kind == REC_FORM_CHUNK ? ALWAYS : when_it_pays(&s);
+    if (structure_lacks(&w->old, &s, &form, &at) != WHY_NONE || when == NEVER) {
         rw_recur(w, b, old);
         return;
     }
@@ -127,8 +135,7 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     uint32_t nresult = op->nstate + op->nout;
     RecId *operand = rw_operands(w, old);
     Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, pass->size), .seq = operand + op->nstate, .state = operand};
-    bool always = w->old.form.kind == REC_FORM_CHUNK;
-    k.n = cut_count(w->p, always ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), pass->size);
+    k.n = cut_count(w->p, when == ALWAYS ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), pass->size);
     k.rest = dim_sub(t, op->length, dim_mul(t, k.n, k.size));
     k.whole = NEWN(w->p->arena, RecId, nresult + 1);
     k.remainder = NEWN(w->p->arena, RecId, nresult + 1);
