@@ -141,16 +141,6 @@ bool depend_list(Arena *a, const KStmt *loop, DependList *to)
     return list(a, loop, (DependAccess){0}, to);
 }
 
-bool depend_same_index(const KIndex *a, const KIndex *b)
-{
-    if (a->base != b->base || a->n != b->n)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++)
-        if (a->term[i].var != b->term[i].var || a->term[i].stride != b->term[i].stride)
-            return false;
-    return true;
-}
-
 /* ---- addresses ---- */
 
 static bool no_coefficient_is_negative(const DimTab *t, Dim d)

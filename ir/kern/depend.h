@@ -24,6 +24,5 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b); /* does
  * iteration. */
 bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b);
 bool depend_defines(const KStmt *loop, KVar v); /* is v, not a loop's variable, defined inside */
-bool depend_same_index(const KIndex *a, const KIndex *b);
 
 #endif

@@ -51,7 +51,7 @@ static void forget_written(Forward *f, const KStmt *s)
 static KVar held(const Forward *f, const KStmt *load)
 {
     for (uint32_t i = f->known.n; i-- > 0;)
-        if (f->known.p[i].buf == load->mem.buf && depend_same_index(f->known.p[i].at, &load->mem.at))
+        if (f->known.p[i].buf == load->mem.buf && kern_index_eq(f->known.p[i].at, &load->mem.at))
             return f->known.p[i].var;
     return K_NONE;
 }

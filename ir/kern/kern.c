@@ -52,6 +52,16 @@ static void drop_term(KIndex *at, uint32_t i)
         at->term[i] = at->term[i + 1];
 }
 
+bool kern_index_eq(const KIndex *a, const KIndex *b)
+{
+    if (a->base != b->base || a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (a->term[i].var != b->term[i].var || a->term[i].stride != b->term[i].stride)
+            return false;
+    return true;
+}
+
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride)
 {
     if (stride == DIM_ZERO)

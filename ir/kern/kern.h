@@ -142,6 +142,7 @@ KernProg *kern_prog_new(Arena *a, const RecProg *rec); /* copies the interface *
 KVar kern_var(KernProg *p, DType dt, bool loop, Str name);
 KBufId kern_buf(KernProg *p, KBuf buf);
 KStmt *kern_add(KernProg *p, KBlock *to, KStmt stmt); /* appends a copy */
+bool kern_index_eq(const KIndex *a, const KIndex *b);
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges equal variables, drops stride 0 */
 
 /* ---- kern.c: looking at programs ---- */

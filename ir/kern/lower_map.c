@@ -82,23 +82,13 @@ void nest_end(Nest *n)
 
 /* ---- scalars ---- */
 
-static bool index_eq(const KIndex *a, const KIndex *b)
-{
-    if (a->base != b->base || a->n != b->n)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++)
-        if (a->term[i].var != b->term[i].var || a->term[i].stride != b->term[i].stride)
-            return false;
-    return true;
-}
-
 static bool remembered(const Nest *n, RecId v, const KIndex *ix, uint32_t rank, KVar *out)
 {
     for (uint32_t i = 0; i < n->memo.n; i++) {
         const Memo *m = &n->memo.p[i];
         bool same = m->v == v;
         for (uint32_t k = 0; k < rank && same; k++)
-            same = index_eq(&m->ix[k], &ix[k]);
+            same = kern_index_eq(&m->ix[k], &ix[k]);
         if (same)
             return *out = m->var, true;
     }

@@ -98,11 +98,6 @@ static void run_rest(Cut *k)
 
 enum { AUTO_SIZE = 16 }; /* measured: tests/bench/linear */
 
-typedef struct Pass {
-    uint32_t size;
-    RecId **result; /* by old RECUR: by result number */
-} Pass;
-
 typedef enum When { NEVER, IN_TRAINING, ALWAYS } When;
 
 /* Where nobody says: what the stage that gains least allows. */
@@ -121,11 +116,11 @@ static When when_it_pays(const Structure *s)
 
 static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
 {
-    Pass *pass = w->cx;
+    uint32_t size = *(const uint32_t *)w->cx;
     const RecOp *op = rec_op(&w->old, old);
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
-    RecForm form = {REC_FORM_CHUNK, pass->size};
+    RecForm form = {REC_FORM_CHUNK, size};
     When when = w->old.form.kind == REC_FORM_CHUNK ? ALWAYS : when_it_pays(&s);
     if (structure_lacks(&w->old, &s, &form, &at) != WHY_NONE || when == NEVER) {
         rw_recur(w, b, old);
@@ -134,8 +129,8 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     DimTab *t = w->p->dims;
     uint32_t nresult = op->nstate + op->nout;
     RecId *operand = rw_operands(w, old);
-    Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, pass->size), .seq = operand + op->nstate, .state = operand};
-    k.n = cut_count(w->p, when == ALWAYS ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), pass->size);
+    Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, size), .seq = operand + op->nstate, .state = operand};
+    k.n = cut_count(w->p, when == ALWAYS ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), size);
     k.rest = dim_sub(t, op->length, dim_mul(t, k.n, k.size));
     k.whole = NEWN(w->p->arena, RecId, nresult + 1);
     k.remainder = NEWN(w->p->arena, RecId, nresult + 1);
@@ -144,18 +139,11 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     run_chunks(&k);
     if (!op->reverse)
         run_rest(&k);
-    RecId *result = pass->result[old] = NEWN(w->p->arena, RecId, nresult + 1);
+    RecId *result = w->result[old] = NEWN(w->p->arena, RecId, nresult + 1);
     memcpy(result, k.state, op->nstate * sizeof *result);
     for (uint32_t i = op->nstate; i < nresult; i++)
         result[i] = cut_join(b, k.whole[i], k.remainder[i]);
     w->to[old] = result[0];
-}
-
-static RecId chunk_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
-{
-    const Pass *pass = w->cx;
-    RecId recur = op.kind == REC_PROJ ? w->old.op.p[old].use[0].v : REC_NONE;
-    return recur != REC_NONE && pass->result[recur] ? pass->result[recur][op.index] : pass_push(b, op);
 }
 
 /* Whether any recurrence of the forward function has the form that is asked for. */
@@ -180,7 +168,7 @@ void rec_chunk(RecProg *p)
         check_form(p);
     if (p->form.kind == REC_FORM_SCAN || p->form_missing != WHY_NONE)
         return;
-    Pass pass = {.size = p->form.kind == REC_FORM_AUTO ? AUTO_SIZE : p->form.size, .result = NEWN(p->arena, RecId *, p->op.n + 1)};
-    Rewrite w = {.cx = &pass, .recur = chunk_recur, .op = chunk_op};
+    uint32_t size = p->form.kind == REC_FORM_AUTO ? (uint32_t)AUTO_SIZE : p->form.size;
+    Rewrite w = {.cx = &size, .recur = chunk_recur};
     rw_run(&w, p);
 }

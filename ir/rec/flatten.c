@@ -153,6 +153,13 @@ static RecId chosen(Flat *f, RecId condition, RecId a, RecId b)
     return rec_map3(&f->in, FUN_WHERE, condition, a, b);
 }
 
+/* Whether a condition's axes are the leading ones of a value. What has no axis of sequences is the same for all of them. */
+static bool leads(const Flat *f, RecId condition, RecId v)
+{
+    const Type *c = rec_type(f->w->p, condition), *t = rec_type(f->w->p, v);
+    return c->rank <= t->rank && memcmp(c->dim, t->dim, c->rank * sizeof(Dim)) == 0;
+}
+
 /* The same where the condition has some of the leading axes only. */
 static RecId chosen_along(Flat *f, RecId condition, RecId a, RecId b)
 {
@@ -178,7 +185,10 @@ static void fill(Flat *f, RecId *result)
     for (uint32_t i = 0; i < nloop; i++) {
         RecId round = value(f, region(f, f->loop)->result.p[i]);
         arg = f->w->p->region.p[f->in.region].arg.p;
-        result[nown + i] = condition == REC_NONE ? round : chosen_along(f, value(f, condition), round, arg[nown + i]);
+        RecId here = condition == REC_NONE ? REC_NONE : value(f, condition);
+        arg = f->w->p->region.p[f->in.region].arg.p;
+        bool held = here != REC_NONE && leads(f, here, round);
+        result[nown + i] = held ? chosen_along(f, here, round, arg[nown + i]) : round;
     }
     for (uint32_t i = 0; i < f->old->nout; i++)
         result[nown + nloop + i] = value(f, region(f, f->old)->result.p[nown + i]);
@@ -229,10 +239,6 @@ static bool is_plain(const RecProg *p, Arena *a, RecId recur, RecId loop)
 
 /* ---- the pass ---- */
 
-typedef struct Pass {
-    RecId **result; /* by old RECUR: by result number */
-} Pass;
-
 static void open(Flat *f)
 {
     const RecProg *p = f->w->p;
@@ -250,7 +256,6 @@ static void open(Flat *f)
 
 static void flatten_recur(Rewrite *w, RecBuild *b, RecId old)
 {
-    Pass *pass = w->cx;
     const RecOp *op = rec_op(&w->old, old);
     RecId loop = only_loop(&w->old, op);
     if (op->chunk || loop == REC_NONE || !is_plain(&w->old, w->p->arena, old, loop)) {
@@ -268,7 +273,7 @@ static void flatten_recur(Rewrite *w, RecBuild *b, RecId old)
     RecId *result = NEWN(w->p->arena, RecId, n + 1);
     fill(&f, result);
     rec_recur_close(w->p, f.recur, result, n);
-    RecId *out = pass->result[old] = NEWN(w->p->arena, RecId, op->nstate + op->nout + 1);
+    RecId *out = w->result[old] = NEWN(w->p->arena, RecId, op->nstate + op->nout + 1);
     for (uint32_t i = 0; i < op->nstate; i++)
         out[i] = rec_proj(b, f.recur, i);
     for (uint32_t i = 0; i < op->nout; i++)
@@ -276,18 +281,10 @@ static void flatten_recur(Rewrite *w, RecBuild *b, RecId old)
     w->to[old] = f.recur;
 }
 
-static RecId flatten_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
-{
-    const Pass *pass = w->cx;
-    RecId recur = op.kind == REC_PROJ ? w->old.op.p[old].use[0].v : REC_NONE;
-    return recur != REC_NONE && pass->result[recur] ? pass->result[recur][op.index] : pass_push(b, op);
-}
-
 void rec_flatten(RecProg *p)
 {
     if (p->form.kind != REC_FORM_CHUNK)
         return;
-    Pass pass = {.result = NEWN(p->arena, RecId *, p->op.n + 1)};
-    Rewrite w = {.cx = &pass, .recur = flatten_recur, .op = flatten_op};
+    Rewrite w = {.recur = flatten_recur};
     rw_run(&w, p);
 }

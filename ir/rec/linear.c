@@ -237,6 +237,14 @@ static bool is_carried(const RecProg *p, RecId v)
     return op->kind == REC_REGARG && op->index < rec_op(p, p->region.p[op->home].owner)->nstate;
 }
 
+static bool few_factors(const Terms *t)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->p[i].factor.n > LINEAR_MAXFACTORS)
+            return false;
+    return true;
+}
+
 bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
 {
     const RecOp *op = rec_op(cx->p, v);
@@ -245,7 +253,7 @@ bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
         return true;
     }
     RecId inner = REC_NONE;
-    if (op->type.dt != DT_BOOL && out->n <= MAXTERMS && op_terms(cx, op, out, &inner))
+    if (op->type.dt != DT_BOOL && out->n <= MAXTERMS && op_terms(cx, op, out, &inner) && few_factors(out))
         return true;
     *why = inner != REC_NONE ? inner : v;
     return false;
@@ -362,7 +370,7 @@ bool linear_expand(const LinearCx *cx, const Term *t, uint32_t factor, Terms *ou
     if (f->kind == FACTOR_OVER && !invert(&parts))
         return false;
     for (uint32_t i = 0; i < parts.n; i++) {
-        if (!with_part(cx, t, factor, &parts.p[i], &now))
+        if (!with_part(cx, t, factor, &parts.p[i], &now) || now.factor.n > LINEAR_MAXFACTORS)
             return false;
         vec_push(cx->arena, out, now);
     }

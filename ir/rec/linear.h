@@ -35,6 +35,8 @@ typedef struct Factor {
     RecUse use; /* by the term's axes */
 } Factor;
 
+enum { LINEAR_MAXFACTORS = 30 }; /* so that some of them are bits of a number */
+
 /* Over the axes of the value it is a term of, then those that are summed over. */
 typedef struct Term {
     double sign; /* 1 or -1 */

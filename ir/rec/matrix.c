@@ -5,8 +5,6 @@
  * split again. */
 #include "ir/rec/matrix.h"
 
-enum { MAXFACTORS = 30 };
-
 typedef enum Status { FREE, RAW, DONE, BAD } Status; /* reads no state; the state itself is in it; only contracted; neither */
 
 typedef struct Find {
@@ -72,8 +70,6 @@ static bool assign(const LinearCx *cx, const Term *t, Sides s, uint32_t shared, 
 {
     uint32_t sum = (1u << t->nit) - (1u << t->rank);
     *out = (Split){.term = *t, .sum = shared};
-    if (t->factor.n > MAXFACTORS)
-        return false;
     for (uint32_t i = 0; i < t->factor.n; i++) {
         uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b & ~shared);
         bool a = names & s.a, b = names & s.b;

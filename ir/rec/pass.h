@@ -13,6 +13,7 @@ struct Rewrite {
     uint32_t *nuse; /* how often an old op is used, outputs and region results included */
     bool changed;   /* for passes that run until nothing changes */
     void *cx;       /* the pass's own */
+    RecId **result; /* by old RECUR: the values that its results are now, where it is replaced by something else */
     /* Makes the new value of an op that is neither a RECUR nor a REGARG; its uses are new values already. */
     RecId (*op)(Rewrite *w, RecBuild *b, RecId old, RecOp op);
     /* Makes the new values of a whole RECUR; NULL for rw_recur. */

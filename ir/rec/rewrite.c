@@ -28,6 +28,7 @@ void rw_begin(Rewrite *w, RecProg *p)
     w->p = p;
     w->changed = false;
     w->to = pass_ids(p->arena, p->op.n);
+    w->result = NEWN(p->arena, RecId *, p->op.n + 1);
     w->nuse = NEWN(p->arena, uint32_t, p->op.n + 1);
     count_uses(w);
     memset(&p->op, 0, sizeof p->op);
@@ -59,9 +60,20 @@ RecId pass_push(RecBuild *b, RecOp op)
     return p->op.n - 1;
 }
 
+/* The new value of a result of a RECUR that is replaced by something else. */
+static bool replaced(const Rewrite *w, const RecOp *op, RecId *now)
+{
+    const RecId *result = op->kind == REC_PROJ && w->result ? w->result[op->use[0].v] : NULL;
+    if (result)
+        *now = result[op->index];
+    return result != NULL;
+}
+
 RecId rw_op(Rewrite *w, RecBuild *b, RecId old)
 {
     RecOp op = w->old.op.p[old];
+    if (replaced(w, &op, &w->to[old]))
+        return w->to[old];
     RecUse *use = NEWN(w->p->arena, RecUse, op.nuse + 1);
     for (uint32_t i = 0; i < op.nuse; i++) {
         use[i] = op.use[i];

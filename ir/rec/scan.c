@@ -296,14 +296,8 @@ static void put_out(Scan *x)
 
 /* ---- the pass ---- */
 
-typedef struct Pass {
-    uint32_t pieces;
-    RecId **result; /* by old RECUR: by result number */
-} Pass;
-
 static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
 {
-    Pass *pass = w->cx;
     const RecOp *op = rec_op(&w->old, old);
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
@@ -313,10 +307,10 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     }
     RecId *operand = rw_operands(w, old);
     Scan x = {.w = w, .b = b, .s = &s, .old = op, .known = pass_ids(w->p->arena, w->old.op.n), .final = operand};
-    x.pieces = dim_const(w->p->dims, pass->pieces);
-    x.length = cut_count(w->p, op->length, pass->pieces);
+    x.pieces = dim_const(w->p->dims, w->old.form.size);
+    x.length = cut_count(w->p, op->length, w->old.form.size);
     x.rest = dim_sub(w->p->dims, op->length, dim_mul(w->p->dims, x.pieces, x.length));
-    x.result = pass->result[old] = NEWN(w->p->arena, RecId, op->nstate + op->nout + 1);
+    x.result = w->result[old] = NEWN(w->p->arena, RecId, op->nstate + op->nout + 1);
     for (uint32_t i = 0; i < op->nseq; i++)
         x.known[step_of(&x)->arg.p[op->nstate + i]] = operand[op->nstate + i];
     for (uint32_t k = 0; k < s.stages.n; k++)
@@ -329,18 +323,10 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     w->to[old] = x.result[0];
 }
 
-static RecId scan_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
-{
-    const Pass *pass = w->cx;
-    RecId recur = op.kind == REC_PROJ ? w->old.op.p[old].use[0].v : REC_NONE;
-    return recur != REC_NONE && pass->result[recur] ? pass->result[recur][op.index] : pass_push(b, op);
-}
-
 void rec_scan(RecProg *p)
 {
     if (p->form.kind != REC_FORM_SCAN || p->form_missing != WHY_NONE)
         return;
-    Pass pass = {.pieces = p->form.size, .result = NEWN(p->arena, RecId *, p->op.n + 1)};
-    Rewrite w = {.cx = &pass, .recur = scan_recur, .op = scan_op};
+    Rewrite w = {.recur = scan_recur};
     rw_run(&w, p);
 }

@@ -134,6 +134,9 @@ static bool has_room(const RecProg *p, const RecOp *recur)
     for (uint32_t i = 0; i < p->region.p[recur->region].result.n; i++)
         if (rec_type(p, p->region.p[recur->region].result.p[i])->rank + 2 > MAXRANK)
             return false;
+    for (uint32_t i = 0; i < p->region.p[recur->region].op.n; i++)
+        if (rec_type(p, p->region.p[recur->region].op.p[i])->rank >= MAXRANK)
+            return false;
     return true;
 }
 
