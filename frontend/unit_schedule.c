@@ -37,7 +37,7 @@ static void not_yet(const Reader *r, const ScheduleItem *it)
 static uint32_t said_size(const Expr *x)
 {
     const Expr *n = x->call.narg == 1 && !x->call.arg[0].name.text.n ? x->call.arg[0].value : NULL;
-    bool fits = n && n->kind == EX_NUMBER && n->is_int && n->number >= 1 && n->number <= REC_FORM_MAXSIZE;
+    bool fits = n && n->kind == EX_NUMBER && n->is_int && n->number >= 1 && n->number <= (double)REC_FORM_MAXSIZE;
     return fits ? (uint32_t)n->number : 0;
 }
 
