@@ -348,7 +348,7 @@ static const char *function_doc(IfaceFn f)
     case IFN_CHUNK:
         return "T steps that go on from the carry. Final states are left in the carry: initial and final states in "
                "inputs and outputs are\n"
-               " * not read. Chunks of any lengths give the same bits as one forward call.";
+               " * not read.";
     case IFN_STEP:
         return "One step that goes on from the carry, as chunk. sizes->T is not read: it counts as 1. Ask for its "
                "workspace with T = 1.";
@@ -364,6 +364,9 @@ static void put_function(Head *h, IfaceFn f)
     static const char *const result[IFN_COUNT] = {[IFN_WORKSPACE] = "size_t ", [IFN_INFO] = "const rnn_info *"};
     Str why;
     text_add(h->t, "/* %s", function_doc(f));
+    if (f == IFN_CHUNK)
+        text_add(h->t, " Chunks of any lengths give %s one forward call.",
+                 iface_in_order(h->k) ? "the same bits as" : "the same, to rounding, as");
     if ((f == IFN_CHUNK || f == IFN_STEP) && !iface_streams(h->k, &why))
         text_add(h->t, "\n * Here it always returns RNN_STREAM%s%.*s.", why.n ? ": " : "", STRF(comment(h->a, why)));
     text_add(h->t, " */\n");

@@ -187,6 +187,14 @@ bool iface_time(const KernProg *k, DimSym *time)
     return false;
 }
 
+bool iface_in_order(const KernProg *k)
+{
+    for (uint32_t i = 0; i < k->derived.n; i++)
+        if (k->derived.p[i].floor && !dim_mentions(k->dims, k->derived.p[i].num, k->keep))
+            return false;
+    return true;
+}
+
 bool iface_streams(const KernProg *k, Str *why)
 {
     DimSym time;

@@ -3,22 +3,13 @@
 #include "backends/backend.h"
 #include "frontend/check.h"
 
-/* No recurrence of an inference goes in chunks or pieces: no number of them but in training. */
-static bool steps_in_order(const KernProg *k)
-{
-    for (uint32_t i = 0; i < k->derived.n; i++)
-        if (k->derived.p[i].floor && !dim_mentions(k->dims, k->derived.p[i].num, k->keep))
-            return false;
-    return true;
-}
-
 static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t size, bool step, Str *why)
 {
     Arena *scratch = arena_new();
     Frame *whole = draw_call(c, scratch, how, why), *pieces = whole ? frame_copy(whole) : NULL;
     bool ok = pieces && frame_compiled(whole, code, false, why) && frame_chunks(pieces, code, size, step, why) &&
-              (steps_in_order(code->kern) ? results_same(whole, pieces, why)
-                                 : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
+              (iface_in_order(code->kern) ? results_same(whole, pieces, why)
+                                          : results_agree(whole, pieces, precision_tolerance(code->cpu.precision), why));
     *why = ok ? (Str){0} : str_copy(c->arena, *why);
     arena_free(scratch);
     return ok;
@@ -59,7 +50,7 @@ void check_streaming(Checker *c)
             return;
         }
         any = true;
-        in_order &= steps_in_order(code->kern);
+        in_order &= iface_in_order(code->kern);
         ok = stream_code(c, code);
     }
     if (ok && any)
