@@ -99,17 +99,14 @@ static RecId result_again(Level *l, RecId v)
     return rec_recur_export(p, made, back_here(l, p->region.p[was->region].result.p[op.index]));
 }
 
+static RecId value_here(void *level, RecId v)
+{
+    return back_here(level, v);
+}
+
 static RecId make_again(Level *l, RecId v)
 {
-    RecProg *p = l->back->p;
-    RecOp op = *rec_op(p, v);
-    RecUse *use = NEWN(p->arena, RecUse, op.nuse + 1);
-    for (uint32_t i = 0; i < op.nuse; i++) {
-        use[i] = op.use[i];
-        use[i].v = back_here(l, op.use[i].v);
-    }
-    op.use = use;
-    return pass_push(&l->b, op);
+    return pass_copy(&l->b, *rec_op(l->back->p, v), value_here, l);
 }
 
 /* The step's value as a sequence, kept by the forward recurrence. */

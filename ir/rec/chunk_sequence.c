@@ -8,34 +8,23 @@ typedef struct Inner {
     RecId *to; /* by old op */
 } Inner;
 
-static RecId inner_value(Inner *in, RecId old);
-
-static RecId inner_copy(Inner *in, RecId old)
+static RecId inner_value(void *cx, RecId old)
 {
-    RecOp op = *rec_op(&in->c->w->old, old);
-    RecUse *use = NEWN(in->c->w->p->arena, RecUse, op.nuse + 1);
-    if (op.kind == REC_RECUR || op.kind == REC_PROJ || op.kind == REC_REGARG)
-        ice("rec.chunk: op %u does not go into a chunk", old);
-    for (uint32_t i = 0; i < op.nuse; i++) {
-        use[i] = op.use[i];
-        use[i].v = inner_value(in, op.use[i].v);
-    }
-    op.use = use;
-    in->b.at = op.at;
-    return pass_push(&in->b, op);
-}
-
-static RecId inner_value(Inner *in, RecId old)
-{
-    const RecOp *recur = rec_op(&in->c->w->old, in->c->recur);
+    Inner *in = cx;
+    const RecProg *p = &in->c->w->old;
     if (in->to[old] != REC_NONE)
         return in->to[old];
-    if (!rec_inside(&in->c->w->old, old, recur->region))
+    if (!rec_inside(p, old, rec_op(p, in->c->recur)->region))
         return in->c->w->to[old];
     Lifted x = in->c->lift.made[old];
-    if (x.v == REC_NONE)
-        return in->to[old] = inner_copy(in, old);
-    return in->to[old] = x.placed ? rec_recur_add_seq(in->c->w->p, in->recur, x.v) : x.v;
+    if (x.v != REC_NONE)
+        return in->to[old] = x.placed ? rec_recur_add_seq(in->c->w->p, in->recur, x.v) : x.v;
+    RecOp op = *rec_op(p, old);
+    if (op.kind == REC_RECUR || op.kind == REC_PROJ || op.kind == REC_REGARG)
+        ice("rec.chunk: op %u does not go into a chunk", old);
+    in->to[old] = pass_copy(&in->b, op, inner_value, in);
+    in->b.at = op.at;
+    return in->to[old];
 }
 
 void chunk_sequence(Chunk *c, uint32_t stage)

@@ -109,21 +109,6 @@ static RecId condition_of_use(const Flat *f)
 
 /* ---- the new step ---- */
 
-static RecId value(Flat *f, RecId old);
-
-static RecId copied(Flat *f, RecId old)
-{
-    RecOp op = *rec_op(&f->w->old, old);
-    RecUse *use = NEWN(f->w->p->arena, RecUse, op.nuse + 1);
-    for (uint32_t i = 0; i < op.nuse; i++) {
-        use[i] = op.use[i];
-        use[i].v = value(f, op.use[i].v);
-    }
-    op.use = use;
-    f->in.at = op.at;
-    return pass_push(&f->in, op);
-}
-
 static RecId argument(Flat *f, RecId old)
 {
     const RecOp *op = rec_op(&f->w->old, old);
@@ -134,8 +119,9 @@ static RecId argument(Flat *f, RecId old)
 }
 
 /* An old value, of the step or of a round, in the new step. */
-static RecId value(Flat *f, RecId old)
+static RecId value(void *cx, RecId old)
 {
+    Flat *f = cx;
     const RecOp *op = rec_op(&f->w->old, old);
     if (f->to[old] != REC_NONE)
         return f->to[old];
@@ -145,7 +131,9 @@ static RecId value(Flat *f, RecId old)
         return f->to[old] = argument(f, old);
     if (op->kind == REC_PROJ)
         return f->to[old] = value(f, region(f, f->loop)->result.p[op->index]);
-    return f->to[old] = copied(f, old);
+    f->to[old] = pass_copy(&f->in, *op, value, f);
+    f->in.at = op->at;
+    return f->to[old];
 }
 
 static RecId chosen(Flat *f, RecId condition, RecId a, RecId b)

@@ -33,6 +33,9 @@ void rw_close(Rewrite *w, RecId old);                           /* with the new 
 RecBuild rw_build(const Rewrite *w, RecRegion into, RecId old); /* a builder that gives old's name and place */
 
 RecId pass_push(RecBuild *b, RecOp op); /* appends a copy of op; its uses must already be in the arena */
+/* The same with other operands: value(cx, v) stands for v. */
+typedef RecId PassValue(void *cx, RecId v);
+RecId pass_copy(RecBuild *b, RecOp op, PassValue *value, void *cx);
 RecId pass_use_value(RecBuild *b, RecUse u, uint8_t rank,
                      const Dim *dim);                              /* u over these axes: an ID map, or u.v itself */
 bool pass_is_identity(const RecProg *p, RecUse u, uint8_t rank);   /* all of the axes, in order */

@@ -69,6 +69,17 @@ static bool replaced(const Rewrite *w, const RecOp *op, RecId *now)
     return result != NULL;
 }
 
+RecId pass_copy(RecBuild *b, RecOp op, PassValue *value, void *cx)
+{
+    RecUse *use = NEWN(b->prog->arena, RecUse, op.nuse + 1);
+    for (uint32_t i = 0; i < op.nuse; i++) {
+        use[i] = op.use[i];
+        use[i].v = value(cx, op.use[i].v);
+    }
+    op.use = use;
+    return pass_push(b, op);
+}
+
 RecId rw_op(Rewrite *w, RecBuild *b, RecId old)
 {
     RecOp op = w->old.op.p[old];
