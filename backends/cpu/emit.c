@@ -199,6 +199,13 @@ static void emit_check(Emit *e, const KStmt *s)
     LLVMBuildStore(g.b, LLVMBuildOr(g.b, before, any_lane(&g, bad), ""), e->failed);
 }
 
+static void leave_loop(Emit *e, const KStmt *s)
+{
+    LLVMBasicBlockRef on = gen_block(&e->g, "on");
+    LLVMBuildCondBr(e->g.b, emit_var(e, s->leave.var, false), e->behind_loop, on);
+    LLVMPositionBuilderAtEnd(e->g.b, on);
+}
+
 static void emit_stmt(Emit *e, const KStmt *s)
 {
     switch (s->kind) {
@@ -215,6 +222,7 @@ static void emit_stmt(Emit *e, const KStmt *s)
     case K_RANDOM: emit_random(e, s); return;
     case K_GIVEN: emit_given(e, s); return;
     case K_CHECK: emit_check(e, s); return;
+    case K_LEAVE: leave_loop(e, s); return;
     case K_GEMM: emit_gemm(e, s); return;
     case K_FILL: emit_fill(e, s); return;
     case K_COPY: emit_copy(e, s); return;

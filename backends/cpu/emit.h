@@ -39,6 +39,7 @@ typedef struct Emit {
     EmitVar *var;                    /* by KVar */
     LLVMValueRef failed;             /* memory of an i1: a K_CHECK failed; NULL when there is none */
     EmitVector v;
+    LLVMBasicBlockRef behind_loop;      /* of the innermost serial loop */
     bool small;                         /* code at this place runs rarely: short is better than fast */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */

@@ -147,8 +147,11 @@ static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef 
         LLVMValueRef last = LLVMBuildSub(e->g.b, to, one, "");
         i = LLVMBuildSub(e->g.b, s->loop.by == DIM_ZERO ? last : LLVMBuildAdd(e->g.b, last, from, ""), i, "");
     }
+    LLVMBasicBlockRef outer = e->behind_loop;
+    e->behind_loop = l.done;
     emit_set(e, s->loop.var, i, false);
     emit_block(e, &s->loop.body);
+    e->behind_loop = outer;
     gen_loop_end(&e->g, &l, NULL);
 }
 

@@ -45,6 +45,7 @@ static bool can_run(Map *m, const KStmt *s)
     case K_CHECK: return refuse(m, s->at, "an index that must be checked when it runs (K_CHECK)");
     case K_RANDOM: return refuse(m, s->at, "random numbers (K_RANDOM)");
     case K_TASKS: return refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
+    case K_LEAVE: return refuse(m, s->at, "a loop that ends by what it computes (K_LEAVE)");
     case K_LOOP:
         for (uint32_t i = 0; i < s->loop.body.n; i++)
             if (!can_run(m, s->loop.body.p[i]))
@@ -315,6 +316,7 @@ static void use_stmt(Map *m, KStmt *s)
     case K_START:
     case K_RANDOM:
     case K_CHECK:
+    case K_LEAVE:
     case K_GEMM:
     case K_TASKS:
     case K_KIND_COUNT: break;

@@ -236,6 +236,7 @@ static How how(Cut *c, const KStmt *s, Dim *run)
     case K_UPDATE:
     case K_RANDOM:
     case K_TASKS:
+    case K_LEAVE:
     case K_KIND_COUNT: break;
     }
     return NOT_AT_ALL;
@@ -279,7 +280,8 @@ static bool memory_ok(Cut *c, KStmt *s)
     case K_COPY:
         return range_ok(c, s->copy.dst, &s->copy.to, s->copy.count, DIM_ZERO) &&
                range_ok(c, s->copy.src, &s->copy.from, s->copy.count, DIM_ZERO);
-    case K_TASKS: return false;
+    case K_TASKS:
+    case K_LEAVE: return false;
     case K_LET:
     case K_CONST:
     case K_SIZE:

@@ -158,6 +158,7 @@ static bool is_needed(const KernProg *p, const Needs *n, const KStmt *s)
     case K_UPDATE:
     case K_RANDOM:
     case K_CHECK:
+    case K_LEAVE:
     case K_GEMM:
     case K_COPY:
     case K_KIND_COUNT: break;

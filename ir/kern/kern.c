@@ -102,6 +102,7 @@ KBufId kern_written(const KStmt *s)
     case K_RANDOM:
     case K_GIVEN:
     case K_CHECK:
+    case K_LEAVE:
     case K_KIND_COUNT: break;
     }
     return K_NONE;
@@ -135,6 +136,7 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
     case K_RANDOM:
     case K_GIVEN:
     case K_CHECK:
+    case K_LEAVE:
     case K_KIND_COUNT: break;
     }
 }
@@ -172,6 +174,7 @@ KVar kern_defines(const KStmt *s)
     case K_TASKS:
     case K_STORE:
     case K_UPDATE:
+    case K_LEAVE:
     case K_GEMM:
     case K_FILL:
     case K_COPY:
@@ -213,6 +216,7 @@ static void own_uses(KStmt *s, const Uses *u)
         break;
     case K_RANDOM: u->fn(u->cx, &s->random.counter); break;
     case K_CHECK: u->fn(u->cx, &s->check.index); break;
+    case K_LEAVE: u->fn(u->cx, &s->leave.var); break;
     case K_LOOP:
     case K_TASKS:
     case K_CONST:

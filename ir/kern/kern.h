@@ -77,6 +77,7 @@ typedef enum KKind {
     K_RANDOM, /* random: var = uniform (0,1) from (seed, stream, counter); only in init */
     K_GIVEN,  /* given: var = whether the caller passed RecArg number `arg`, a bool */
     K_CHECK,  /* check: var = index if 0 <= index < bound, else 0 and the function will return RNN_INDEX */
+    K_LEAVE,  /* leave: ends the serial loop whose body it stands in if var is true; before it the body has changed nothing */
     K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only. With
                  `least`, several threads may do it, each some rows or columns, if m*n*k is as much */
     K_FILL,   /* fill: buf[at .. at + count) = number */
@@ -106,6 +107,7 @@ struct KStmt {
         struct { KVar var; uint32_t stream; KVar counter; } random;
         struct { KVar var; uint32_t arg; } given;
         struct { KVar var; KVar index; Dim bound; } check;
+        struct { KVar var; } leave;
         struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; } gemm;
         struct { KBufId buf; KIndex at; Dim count; double number; } fill;
         struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;

@@ -7,7 +7,10 @@
  * When nobody asks for the states of all places two slots take turns: slot s is at (s mod 2) * turn. When only the
  * backward function does, `keep` decides at run time: slot s is at s * keep*S + (s mod 2) * (1-keep)*S.
  *
- * Where two are more than it takes, in_place.c makes them one. */
+ * Where two are more than it takes, in_place.c makes them one.
+ *
+ * A recurrence that ends by a state (`until`) may end at any place: its step reads slot 0 and writes slot 1, which is then
+ * copied to slot 0. */
 #include "ir/kern/lower.h"
 
 typedef struct Reader {
@@ -50,6 +53,10 @@ static Trajectory trajectory(Lower *l, const RecOp *recur, const Type *t, Reader
     Dim size = type_size(d, t), keep = dim_of(d, l->k->keep), two = dim_mul(d, dim_const(d, 2), size);
     Trajectory x = {.step = DIM_ZERO, .turn = size};
     Dim total = two;
+    if (recur->until) {
+        x.buf = storage_new(l, t, two, v);
+        return x;
+    }
     if (r.own) {
         x = (Trajectory){.step = size, .turn = DIM_ZERO};
         total = dim_mul(d, dim_add(d, recur->length, DIM_ONE), size);
@@ -79,9 +86,18 @@ static const Type *state_type(const Lower *l, const RecOp *recur, uint32_t i)
     return rec_type(l->rec, recur->use[i].v);
 }
 
+static View until_slot(Lower *l, const Trajectory *x, const Type *t, bool left)
+{
+    View v = storage_dense(l, x->buf, t);
+    v.at.base = left ? x->turn : DIM_ZERO;
+    return v;
+}
+
 static View found(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i)
 {
     const Type *t = state_type(l, recur, i);
+    if (recur->until)
+        return until_slot(l, &rc->state[i], t, false);
     return recur->reverse ? slot(l, &rc->state[i], t, rc->place, DIM_ONE, rc->other_parity)
                           : slot(l, &rc->state[i], t, rc->place, DIM_ZERO, rc->parity);
 }
@@ -89,6 +105,8 @@ static View found(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i)
 static View left(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i)
 {
     const Type *t = state_type(l, recur, i);
+    if (recur->until)
+        return until_slot(l, &rc->state[i], t, true);
     return recur->reverse ? slot(l, &rc->state[i], t, rc->place, DIM_ZERO, rc->parity)
                           : slot(l, &rc->state[i], t, rc->place, DIM_ONE, rc->other_parity);
 }
@@ -97,6 +115,8 @@ static View left(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i)
 static View end_slot(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i, bool behind)
 {
     const Type *t = state_type(l, recur, i);
+    if (recur->until)
+        return until_slot(l, &rc->state[i], t, false);
     return behind ? slot(l, &rc->state[i], t, K_NONE, recur->length, rc->length_parity)
                   : slot(l, &rc->state[i], t, K_NONE, DIM_ZERO, K_NONE);
 }
@@ -133,7 +153,7 @@ static void plan_states(Lower *l, const RecOp *recur, Recur *rc)
         turns = turns || !r.own;
     }
     rc->parity = rc->other_parity = rc->length_parity = K_NONE;
-    if (!turns)
+    if (!turns || recur->until)
         return;
     rc->parity = kern_var(l->k, DT_INT, false, STR("parity"));
     rc->other_parity = kern_var(l->k, DT_INT, false, STR("other"));
@@ -228,6 +248,23 @@ void recur_parities(Lower *l, RecRegion r)
     }
 }
 
+static void leave_when_done(Lower *l, const RecOp *recur, const Recur *rc, KBlock *body)
+{
+    KVar done = kern_var(l->k, DT_BOOL, false, STR("done"));
+    View flag = found(l, recur, rc, recur->nstate - 1);
+    kern_add(l->k, body, (KStmt){.kind = K_LOAD, .at = recur->at, .mem = {.var = done, .buf = flag.buf, .at = flag.at}});
+    kern_add(l->k, body, (KStmt){.kind = K_LEAVE, .at = recur->at, .leave = {done}});
+}
+
+static void copy_states(Lower *l, const RecOp *recur, const Recur *rc, KBlock *body)
+{
+    for (uint32_t i = 0; i < recur->nstate; i++) {
+        View to = found(l, recur, rc, i), from = left(l, recur, rc, i);
+        Dim count = type_size(l->dims, state_type(l, recur, i));
+        kern_add(l->k, body, (KStmt){.kind = K_COPY, .at = recur->at, .copy = {to.buf, to.at, from.buf, from.at, count}});
+    }
+}
+
 void lower_recur(Lower *l, uint32_t group)
 {
     RecId v = l->group.p[group].op;
@@ -238,9 +275,13 @@ void lower_recur(Lower *l, uint32_t group)
         let(l, &body, rc->parity, FUN_IMOD, rc->place, int_const(l, &body, 2, op->at), op->at);
         let(l, &body, rc->other_parity, FUN_SUB, int_const(l, &body, 1, op->at), rc->parity, op->at);
     }
+    if (op->until)
+        leave_when_done(l, op, rc, &body);
     l->block = &body;
     lower_region(l, op->region);
     l->block = outer;
+    if (op->until)
+        copy_states(l, op, rc, &body);
     if (rc->parity != K_NONE)
         in_place_find(op, rc, &body);
     KStmt s = {.kind = K_LOOP,

@@ -47,6 +47,7 @@ static bool only_addresses(const Merge *m, const KStmt *s)
     case K_UPDATE: return !is_ours(m, s->acc.value);
     case K_RANDOM: return !is_ours(m, s->random.counter);
     case K_CHECK: return !is_ours(m, s->check.index);
+    case K_LEAVE: return false;
     case K_TASKS:
     case K_LOAD:
     case K_GEMM:

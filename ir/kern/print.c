@@ -7,7 +7,7 @@ const char *const kern_kind_text[K_KIND_COUNT] = {
     [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
     [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
     [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_FILL] = "fill",     [K_COPY] = "copy",
-    [K_TASKS] = "tasks",
+    [K_TASKS] = "tasks",  [K_LEAVE] = "leave",
 };
 const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vector"};
 const char *const kern_buf_text[KERN_NBUFKIND] = {"arg", "out", "work"};
@@ -142,6 +142,7 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
         text_add(out, "check %%%u < ", s->check.index);
         dim(out, p, s->check.bound);
         break;
+    case K_LEAVE: text_add(out, "leave %%%u", s->leave.var); break;
     case K_GEMM: gemm(out, p, s); break;
     case K_FILL:
         text_add(out, "fill ");

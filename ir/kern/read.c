@@ -204,6 +204,8 @@ static bool stmt(Reader *r, KStmt *s)
         return fill(r, s);
     if (str_is(w, "copy"))
         return copy(r, s);
+    if (str_is(w, "leave"))
+        return *s = (KStmt){.kind = K_LEAVE}, variable(r, &s->leave.var);
     return in_fail(r->in, "expected a statement or `}`");
 }
 

@@ -37,6 +37,7 @@ static RecFn fn_of_output(RecOutRole role)
 {
     switch (role) {
     case OUT_VALUE:
+    case OUT_REPORT:
     case OUT_FINAL: return REC_FORWARD;
     case OUT_GRAD:
     case OUT_GRAD_PARAM: return REC_BACKWARD;

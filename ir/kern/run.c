@@ -12,7 +12,7 @@ typedef struct Run {
     uint64_t seed;
     double *var;
     int64_t *size; /* of buffers */
-    bool in_range;
+    bool in_range, left; /* left: the innermost loop is to end */
 } Run;
 
 static int64_t dim(const Run *r, Dim d)
@@ -123,10 +123,11 @@ static void loop(Run *r, const KStmt *s)
 {
     bool backwards = s->loop.kind == K_SERIAL ? s->loop.reverse : !s->loop.reverse;
     int64_t n = dim(r, s->loop.extent), by = dim(r, s->loop.by), start = by ? (int64_t)r->var[s->loop.from] * by : 0;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && !r->left; i++) {
         r->var[s->loop.var] = (double)(start + (backwards ? n - 1 - i : i));
         block(r, &s->loop.body);
     }
+    r->left = false;
 }
 
 /* At most three pieces, the last first. An empty range is one piece: what the body does outside of loops is done. */
@@ -157,6 +158,7 @@ static void stmt(Run *r, const KStmt *s)
         break;
     case K_GIVEN: r->var[s->given.var] = (double)r->dim_value[dim_nsyms(r->p->dims) + s->given.arg]; break;
     case K_CHECK: r->var[s->check.var] = check(r, s); break;
+    case K_LEAVE: r->left = r->var[s->leave.var] != 0; break;
     case K_GEMM: gemm(r, s); break;
     case K_FILL: fill(r, s); break;
     case K_COPY: copy(r, s); break;
@@ -166,7 +168,7 @@ static void stmt(Run *r, const KStmt *s)
 
 static void block(Run *r, const KBlock *b)
 {
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = 0; i < b->n && !r->left; i++)
         stmt(r, b->p[i]);
 }
 

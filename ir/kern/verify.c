@@ -12,6 +12,7 @@ typedef struct Verify {
     uint32_t task;     /* depth inside the innermost tasks, 0 outside */
     bool *part;        /* by dimension: it is of tasks around */
     bool in_vector;
+    bool may_leave; /* what has been checked of the body of a serial loop changes nothing */
     RecFn fn;
     bool ok;
 } Verify;
@@ -118,6 +119,7 @@ static void loop(Verify *c, const KStmt *s)
     need(c, !outer || s->loop.kind == K_SERIAL, s, "a loop that is not serial inside a vector loop");
     c->in_vector = outer || s->loop.kind == K_VECTOR;
     c->depth++;
+    c->may_leave = s->loop.kind == K_SERIAL && !outer;
     block(c, &s->loop.body);
     c->depth--;
     c->in_vector = outer;
@@ -217,6 +219,14 @@ static void bulk(Verify *c, const KStmt *s)
     need(c, !to || !from || to->dt == from->dt, s, "the buffers differ in their element type");
 }
 
+/* What stands in a loop's body before it, may only compute scalars. */
+static void leave(Verify *c, const KStmt *s)
+{
+    uses(c, s, s->leave.var);
+    need(c, is(c, s->leave.var, DT_BOOL), s, "a loop is left by what is no bool");
+    need(c, c->may_leave, s, "a loop is left that is not serial, or that has changed something");
+}
+
 static void stmt(Verify *c, const KStmt *s)
 {
     switch (s->kind) {
@@ -248,6 +258,7 @@ static void stmt(Verify *c, const KStmt *s)
         need(c, s->given.arg < c->p->arg.n && is(c, s->given.var, DT_BOOL), s, "no such argument, or no bool");
         break;
     case K_CHECK: check(c, s); break;
+    case K_LEAVE: leave(c, s); break;
     case K_GEMM: gemm(c, s); break;
     case K_FILL:
     case K_COPY: bulk(c, s); break;
@@ -258,8 +269,13 @@ static void stmt(Verify *c, const KStmt *s)
 /* A variable is known behind its definition, to the end of the block. */
 static void block(Verify *c, const KBlock *b)
 {
-    for (uint32_t i = 0; i < b->n; i++)
+    bool serial = c->may_leave;
+    for (uint32_t i = 0; i < b->n; i++) {
+        serial = serial && (kern_defines(b->p[i]) != K_NONE || b->p[i]->kind == K_LEAVE);
+        c->may_leave = serial;
         stmt(c, b->p[i]);
+    }
+    c->may_leave = false;
     for (uint32_t i = 0; i < b->n; i++)
         if (kern_defines(b->p[i]) < c->p->var.n)
             c->scope[kern_defines(b->p[i])] = GONE;

@@ -59,6 +59,8 @@ static void need_operands(Compact *c, RecId v)
     else if (op->kind != REC_RECUR)
         for (uint32_t i = 0; i < op->nuse; i++)
             need(c, op->use[i].v);
+    else if (op->until)
+        need_result(c, v, op->nstate - 1);
 }
 
 static void mark(Compact *c)
@@ -131,6 +133,7 @@ static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
     RecRegion into;
     RecId recur = rec_recur_open(b, operand, nstate, operand + nstate, n - nstate, op->length, op->reverse, &into);
     rec_op(b->prog, recur)->chunk = op->chunk;
+    rec_op(b->prog, recur)->until = op->until;
     w->to[v] = recur;
     for (uint32_t i = 0; i < n; i++) {
         RecId now = w->p->region.p[into].arg.p[i];

@@ -266,7 +266,7 @@ static void sink_recur(Rewrite *w, RecBuild *b, RecId old)
     Sink *s = w->cx;
     const RecOp *recur = rec_op(&w->old, old);
     const RecRegionInfo *body = &w->old.region.p[recur->region];
-    if (recur->chunk) {
+    if (recur->chunk || recur->until) {
         rw_recur(w, b, old);
         return;
     }

@@ -345,6 +345,41 @@ Test(kern, nested_recurrence)
         "out s : real[T, H] value batched streams = %18\n", "nested recurrence");
 }
 
+/* Heron's square root: rounds until nothing changes by much, at most that many; one that is over before it begins. Its states
+ * are not read at other places, and there is no adjoint. */
+static const char heron[] = "rec t batched\ndim B batch\ndim keep keep\ndim T time\ndim H size\ntime T\nopen T, B, H\n"
+    "arg 0 x : real[H] input batched\n"
+    "forward {\n"
+    "  %0 : real[B, H] = arg 0\n  %1 : bool = const 0\n  %2 : real[B, H] = abs(%0[0,1])\n  %3 : bool = const 1\n"
+    "  %4 = recur(%2, %1) over %s until {\n"
+    "    %5 : real[B, H] = regarg 0\n    %6 : bool = regarg 1\n"
+    "    %7 : real[B, H] = div(%2[0,1], %5[0,1])\n    %8 : real[B, H] = add(%7[0,1], %5[0,1])\n"
+    "    %9 : real = const 0.5\n    %10 : real[B, H] = mul(%8[0,1], %9)\n    %11 : real[B, H] = sub(%10[0,1], %5[0,1])\n"
+    "    %12 : real[B, H] = abs(%11[0,1])\n    %13 : real = reduce max(%12[0,1]) over (| B, H)\n"
+    "    %14 : real = const 1e-12\n    %15 : bool = lt(%13, %14)\n"
+    "    yield %10, %15\n  }\n"
+    "  %16 : real[B, H] = proj(%4) 0\n"
+    "  %17 = recur(%2, %3) over T until {\n"
+    "    %18 : real[B, H] = regarg 0\n    %19 : bool = regarg 1\n    %20 : real[B, H] = neg(%18[0,1])\n"
+    "    yield %20, %19\n  }\n"
+    "  %21 : real[B, H] = proj(%17) 0\n  %22 : real[B, H] = sub(%16[0,1], %21[0,1])\n"
+    "}\n"
+    "out y : real[H] value batched = %22\n";
+
+Test(kern, a_loop_that_ends_by_what_it_computes)
+{
+    static const char *const most[] = {"0", "1", "3", "50"};
+    for (uint32_t i = 0; i < sizeof most / sizeof *most; i++) {
+        Arena *a = arena_new();
+        char text[2048];
+        snprintf(text, sizeof text, heron, most[i]);
+        RecProg *p = make_text(a, text);
+
+        check_kern(p, "until");
+        arena_free(a);
+    }
+}
+
 /* Reshapes that split, merge or need a copy; slices, padding, joining; products over axes that do not merge. */
 Test(kern, layouts)
 {
@@ -586,6 +621,11 @@ static const char every_stmt[] = KERN
     "    %8 : int = check %7 < H\n"
     "    store b1[0, %8 by 1] += %6\n"
     "  }\n"
+    "  serial %14 < H {\n"
+    "    %15 : bool = given 0\n"
+    "    leave %15\n"
+    "    fill b3[0, %14 by 1] count 1 = 2\n"
+    "  }\n"
     "  tasks %11 P < H grain 4 work 2*B*H least 100 {\n"
     "    parallel %12 < B*P reverse from %11 by B {\n"
     "      %13 : real = const 1\n"
@@ -761,6 +801,11 @@ static const struct Broken { const char *rule, *text; } broken_text[] = {
     {"a dimension of their own", "  tasks %0 P < H grain 1 work H least 0 {\n    tasks %1 P < H grain 1 work H least 0 {\n    }\n  }\n"},
     {"without a grain", "  tasks %0 P < H grain 0 work H least 0 {\n  }\n"},
     {"starts outside of the tasks", "  %0 : real = start sum\n  tasks %1 P < H grain 1 work H least 0 {\n    update %0 sum %0\n  }\n"},
+    {"left by what is no bool", "  serial %0 < H {\n    leave %0\n  }\n"},
+    {"a loop is left", "  %0 : bool = given 0\n  leave %0\n"},
+    {"a loop is left", "  parallel %1 < H {\n    %0 : bool = given 0\n    leave %0\n  }\n"},
+    {"a loop is left", "  vector %1 < H {\n    serial %2 < H {\n      %0 : bool = given 0\n      leave %0\n    }\n  }\n"},
+    {"a loop is left", "  serial %1 < H {\n    %0 : bool = given 0\n    fill b3[0] count 1 = 1\n    leave %0\n  }\n"},
     {"used where it is not defined", "  serial %0 < H from %1 by B {\n  }\n"},
     {"used where it is not defined", "  tasks %0 P < H grain 1 work H least 0 {\n  }\n  store b2[0] = %0\n"},
 };
