@@ -225,7 +225,7 @@ static const char *arg_default(const RecArg *x)
 
 static const char *out_note(const RecOut *o)
 {
-    return o->role == OUT_FINAL ? "after the last step; NULL: not wanted" : "";
+    return o->role == OUT_FINAL ? "after the last step; NULL: not wanted" : o->role == OUT_REPORT ? "NULL: not wanted" : "";
 }
 
 static Str member_doc(const Head *h, IfaceStruct s, const IfaceMember *m)
@@ -234,7 +234,7 @@ static Str member_doc(const Head *h, IfaceStruct s, const IfaceMember *m)
         return str_of(size_meaning(dim_sym_info(h->k->dims, m->sym)->kind));
     if (s == IF_CARRY)
         return STR("");
-    return m->arg != K_NONE ? h->k->arg.p[m->arg].doc : STR("");
+    return m->arg != K_NONE ? h->k->arg.p[m->arg].doc : h->k->out.p[m->out].doc;
 }
 
 static const char *member_note(const Head *h, IfaceStruct s, const IfaceMember *m)

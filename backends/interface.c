@@ -344,6 +344,7 @@ static void add_out(Make *m, uint32_t i)
         member.optional = false;
         add(m, IF_OUTPUTS, o->name, member);
         break;
+    case OUT_REPORT:
     case OUT_FINAL: add(m, IF_OUTPUTS, o->name, member); break;
     case OUT_GRAD_PARAM: add(m, IF_GRADS, m->k->arg.p[o->of].name, member); break;
     case OUT_GRAD: add(m, IF_INPUT_GRADS, m->k->arg.p[o->of].name, member); break;

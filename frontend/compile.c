@@ -24,9 +24,16 @@ static void emit_ptx(Compile *c)
         c->result = nv_ptx(c->plan, &c->gpu);
 }
 
+static double rounding_unit(bool f64)
+{
+    return f64 ? 0x1p-53 : 0x1p-24;
+}
+
 /* rec -> rec passes -> kern -> kern passes -> LLVM -> text or object code */
 void compile(Compile *c)
 {
+    if (c->rec)
+        c->rec->unit = rounding_unit(!c->for_gpu && c->cpu.precision == PREC_F64);
     if (c->rec && !run_rec_passes(c))
         return;
     if (c->rec && c->emit == EMIT_REC) {

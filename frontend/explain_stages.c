@@ -1,6 +1,6 @@
 /* explain: the stages of each recurrence, what makes each of them what it is, and the forms that follow. */
 #include "frontend/explain.h"
-#include "ir/rec/structure.h"
+#include "ir/rec/newton.h"
 
 typedef struct Say {
     Driver *d;
@@ -128,13 +128,20 @@ static Str stage_text(const Say *x, const StageInfo *i)
 
 /* ---- forms ---- */
 
+/* How Newton's result is shown to be right. */
+static const char *proof(const Say *x)
+{
+    return newton_by_element(x->p, x->d->arena, rec_op(x->p, x->s->recur)) ? ", certified by a bound of the error"
+                                                                             : ", certified by equal bits";
+}
+
 static Str form_text(const Say *x, RecForm form, const char *name)
 {
     RecId at;
     RecWhy why = structure_lacks(x->p, x->s, &form, &at);
     Text out = {.arena = x->d->arena};
     if (why == WHY_NONE) {
-        text_add(&out, "%s: yes", name);
+        text_add(&out, "%s: yes%s", name, form.kind == REC_FORM_NEWTON ? proof(x) : "");
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));
@@ -154,5 +161,6 @@ void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainLis
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
         vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_SCAN, 16}, "scan"));
         vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_CHUNK, 16}, "chunk"));
+        vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_NEWTON, 64}, "newton"));
     }
 }

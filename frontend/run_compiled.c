@@ -95,6 +95,8 @@ Native native_of(const Frame *f, const Code *code)
             n.in[i] = native_array(f, code, x->type.dt, frame_count(f, &x->type, x->batched), from);
     }
     for (uint32_t i = 0; i < k->out.n; i++) {
+        if (k->out.p[i].role == OUT_REPORT)
+            continue;
         const RecOut *o = &f->prog->out.p[find_out(f->prog, k->out.p[i].name, k->out.p[i].role)];
         int64_t count = frame_count(f, &o->type, o->batched);
         const double *zeros = o->role == OUT_GRAD_PARAM ? NEWN(f->arena, double, count) : NULL;
@@ -108,6 +110,8 @@ void native_results(Frame *f, const Code *code, const Native *n, bool grad)
     const KernProg *k = code->kern;
     memset(f->out, 0, f->prog->out.n * sizeof *f->out);
     for (uint32_t i = 0; i < k->out.n; i++) {
+        if (k->out.p[i].role == OUT_REPORT)
+            continue;
         uint32_t out = find_out(f->prog, k->out.p[i].name, k->out.p[i].role);
         const RecOut *o = &f->prog->out.p[out];
         bool gradient = o->role == OUT_GRAD || o->role == OUT_GRAD_PARAM;
@@ -195,7 +199,7 @@ bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *erro
         for (uint32_t i = 0; i < k->arg.n; i++)
             in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
         for (uint32_t i = 0; i < k->out.n; i++)
-            out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
+            out[i] = !n.out[i] ? NULL : at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
         if (!done(f, cpu_call_chunk(code->code, step, n.dim, in, out), error))
             return false;
     }

@@ -7,7 +7,7 @@ typedef struct Reader {
     Diags *diags;
 } Reader;
 
-static const char *const later_forward[] = {"newton"}, *const later_backward[] = {"store"};
+static const char *const later_backward[] = {"store"};
 
 static Diag *report(const Reader *r, DiagCode code, Span at, Str message)
 {
@@ -41,13 +41,50 @@ static uint32_t said_size(const Expr *x)
     return fits ? (uint32_t)n->number : 0;
 }
 
+/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false` */
+static bool take_limit(const Arg *x, RecForm *out)
+{
+    const Expr *n = x->value;
+    bool is = n->kind == EX_NUMBER;
+    if (str_is(x->name.text, "max_iterations") && is && n->is_int && n->number >= 1 && n->number <= REC_FORM_MAXSIZE)
+        return out->rounds = (uint32_t)n->number, true;
+    if (str_is(x->name.text, "tolerance") && is && n->number > 0 && n->number < 1)
+        return out->tolerance = n->number, true;
+    if (!str_is(x->name.text, "fallback") || n->kind != EX_BOOL)
+        return false;
+    out->no_fallback = n->number == 0;
+    return true;
+}
+
+/* `newton(64, tolerance = 1e-6)`: the size first, if it is said, then limits by name. */
+static bool take_limits(const Expr *x, RecForm *out)
+{
+    uint32_t from = x->call.narg && !x->call.arg[0].name.text.n;
+    const Expr *size = from ? x->call.arg[0].value : NULL;
+    if (size && !(size->kind == EX_NUMBER && size->is_int && size->number >= 1 && size->number <= REC_FORM_MAXSIZE))
+        return false;
+    out->size = size ? (uint32_t)size->number : out->size;
+    for (uint32_t i = from; i < x->call.narg; i++)
+        if (!take_limit(&x->call.arg[i], out))
+            return false;
+    return true;
+}
+
 static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
 {
     *out = f->form;
     if (x->kind == EX_NAME)
         return !f->sized || out->size > 0;
+    if (out->kind == REC_FORM_NEWTON)
+        return take_limits(x, out);
     out->size = f->sized ? said_size(x) : 0;
     return out->size > 0;
+}
+
+static const char *newton_limits(const Expr *x)
+{
+    bool newton = str_is(form_name(x), "newton");
+    return newton ? "; behind it max_iterations = 1 to 4096, tolerance = a number below 1, fallback = true or false" : "";
 }
 
 static void no_such_form(const Reader *r, const Expr *x)
@@ -57,8 +94,8 @@ static void no_such_form(const Reader *r, const Expr *x)
         vec_push(r->arena, &all, str_of(rec_form_name(i)->text));
     Str near = nearest(form_name(x), all.p, all.n);
     Diag *d = report(r, E_SCHEDULE, x->at,
-                     str_fmt(r->arena, "a form is %.*s, with N from 1 to %d", STRF(rec_form_list(r->arena, "(N)")),
-                             (int)REC_FORM_MAXSIZE));
+                     str_fmt(r->arena, "a form is %.*s, with N from 1 to %d%s", STRF(rec_form_list(r->arena, "(N)")),
+                             (int)REC_FORM_MAXSIZE, newton_limits(x)));
     if (near.n && !rec_form_find(form_name(x)))
         diag_help(d, str_fmt(r->arena, "did you mean `%.*s`?", STRF(near)));
 }
@@ -69,8 +106,6 @@ static bool take_forward(const Reader *r, const ScheduleItem *it, RecForm *out)
     const RecFormName *f = rec_form_find(form_name(x));
     if (it->stage.text.n)
         report(r, E_UNSUPPORTED, it->stage.at, STR("a form for one state alone is not supported yet"));
-    else if (comes_later(x, later_forward, sizeof later_forward / sizeof *later_forward))
-        not_yet(r, it);
     else if (f && take_size(x, f, out))
         return true;
     else

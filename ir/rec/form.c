@@ -5,6 +5,7 @@ static const RecFormName form_name[] = {
     {"sequential", {REC_FORM_SEQUENTIAL, 0}, false},
     {"chunk", {REC_FORM_CHUNK, 0}, true},
     {"scan", {REC_FORM_SCAN, 16}, true},
+    {"newton", {REC_FORM_NEWTON, 64}, true},
 };
 enum { NFORM = sizeof form_name / sizeof *form_name };
 

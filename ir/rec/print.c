@@ -9,7 +9,7 @@ const char *const rec_kind_text[REC_KIND_COUNT] = {
 };
 const char *const rec_reduce_text[RED_COUNT] = {"sum", "prod", "max", "min"};
 const char *const rec_role_text[REC_NROLE] = {"param", "input", "start", "lengths", "resets", "cotangent", "seed"};
-const char *const rec_out_role_text[REC_NOUTROLE] = {"value", "final", "grad", "grad_param", "param"};
+const char *const rec_out_role_text[REC_NOUTROLE] = {"value", "final", "grad", "grad_param", "param", "report"};
 const char *const rec_fn_text[REC_NFN] = {"forward", "backward", "init"};
 
 bool rec_has_space(RecKind kind)
@@ -112,7 +112,7 @@ static void recur(Text *out, const RecProg *p, const RecOp *op)
 {
     text_add(out, " over ");
     dim_print(out, p->dims, op->length);
-    text_add(out, "%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "");
+    text_add(out, "%s%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "", op->until ? " until" : "");
 }
 
 void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)
@@ -341,9 +341,10 @@ static void output(Printer *w, const RecOut *o)
     text_add(w->out, " : ");
     out_type(w->out, w->p->dims, &o->type);
     text_add(w->out, " %s", rec_out_role_text[o->role]);
-    if (o->role != OUT_VALUE)
+    if (o->role != OUT_VALUE && o->role != OUT_REPORT)
         text_add(w->out, " of %u", o->of);
     rec_print_out_marks(w->out, o);
+    doc(w->out, o->doc, " doc ");
     doc(w->out, o->why_not, " why ");
     text_add(w->out, " = ");
     value(w->out, w->p, w->number, o->value);

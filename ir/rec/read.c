@@ -181,6 +181,7 @@ static bool recur_head(Reader *r, RecOp *op)
         return false;
     op->reverse = in_accept_word(r->in, "reverse");
     op->chunk = in_accept_word(r->in, "chunk");
+    op->until = in_accept_word(r->in, "until");
     return in_expect(r->in, '{');
 }
 
@@ -394,7 +395,7 @@ static bool out_line(Reader *r)
         return false;
     o.role = (RecOutRole)role;
     rec_read_out_marks(r->in, &o);
-    if (!opt_text(r, "why", &o.why_not) || !in_expect(r->in, '=') || !value(r, &o.value))
+    if (!opt_text(r, "doc", &o.doc) || !opt_text(r, "why", &o.why_not) || !in_expect(r->in, '=') || !value(r, &o.value))
         return false;
     vec_push(r->in->a, &r->p->out, o);
     return end_line(r);

@@ -26,6 +26,7 @@ RecProg *rec_prog_new(Arena *a, DimTab *dims, Str name)
     p->name = str_copy(a, name);
     p->batch = sym_of_kind(dims, STR("B"), DIM_BATCH);
     p->keep = sym_of_kind(dims, STR("keep"), DIM_KEEP);
+    p->unit = 0x1p-53;
     for (int i = 0; i < REC_NFN; i++)
         vec_push(a, &p->region, (RecRegionInfo){.owner = REC_NONE});
     return p;

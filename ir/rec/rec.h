@@ -75,6 +75,8 @@ typedef struct RecUse {
  * step before left them, then the nseq elements at this place (axis 0 taken off). Region results (RecRegionInfo.result):
  * nstate new states, then nout per-step values. Its own results (PROJ): nstate final states, then nout sequences, each
  * per-step value stacked along a new axis 0 at its own place. Lengths and resets are spelt out with WHERE inside.
+ * An `until` RECUR has no per-step values, and its last state is a bool: before each step it ends if that is true. So
+ * `length` is only the most that it does.
  * A `chunk` RECUR's step is a chunk of places: its work stays in it, and the backward function makes it again instead of
  * keeping it.
  */
@@ -95,7 +97,7 @@ typedef struct RecOp {
         RecReduce red;                                 /* REDUCE */
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
-        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk; }; /* RECUR */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; }; /* RECUR */
         uint32_t index;                                /* PROJ, REGARG */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
@@ -139,6 +141,7 @@ typedef enum RecOutRole {
     OUT_GRAD,       /* gradient `d_x`, `d_h0` of argument `of`; overwritten */
     OUT_GRAD_PARAM, /* gradient of parameter `of`; the generated function adds to the caller's array */
     OUT_PARAM,      /* init: value for parameter `of` */
+    OUT_REPORT,     /* how forward went, as a pass of a form adds it; never differentiated */
 } RecOutRole;
 
 typedef struct RecOut {
@@ -150,6 +153,7 @@ typedef struct RecOut {
     bool batched;
     bool streams; /* `chunk` and `step` give it: it needs nothing from later places */
     Str why_not;  /* when it does not stream: the reason */
+    Str doc;
     Span at;
 } RecOut;
 
@@ -163,8 +167,12 @@ typedef enum RecWhy {
 /* How recurrences are to be run. */
 typedef struct RecForm {
     /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_AUTO } kind;
-    uint32_t size; /* places in a chunk; pieces that a scan cuts the places into */
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_AUTO } kind;
+    uint32_t size; /* places in a chunk or window; pieces that a scan cuts the places into */
+    /* Of NEWTON; 0, 0 and false for what is done where nobody says. */
+    uint32_t rounds;  /* iterations in a window, at most */
+    double tolerance; /* of the states, relative to the largest of a window */
+    bool no_fallback; /* what could not be shown to be right is not run again */
 } RecForm;
 
 /* A form that can be asked for. `form.size` is what it is where no size is said; 0 when it must be, or when there is none. */
@@ -188,6 +196,7 @@ typedef struct RecProg {
     DimSym time;              /* T of a cell; of a model its first time dimension */
     bool batched;             /* rec.batch has run */
     RecForm form;             /* asked for; not part of the text */
+    double unit;              /* rounding unit of the precision that it will run in; not part of the text */
     RecWhy form_missing;      /* why no recurrence has it; set by rec.chunk */
     Span form_missing_at;
     VEC(RecOp) op;
@@ -309,6 +318,7 @@ void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise ma
 void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, for the forms that need it */
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
 void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
+void rec_newton(RecProg *p);    /* newton.c: nonlinear recurrences as systems of equations over windows, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
 void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */
 

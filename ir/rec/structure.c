@@ -194,6 +194,25 @@ static Lack lacks_scan(const RecProg *p, const Structure *s)
     return l;
 }
 
+/* Any step, as long as all that it carries is real. */
+static Lack lacks_newton(const RecProg *p, const Structure *s)
+{
+    const RecOp *recur = rec_op(p, s->recur);
+    if (recur->nstate == 0)
+        return (Lack){WHY_NO_STATE, REC_NONE};
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        if (rec_type(p, recur->use[i].v)->dt != DT_REAL)
+            return (Lack){WHY_NOT_REAL, p->region.p[recur->region].result.p[i]};
+    return (Lack){WHY_NONE, REC_NONE};
+}
+
+static Lack lack_of(const RecProg *p, const Structure *s, const RecForm *form)
+{
+    if (form->kind == REC_FORM_NEWTON)
+        return lacks_newton(p, s);
+    return form->kind == REC_FORM_CHUNK ? lacks_chunk(p, s) : lacks_scan(p, s);
+}
+
 RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
 {
     *at = REC_NONE;
@@ -203,7 +222,7 @@ RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form
         return WHY_LOOP;
     if (!has_room(p, rec_op(p, s->recur)))
         return WHY_AXES;
-    Lack l = form->kind == REC_FORM_CHUNK ? lacks_chunk(p, s) : lacks_scan(p, s);
+    Lack l = lack_of(p, s, form);
     *at = l.at;
     return l.why;
 }

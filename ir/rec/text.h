@@ -5,7 +5,7 @@
 #include "ir/rec/rec.h"
 #include "ir/text.h"
 
-enum { REC_NROLE = ROLE_SEED + 1, REC_NOUTROLE = OUT_PARAM + 1 };
+enum { REC_NROLE = ROLE_SEED + 1, REC_NOUTROLE = OUT_REPORT + 1 };
 
 extern const char *const rec_kind_text[REC_KIND_COUNT];
 extern const char *const rec_reduce_text[RED_COUNT];

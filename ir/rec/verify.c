@@ -355,6 +355,8 @@ static void check_recur(Verifier *c, RecId v, const RecOp *op)
         if (!need(c, operand(c, op, i)->rank >= 1 && operand(c, op, i)->dim[0] == op->length, v,
                   "axis 0 of a sequence has not the recurrence's length"))
             return;
+    need(c, !op->until || (op->nstate && !op->nout && is_scalar(rec_op(c->p, op->use[op->nstate - 1].v), DT_BOOL)), v,
+         "an until loop has per-step values, or its last state is no bool");
     check_regargs(c, v, op, region);
     check_region(c, op->region);
     check_results(c, v, op, region);
@@ -433,6 +435,7 @@ static bool right_function(const RecProg *p, const RecOut *o)
     RecRegion home = rec_op(p, o->value)->home;
     switch (o->role) {
     case OUT_VALUE:
+    case OUT_REPORT:
     case OUT_FINAL: return home == REC_FORWARD;
     case OUT_GRAD:
     case OUT_GRAD_PARAM: return home == REC_BACKWARD || home == REC_FORWARD;
@@ -449,6 +452,7 @@ static bool is_arg(const RecProg *p, uint32_t i, RecRole role)
 static bool out_of(const RecProg *p, const RecOut *o)
 {
     switch (o->role) {
+    case OUT_REPORT:
     case OUT_VALUE: return true;
     case OUT_FINAL: return o->of == REC_NONE || is_arg(p, o->of, ROLE_START);
     case OUT_GRAD: return o->of < p->arg.n && p->arg.p[o->of].role != ROLE_PARAM;

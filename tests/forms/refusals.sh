@@ -13,7 +13,7 @@ writes_nothing() {
 
 for form in chunk chunk: chunk:0 chunk:x chunk:-1 chunk:+8 chunk:4x chunk:4097 chunk:99999999999999999999 chunk:1.5 'chunk:8 ' \
   scan: scan:0 scan:x scan:16x scan:4097 foo '' sequential:1 Scan; do
-  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan or scan:N" "$RNNC" build "$gla" --form="$form" -o out
+  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton or newton:N" "$RNNC" build "$gla" --form="$form" -o out
   writes_nothing "build --form='$form'"
   refuses "run --form='$form'" 2 "rnnc: error: --form is " "$RNNC" run "$gla" --form="$form" -i "$SRC/stdlib/gla.npz" -o out.npz
   writes_nothing "run --form='$form'"
@@ -44,6 +44,12 @@ cell vector[H] over t (x: real[H]) -> h {
 cell no_state[H] over t (x: real[H]) -> y {
   let y = x * x
 }
+cell counted[H] over t (x: real[H]) -> h {
+  state h: real[H]
+  state n: int
+  n = n[t-1] + where(x[0] > 0, 1, 0)
+  h = tanh(h[t-1] + real(n[t-1]) * x)
+}
 cell whole_state[K, V] over t (k: real[K], v: real[V]) -> S {
   state S: real[K, V]
   S = 0.5 * S[t-1] + outer(k, v)
@@ -63,6 +69,9 @@ lacks shapes.rnn pair chunk:4 "several states of different shapes need each othe
 lacks shapes.rnn vector chunk:4 ".* \[F10\], line [0-9]+"
 lacks shapes.rnn no_state scan:16 ".* \[F0[12]\]"
 lacks shapes.rnn whole_state chunk:2 "the state itself is wanted at every place \[F15\], line [0-9]+"
+
+lacks shapes.rnn no_state newton:64 ".* \[F0[12]\]"
+lacks shapes.rnn counted newton:8 "a state is not of real numbers \[F20\], line [0-9]+"
 
 # Data for each, from the standard library.
 for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 elman:chunk:4:F05 mamba:chunk:16:F10; do

@@ -272,6 +272,49 @@ Test(check, a_wrong_chunk_is_seen, .timeout = 300)
     wrong_pass_in_form("tests/cells/affine_decay_after_delta.rnn", "decay_after_delta", (RecForm){REC_FORM_CHUNK, 4}, "chunk", 7);
 }
 
+/* ---- faults in iterations whose result is proven ---- */
+
+static bool in_rounds(const RecProg *p, RecId v)
+{
+    for (RecId at = p->region.p[rec_op(p, v)->home].owner; at != REC_NONE; at = p->region.p[rec_op(p, at)->home].owner)
+        if (rec_op(p, at)->until && rec_op(p, at)->length != DIM_ONE)
+            return true;
+    return false;
+}
+
+/* Whatever goes wrong in the rounds of rec.newton, the proof fails and the sequence is run again: the results are right. */
+static void wrong_rounds(const char *file, const char *entry, uint32_t stride)
+{
+    Bench t;
+    Str what = {0};
+    uint32_t made = 0, behind = find_pass("newton");
+    bench_open(&t, file, entry);
+    t.d.form = (RecForm){.kind = REC_FORM_NEWTON, .size = 2};
+    t.c.reference = reference_program(&t);
+    RecProg *p = raw_program(&t);
+    p->form = t.d.form;
+    run_passes(&t, p, behind, 0, &what);
+    for (RecId v = 0; v < p->op.n; v++)
+        if (in_rounds(p, v) && v % stride == 0 && make_code(&t, behind, v, &what)) {
+            made++;
+            cr_expect_not(fails(&t, check_compiled), "%s: a fault in the rounds shows: %s", entry, str_c(t.c.arena, what));
+            code_free(&t.c.code[PREC_F64][CPU_BASELINE]);
+        }
+    cr_expect_gt(made, 3, "%s: %u faults made", entry, made);
+    printf("%s: %u faults in the rounds of rec.newton, none shows\n", entry, made);
+    bench_close(&t);
+}
+
+Test(check, wrong_rounds_by_element_do_not_show, .timeout = 300)
+{
+    wrong_rounds("tests/cells/diagonal_gru.rnn", "diagonal_gru", 3);
+}
+
+Test(check, wrong_rounds_of_a_matrix_do_not_show, .timeout = 300)
+{
+    wrong_rounds("stdlib/elman.rnn", "elman", 3);
+}
+
 Test(check, a_wrong_scan_is_seen, .timeout = 300)
 {
     wrong_pass_in_form("tests/cells/affine_coupled_pair.rnn", "coupled_pair", (RecForm){REC_FORM_SCAN, 3}, "scan", 11);

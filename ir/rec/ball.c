@@ -1,0 +1,269 @@
+/* Radii: see ball.h. One rule for each elementwise function; other ops make the bound fail (`boundless`). Bounded functions have
+ * bounded radii, so that what saturates or overflows gives a large radius and not NaN where it can be helped; a comparison
+ * that may turn out the other way makes what it chooses as uncertain as its two branches are apart. */
+#include "ir/rec/ball.h"
+
+#include <math.h>
+
+enum { ULPS = 4 }; /* of our own exp, tanh, ...: more than they are ever off, in roundings */
+
+Ball ball_begin(RecBuild b, double unit)
+{
+    RecProg *p = b.prog;
+    return (Ball){b, p->op.n, pass_ids(p->arena, p->op.n), NEWN(p->arena, bool, p->op.n + 1), unit, false};
+}
+
+void ball_seed(Ball *x, RecId v, RecId radius)
+{
+    x->radius[v] = radius;
+    x->known[v] = true;
+}
+
+/* ---- expressions over the axes of one op ---- */
+
+typedef struct Rule {
+    Ball *x;
+    uint8_t rank;
+    Dim dim[MAXRANK];
+    RecUse y, a[3], r[3]; /* the result, arguments, their radii */
+    bool exact[3];
+} Rule;
+
+static RecUse number(Rule *u, double x)
+{
+    return (RecUse){.v = rec_const(&u->x->b, DT_REAL, x)};
+}
+
+static RecUse f3(Rule *u, Fun f, RecUse a, RecUse b, RecUse c)
+{
+    RecUse use[3] = {a, b, c};
+    return rec_use(rec_map(&u->x->b, f, use, u->rank, u->dim), u->rank);
+}
+
+static RecUse f2(Rule *u, Fun f, RecUse a, RecUse b)
+{
+    return f3(u, f, a, b, b);
+}
+
+static RecUse f1(Rule *u, Fun f, RecUse a)
+{
+    return f3(u, f, a, a, a);
+}
+
+static RecUse add(Rule *u, RecUse a, RecUse b)
+{
+    return f2(u, FUN_ADD, a, b);
+}
+
+/* 0 times anything is 0 here, infinity too. */
+static RecUse times(Rule *u, RecUse a, RecUse b)
+{
+    RecUse zero = number(u, 0);
+    return f3(u, FUN_WHERE, f2(u, FUN_EQ, a, zero), zero, f3(u, FUN_WHERE, f2(u, FUN_EQ, b, zero), zero, f2(u, FUN_MUL, a, b)));
+}
+
+static RecUse size(Rule *u, RecUse a)
+{
+    return f1(u, FUN_ABS, a);
+}
+
+static RecUse radius(Rule *u, int i)
+{
+    return u->exact[i] ? number(u, 0) : u->r[i];
+}
+
+static RecUse at_most(Rule *u, RecUse r, double steepest, double range)
+{
+    return f2(u, FUN_MIN, f2(u, FUN_MUL, r, number(u, steepest)), number(u, range));
+}
+
+/* a / b if b > 0, else infinity. */
+static RecUse over(Rule *u, RecUse a, RecUse b)
+{
+    return f3(u, FUN_WHERE, f2(u, FUN_LT, number(u, 0), b), f2(u, FUN_DIV, a, b), number(u, INFINITY));
+}
+
+/* ---- rules ---- */
+
+static RecUse of_product(Rule *u)
+{
+    RecUse sum = {.v = REC_NONE}, ra = u->r[0], rb = u->r[1];
+    if (!u->exact[0])
+        sum = times(u, size(u, u->a[1]), ra);
+    if (!u->exact[1])
+        sum = sum.v == REC_NONE ? times(u, size(u, u->a[0]), rb) : add(u, sum, times(u, size(u, u->a[0]), rb));
+    return u->exact[0] || u->exact[1] ? sum : add(u, sum, times(u, ra, rb));
+}
+
+static RecUse of_quotient(Rule *u)
+{
+    RecUse top = add(u, radius(u, 0), times(u, size(u, u->y), radius(u, 1)));
+    return over(u, top, f2(u, FUN_SUB, size(u, u->a[1]), radius(u, 1)));
+}
+
+/* By how much the two sides of a comparison may come nearer. */
+static RecUse may_turn(Rule *u)
+{
+    RecUse apart = size(u, f2(u, FUN_SUB, u->a[0], u->a[1]));
+    return f1(u, FUN_NOT, f2(u, FUN_LT, add(u, radius(u, 0), radius(u, 1)), apart));
+}
+
+static RecUse of_choice(Rule *u)
+{
+    RecUse own = f3(u, FUN_WHERE, u->a[0], radius(u, 1), radius(u, 2));
+    if (u->exact[0])
+        return own;
+    RecUse apart = size(u, f2(u, FUN_SUB, u->a[1], u->a[2]));
+    RecUse both = add(u, apart, f2(u, FUN_MAX, radius(u, 1), radius(u, 2)));
+    return f3(u, FUN_WHERE, u->r[0], both, own);
+}
+
+static RecUse of_exp(Rule *u, RecUse y)
+{
+    return times(u, y, f1(u, FUN_EXPM1, u->r[0]));
+}
+
+static RecUse either(Rule *u)
+{
+    if (u->exact[0] || u->exact[1])
+        return u->exact[0] ? u->r[1] : u->r[0];
+    return f2(u, FUN_OR, u->r[0], u->r[1]);
+}
+
+static bool is_real(const Rule *u, int i)
+{
+    return rec_type(u->x->b.prog, u->a[i].v)->dt == DT_REAL;
+}
+
+static RecUse of_floor(Rule *u)
+{
+    RecUse zero = number(u, 0);
+    return f3(u, FUN_WHERE, f2(u, FUN_EQ, u->r[0], zero), zero, add(u, u->r[0], number(u, 1)));
+}
+
+static RecUse of_sign(Rule *u)
+{
+    RecUse safe = f2(u, FUN_LT, u->r[0], size(u, u->a[0]));
+    return f3(u, FUN_WHERE, safe, number(u, 0), number(u, 2));
+}
+
+static RecUse rule_of(Rule *u, Fun f)
+{
+    RecUse *r = u->r, *a = u->a;
+    switch (f) {
+    case FUN_ID:
+    case FUN_STOP:
+    case FUN_CHOSEN:
+    case FUN_NEG:
+    case FUN_ABS:
+    case FUN_NOT: return radius(u, 0);
+    case FUN_REAL: return f3(u, FUN_WHERE, r[0], number(u, 1), number(u, 0));
+    case FUN_ADD:
+    case FUN_SUB: return u->exact[0] ? r[1] : u->exact[1] ? r[0] : add(u, r[0], r[1]);
+    case FUN_MUL: return of_product(u);
+    case FUN_DIV: return of_quotient(u);
+    case FUN_MIN:
+    case FUN_MAX: return u->exact[0] ? r[1] : u->exact[1] ? r[0] : f2(u, FUN_MAX, r[0], r[1]);
+    case FUN_SIGN: return of_sign(u);
+    case FUN_FLOOR: return of_floor(u);
+    case FUN_SQRT: return over(u, r[0], f1(u, FUN_SQRT, f2(u, FUN_SUB, a[0], r[0])));
+    case FUN_EXP: return of_exp(u, u->y);
+    case FUN_EXPM1: return of_exp(u, add(u, u->y, number(u, 1)));
+    case FUN_LOG: return over(u, r[0], f2(u, FUN_SUB, a[0], r[0]));
+    case FUN_LOG1P: return over(u, r[0], f2(u, FUN_SUB, add(u, a[0], number(u, 1)), r[0]));
+    case FUN_TANH: return at_most(u, r[0], 1, 2);
+    case FUN_SIGMOID: return at_most(u, r[0], 0.25, 1);
+    case FUN_SIN:
+    case FUN_COS: return at_most(u, r[0], 1, 2);
+    case FUN_ERF: return at_most(u, r[0], 1.13, 2);
+    case FUN_LT:
+    case FUN_LE:
+    case FUN_EQ:
+    case FUN_NE: return is_real(u, 0) ? may_turn(u) : either(u);
+    case FUN_AND:
+    case FUN_OR: return either(u);
+    case FUN_WHERE: return of_choice(u);
+    case FUN_POW:
+    case FUN_IDIV:
+    case FUN_IMOD:
+    case FUN_INT:
+    case FUN_COUNT: break;
+    }
+    u->x->boundless = true;
+    return number(u, INFINITY);
+}
+
+/* What the operation itself adds. Moving, choosing and changing signs is exact. */
+static double rounding(Fun f)
+{
+    switch (f) {
+    case FUN_ADD:
+    case FUN_SUB:
+    case FUN_MUL:
+    case FUN_DIV:
+    case FUN_SQRT: return 1;
+    case FUN_EXP:
+    case FUN_EXPM1:
+    case FUN_LOG:
+    case FUN_LOG1P:
+    case FUN_TANH:
+    case FUN_SIGMOID:
+    case FUN_SIN:
+    case FUN_COS:
+    case FUN_ERF: return ULPS;
+    default: return 0;
+    }
+}
+
+static bool decides(Fun f)
+{
+    return f == FUN_LT || f == FUN_LE || f == FUN_EQ || f == FUN_NE || f == FUN_NOT || f == FUN_AND || f == FUN_OR || f == FUN_ID;
+}
+
+static RecId of_map(Ball *x, RecId v)
+{
+    RecOp op = *rec_op(x->b.prog, v);
+    Rule u = {.x = x, .rank = op.type.rank, .y = rec_use(v, op.type.rank)};
+    bool exact = true;
+    memcpy(u.dim, op.type.dim, sizeof u.dim);
+    for (uint32_t i = 0; i < op.nuse; i++) {
+        u.a[i] = u.r[i] = op.use[i];
+        u.r[i].v = ball_of(x, op.use[i].v);
+        u.exact[i] = u.r[i].v == REC_NONE;
+        exact = exact && u.exact[i];
+    }
+    if (exact)
+        return REC_NONE;
+    if (op.type.dt != DT_REAL && !decides(op.fun)) {
+        x->boundless = true;
+        return REC_NONE;
+    }
+    RecUse r = rule_of(&u, op.fun);
+    if (rounding(op.fun) > 0 && x->unit > 0)
+        r = add(&u, r, f2(&u, FUN_MUL, size(&u, u.y), number(&u, rounding(op.fun) * x->unit)));
+    return pass_use_value(&x->b, r, u.rank, u.dim);
+}
+
+static bool touches(Ball *x, RecId v)
+{
+    RecOp op = *rec_op(x->b.prog, v);
+    for (uint32_t i = 0; i < op.nuse; i++)
+        if (ball_of(x, op.use[i].v) != REC_NONE)
+            return true;
+    return false;
+}
+
+RecId ball_of(Ball *x, RecId v)
+{
+    if (v >= x->n)
+        return REC_NONE;
+    if (!x->known[v]) {
+        RecId r = REC_NONE;
+        if (rec_op(x->b.prog, v)->kind == REC_MAP)
+            r = of_map(x, v);
+        else if (touches(x, v))
+            x->boundless = true;
+        ball_seed(x, v, r);
+    }
+    return x->radius[v];
+}

@@ -1,0 +1,391 @@
+/* rec.newton: a recurrence s_t = f(s_{t-1}, u_t) as one system of equations for all places of a window, solved by Newton's method
+ * (facts: Lim et al. 2024, DEER; Danieli et al. 2025, ParaRNN): linearise every step around the guess, solve the affine recurrence
+ * that comes out, and again. Each iteration makes at least one more place exact, in every bit, whatever the derivative was.
+ *
+ * Windows follow each other in a recurrence over windows; the places that do not fill one come first and run step by step.
+ * What is returned is certain: the states are those of the plain recurrence up to a bound that is computed (newton_bound.c), or
+ * in each bit. A sequence for which that cannot be shown is given up, and run again from its start by the plain recurrence.
+ *
+ * The pass stands behind rec.backward. So the gradient is the adjoint recurrence at the solution, with the true derivative. */
+#include "ir/rec/newton.h"
+
+typedef struct Newton {
+    Rewrite *w;
+    RecBuild *b;
+    const Structure *s;
+    const RecOp *old;
+    Dim n, size, head;     /* windows, their places, places before them */
+    RecId *operand;
+    RecId *seq;            /* whole */
+    RecId *state;          /* as they are between the parts */
+    RecId *first, *main;   /* results of the head, and of all windows */
+    RecId bad;             /* [B] */
+    RecId rounds, off;     /* [windows, B] */
+    bool channels;
+} Newton;
+
+/* Where nobody says. */
+static double tolerance(const RecProg *p)
+{
+    return p->form.tolerance > 0 ? p->form.tolerance : p->unit < 1e-12 ? 1e-11 : 1e-4;
+}
+
+/* ---- whether ---- */
+
+/* Along the axes of the states, in order, without sums and moves. */
+static bool keeps_elements(const RecProg *p, const RecOp *op, const bool *reads)
+{
+    if (op->kind != REC_MAP)
+        return false;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        if (reads[op->use[i].v] && !pass_is_identity(p, op->use[i], op->type.rank))
+            return false;
+    return true;
+}
+
+static bool same_axes(const Type *a, const Type *b)
+{
+    bool same = a->rank == b->rank;
+    for (uint8_t i = 0; same && i < a->rank; i++)
+        same = a->dim[i] == b->dim[i];
+    return same;
+}
+
+/* Whether each element of the states depends on the elements at its own place alone. */
+bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    const Type *first = rec_type(p, recur->use[0].v);
+    bool *reads = NEWN(a, bool, p->op.n + 1), *feeds = NEWN(a, bool, p->op.n + 1);
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        feeds[body->result.p[i]] = true;
+    for (uint32_t i = body->op.n; i-- > 0;)
+        for (uint32_t k = 0; feeds[body->op.p[i]] && k < rec_op(p, body->op.p[i])->nuse; k++)
+            feeds[rec_op(p, body->op.p[i])->use[k].v] = true;
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        RecId v = body->op.p[i];
+        const RecOp *op = rec_op(p, v);
+        reads[v] = op->kind == REC_REGARG && op->index < recur->nstate;
+        for (uint32_t k = 0; k < op->nuse; k++)
+            reads[v] |= reads[op->use[k].v];
+        if (feeds[v] && reads[v] && (!same_axes(&op->type, first) || (op->kind != REC_REGARG && !keeps_elements(p, op, reads))))
+            return false;
+    }
+    return true;
+}
+
+/* It has the form, and all of its states are those of all sequences. */
+static bool fits(const RecProg *p, const Structure *s)
+{
+    const RecOp *op = rec_op(p, s->recur);
+    RecId at;
+    if (op->chunk || op->until || structure_lacks(p, s, &p->form, &at) != WHY_NONE)
+        return false;
+    for (uint32_t i = 0; i < op->nstate; i++) {
+        const Type *t = rec_type(p, op->use[i].v);
+        if (t->rank == 0 || t->dim[0] != dim_of(p->dims, p->batch))
+            return false;
+    }
+    return true;
+}
+
+/* ---- windows ---- */
+
+static RecId placed(RecBuild *b, RecId v)
+{
+    Type t = *rec_type(b->prog, v);
+    Dim dim[MAXRANK] = {DIM_ONE};
+    memcpy(dim + 1, t.dim, t.rank * sizeof(Dim));
+    return rec_reshape(b, v, (uint8_t)(t.rank + 1), dim);
+}
+
+static RecId place_of(RecBuild *b, RecId v, Dim at)
+{
+    RecId one = rec_slice(b, v, 0, at, DIM_ONE);
+    Type t = *rec_type(b->prog, one);
+    return rec_reshape(b, one, (uint8_t)(t.rank - 1), t.dim + 1);
+}
+
+RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state)
+{
+    DimTab *d = b->prog->dims;
+    Dim less = dim_sub(d, x->size, DIM_ONE);
+    RecId *shifted = NEWN(b->prog->arena, RecId, x->n + 1);
+    for (uint32_t i = 0; i < x->n; i++) {
+        RecId enter = placed(b, x->enter[i]);
+        RecId rest = rec_slice(b, state[i], 0, x->old->reverse ? DIM_ONE : DIM_ZERO, less);
+        RecId part[2] = {x->old->reverse ? rest : enter, x->old->reverse ? enter : rest};
+        shifted[i] = rec_concat(b, part, 2, 0);
+    }
+    return shifted;
+}
+
+Chunk window_values(const Window *x, RecBuild *b, const RecId *found)
+{
+    RecId *known = pass_ids(x->w->p->arena, x->w->old.op.n);
+    for (uint32_t i = 0; i < x->n; i++)
+        known[x->body->arg.p[i]] = found[i];
+    for (uint32_t i = 0; i < x->old->nseq; i++)
+        known[x->body->arg.p[x->n + i]] = x->seq[i];
+    return chunk_begin(x->w, b, x->s, x->size, NULL, known);
+}
+
+RecId window_reduce(RecBuild *b, RecReduce red, RecId v)
+{
+    Type t = *rec_type(b->prog, v);
+    RecUse u = {.v = v};
+    Dim space[MAXIT] = {t.dim[1], t.dim[0]};
+    for (uint8_t i = 0; i < t.rank; i++)
+        u.axis[i] = i == 0 ? 1 : i == 1 ? 0 : i;
+    memcpy(space + 2, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
+    return rec_reduce(b, red, u, 1, t.rank, space);
+}
+
+RecUse window_row(RecId v)
+{
+    return (RecUse){.v = v, .axis = {1}};
+}
+
+/* The first guess: a step from zero. */
+static void guess(Window *x)
+{
+    RecId *zero = NEWN(x->w->p->arena, RecId, x->n + 1);
+    for (uint32_t i = 0; i < x->n; i++) {
+        Type t = *rec_type(x->w->p, x->enter[i]), all = {.dt = t.dt, .rank = (uint8_t)(t.rank + 1), .dim = {x->size}};
+        memcpy(all.dim + 1, t.dim, t.rank * sizeof(Dim));
+        zero[i] = rec_zeros(x->b, &all);
+    }
+    Chunk c = window_values(x, x->b, zero);
+    for (uint32_t i = 0; i < x->n; i++)
+        x->state[i] = lift_placed(&c.lift, x->body->result.p[i]);
+}
+
+/* What the step puts out at all places of a solved window, and the states that leave it. */
+static void put_out(const Window *x, RecId *result)
+{
+    Chunk c = window_values(x, x->b, window_shifted(x, x->b, x->state));
+    Dim last = x->old->reverse ? DIM_ZERO : dim_sub(x->w->p->dims, x->size, DIM_ONE);
+    for (uint32_t i = 0; i < x->n; i++) {
+        c.lift.made[x->body->result.p[i]] = (Lifted){x->state[i], true};
+        result[i] = place_of(x->b, x->state[i], last);
+    }
+    for (uint32_t i = x->n; i < x->body->result.n; i++)
+        result[i] = lift_placed(&c.lift, x->body->result.p[i]);
+}
+
+/* Over windows: the states, bounds of their errors, and which sequences are given up. */
+static void run_windows(Newton *k)
+{
+    RecProg *p = k->w->p;
+    const RecOp *old = k->old;
+    uint32_t n = old->nstate, errors = k->channels ? n : 0, count = n + errors + 1;
+    RecId *init = NEWN(p->arena, RecId, count), *seq = NEWN(p->arena, RecId, old->nseq + 1);
+    RecId *result = NEWN(p->arena, RecId, count + old->nout), *made = NEWN(p->arena, RecId, n + old->nout + 1);
+    Dim from = old->reverse ? DIM_ZERO : k->head;
+    RecRegion step;
+    for (uint32_t i = 0; i < n; i++)
+        init[i] = k->state[i];
+    for (uint32_t i = 0; i < errors; i++) {
+        Type t = *rec_type(p, init[i]);
+        init[n + i] = rec_zeros(k->b, &t);
+    }
+    Type row = {.dt = DT_BOOL, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
+    init[count - 1] = rec_broadcast(k->b, rec_const(k->b, DT_BOOL, 0), &row);
+    for (uint32_t i = 0; i < old->nseq; i++) {
+        RecId part = rec_slice(k->b, k->seq[i], 0, from, dim_mul(p->dims, k->n, k->size));
+        seq[i] = cut_parts(k->b, part, k->n, k->size);
+    }
+    RecId recur = rec_recur_open(k->b, init, count, seq, old->nseq, k->n, old->reverse, &step);
+    rec_op(p, recur)->chunk = true;
+    RecBuild in = {p, step, k->b->at, {0}};
+    RecId *arg = NEWN(p->arena, RecId, count + old->nseq);
+    memcpy(arg, p->region.p[step].arg.p, (count + old->nseq) * sizeof *arg);
+    Window x = {.w = k->w, .s = k->s, .old = old, .body = &k->w->old.region.p[old->region], .b = &in, .size = k->size, .n = n};
+    x.enter = arg;
+    x.seq = arg + count;
+    x.bad = arg[count - 1];
+    x.channels = k->channels;
+    x.unit = k->w->old.unit;
+    x.tolerance = tolerance(&k->w->old);
+    x.rounds_max = k->w->old.form.rounds ? k->w->old.form.rounds : (uint32_t)NEWTON_ITERATIONS;
+    x.state = NEWN(p->arena, RecId, n + 1);
+    guess(&x);
+    window_solve(&x);
+    window_check(&x, errors ? arg + n : NULL);
+    put_out(&x, made);
+    memcpy(result, made, n * sizeof *result);
+    memcpy(result + n, arg + n, errors * sizeof *result);
+    result[count - 1] = x.bad;
+    memcpy(result + count, made + n, old->nout * sizeof *result);
+    rec_recur_close(p, recur, result, count + old->nout);
+    for (uint32_t i = 0; i < n + old->nout; i++)
+        k->main[i] = rec_proj(k->b, recur, i < n ? i : count + i - n);
+    memcpy(k->state, k->main, n * sizeof *k->state);
+    k->bad = rec_proj(k->b, recur, count - 1);
+    k->rounds = rec_recur_export(p, recur, x.rounds);
+    k->off = rec_recur_export(p, recur, x.off);
+}
+
+/* ---- the places before them, and what is run again ---- */
+
+/* The old recurrence over `length` places. */
+static RecId plain(Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result)
+{
+    RecProg *p = k->w->p;
+    const RecOp *old = k->old;
+    RecRegion step;
+    RecId recur = rec_recur_open(b, state, old->nstate, seq, old->nseq, length, old->reverse, &step);
+    for (uint32_t i = 0; i < old->nuse; i++)
+        k->w->to[k->w->old.region.p[old->region].arg.p[i]] = p->region.p[step].arg.p[i];
+    k->w->to[k->s->recur] = recur;
+    rw_region(k->w, old->region, step);
+    rw_close(k->w, k->s->recur);
+    for (uint32_t i = 0; i < old->nstate + old->nout; i++)
+        result[i] = rec_proj(b, recur, i);
+    return recur;
+}
+
+static void run_head(Newton *k)
+{
+    RecProg *p = k->w->p;
+    RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
+    Dim from = k->old->reverse ? dim_mul(p->dims, k->n, k->size) : DIM_ZERO;
+    for (uint32_t i = 0; i < k->old->nseq; i++)
+        seq[i] = cut_rest(k->b, k->seq[i], from, k->head);
+    plain(k, k->b, k->state, seq, k->head, k->first);
+    memcpy(k->state, k->first, k->old->nstate * sizeof *k->state);
+}
+
+/* What of sequences that are given up is `again`, else `now`; axis `axis` is that of the sequences. */
+static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now, uint8_t axis)
+{
+    Type t = *rec_type(b->prog, now);
+    if (t.rank <= axis || t.dim[axis] != dim_of(b->prog->dims, b->prog->batch))
+        return now;
+    RecUse use[3] = {{.v = bad, .axis = {axis}}, rec_use(again, t.rank), rec_use(now, t.rank)};
+    return rec_map(b, FUN_WHERE, use, t.rank, t.dim);
+}
+
+/* Runs all places again, step by step, if any sequence was given up. */
+static void run_again(Newton *k, RecId *result)
+{
+    RecProg *p = k->w->p;
+    uint32_t n = k->old->nstate, count = n + k->old->nout;
+    RecId *init = NEWN(p->arena, RecId, count + 1), *next = NEWN(p->arena, RecId, count + 1);
+    RecRegion step;
+    memcpy(init, result, count * sizeof *init);
+    RecUse any = {.v = k->bad, .axis = {0}};
+    Dim all = dim_of(p->dims, p->batch);
+    init[count] = rec_map1(k->b, FUN_NOT, rec_reduce(k->b, RED_MAX, any, 0, 1, &all));
+    RecId recur = rec_recur_open(k->b, init, count + 1, NULL, 0, DIM_ONE, false, &step);
+    rec_op(p, recur)->until = true;
+    RecBuild in = {p, step, k->b->at, {0}};
+    plain(k, &in, k->operand, k->seq, k->old->length, next);
+    for (uint32_t i = 0; i < count; i++)
+        next[i] = choose(&in, k->bad, next[i], p->region.p[step].arg.p[i], i < n ? 0 : 1);
+    next[count] = rec_const(&in, DT_BOOL, 1);
+    rec_recur_close(p, recur, next, count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        result[i] = rec_proj(k->b, recur, i);
+}
+
+/* ---- what is told ---- */
+
+typedef struct Reports {
+    VEC(RecOut) out;
+    uint32_t n; /* recurrences */
+} Reports;
+
+static void add_report(const Newton *k, const char *what, Type type, RecId v, const char *doc)
+{
+    Reports *r = k->w->cx;
+    Arena *a = k->w->p->arena;
+    Str name = r->n > 1 ? str_fmt(a, "newton_%s_%u", what, r->n) : str_fmt(a, "newton_%s", what);
+    RecOut out = {.name = name, .role = OUT_REPORT, .type = type, .value = v, .of = REC_NONE, .streams = true, .doc = str_of(doc)};
+    vec_push(a, &r->out, out);
+}
+
+/* [windows, B] as [B, windows]. */
+static RecId by_sequence(const Newton *k, RecId v)
+{
+    uint8_t order[2] = {1, 0};
+    return rec_transpose(k->b, v, order);
+}
+
+static void report(const Newton *k)
+{
+    Type windows = {.rank = 1, .dim = {k->n}};
+    RecId is = rec_const(k->b, DT_INT, k->w->old.form.no_fallback ? 2 : 1), none = rec_const(k->b, DT_INT, 0);
+    ((Reports *)k->w->cx)->n++;
+    windows.dt = DT_INT;
+    add_report(k, "status", (Type){.dt = DT_INT}, rec_map3(k->b, FUN_WHERE, k->bad, is, none),
+               "0: converged, within the bound; 1: that could not be shown, finished step by step; 2: nor was that allowed");
+    add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each window of %u places", k->w->old.form.size)));
+    windows.dt = DT_REAL;
+    add_report(k, "error", windows, by_sequence(k, k->off),
+               "bound of the states' error in each window, relative to its largest state, before anything was run again");
+}
+
+/* ---- the pass ---- */
+
+static RecId join(const Newton *k, RecId head, RecId main)
+{
+    Type t = *rec_type(k->w->p, main);
+    Dim dim[MAXRANK] = {dim_mul(k->w->p->dims, t.dim[0], t.dim[1])};
+    memcpy(dim + 1, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
+    RecId flat = rec_reshape(k->b, main, (uint8_t)(t.rank - 1), dim);
+    RecId part[2] = {k->old->reverse ? flat : head, k->old->reverse ? head : flat};
+    return rec_concat(k->b, part, 2, 0);
+}
+
+static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
+{
+    const RecOp *op = rec_op(&w->old, old);
+    Structure s = structure_of(&w->old, w->p->arena, old);
+    RecProg *p = w->p;
+    if (!fits(&w->old, &s)) {
+        rw_recur(w, b, old);
+        return;
+    }
+    uint32_t n = op->nstate, count = n + op->nout;
+    Newton k = {.w = w, .b = b, .s = &s, .old = op, .operand = rw_operands(w, old), .size = dim_const(p->dims, w->old.form.size)};
+    k.seq = k.operand + n;
+    k.state = NEWN(p->arena, RecId, n + 1);
+    memcpy(k.state, k.operand, n * sizeof *k.state);
+    k.first = NEWN(p->arena, RecId, count + 1);
+    k.main = NEWN(p->arena, RecId, count + 1);
+    k.n = cut_count(p, op->length, w->old.form.size);
+    k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
+    k.channels = newton_by_element(&w->old, p->arena, op);
+    run_head(&k);
+    run_windows(&k);
+    RecId *result = w->result[old] = NEWN(p->arena, RecId, count + 1);
+    memcpy(result, k.state, n * sizeof *result);
+    for (uint32_t i = n; i < count; i++)
+        result[i] = join(&k, k.first[i], k.main[i]);
+    if (!w->old.form.no_fallback)
+        run_again(&k, result);
+    report(&k);
+    w->to[old] = result[0];
+}
+
+/* The adjoint recurrences are affine: they need one linear solve, not iterations. */
+static void forward_recur(Rewrite *w, RecBuild *b, RecId old)
+{
+    (b->region == REC_FORWARD ? newton_recur : rw_recur)(w, b, old);
+}
+
+void rec_newton(RecProg *p)
+{
+    if (p->form.kind != REC_FORM_NEWTON || p->form_missing != WHY_NONE)
+        return;
+    Reports r = {.n = 0};
+    Rewrite w = {.recur = forward_recur, .cx = &r};
+    rw_begin(&w, p);
+    for (RecRegion f = 0; f < REC_NFN; f++)
+        rw_region(&w, f, f);
+    rw_end(&w);
+    for (uint32_t i = 0; i < r.out.n; i++)
+        rec_out(p, r.out.p[i]);
+    rec_compact(p);
+}

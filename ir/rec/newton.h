@@ -1,0 +1,46 @@
+/* rec.newton: what its files share. */
+#ifndef IR_REC_NEWTON_H
+#define IR_REC_NEWTON_H
+
+#include "ir/rec/chunk.h"
+
+enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
+
+/* Whether each element of the states depends on the elements at its own place alone: then the error has a bound. */
+bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
+
+/* A window of places: all of its places at once, in the region of a step over windows. */
+typedef struct Window {
+    Rewrite *w;
+    const Structure *s;
+    const RecOp *old;
+    const RecRegionInfo *body; /* of the old step */
+    RecBuild *b;
+    Dim size;        /* places */
+    uint32_t n;      /* states */
+    RecId *enter;    /* by state: as the window finds it */
+    RecId *seq;      /* by sequence: its part, [size, ...] */
+    RecId *state;    /* by state: its new values at all places, [size, ...] */
+    RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
+    RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
+    RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
+    bool channels;   /* each element of the states sees itself alone: the error has a bound */
+    double unit;
+    double tolerance; /* how far off the states may be, relative to the largest of a window */
+    uint32_t rounds_max;
+} Window;
+
+/* The values of the old step at all places, where the states are `state`; of `known` old ops besides. */
+Chunk window_values(const Window *x, RecBuild *b, const RecId *state);
+RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by state: as each place finds it */
+RecId window_reduce(RecBuild *b, RecReduce red, RecId v); /* [size, B, ...] to [B] */
+RecUse window_row(RecId v); /* [B] along axis 1 of [size, B, ...] */
+
+/* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
+RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
+void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
+/* newton_bound.c: sequences whose states are not certain to be those of the plain recurrence, to the tolerance; `error`: by state,
+ * its bound where the window begins, and then where it ends. NULL if !channels: what is not exact in each bit is bad. */
+void window_check(Window *x, RecId *error);
+
+#endif

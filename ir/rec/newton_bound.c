@@ -1,0 +1,198 @@
+/* How far the states of a window can be from those of the plain recurrence in the same precision. With the residual r of the
+ * step, its derivative A at the states, and u what rounding the step can do,
+ *
+ *     e_t = (|A_t| + c_t) e_{t-1} + |r_t| + u_t
+ *
+ * bounds the error as long as it stays below a radius, for which c bounds how much A can differ from itself (mean value theorem;
+ * c and u by ball.c). Where nothing was inexact nothing is added: then the bits are the same. The radius is the tolerance times
+ * the largest state of the sequence in the window.
+ *
+ * Where elements mix, that bound would grow by sums of absolute values that cancel in truth: there only exact bits count. */
+#include "ir/rec/newton.h"
+#include "ir/rec/ball.h"
+
+#include <math.h>
+
+typedef struct Bound {
+    const Window *x;
+    RecBuild *b;
+    RecId *shifted, *value, *radius; /* by state; radius: of all places, and of what they find */
+    RecId *slope;                    /* [n, n]: |A| + c */
+    RecId *residual, *rounding;      /* by state */
+} Bound;
+
+static RecId at_all(RecBuild *b, RecId row, const Type *like)
+{
+    RecUse u = window_row(row);
+    return rec_map(b, FUN_ID, &u, like->rank, like->dim);
+}
+
+static RecId size(RecBuild *b, RecId v)
+{
+    return rec_map1(b, FUN_ABS, v);
+}
+
+static void take_values(Bound *k)
+{
+    const Window *x = k->x;
+    Chunk c = window_values(x, k->b, k->shifted);
+    for (uint32_t i = 0; i < x->n; i++) {
+        k->value[i] = lift_placed(&c.lift, x->body->result.p[i]);
+        k->residual[i] = size(k->b, rec_map2(k->b, FUN_SUB, k->value[i], x->state[i]));
+    }
+}
+
+static void take_radius(Bound *k)
+{
+    const Window *x = k->x;
+    RecId part = rec_const(k->b, DT_REAL, x->tolerance);
+    for (uint32_t i = 0; i < x->n; i++) {
+        Type t = *rec_type(k->b->prog, x->state[i]);
+        RecId most = window_reduce(k->b, RED_MAX, size(k->b, x->state[i]));
+        k->radius[i] = at_all(k->b, rec_map2(k->b, FUN_MUL, most, part), &t);
+    }
+}
+
+/* False if there is no bound. */
+static bool take_rounding(Bound *k)
+{
+    const Window *x = k->x;
+    Ball ball = ball_begin(*k->b, x->unit);
+    for (uint32_t i = 0; i < x->n; i++)
+        ball_seed(&ball, k->shifted[i], rec_const(k->b, DT_REAL, 0));
+    for (uint32_t i = 0; i < x->n; i++)
+        k->rounding[i] = ball_of(&ball, k->value[i]);
+    return !ball.boundless;
+}
+
+static bool take_slope(Bound *k)
+{
+    const Window *x = k->x;
+    RecId *a = newton_derivative(x, k->b, k->shifted, k->value);
+    Ball ball = ball_begin(*k->b, x->unit);
+    for (uint32_t i = 0; i < x->n; i++)
+        ball_seed(&ball, k->shifted[i], k->radius[i]);
+    for (uint32_t i = 0; i < x->n * x->n; i++) {
+        RecId off = a[i] == REC_NONE ? REC_NONE : ball_of(&ball, a[i]);
+        k->slope[i] = a[i] == REC_NONE ? REC_NONE : size(k->b, a[i]);
+        if (off != REC_NONE)
+            k->slope[i] = rec_map2(k->b, FUN_ADD, k->slope[i], off);
+    }
+    return !ball.boundless;
+}
+
+/* ---- the recurrence of the bound ---- */
+
+typedef struct Walk {
+    RecId *seq;
+    uint32_t n;
+} Walk;
+
+/* A sequence operand; gives its number. */
+static uint32_t take(Walk *w, RecId v)
+{
+    w->seq[w->n] = v;
+    return w->n++;
+}
+
+/* 0 where nothing is off; 0 times anything is 0. */
+static RecId grown(RecBuild *b, RecId slope, RecId error)
+{
+    RecId zero = rec_const(b, DT_REAL, 0), none = rec_map2(b, FUN_EQ, error, zero);
+    return rec_map3(b, FUN_WHERE, none, zero, rec_map2(b, FUN_MUL, slope, error));
+}
+
+static RecId one_error(const Bound *k, RecBuild *b, const RecId *arg, uint32_t i, const uint32_t *slope, const uint32_t *more)
+{
+    uint32_t n = k->x->n;
+    RecId sum = arg[n + more[2 * i]], zero = rec_const(b, DT_REAL, 0);
+    for (uint32_t j = 0; j < n; j++)
+        if (k->slope[i * n + j] != REC_NONE)
+            sum = rec_map2(b, FUN_ADD, sum, grown(b, arg[n + slope[i * n + j]], arg[j]));
+    if (k->rounding[i] == REC_NONE)
+        return sum;
+    RecId exact = rec_map2(b, FUN_EQ, sum, zero);
+    return rec_map3(b, FUN_WHERE, exact, zero, rec_map2(b, FUN_ADD, sum, arg[n + more[2 * i + 1]]));
+}
+
+/* The bound at all places, by state; `error` goes on to where the window ends. */
+static RecId *walk(Bound *k, RecId *error)
+{
+    const Window *x = k->x;
+    RecProg *p = k->b->prog;
+    uint32_t n = x->n, *slope = NEWN(p->arena, uint32_t, n * n + 1), *more = NEWN(p->arena, uint32_t, 2 * n + 1);
+    Walk w = {.seq = NEWN(p->arena, RecId, n * n + 2 * n + 1)};
+    RecId *all = NEWN(p->arena, RecId, n + 1), *next = NEWN(p->arena, RecId, n + 1);
+    RecRegion step;
+    for (uint32_t i = 0; i < n * n; i++)
+        slope[i] = k->slope[i] == REC_NONE ? 0 : take(&w, k->slope[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        more[2 * i] = take(&w, k->residual[i]);
+        more[2 * i + 1] = k->rounding[i] == REC_NONE ? 0 : take(&w, k->rounding[i]);
+    }
+    RecId recur = rec_recur_open(k->b, error, n, w.seq, w.n, x->size, x->old->reverse, &step);
+    RecBuild b = {p, step, k->b->at, {0}};
+    RecId *arg = NEWN(p->arena, RecId, n + w.n + 1);
+    memcpy(arg, p->region.p[step].arg.p, (n + w.n) * sizeof *arg);
+    for (uint32_t i = 0; i < n; i++)
+        next[i] = one_error(k, &b, arg, i, slope, more);
+    rec_recur_close(p, recur, next, n);
+    for (uint32_t i = 0; i < n; i++) {
+        error[i] = rec_proj(k->b, recur, i);
+        all[i] = rec_recur_export(p, recur, next[i]);
+    }
+    return all;
+}
+
+/* ---- both ways ---- */
+
+static RecId not_all(RecBuild *b, RecId ok, RecId bad)
+{
+    return rec_map2(b, FUN_OR, bad, rec_map1(b, FUN_NOT, window_reduce(b, RED_MIN, ok)));
+}
+
+/* The greatest of error / radius, as a part of the largest state. */
+static RecId relative(Bound *k, RecId error, uint32_t i)
+{
+    RecId zero = rec_const(k->b, DT_REAL, 0), none = rec_map2(k->b, FUN_EQ, error, zero);
+    RecId part = rec_map3(k->b, FUN_WHERE, none, zero, rec_map2(k->b, FUN_DIV, error, k->radius[i]));
+    RecId most = window_reduce(k->b, RED_MAX, part);
+    return rec_map2(k->b, FUN_MUL, most, rec_const(k->b, DT_REAL, k->x->tolerance));
+}
+
+/* Not at or above the radius: a little below, for the rounding of the bound itself. */
+static void within_radius(Bound *k, Window *x, RecId *error)
+{
+    RecId *all = walk(k, error), less = rec_const(k->b, DT_REAL, 0.9);
+    for (uint32_t i = 0; i < x->n; i++) {
+        RecId off = relative(k, all[i], i);
+        x->bad = not_all(k->b, rec_map2(k->b, FUN_LE, all[i], rec_map2(k->b, FUN_MUL, k->radius[i], less)), x->bad);
+        x->off = i ? rec_map2(k->b, FUN_MAX, x->off, off) : off;
+    }
+}
+
+static void to_the_bit(Bound *k, Window *x)
+{
+    for (uint32_t i = 0; i < x->n; i++)
+        x->bad = not_all(k->b, rec_map2(k->b, FUN_EQ, k->value[i], x->state[i]), x->bad);
+    RecId no = rec_const(k->b, DT_REAL, 0), any = rec_const(k->b, DT_REAL, INFINITY);
+    x->off = rec_map3(k->b, FUN_WHERE, x->bad, any, no);
+}
+
+void window_check(Window *x, RecId *error)
+{
+    Arena *a = x->w->p->arena;
+    uint32_t n = x->n + 1;
+    Bound k = {.x = x, .b = x->b, .value = NEWN(a, RecId, n), .radius = NEWN(a, RecId, n)};
+    k.slope = NEWN(a, RecId, n * n);
+    k.residual = NEWN(a, RecId, n);
+    k.rounding = NEWN(a, RecId, n);
+    k.shifted = window_shifted(x, x->b, x->state);
+    take_values(&k);
+    if (error)
+        take_radius(&k);
+    if (error && take_rounding(&k) && take_slope(&k))
+        within_radius(&k, x, error);
+    else
+        to_the_bit(&k, x);
+}

@@ -1,0 +1,253 @@
+/* The iterations of rec.newton in one window: an `until` loop whose states are those of all places. With the step's values F and
+ * its derivative A at the guess S, the next guess is
+ *
+ *     S'_t = F_t + A_t (S'_{t-1} - S_{t-1}),
+ *
+ * a recurrence over the places of the window. Where elements see themselves alone A is made for all places at once; else its
+ * product with the change is made place by place, in forward mode. No change behind a place leaves F there as it is, in every
+ * bit; where S' is no number F stands in for it. */
+#include "ir/rec/newton.h"
+#include "ir/rec/tangent.h"
+
+#include <math.h>
+
+typedef struct Solve {
+    Window *x;
+    RecBuild b;        /* the step of the iteration */
+    const RecId *state; /* the guess at all places */
+    RecId *shifted;
+    RecId *value;      /* F */
+    RecId *next, *change; /* by state: S', and S' - S at all places */
+} Solve;
+
+/* ---- one place ---- */
+
+typedef struct Place {
+    RecBuild b;
+    RecId *change; /* of the states that it finds */
+    RecId *value, *guess;
+} Place;
+
+static RecId zero(RecBuild *b)
+{
+    return rec_const(b, DT_REAL, 0);
+}
+
+/* F + d, or F where that is no number; nothing is added where d is 0. */
+static RecId moved(RecBuild *b, RecId value, RecId d)
+{
+    if (d == REC_NONE)
+        return value;
+    RecId sum = rec_map2(b, FUN_ADD, value, d), far = rec_const(b, DT_REAL, INFINITY);
+    RecId finite = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, sum), far);
+    return rec_map3(b, FUN_WHERE, finite, sum, value);
+}
+
+static RecId plus(RecBuild *b, RecId a, RecId c)
+{
+    return a == REC_NONE ? c : rec_map2(b, FUN_ADD, a, c);
+}
+
+/* Opens the recurrence over the places: the changes are its states. */
+static RecId open_places(Solve *s, const RecId *seq, uint32_t nseq, Place *at, const RecId **arg)
+{
+    Window *x = s->x;
+    RecProg *p = x->w->p;
+    RecId *init = NEWN(p->arena, RecId, x->n + 1);
+    RecRegion region;
+    for (uint32_t i = 0; i < x->n; i++) {
+        Type t = *rec_type(p, x->enter[i]);
+        init[i] = rec_zeros(&s->b, &t);
+    }
+    RecId recur = rec_recur_open(&s->b, init, x->n, seq, nseq, x->size, x->old->reverse, &region);
+    RecId *all = NEWN(p->arena, RecId, x->n + nseq);
+    memcpy(all, p->region.p[region].arg.p, (x->n + nseq) * sizeof *all);
+    *at = (Place){.b = {p, region, s->b.at, {0}}, .change = all, .value = all + x->n, .guess = all + 2 * x->n};
+    *arg = all + 3 * x->n;
+    return recur;
+}
+
+static void close_places(Solve *s, RecId recur, Place *at, const RecId *d)
+{
+    Window *x = s->x;
+    RecProg *p = x->w->p;
+    RecId *next = NEWN(p->arena, RecId, x->n + 1), *change = NEWN(p->arena, RecId, x->n + 1);
+    for (uint32_t i = 0; i < x->n; i++) {
+        next[i] = moved(&at->b, at->value[i], d[i]);
+        change[i] = rec_map2(&at->b, FUN_SUB, next[i], at->guess[i]);
+    }
+    rec_recur_close(p, recur, change, x->n);
+    for (uint32_t i = 0; i < x->n; i++) {
+        s->next[i] = rec_recur_export(p, recur, next[i]);
+        s->change[i] = rec_recur_export(p, recur, change[i]);
+    }
+}
+
+static RecId *three(Solve *s, uint32_t more)
+{
+    uint32_t n = s->x->n;
+    RecId *seq = NEWN(s->b.prog->arena, RecId, 3 * n + more);
+    memcpy(seq, s->value, n * sizeof *seq);
+    memcpy(seq + n, s->state, n * sizeof *seq);
+    return seq;
+}
+
+/* ---- where elements see themselves alone ---- */
+
+RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value)
+{
+    RecProg *p = b->prog;
+    RecId *a = pass_ids(p->arena, x->n * x->n);
+    for (uint32_t j = 0; j < x->n; j++) {
+        Tangent t = tangent_begin(*b);
+        Type type = *rec_type(p, found[j]);
+        tangent_seed(&t, found[j], rec_broadcast(b, rec_const(b, DT_REAL, 1), &type));
+        for (uint32_t i = 0; i < x->n; i++)
+            a[i * x->n + j] = tangent_of(&t, value[i]);
+    }
+    return a;
+}
+
+static void step_by_channel(Solve *s)
+{
+    uint32_t n = s->x->n, count = 0;
+    RecId *a = newton_derivative(s->x, &s->b, s->shifted, s->value), *seq = three(s, n * n);
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            seq[2 * n + count++] = a[i];
+    Place at;
+    const RecId *arg;
+    RecId recur = open_places(s, seq, 2 * n + count, &at, &arg), *d = pass_ids(s->b.prog->arena, n);
+    for (uint32_t i = 0; i < n * n; i++) {
+        if (a[i] == REC_NONE)
+            continue;
+        RecId change = at.change[i % n], none = zero(&at.b), unchanged = rec_map2(&at.b, FUN_EQ, change, none);
+        RecId product = rec_map2(&at.b, FUN_MUL, *arg++, change);
+        d[i / n] = plus(&at.b, d[i / n], rec_map3(&at.b, FUN_WHERE, unchanged, none, product));
+    }
+    close_places(s, recur, &at, d);
+}
+
+/* ---- and where not ---- */
+
+/* The old step where the states are `found`. */
+static void copy_step(Solve *s, const RecBuild *b, const RecId *found, const RecId *seq)
+{
+    Window *x = s->x;
+    for (uint32_t i = 0; i < x->old->nuse; i++)
+        x->w->to[x->body->arg.p[i]] = i < x->n ? found[i] : seq[i - x->n];
+    rw_region(x->w, x->old->region, b->region);
+}
+
+/* Any change at all of what a place finds, by sequence. */
+static RecId any_change(Place *at, const RecId *change, uint32_t n)
+{
+    RecId any = REC_NONE;
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = *rec_type(at->b.prog, change[i]);
+        RecId is = rec_map2(&at->b, FUN_NE, change[i], zero(&at->b));
+        RecId row = t.rank == 1 ? is : rec_reduce(&at->b, RED_MAX, rec_use(is, t.rank), 1, t.rank, t.dim);
+        any = any == REC_NONE ? row : rec_map2(&at->b, FUN_OR, any, row);
+    }
+    return any;
+}
+
+static void step_by_place(Solve *s)
+{
+    Window *x = s->x;
+    RecProg *p = s->b.prog;
+    uint32_t n = x->n, nseq = x->old->nseq;
+    RecId *seq = three(s, nseq), *d = pass_ids(p->arena, n);
+    memcpy(seq + 2 * n, s->shifted, n * sizeof *seq);
+    memcpy(seq + 3 * n, x->seq, nseq * sizeof *seq);
+    Place at;
+    const RecId *arg;
+    RecId recur = open_places(s, seq, 3 * n + nseq, &at, &arg);
+    copy_step(s, &at.b, arg, arg + n);
+    Tangent t = tangent_begin(at.b);
+    RecId any = any_change(&at, at.change, n);
+    for (uint32_t i = 0; i < n; i++)
+        tangent_seed(&t, arg[i], at.change[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        RecId v = tangent_of(&t, x->w->to[x->body->result.p[i]]);
+        if (v == REC_NONE)
+            continue;
+        Type type = *rec_type(p, v);
+        RecUse use[3] = {{.v = any, .axis = {0}}, rec_use(v, type.rank), {.v = zero(&at.b)}};
+        d[i] = rec_map(&at.b, FUN_WHERE, use, type.rank, type.dim);
+    }
+    close_places(s, recur, &at, d);
+}
+
+/* ---- the iteration ---- */
+
+/* By sequence: whether it is given up, or has changed by no more than what the next iteration would make exact. */
+static RecId settled(Solve *s)
+{
+    Window *x = s->x;
+    RecBuild *b = &s->b;
+    double part = x->channels ? sqrt(x->unit) / 16 : 0;
+    RecId small = REC_NONE;
+    for (uint32_t i = 0; i < x->n; i++) {
+        RecId most = window_reduce(b, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
+        RecId size = window_reduce(b, RED_MAX, rec_map1(b, FUN_ABS, s->next[i]));
+        RecId is = rec_map2(b, FUN_LE, most, rec_map2(b, FUN_MUL, size, rec_const(b, DT_REAL, part)));
+        small = small == REC_NONE ? is : rec_map2(b, FUN_AND, small, is);
+    }
+    return rec_map2(b, FUN_OR, x->bad, small);
+}
+
+static RecId all_of(RecBuild *b, RecId row)
+{
+    Dim all = dim_of(b->prog->dims, b->prog->batch);
+    return rec_reduce(b, RED_MIN, (RecUse){.v = row, .axis = {0}}, 0, 1, &all);
+}
+
+static RecId counted(RecBuild *b, RecId settled, RecId count)
+{
+    return rec_map3(b, FUN_WHERE, settled, count, rec_map2(b, FUN_ADD, count, rec_const(b, DT_INT, 1)));
+}
+
+/* Opens the loop: its states are those of all places, who has settled, after how many rounds, and whether all have. */
+static RecId open_rounds(Window *x, Solve *s)
+{
+    RecProg *p = x->w->p;
+    uint32_t n = x->n;
+    RecId *init = NEWN(p->arena, RecId, n + 3), *state = NEWN(p->arena, RecId, n + 1);
+    Type count = {.dt = DT_INT, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
+    RecRegion region;
+    memcpy(init, x->state, n * sizeof *init);
+    init[n] = x->bad;
+    init[n + 1] = rec_broadcast(x->b, rec_const(x->b, DT_INT, 0), &count);
+    init[n + 2] = all_of(x->b, x->bad);
+    RecId recur = rec_recur_open(x->b, init, n + 3, NULL, 0, dim_const(p->dims, x->rounds_max), false, &region);
+    rec_op(p, recur)->until = true;
+    *s = (Solve){.x = x, .b = {p, region, x->b->at, {0}}, .state = state};
+    memcpy(state, p->region.p[region].arg.p, n * sizeof *state);
+    s->next = NEWN(p->arena, RecId, n + 3);
+    s->change = NEWN(p->arena, RecId, n + 1);
+    s->value = NEWN(p->arena, RecId, n + 1);
+    return recur;
+}
+
+void window_solve(Window *x)
+{
+    Solve s;
+    RecProg *p = x->w->p;
+    uint32_t n = x->n;
+    RecId recur = open_rounds(x, &s);
+    const RecId *arg = p->region.p[s.b.region].arg.p;
+    RecId before = arg[n], count = arg[n + 1];
+    s.shifted = window_shifted(x, &s.b, s.state);
+    Chunk c = window_values(x, &s.b, s.shifted);
+    for (uint32_t i = 0; i < n; i++)
+        s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
+    (x->channels ? step_by_channel : step_by_place)(&s);
+    s.next[n] = settled(&s);
+    s.next[n + 1] = counted(&s.b, before, count);
+    s.next[n + 2] = all_of(&s.b, s.next[n]);
+    rec_recur_close(p, recur, s.next, n + 3);
+    for (uint32_t i = 0; i < n; i++)
+        x->state[i] = rec_proj(x->b, recur, i);
+    x->rounds = rec_proj(x->b, recur, n + 1);
+}
