@@ -18,7 +18,8 @@ typedef struct Newton {
     RecId *operand;
     RecId *seq;            /* whole */
     RecId *state;          /* as they are between the parts */
-    RecId *first, *main;   /* results of the head, and of all windows */
+    uint32_t nmore, *more; /* per-step results that are wanted besides: by number */
+    RecId *first, *main;   /* what the head, and all windows, give: see `count` */
     RecId bad;             /* [B] */
     RecId rounds, off;     /* [windows, B] */
     bool channels;
@@ -160,68 +161,96 @@ static void guess(Window *x)
         x->state[i] = lift_placed(&c.lift, x->body->result.p[i]);
 }
 
-/* What the step puts out at all places of a solved window, and the states that leave it. */
-static void put_out(const Window *x, RecId *result)
+/* What a part of the places gives: the states that leave it, the new states of all places, and `more`. */
+static uint32_t count(const Newton *k)
+{
+    return 2 * k->old->nstate + k->nmore;
+}
+
+/* What a solved window gives. */
+static void put_out(const Newton *k, const Window *x, RecId *result)
 {
     Chunk c = window_values(x, x->b, window_shifted(x, x->b, x->state));
     Dim last = x->old->reverse ? DIM_ZERO : dim_sub(x->w->p->dims, x->size, DIM_ONE);
     for (uint32_t i = 0; i < x->n; i++) {
         c.lift.made[x->body->result.p[i]] = (Lifted){x->state[i], true};
         result[i] = place_of(x->b, x->state[i], last);
+        result[x->n + i] = x->state[i];
     }
-    for (uint32_t i = x->n; i < x->body->result.n; i++)
-        result[i] = lift_placed(&c.lift, x->body->result.p[i]);
+    for (uint32_t i = 0; i < k->nmore; i++)
+        result[2 * x->n + i] = lift_placed(&c.lift, x->body->result.p[x->n + k->more[i]]);
 }
 
-/* Over windows: the states, bounds of their errors, and which sequences are given up. */
-static void run_windows(Newton *k)
+/* What the recurrence over windows carries: states, bounds of their errors, which sequences are given up. */
+static RecId *carried(Newton *k, uint32_t errors)
 {
     RecProg *p = k->w->p;
-    const RecOp *old = k->old;
-    uint32_t n = old->nstate, errors = k->channels ? n : 0, count = n + errors + 1;
-    RecId *init = NEWN(p->arena, RecId, count), *seq = NEWN(p->arena, RecId, old->nseq + 1);
-    RecId *result = NEWN(p->arena, RecId, count + old->nout), *made = NEWN(p->arena, RecId, n + old->nout + 1);
-    Dim from = old->reverse ? DIM_ZERO : k->head;
-    RecRegion step;
-    for (uint32_t i = 0; i < n; i++)
-        init[i] = k->state[i];
+    uint32_t n = k->old->nstate;
+    RecId *init = NEWN(p->arena, RecId, n + errors + 1);
+    Type row = {.dt = DT_BOOL, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
+    memcpy(init, k->state, n * sizeof *init);
     for (uint32_t i = 0; i < errors; i++) {
         Type t = *rec_type(p, init[i]);
         init[n + i] = rec_zeros(k->b, &t);
     }
-    Type row = {.dt = DT_BOOL, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
-    init[count - 1] = rec_broadcast(k->b, rec_const(k->b, DT_BOOL, 0), &row);
-    for (uint32_t i = 0; i < old->nseq; i++) {
+    init[n + errors] = rec_broadcast(k->b, rec_const(k->b, DT_BOOL, 0), &row);
+    return init;
+}
+
+static RecId *in_windows(Newton *k)
+{
+    RecProg *p = k->w->p;
+    RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
+    Dim from = k->old->reverse ? DIM_ZERO : k->head;
+    for (uint32_t i = 0; i < k->old->nseq; i++) {
         RecId part = rec_slice(k->b, k->seq[i], 0, from, dim_mul(p->dims, k->n, k->size));
         seq[i] = cut_parts(k->b, part, k->n, k->size);
     }
-    RecId recur = rec_recur_open(k->b, init, count, seq, old->nseq, k->n, old->reverse, &step);
+    return seq;
+}
+
+static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t errors)
+{
+    const RecProg *old = &k->w->old;
+    uint32_t n = k->old->nstate;
+    RecId *own = NEWN(k->w->p->arena, RecId, n + errors + 1 + k->old->nseq);
+    memcpy(own, arg, (n + errors + 1 + k->old->nseq) * sizeof *own);
+    Window x = {.w = k->w, .s = k->s, .old = k->old, .body = &old->region.p[k->old->region], .b = in, .size = k->size, .n = n};
+    x.enter = own;
+    x.error = errors ? own + n : NULL;
+    x.bad = own[n + errors];
+    x.seq = own + n + errors + 1;
+    x.channels = k->channels;
+    x.unit = old->unit;
+    x.tolerance = tolerance(old);
+    x.rounds_max = old->form.rounds ? old->form.rounds : (uint32_t)NEWTON_ITERATIONS;
+    x.state = NEWN(k->w->p->arena, RecId, n + 1);
+    return x;
+}
+
+static void run_windows(Newton *k)
+{
+    RecProg *p = k->w->p;
+    uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + 1;
+    RecId *result = NEWN(p->arena, RecId, ncarried + count(k)), *made = NEWN(p->arena, RecId, count(k) + 1);
+    RecRegion step;
+    RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq, k->n, k->old->reverse, &step);
     rec_op(p, recur)->chunk = true;
     RecBuild in = {p, step, k->b->at, {0}};
-    RecId *arg = NEWN(p->arena, RecId, count + old->nseq);
-    memcpy(arg, p->region.p[step].arg.p, (count + old->nseq) * sizeof *arg);
-    Window x = {.w = k->w, .s = k->s, .old = old, .body = &k->w->old.region.p[old->region], .b = &in, .size = k->size, .n = n};
-    x.enter = arg;
-    x.seq = arg + count;
-    x.bad = arg[count - 1];
-    x.channels = k->channels;
-    x.unit = k->w->old.unit;
-    x.tolerance = tolerance(&k->w->old);
-    x.rounds_max = k->w->old.form.rounds ? k->w->old.form.rounds : (uint32_t)NEWTON_ITERATIONS;
-    x.state = NEWN(p->arena, RecId, n + 1);
+    Window x = window_of(k, &in, p->region.p[step].arg.p, errors);
     guess(&x);
     window_solve(&x);
-    window_check(&x, errors ? arg + n : NULL);
-    put_out(&x, made);
+    window_check(&x);
+    put_out(k, &x, made);
     memcpy(result, made, n * sizeof *result);
-    memcpy(result + n, arg + n, errors * sizeof *result);
-    result[count - 1] = x.bad;
-    memcpy(result + count, made + n, old->nout * sizeof *result);
-    rec_recur_close(p, recur, result, count + old->nout);
-    for (uint32_t i = 0; i < n + old->nout; i++)
-        k->main[i] = rec_proj(k->b, recur, i < n ? i : count + i - n);
+    memcpy(result + n, x.error, errors * sizeof *result);
+    result[n + errors] = x.bad;
+    memcpy(result + ncarried, made + n, (count(k) - n) * sizeof *result);
+    rec_recur_close(p, recur, result, ncarried + count(k) - n);
+    for (uint32_t i = 0; i < count(k); i++)
+        k->main[i] = rec_proj(k->b, recur, i < n ? i : ncarried + i - n);
     memcpy(k->state, k->main, n * sizeof *k->state);
-    k->bad = rec_proj(k->b, recur, count - 1);
+    k->bad = rec_proj(k->b, recur, n + errors);
     k->rounds = rec_recur_export(p, recur, x.rounds);
     k->off = rec_recur_export(p, recur, x.off);
 }
@@ -229,20 +258,25 @@ static void run_windows(Newton *k)
 /* ---- the places before them, and what is run again ---- */
 
 /* The old recurrence over `length` places. */
-static RecId plain(Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result)
+static void plain(Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result)
 {
     RecProg *p = k->w->p;
     const RecOp *old = k->old;
+    const RecRegionInfo *body = &k->w->old.region.p[old->region];
+    uint32_t n = old->nstate;
     RecRegion step;
-    RecId recur = rec_recur_open(b, state, old->nstate, seq, old->nseq, length, old->reverse, &step);
+    RecId recur = rec_recur_open(b, state, n, seq, old->nseq, length, old->reverse, &step);
     for (uint32_t i = 0; i < old->nuse; i++)
-        k->w->to[k->w->old.region.p[old->region].arg.p[i]] = p->region.p[step].arg.p[i];
+        k->w->to[body->arg.p[i]] = p->region.p[step].arg.p[i];
     k->w->to[k->s->recur] = recur;
     rw_region(k->w, old->region, step);
     rw_close(k->w, k->s->recur);
-    for (uint32_t i = 0; i < old->nstate + old->nout; i++)
+    for (uint32_t i = 0; i < n; i++) {
         result[i] = rec_proj(b, recur, i);
-    return recur;
+        result[n + i] = rec_recur_export(p, recur, k->w->to[body->result.p[i]]);
+    }
+    for (uint32_t i = 0; i < k->nmore; i++)
+        result[2 * n + i] = rec_proj(b, recur, n + k->more[i]);
 }
 
 static void run_head(Newton *k)
@@ -267,26 +301,112 @@ static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now, uint8_t axis
 }
 
 /* Runs all places again, step by step, if any sequence was given up. */
-static void run_again(Newton *k, RecId *result)
+static void run_again(Newton *k, RecId *value)
 {
     RecProg *p = k->w->p;
-    uint32_t n = k->old->nstate, count = n + k->old->nout;
-    RecId *init = NEWN(p->arena, RecId, count + 1), *next = NEWN(p->arena, RecId, count + 1);
-    RecRegion step;
-    memcpy(init, result, count * sizeof *init);
+    uint32_t n = k->old->nstate, all = count(k);
+    RecId *init = NEWN(p->arena, RecId, all + 1), *next = NEWN(p->arena, RecId, all + 1);
     RecUse any = {.v = k->bad, .axis = {0}};
-    Dim all = dim_of(p->dims, p->batch);
-    init[count] = rec_map1(k->b, FUN_NOT, rec_reduce(k->b, RED_MAX, any, 0, 1, &all));
-    RecId recur = rec_recur_open(k->b, init, count + 1, NULL, 0, DIM_ONE, false, &step);
+    Dim batch = dim_of(p->dims, p->batch);
+    RecRegion step;
+    memcpy(init, value, all * sizeof *init);
+    init[all] = rec_map1(k->b, FUN_NOT, rec_reduce(k->b, RED_MAX, any, 0, 1, &batch));
+    RecId recur = rec_recur_open(k->b, init, all + 1, NULL, 0, DIM_ONE, false, &step);
     rec_op(p, recur)->until = true;
     RecBuild in = {p, step, k->b->at, {0}};
     plain(k, &in, k->operand, k->seq, k->old->length, next);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < all; i++)
         next[i] = choose(&in, k->bad, next[i], p->region.p[step].arg.p[i], i < n ? 0 : 1);
-    next[count] = rec_const(&in, DT_BOOL, 1);
-    rec_recur_close(p, recur, next, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        result[i] = rec_proj(k->b, recur, i);
+    next[all] = rec_const(&in, DT_BOOL, 1);
+    rec_recur_close(p, recur, next, all + 1);
+    for (uint32_t i = 0; i < all; i++)
+        value[i] = rec_proj(k->b, recur, i);
+}
+
+/* ---- which results are wanted where ---- */
+
+/* Something outside of the backward function reads that result. */
+static bool read_in_forward(const RecProg *p, RecId recur, uint32_t index)
+{
+    bool *is = NEWN(p->arena, bool, p->op.n + 1);
+    for (RecId v = 0; v < p->op.n; v++)
+        is[v] = p->op.p[v].kind == REC_PROJ && p->op.p[v].use[0].v == recur && p->op.p[v].index == index;
+    for (RecId v = 0; v < p->op.n; v++)
+        for (uint32_t i = 0; i < p->op.p[v].nuse; i++)
+            if (is[p->op.p[v].use[i].v] && !rec_inside(p, v, REC_BACKWARD))
+                return true;
+    for (uint32_t r = 0; r < p->region.n; r++)
+        for (uint32_t i = 0; i < p->region.p[r].result.n; i++)
+            if (is[p->region.p[r].result.p[i]] && !rec_inside(p, p->region.p[r].owner, REC_BACKWARD))
+                return true;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (is[p->out.p[i].value])
+            return true;
+    return false;
+}
+
+/* Which new state a per-step result is; nstate when none. */
+static uint32_t which_state(const Newton *k, uint32_t index, bool found)
+{
+    const RecRegionInfo *body = &k->w->old.region.p[k->old->region];
+    uint32_t i = 0, n = k->old->nstate;
+    while (i < n && body->result.p[n + index] != (found ? body->arg.p[i] : body->result.p[i]))
+        i++;
+    return i;
+}
+
+static void find_more(Newton *k)
+{
+    k->more = NEWN(k->w->p->arena, uint32_t, k->old->nout + 1);
+    for (uint32_t i = 0; i < k->old->nout; i++) {
+        bool state = which_state(k, i, false) < k->old->nstate || which_state(k, i, true) < k->old->nstate;
+        if (!state && read_in_forward(&k->w->old, k->s->recur, k->old->nstate + i))
+            k->more[k->nmore++] = i;
+    }
+}
+
+/* The states as all places find them, from those that they leave. */
+static RecId all_found(const Newton *k, RecBuild *b, uint32_t state, RecId left)
+{
+    RecId enter = placed(b, k->operand[state]);
+    RecId part[2] = {k->old->reverse ? left : enter, k->old->reverse ? enter : left};
+    return rec_slice(b, rec_concat(b, part, 2, 0), 0, k->old->reverse ? DIM_ONE : DIM_ZERO, k->old->length);
+}
+
+/* What only the backward function reads it makes itself, from the states. */
+static Chunk made_again(const Newton *k, RecBuild *b, const RecId *value)
+{
+    const RecRegionInfo *body = &k->w->old.region.p[k->old->region];
+    uint32_t n = k->old->nstate;
+    RecId *known = pass_ids(k->w->p->arena, k->w->old.op.n);
+    for (uint32_t i = 0; i < n; i++) {
+        known[body->arg.p[i]] = all_found(k, b, i, value[n + i]);
+        known[body->result.p[i]] = value[n + i];
+    }
+    for (uint32_t i = 0; i < k->old->nseq; i++)
+        known[body->arg.p[n + i]] = k->seq[i];
+    return chunk_begin(k->w, b, k->s, k->old->length, NULL, known);
+}
+
+/* The old results: final states, then per-step ones. */
+static void give(Newton *k, const RecId *value, RecId *result)
+{
+    const RecRegionInfo *body = &k->w->old.region.p[k->old->region];
+    uint32_t n = k->old->nstate, more = 0;
+    RecBuild back = {k->w->p, REC_BACKWARD, k->b->at, {0}};
+    Chunk c = made_again(k, &back, value);
+    memcpy(result, value, n * sizeof *result);
+    for (uint32_t i = 0; i < k->old->nout; i++) {
+        uint32_t left = which_state(k, i, false), found = which_state(k, i, true);
+        if (left < n)
+            result[n + i] = value[n + left];
+        else if (more < k->nmore && k->more[more] == i)
+            result[n + i] = value[2 * n + more++];
+        else if (found < n)
+            result[n + i] = all_found(k, k->b, found, value[n + found]);
+        else
+            result[n + i] = lift_placed(&c.lift, body->result.p[n + i]);
+    }
 }
 
 /* ---- what is told ---- */
@@ -347,24 +467,25 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
         rw_recur(w, b, old);
         return;
     }
-    uint32_t n = op->nstate, count = n + op->nout;
     Newton k = {.w = w, .b = b, .s = &s, .old = op, .operand = rw_operands(w, old), .size = dim_const(p->dims, w->old.form.size)};
-    k.seq = k.operand + n;
-    k.state = NEWN(p->arena, RecId, n + 1);
-    memcpy(k.state, k.operand, n * sizeof *k.state);
-    k.first = NEWN(p->arena, RecId, count + 1);
-    k.main = NEWN(p->arena, RecId, count + 1);
+    find_more(&k);
+    k.seq = k.operand + op->nstate;
+    k.state = NEWN(p->arena, RecId, op->nstate + 1);
+    memcpy(k.state, k.operand, op->nstate * sizeof *k.state);
+    k.first = NEWN(p->arena, RecId, count(&k) + 1);
+    k.main = NEWN(p->arena, RecId, count(&k) + 1);
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
     run_head(&k);
     run_windows(&k);
-    RecId *result = w->result[old] = NEWN(p->arena, RecId, count + 1);
-    memcpy(result, k.state, n * sizeof *result);
-    for (uint32_t i = n; i < count; i++)
-        result[i] = join(&k, k.first[i], k.main[i]);
+    RecId *value = NEWN(p->arena, RecId, count(&k) + 1), *result = w->result[old] = NEWN(p->arena, RecId, op->nuse + op->nout + 1);
+    memcpy(value, k.state, op->nstate * sizeof *value);
+    for (uint32_t i = op->nstate; i < count(&k); i++)
+        value[i] = join(&k, k.first[i], k.main[i]);
     if (!w->old.form.no_fallback)
-        run_again(&k, result);
+        run_again(&k, value);
+    give(&k, value, result);
     report(&k);
     w->to[old] = result[0];
 }

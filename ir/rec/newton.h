@@ -21,6 +21,7 @@ typedef struct Window {
     RecId *enter;    /* by state: as the window finds it */
     RecId *seq;      /* by sequence: its part, [size, ...] */
     RecId *state;    /* by state: its new values at all places, [size, ...] */
+    RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if !channels */
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
@@ -39,8 +40,8 @@ RecUse window_row(RecId v); /* [B] along axis 1 of [size, B, ...] */
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
 void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
-/* newton_bound.c: sequences whose states are not certain to be those of the plain recurrence, to the tolerance; `error`: by state,
- * its bound where the window begins, and then where it ends. NULL if !channels: what is not exact in each bit is bad. */
-void window_check(Window *x, RecId *error);
+/* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if
+ * !channels, in each bit. */
+void window_check(Window *x);
 
 #endif

@@ -161,9 +161,9 @@ static RecId relative(Bound *k, RecId error, uint32_t i)
 }
 
 /* Not at or above the radius: a little below, for the rounding of the bound itself. */
-static void within_radius(Bound *k, Window *x, RecId *error)
+static void within_radius(Bound *k, Window *x)
 {
-    RecId *all = walk(k, error), less = rec_const(k->b, DT_REAL, 0.9);
+    RecId *all = walk(k, x->error), less = rec_const(k->b, DT_REAL, 0.9);
     for (uint32_t i = 0; i < x->n; i++) {
         RecId off = relative(k, all[i], i);
         x->bad = not_all(k->b, rec_map2(k->b, FUN_LE, all[i], rec_map2(k->b, FUN_MUL, k->radius[i], less)), x->bad);
@@ -179,7 +179,7 @@ static void to_the_bit(Bound *k, Window *x)
     x->off = rec_map3(k->b, FUN_WHERE, x->bad, any, no);
 }
 
-void window_check(Window *x, RecId *error)
+void window_check(Window *x)
 {
     Arena *a = x->w->p->arena;
     uint32_t n = x->n + 1;
@@ -189,10 +189,10 @@ void window_check(Window *x, RecId *error)
     k.rounding = NEWN(a, RecId, n);
     k.shifted = window_shifted(x, x->b, x->state);
     take_values(&k);
-    if (error)
+    if (x->error)
         take_radius(&k);
-    if (error && take_rounding(&k) && take_slope(&k))
-        within_radius(&k, x, error);
+    if (x->error && take_rounding(&k) && take_slope(&k))
+        within_radius(&k, x);
     else
         to_the_bit(&k, x);
 }
