@@ -1,5 +1,6 @@
 /* explain: the stages of each recurrence, what makes each of them what it is, and the forms that follow. */
 #include "frontend/explain.h"
+#include "ir/rec/box.h"
 #include "ir/rec/newton.h"
 
 typedef struct Say {
@@ -128,11 +129,23 @@ static Str stage_text(const Say *x, const StageInfo *i)
 
 /* ---- forms ---- */
 
-/* How Newton's result is shown to be right. */
-static const char *proof(const Say *x)
+/* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, |h0|)`. */
+static void put_newton(const Say *x, Text *out)
 {
-    return newton_by_element(x->p, x->d->arena, rec_op(x->p, x->s->recur)) ? ", certified by a bound of the error"
-                                                                             : ", certified by equal bits";
+    const RecOp *recur = rec_op(x->p, x->s->recur);
+    bool bound = newton_by_element(x->p, x->d->arena, recur);
+    text_add(out, ", certified by %s", bound ? "a bound of the error" : "equal bits");
+    for (uint32_t i = 0; i < recur->nstate; i++) {
+        Box box;
+        Str name = state_name(x, i);
+        if (!box_of(x->p, x->d->arena, recur, i, &box))
+            continue;
+        text_add(out, "; |%.*s| <= ", STRF(name));
+        if (box.keeps)
+            text_add(out, "max(%g, |%.*s0|)", box.least, STRF(name));
+        else
+            text_add(out, "%g", box.least);
+    }
 }
 
 static Str form_text(const Say *x, RecForm form, const char *name)
@@ -141,7 +154,9 @@ static Str form_text(const Say *x, RecForm form, const char *name)
     RecWhy why = structure_lacks(x->p, x->s, &form, &at);
     Text out = {.arena = x->d->arena};
     if (why == WHY_NONE) {
-        text_add(&out, "%s: yes%s", name, form.kind == REC_FORM_NEWTON ? proof(x) : "");
+        text_add(&out, "%s: yes", name);
+        if (form.kind == REC_FORM_NEWTON)
+            put_newton(x, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));
@@ -159,8 +174,8 @@ void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainLis
         Say x = {d, p, &s};
         for (uint32_t k = 0; k < s.stages.n; k++)
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_SCAN, 16}, "scan"));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_CHUNK, 16}, "chunk"));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){REC_FORM_NEWTON, 64}, "newton"));
+        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
+        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
+        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
     }
 }

@@ -6,6 +6,7 @@
  * a recurrence over the places of the window. Where elements see themselves alone A is made for all places at once; else its
  * product with the change is made place by place, in forward mode. No change behind a place leaves F there as it is, in every
  * bit; where S' is no number F stands in for it. */
+#include "ir/rec/box.h"
 #include "ir/rec/newton.h"
 #include "ir/rec/tangent.h"
 
@@ -17,6 +18,7 @@ typedef struct Solve {
     const RecId *state; /* the guess at all places */
     RecId *shifted;
     RecId *value;      /* F */
+    RecId *limit;      /* by state */
     RecId *next, *change; /* by state: S', and S' - S at all places */
 } Solve;
 
@@ -41,6 +43,25 @@ static RecId moved(RecBuild *b, RecId value, RecId d)
     RecId sum = rec_map2(b, FUN_ADD, value, d), far = rec_const(b, DT_REAL, INFINITY);
     RecId finite = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, sum), far);
     return rec_map3(b, FUN_WHERE, finite, sum, value);
+}
+
+/* The greatest size that the step leaves to state i from where the window begins, with room for rounding; REC_NONE: any. */
+static RecId limit(const Window *x, uint32_t i)
+{
+    Box box;
+    if (!box_of(&x->w->old, x->w->p->arena, x->old, i, &box))
+        return REC_NONE;
+    RecId least = rec_const(x->b, DT_REAL, box.least), most = rec_map1(x->b, FUN_ABS, x->enter[i]);
+    RecId size = box.keeps ? rec_map2(x->b, FUN_MAX, most, least) : least;
+    return rec_map2(x->b, FUN_MUL, size, rec_const(x->b, DT_REAL, 1.0625));
+}
+
+static RecId clamped(RecBuild *b, RecId v, RecId limit)
+{
+    if (limit == REC_NONE)
+        return v;
+    RecId above = rec_map2(b, FUN_LT, limit, v), below = rec_map2(b, FUN_LT, v, rec_map1(b, FUN_NEG, limit));
+    return rec_map3(b, FUN_WHERE, above, limit, rec_map3(b, FUN_WHERE, below, rec_map1(b, FUN_NEG, limit), v));
 }
 
 static RecId plus(RecBuild *b, RecId a, RecId c)
@@ -73,7 +94,7 @@ static void close_places(Solve *s, RecId recur, Place *at, const RecId *d)
     RecProg *p = x->w->p;
     RecId *next = NEWN(p->arena, RecId, x->n + 1), *change = NEWN(p->arena, RecId, x->n + 1);
     for (uint32_t i = 0; i < x->n; i++) {
-        next[i] = moved(&at->b, at->value[i], d[i]);
+        next[i] = clamped(&at->b, moved(&at->b, at->value[i], d[i]), s->limit[i]);
         change[i] = rec_map2(&at->b, FUN_SUB, next[i], at->guess[i]);
     }
     rec_recur_close(p, recur, change, x->n);
@@ -227,6 +248,9 @@ static RecId open_rounds(Window *x, Solve *s)
     s->next = NEWN(p->arena, RecId, n + 3);
     s->change = NEWN(p->arena, RecId, n + 1);
     s->value = NEWN(p->arena, RecId, n + 1);
+    s->limit = NEWN(p->arena, RecId, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        s->limit[i] = limit(x, i);
     return recur;
 }
 
