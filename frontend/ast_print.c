@@ -147,6 +147,7 @@ void ast_print_expr(Text *out, const Expr *e)
     switch (e->kind) {
     case EX_NUMBER: number(out, e); break;
     case EX_NAME: put(out, e->name); break;
+    case EX_TEXT: text_add(out, "\"%.*s\"", STRF(e->name)); break;
     case EX_BOOL: text_add(out, e->number != 0 ? "true" : "false"); break;
     case EX_UNARY: node(out, unary_text(e->un.op), e->un.a, NULL); break;
     case EX_BINARY: node(out, binary_text(e->bin.op), e->bin.a, e->bin.b); break;

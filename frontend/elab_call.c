@@ -434,7 +434,7 @@ static bool no_names(Elab *e, const Expr *x)
 /* Parts of the language that are planned: their names deserve a better answer than "unknown". */
 static bool is_planned(Str name)
 {
-    static const char *const planned[] = {"grad", "solve", "inv", "fft", "expm", "logdet", "scatter", "sweep", "walk", "einsum"};
+    static const char *const planned[] = {"grad", "solve", "inv", "fft", "expm", "logdet", "scatter", "sweep", "walk"};
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
         if (str_is(name, planned[i]))
             return true;
@@ -445,9 +445,7 @@ static Val unknown_function(Elab *e, Scope *s, const Expr *x)
 {
     Ident name = x->call.callee;
     if (is_planned(name.text)) {
-        Diag *d = diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported", STRF(name.text))));
-        if (str_is(name.text, "einsum"))
-            diag_help(d, STR("write it with indices: `let y[i] = sum(j: A[i, j] * x[j])`"));
+        diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported", STRF(name.text))));
         return poison;
     }
     Names names = {0};
@@ -472,6 +470,8 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     }
     if (sym && sym->kind == SYM_VALUE && is_poison(sym->val))
         return poison;
+    if (str_is(name.text, "einsum") && !sym)
+        return no_names(e, x) ? elab_einsum(e, s, x) : poison;
     if (!(sym && sym->kind == SYM_FN) && !bi)
         return unknown_function(e, s, x);
     if (!no_names(e, x))

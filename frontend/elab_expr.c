@@ -326,6 +326,7 @@ static Val expr(Elab *e, Scope *s, const Expr *x)
     case EX_REDUCE: return elab_reduce(e, s, x);
     case EX_LIST: return list(e, s, x);
     case EX_GROUP: diag(e->diags, E_TYPE, x->at, "named values in parentheses only follow `from =`"); return poison;
+    case EX_TEXT: diag(e->diags, E_TYPE, x->at, "a text is no value; `einsum` takes one"); return poison;
     case EX_ERROR: return poison;
     }
     ice("elab_expr: kind %d", (int)x->kind);

@@ -252,6 +252,7 @@ Val elab_binary_op(Elab *e, BinaryOp op, Val a, Val c, Span at);
 Val elab_index(Elab *e, Scope *s, const Expr *x);
 void infer_index_sizes(Elab *e, Scope *s, const Expr *x);
 Val elab_call(Elab *e, Scope *s, const Expr *x);
+Val elab_einsum(Elab *e, Scope *s, const Expr *x); /* elab_einsum.c */
 Val elab_reduce(Elab *e, Scope *s, const Expr *x);
 Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at);
 Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at); /* a function of the prelude */

@@ -190,6 +190,15 @@ static Expr *name(Parser *p)
     return e;
 }
 
+static Expr *text(Parser *p)
+{
+    Expr *e = new_expr(p, EX_TEXT, parser_here(p));
+    Str s = parser_str(p);
+    e->name = (Str){s.p + 1, s.n - 2};
+    parser_accept(p, TOK_STRING);
+    return e;
+}
+
 static Expr *boolean(Parser *p, bool value)
 {
     Expr *e = new_expr(p, EX_BOOL, parser_here(p));
@@ -271,6 +280,7 @@ static Expr *primary(Parser *p)
     case TOK_REAL:
     case TOK_IMAGINARY: return parse_number(p);
     case TOK_NAME: return name(p);
+    case TOK_STRING: return text(p);
     case TOK_TRUE: return boolean(p, true);
     case TOK_FALSE: return boolean(p, false);
     case TOK_LPAREN: return group(p);

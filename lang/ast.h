@@ -54,6 +54,7 @@ typedef enum ExprKind {
     EX_REDUCE, /* reduce: callee(i in K, j: body), a reduction that binds indices */
     EX_LIST,   /* list: [a, b] */
     EX_GROUP,  /* group: (h = a, c = b), as for `from =`; or (r, s) without names, as for `reverse =` */
+    EX_TEXT,   /* name: between the quotes of "ij,jk->ik"; only functions that ask for one take it */
     EX_ERROR,  /* the parser already reported it */
 } ExprKind;
 

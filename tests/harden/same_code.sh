@@ -24,6 +24,7 @@ for precision in f32 f64; do
   check "lstm $precision" same "$SRC/stdlib/lstm.rnn" lstm "$HARDEN/cells/renamed.rnn" memory $precision
   check "gru $precision" same "$SRC/stdlib/gru.rnn" gru "$HARDEN/cells/renamed.rnn" gates $precision
   check "offsets $precision" same "$SRC/tests/cells/offsets.rnn" back "$HARDEN/cells/renamed.rnn" behind $precision
+  check "einsum $precision" same "$SRC/tests/cells/einsum.rnn" indexed "$HARDEN/cells/renamed.rnn" lettered $precision
   check "another cell is other code, $precision" different "$SRC/stdlib/gru.rnn" gru "$SRC/stdlib/gru.rnn" gru_take $precision
 done
 finish
