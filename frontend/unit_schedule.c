@@ -41,7 +41,7 @@ static uint32_t said_size(const Expr *x)
     return fits ? (uint32_t)n->number : 0;
 }
 
-/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false` */
+/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false`, `clamp = false` */
 static bool take_limit(const Arg *x, RecForm *out)
 {
     const Expr *n = x->value;
@@ -50,10 +50,13 @@ static bool take_limit(const Arg *x, RecForm *out)
         return out->rounds = (uint32_t)n->number, true;
     if (str_is(x->name.text, "tolerance") && is && n->number > 0 && n->number < 1)
         return out->tolerance = n->number, true;
-    if (!str_is(x->name.text, "fallback") || n->kind != EX_BOOL)
+    if (n->kind != EX_BOOL)
         return false;
-    out->no_fallback = n->number == 0;
-    return true;
+    if (str_is(x->name.text, "fallback"))
+        return out->no_fallback = n->number == 0, true;
+    if (str_is(x->name.text, "clamp"))
+        return out->no_clamp = n->number == 0, true;
+    return false;
 }
 
 /* `newton(64, tolerance = 1e-6)`: the size first, if it is said, then limits by name. */
@@ -84,7 +87,7 @@ static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
 static const char *newton_limits(const Expr *x)
 {
     bool newton = str_is(form_name(x), "newton");
-    return newton ? "; behind it max_iterations = 1 to 4096, tolerance = a number below 1, fallback = true or false" : "";
+    return newton ? "; behind it max_iterations = 1 to 4096, tolerance = a number below 1, fallback and clamp = true or false" : "";
 }
 
 static void no_such_form(const Reader *r, const Expr *x)

@@ -49,7 +49,7 @@ static RecId moved(RecBuild *b, RecId value, RecId d)
 static RecId limit(const Window *x, uint32_t i)
 {
     Box box;
-    if (!box_of(&x->w->old, x->w->p->arena, x->old, i, &box))
+    if (x->w->old.form.no_clamp || !box_of(&x->w->old, x->w->p->arena, x->old, i, &box))
         return REC_NONE;
     RecId least = rec_const(x->b, DT_REAL, box.least), most = rec_map1(x->b, FUN_ABS, x->enter[i]);
     RecId size = box.keeps ? rec_map2(x->b, FUN_MAX, most, least) : least;

@@ -173,6 +173,7 @@ typedef struct RecForm {
     uint32_t rounds;  /* iterations in a window, at most */
     double tolerance; /* of the states, relative to the largest of a window */
     bool no_fallback; /* what could not be shown to be right is not run again */
+    bool no_clamp;    /* guesses may leave the boxes that the step does not leave */
 } RecForm;
 
 /* A form that can be asked for. `form.size` is what it is where no size is said; 0 when it must be, or when there is none. */

@@ -1,0 +1,478 @@
+/* rec.newton: the step's derivative and the errors of the iterations are those of the reference values; its result is that of
+ * the sequential form in the same precision, whatever the cell, the weights and the input; what it says of itself is true. */
+#include "tests/unit/forms.h"
+
+#include <math.h>
+
+#include "backends/backend.h"
+#include "ir/rec/tangent.h"
+
+static RecForm newton(uint32_t size)
+{
+    return (RecForm){.kind = REC_FORM_NEWTON, .size = size};
+}
+
+/* ---- calls, with what is told of them ---- */
+
+typedef struct Told {
+    int32_t *status, *iterations; /* [B], [B, windows] */
+    double worst;                 /* bound of the error */
+    int64_t windows;
+} Told;
+
+static void *report_of(const Code *code, const char *name, void **out, Arena *a, int64_t n)
+{
+    uint32_t i = 0;
+    while (i < code->kern->out.n && !str_is(code->kern->out.p[i].name, name))
+        i++;
+    cr_assert_lt(i, code->kern->out.n, "there is no %s", name);
+    return out[i] = arena_alloc(a, (size_t)n * 8 + 8);
+}
+
+/* Outputs and final states of f, by Newton's form. */
+static Told solved(Frame *f, const Code *code, int64_t T, int64_t B, uint32_t size)
+{
+    Native n = native_of(f, code);
+    Told t = {.windows = T / size};
+    t.status = report_of(code, "newton_status", n.out, f->arena, B);
+    t.iterations = report_of(code, "newton_iterations", n.out, f->arena, B * t.windows);
+    char *error = report_of(code, "newton_error", n.out, f->arena, B * t.windows);
+    cr_assert_eq(cpu_call(code->code, REC_FORWARD, n.dim, (const void *const *)n.in, n.out, false, 0), RNN_OK);
+    native_results(f, code, &n, false);
+    for (int64_t i = 0; i < B * t.windows; i++)
+        t.worst = fmax(t.worst, code->cpu.precision == PREC_F64 ? ((double *)error)[i] : (double)((float *)error)[i]);
+    return t;
+}
+
+static Frame *plainly(const Frame *f, const Code *sequential)
+{
+    Frame *g = frame_copy(f);
+    Str why;
+    cr_assert(frame_compiled(g, sequential, false, &why), "%s", str_c(f->arena, why));
+    return g;
+}
+
+/* The greatest difference over the greatest element; infinite where only one is finite. */
+static double apart(const Frame *f, const Frame *g, uint32_t out)
+{
+    const RecOut *o = &f->prog->out.p[out];
+    double most = 0, size = 0;
+    for (int64_t i = 0, n = frame_count(f, &o->type, o->batched); i < n; i++) {
+        double x = f->out[out][i], y = g->out[out][i];
+        if (isfinite(y))
+            size = fmax(size, fabs(y));
+        if (isfinite(x) != isfinite(y) || (!isfinite(y) && !isnan(x) != !isnan(y)))
+            return INFINITY;
+        if (isfinite(y))
+            most = fmax(most, fabs(x - y));
+    }
+    return most > 0 ? most / size : 0;
+}
+
+static double all_apart(const Frame *f, const Frame *g)
+{
+    double most = 0;
+    for (uint32_t i = 0; i < f->prog->out.n; i++)
+        if (f->prog->out.p[i].role == OUT_VALUE || f->prog->out.p[i].role == OUT_FINAL)
+            most = fmax(most, apart(f, g, i));
+    return most;
+}
+
+static uint32_t argument(const Forms *t, const char *name)
+{
+    uint32_t i = 0;
+    while (i < t->reference->arg.n && !str_is(t->reference->arg.p[i].name, name))
+        i++;
+    cr_assert_lt(i, t->reference->arg.n, "there is no %s", name);
+    return i;
+}
+
+/* Inputs, parameters and starts in [-scale, scale]; no lengths, no resets. */
+static Frame *drawn(Forms *t, Arena *a, int64_t T, int64_t B, double scale)
+{
+    Frame *f = forms_frame(t, a, T, B);
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        RecRole role = f->prog->arg.p[i].role;
+        int64_t n;
+        if (role == ROLE_LENGTH || role == ROLE_RESET || role == ROLE_COTANGENT)
+            continue;
+        double *x = forms_argument(f, i, &n);
+        for (int64_t k = 0; k < n; k++)
+            x[k] = scale * forms_uniform(t);
+    }
+    return f;
+}
+
+/* ---- reference values ---- */
+
+static Arrays reference(Arena *a, const char *file)
+{
+    Arrays all = {0};
+    Str error;
+    bool read = arrays_read(a, str_fmt(a, "%s/%s", RNNC_SOURCE_DIR, file), &all, &error);
+    cr_assert(read, "%s", str_c(a, error));
+    return all;
+}
+
+static Frame *loaded(Forms *t, Arena *a, const char *file)
+{
+    Arrays all = reference(a, file);
+    Frame *f = frame_new(a, t->reference);
+    Load l = {.frame = f, .from = &all, .grad = true, .used = NEWN(a, bool, all.list.n), .errors = {.arena = a}};
+    cr_assert(load_arguments(&l, NULL, 0), "%s", text_str(&l.errors).p);
+    return f;
+}
+
+/* The derivative of the step's only state by itself, as one more per-step value. */
+static RecId with_derivative(RecProg *p)
+{
+    RecId recur = 0;
+    while (rec_op(p, recur)->kind != REC_RECUR)
+        recur++;
+    const RecRegionInfo *step = &p->region.p[rec_op(p, recur)->region];
+    Tangent t = tangent_begin((RecBuild){.prog = p, .region = rec_op(p, recur)->region});
+    Type type = *rec_type(p, step->arg.p[0]);
+    RecId result = step->result.p[0];
+    tangent_seed(&t, step->arg.p[0], rec_broadcast(&t.b, rec_const(&t.b, DT_REAL, 1), &type));
+    return rec_recur_export(p, recur, tangent_of(&t, result));
+}
+
+static void check_derivative(const char *file, const char *name)
+{
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "stdlib/pararnn.rnn", "para_gru");
+    Frame *f = loaded(&t, a, file);
+    Arrays want = reference(a, "tests/data/para_gru_newton.npz");
+    const Array *jac = arrays_find(&want, str_of(name));
+    int64_t T = f->dim[t.reference->time], B = f->dim[t.reference->batch], H = jac->dim[2], n;
+    RecProg *p = driver_elab(&t.d, t.unit, t.entry);
+    RecId d = with_derivative(p);
+    for (int64_t b = 0; b < B; b++) {
+        RecArray *arg = NEWN(a, RecArray, p->arg.n + 1);
+        for (uint32_t i = 0; i < p->arg.n; i++) {
+            if (p->arg.p[i].role == ROLE_PARAM)
+                arg[i].data = f->in[i];
+            if (p->arg.p[i].role == ROLE_START)
+                arg[i].data = f->in[i] + b * H;
+            if (p->arg.p[i].role == ROLE_LENGTH)
+                arg[i].data = NEWN(a, double, 1), arg[i].data[0] = (double)T;
+            if (p->arg.p[i].role == ROLE_INPUT) {
+                n = frame_count(f, &p->arg.p[i].type, true) / (T * B);
+                arg[i].data = NEWN(a, double, T * n);
+                for (int64_t k = 0; k < T * n; k++)
+                    arg[i].data[k] = f->in[i][(k / n * B + b) * n + k % n];
+            }
+        }
+        Str error;
+        RecEval *e = rec_eval_new(a, p, f->dim, arg, 0);
+        cr_assert(rec_eval_run(e, REC_FORWARD, &error));
+        const double *got = rec_eval_value(e, d);
+        for (int64_t k = 0; k < T * H; k++)
+            cr_assert_lt(fabs(got[k] - array_get(jac, (k / H * B + b) * H + k % H)), 1e-11, "%s: place %d", name, (int)k);
+        rec_eval_free(e);
+    }
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, the_derivative_of_para_gru)
+{
+    check_derivative("stdlib/para_gru.npz", "jac");
+    check_derivative("stdlib/para_gru_zero.npz", "zero_jac");
+}
+
+/* Every sequence of f, once with each length: their final states are the states of all places. */
+static Frame *all_prefixes(Forms *t, const Frame *f, int64_t T, int64_t B)
+{
+    Frame *g = frame_new(f->arena, t->reference);
+    memcpy(g->dim, f->dim, dim_nsyms(t->reference->dims) * sizeof *g->dim);
+    g->dim[t->reference->batch] = T * B;
+    for (uint32_t i = 0; i < t->reference->arg.n; i++) {
+        const RecArg *x = &t->reference->arg.p[i];
+        int64_t n, rows = x->role == ROLE_INPUT ? T : 1;
+        if (x->role == ROLE_PARAM)
+            g->in[i] = f->in[i];
+        if (x->role != ROLE_INPUT && x->role != ROLE_START && x->role != ROLE_LENGTH)
+            continue;
+        double *to = forms_argument(g, i, &n);
+        int64_t each = n / (rows * T * B);
+        for (int64_t k = 0; k < n; k++) {
+            int64_t row = k / (T * B * each), b = k / each % (T * B);
+            to[k] = x->role == ROLE_LENGTH ? (double)(b / B + 1) : f->in[i][(row * B + b % B) * each + k % each];
+        }
+    }
+    return g;
+}
+
+/* One window, all of it, and guesses that may go anywhere: the error that is left after each iteration, until rounding is all
+ * that is left. */
+static void check_iterations(const char *file, const char *name)
+{
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "stdlib/pararnn.rnn", "para_gru");
+    Frame *f = loaded(&t, a, file);
+    Arrays want = reference(a, "tests/data/para_gru_newton.npz");
+    const Array *error = arrays_find(&want, str_of(name));
+    int64_t T = f->dim[t.reference->time], B = f->dim[t.reference->batch];
+    uint32_t h = 0;
+    while (!str_is(t.reference->out.p[h].name, "hT"))
+        h++;
+    f = all_prefixes(&t, f, T, B);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Frame *exact = plainly(f, &sequential);
+    for (uint32_t k = 1; array_get(error, k) > 1e-12; k++) {
+        RecForm form = {.kind = REC_FORM_NEWTON, .size = (uint32_t)T, .rounds = k, .no_fallback = true, .no_clamp = true};
+        Code code = forms_compile(&t, form, PREC_F64);
+        Told told = solved(f, &code, T, T * B, form.size);
+        double most = 0, wanted = array_get(error, k);
+        int32_t status = 0;
+        for (int64_t i = 0, n = frame_count(f, &f->prog->out.p[h].type, true); i < n; i++)
+            most = fmax(most, fabs(f->out[h][i] - exact->out[h][i]));
+        for (int64_t b = 0; b < T * B; b++)
+            status = told.status[b] > status ? told.status[b] : status;
+        cr_expect_lt(fabs(most - wanted), 1e-3 * wanted, "%s after %u: %g, not %g", name, k, most, wanted);
+        cr_expect_eq(status, most > 1e-11 ? 2 : 0, "after %u: status %d", k, (int)status);
+        code_free(&code);
+    }
+    code_free(&sequential);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, errors_after_each_iteration, .timeout = 120)
+{
+    check_iterations("stdlib/para_gru.npz", "error");
+    check_iterations("stdlib/para_gru_zero.npz", "zero_error");
+}
+
+/* ---- against the sequential form ---- */
+
+typedef struct Hard {
+    const char *file, *entry;
+    double scale;                /* of what is drawn */
+    void (*change)(Forms *t, Frame *f); /* NULL: nothing */
+    int good;                    /* 1: Newton must do it, 0: it cannot, -1: either */
+} Hard;
+
+static void set_from(Forms *t, Frame *f, const char *name, int64_t from, double x)
+{
+    int64_t n;
+    double *v = forms_argument(f, argument(t, name), &n);
+    for (int64_t i = from < 0 ? n / 2 : from; i < (from < 0 ? n / 2 + 1 : n); i++)
+        v[i] = x;
+}
+
+static void start_inside(Forms *t, Frame *f)
+{
+    set_from(t, f, "s0", 0, 0.37);
+}
+static void on_the_attractor(Forms *t, Frame *f)
+{
+    set_from(t, f, "a0", 0, 1);
+    set_from(t, f, "b0", 0, 2);
+    set_from(t, f, "c0", 0, 20);
+}
+static void loud_weights(Forms *t, Frame *f)
+{
+    int64_t n;
+    double *u = forms_argument(f, argument(t, "U"), &n);
+    for (int64_t i = 0; i < n; i++)
+        u[i] *= 4;
+}
+static void large(Forms *t, Frame *f)
+{
+    int64_t n;
+    double *a = forms_argument(f, argument(t, "a"), &n), *c = forms_argument(f, argument(t, "c"), &n);
+    for (int64_t i = 0; i < n; i++)
+        a[i] *= 1e30, c[i] *= 1e30;
+}
+static void a_nan(Forms *t, Frame *f)
+{
+    set_from(t, f, "x", -1, (double)NAN);
+}
+static void an_infinity(Forms *t, Frame *f)
+{
+    set_from(t, f, "x", -1, INFINITY);
+}
+
+static const Hard hard[] = {
+    {"tests/forms/hard.rnn", "logistic", 0.3, start_inside, 0},
+    {"tests/forms/hard.rnn", "lorenz", 0.3, on_the_attractor, 0},
+    {"tests/forms/hard.rnn", "loud", 1, loud_weights, -1},
+    {"tests/forms/hard.rnn", "spiking", 0.4, NULL, -1},
+    {"tests/forms/hard.rnn", "gated", 0.5, NULL, 1},
+    {"tests/forms/hard.rnn", "gated", 1, large, -1},
+    {"tests/forms/hard.rnn", "gated", 1, a_nan, 0},
+    {"tests/forms/hard.rnn", "gated", 1, an_infinity, -1},
+    {"tests/forms/hard.rnn", "exploding", 0.4, NULL, -1},
+    {"tests/forms/hard.rnn", "exploding", 1.5, NULL, -1},
+    {"stdlib/lstm.rnn", "lstm", 1, NULL, -1},
+    {"stdlib/elman.rnn", "elman", 0.5, a_nan, 0},
+};
+
+static void check_hard(const Hard *h, Precision precision, int64_t T)
+{
+    Forms t;
+    Arena *a = arena_new();
+    enum { B = 3, SIZE = 16 };
+    forms_open(&t, h->file, h->entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision), code = forms_compile(&t, newton(SIZE), precision);
+    Frame *f = drawn(&t, a, T, B, h->scale);
+    if (h->change)
+        h->change(&t, f);
+    Frame *want = plainly(f, &sequential);
+    Told told = solved(f, &code, T, B, SIZE);
+    double off = all_apart(f, want), tolerance = precision == PREC_F64 ? 1e-10 : 1e-4;
+    int bad = 0;
+    for (int b = 0; b < B; b++)
+        bad += told.status[b] != 0;
+    cr_expect_leq(off, tolerance, "%s, scale %g, T %d, %s: off by %g, %d of 3 sequences run again", h->entry, h->scale, (int)T,
+                  precision == PREC_F64 ? "f64" : "f32", off, bad);
+    cr_expect(h->good < 0 || (h->good ? bad == 0 : bad > 0), "%s, scale %g: %d sequences run again", h->entry, h->scale, bad);
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, never_a_wrong_answer, .timeout = 300)
+{
+    for (uint32_t i = 0; i < sizeof hard / sizeof *hard; i++)
+        for (int k = 0; k < 4; k++)
+            check_hard(&hard[i], k % 2 ? PREC_F32 : PREC_F64, k < 2 ? 100 : 517);
+}
+
+/* ---- any length of window, number of places, batch; lengths, cuts, starts; gradients ---- */
+
+typedef struct Call {
+    int64_t T, B;
+    bool lengths, cuts;
+} Call;
+
+static void add_ends(Forms *t, Frame *f, const Call *how)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        RecRole role = f->prog->arg.p[i].role;
+        int64_t n;
+        if (!((role == ROLE_LENGTH && how->lengths) || (role == ROLE_RESET && how->cuts) || role == ROLE_COTANGENT))
+            continue;
+        double *x = forms_argument(f, i, &n);
+        for (int64_t k = 0; k < n; k++)
+            x[k] = role == ROLE_LENGTH ? (double)(k == 1 ? 0 : how->T - k * how->T / 3) : role == ROLE_RESET ? forms_uniform(t) > 0.6 : forms_uniform(t);
+    }
+}
+
+static void agree(const char *file, const char *entry)
+{
+    static const Call calls[] = {{0, 3, true, true}, {1, 3, true, false}, {7, 1, false, false}, {29, 3, true, true}, {101, 2, false, true},
+                                 {1009, 2, true, true}};
+    static const uint32_t sizes[] = {1, 5, 64};
+    Forms t;
+    forms_open(&t, file, entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    for (uint32_t s = 0; s < 3; s++) {
+        Code code = forms_compile(&t, newton(sizes[s]), PREC_F64);
+        for (uint32_t k = 0; k < sizeof calls / sizeof *calls; k++) {
+            Arena *a = arena_new();
+            Frame *f = drawn(&t, a, calls[k].T, calls[k].B, 1);
+            add_ends(&t, f, &calls[k]);
+            Frame *g = frame_copy(f);
+            Str why = STR("");
+            bool ok = frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
+                      results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
+            cr_expect(ok, "%s, newton:%u, T = %d: %s", entry, sizes[s], (int)calls[k].T, str_c(a, why));
+            arena_free(a);
+        }
+        code_free(&code);
+    }
+    code_free(&sequential);
+    forms_close(&t);
+}
+
+Test(newton, para_gru, .timeout = 120) { agree("stdlib/pararnn.rnn", "para_gru"); }
+Test(newton, para_lstm, .timeout = 120) { agree("stdlib/pararnn.rnn", "para_lstm"); }
+Test(newton, elements_that_run_backwards, .timeout = 120) { agree("tests/cells/diagonal_gru.rnn", "diagonal_reversed"); }
+Test(newton, gru, .timeout = 120) { agree("stdlib/gru.rnn", "gru"); }
+Test(newton, mtrnn, .timeout = 120) { agree("stdlib/mtrnn.rnn", "mtrnn"); }
+
+/* ---- recurrent weights of any size ---- */
+
+enum { CHANNELS = 256, WINDOW = 64 };
+
+static double normal(Forms *t)
+{
+    double u = forms_uniform(t) / 2 + 0.5, v = forms_uniform(t);
+    return sqrt(-2 * log(fmin(u + 1e-12, 1))) * cos(3.14159265358979323846 * v);
+}
+
+typedef struct Sums {
+    int64_t windows, iterations, most, again;
+    double off, bound;
+} Sums;
+
+/* One channel: its weights are drawn, and what it gets before its activations is about N(0, 1). */
+static void one_channel(Forms *t, const Code *sequential, const Code *code, int64_t T, double deviation, Sums *sum)
+{
+    Arena *a = arena_new();
+    Frame *f = drawn(t, a, T, 1, 0);
+    int64_t n;
+    double *x = forms_argument(f, argument(t, "x"), &n), *w;
+    for (int64_t i = 0; i < n; i++)
+        x[i] = normal(t);
+    w = forms_argument(f, argument(t, "W"), &n);
+    for (int64_t i = 0; i < n; i++)
+        w[i] = i % 2 ? 0.8 : -0.6;
+    static const char *const recurrent[] = {"a", "p"};
+    for (int k = 0; k < (t->reference->name.n > 8 ? 2 : 1); k++) {
+        w = forms_argument(f, argument(t, recurrent[k]), &n);
+        for (int64_t i = 0; i < n; i++)
+            w[i] = deviation * normal(t);
+    }
+    Frame *want = plainly(f, sequential);
+    Told told = solved(f, code, T, 1, WINDOW);
+    double off = all_apart(f, want);
+    sum->off = fmax(sum->off, off);
+    sum->again += told.status[0] != 0;
+    for (int64_t i = 0; told.status[0] == 0 && i < told.windows; i++) {
+        sum->windows++;
+        sum->iterations += told.iterations[i];
+        sum->most = told.iterations[i] > sum->most ? told.iterations[i] : sum->most;
+    }
+    if (told.status[0] == 0)
+        sum->bound = fmax(sum->bound, told.worst);
+    arena_free(a);
+}
+
+static void weights(const char *entry, Precision precision, int64_t T, int channels)
+{
+    static const double deviation[] = {0.1, 0.5, 1, 2, 4};
+    Forms t;
+    forms_open(&t, "stdlib/pararnn.rnn", entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision), code = forms_compile(&t, newton(WINDOW), precision);
+    const char *word = precision == PREC_F64 ? "f64" : "f32";
+    for (int d = 0; d < 5; d++) {
+        Sums sum = {0};
+        for (int i = 0; i < channels; i++)
+            one_channel(&t, &sequential, &code, T, deviation[d], &sum);
+        printf("| %s | %s | %d | %g | %d | %.2f | %d | %d of %d | %.1e | %.1e |\n", entry, word, (int)T, deviation[d], (int)sum.windows,
+               sum.windows ? (double)sum.iterations / (double)sum.windows : 0, (int)sum.most, (int)sum.again, channels, sum.bound, sum.off);
+        cr_expect_leq(sum.off, precision == PREC_F64 ? 1e-10 : 1e-4, "%s, weights %g, T %d: off by %g", entry, deviation[d], (int)T, sum.off);
+        cr_expect(deviation[d] > 0.5 || sum.again == 0, "%s, weights %g: %d channels run again", entry, deviation[d], (int)sum.again);
+    }
+    code_free(&sequential);
+    code_free(&code);
+    forms_close(&t);
+}
+
+/* RNNC_DENSE: with all channels at every length, for the table in tests/bench/results/newton.md. */
+Test(newton, weights_of_any_size, .timeout = 600)
+{
+    int few = getenv("RNNC_DENSE") ? CHANNELS : CHANNELS / 8;
+    printf("| cell | precision | T | deviation | windows | iterations, mean | most | run again | largest bound | off by |\n");
+    printf("|---|---|---|---|---|---|---|---|---|---|\n");
+    for (int p = 0; p < 2; p++)
+        for (int k = 0; k < 4; k++)
+            weights(k % 2 ? "para_lstm" : "para_gru", p ? PREC_F32 : PREC_F64, k < 2 ? 512 : 4096, k < 2 ? CHANNELS : few);
+}
