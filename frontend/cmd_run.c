@@ -1,6 +1,7 @@
 /* run: an entry on arrays from files, by the reference evaluator or by the very code that build would write. */
 #include "frontend/driver.h"
 #include "frontend/run_load.h"
+#include "frontend/run_trace.h"
 
 #include <math.h>
 
@@ -122,6 +123,15 @@ static bool write_results(RunVerb *r)
     return false;
 }
 
+static bool write_trace(RunVerb *r)
+{
+    Str error;
+    if (!r->d->opt->given[OPT_TRACE] || trace_write(r->frame, r->d->opt->value[OPT_TRACE], &error))
+        return true;
+    driver_fail(r->d, "%.*s", STRF(error));
+    return false;
+}
+
 /* ---- --check ---- */
 
 typedef struct Finding {
@@ -186,7 +196,7 @@ int cmd_run(Driver *d)
     compile_reference(reference);
     r.frame = frame_new(d->arena, reference);
     choose_gradients(&r);
-    if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_results(&r))
+    if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_trace(&r) || !write_results(&r))
         return EXIT_INPUT;
     return d->opt->given[OPT_CHECK] && !check_finite(&r) ? EXIT_INPUT : EXIT_FINE;
 }

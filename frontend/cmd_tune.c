@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-static const char *const measured[] = {"sequential", "scan:16", "chunk:16", "chunk:32", "chunk:64"};
+static const char *const measured[] = {"sequential", "scan:16", "chunk:16", "chunk:32", "chunk:64", "newton:64"};
 enum { NMEASURED = sizeof measured / sizeof *measured };
 
 typedef struct Candidate {
@@ -158,6 +158,15 @@ static RecProg *raw_program(Tuner *t)
     return elab_entry(t->arena, t->unit, t->entry, t->d->opt->bind.p, t->d->opt->bind.n, t->d->diags);
 }
 
+/* Newton's method is for what has no other parallel form. */
+static bool has_better(const Tuner *t, uint32_t i)
+{
+    bool better = false;
+    for (uint32_t k = 1; t->candidate[i].form.kind == REC_FORM_NEWTON && k < i; k++)
+        better |= !t->candidate[k].lacks.n;
+    return better;
+}
+
 /* Compiles what exists. */
 static bool make_candidate(Tuner *t, uint32_t i, Str *error)
 {
@@ -169,6 +178,10 @@ static bool make_candidate(Tuner *t, uint32_t i, Str *error)
     driver_try_form(t->d, half, c->form);
     if (half->form_missing != WHY_NONE) {
         c->lacks = driver_form_missing(t->d, half);
+        return true;
+    }
+    if (has_better(t, i)) {
+        c->lacks = STR("there is another parallel form");
         return true;
     }
     raw->form = c->form;

@@ -81,7 +81,33 @@ static int64_t *native_dims(const Frame *f, const Code *code)
         if (dim_find_sym(f->prog->dims, dim_sym_info(t, s)->name, &same))
             dim[s] = f->dim[same];
     }
+    for (uint32_t i = 0; i < code->kern->derived.n; i++) {
+        const struct RecDerivedDim *d = &code->kern->derived.p[i];
+        int64_t num, den;
+        if (d->floor && dim_eval(t, d->num, dim, &num) && dim_eval(t, d->den, dim, &den))
+            dim[d->sym] = num / den;
+    }
     return dim;
+}
+
+static int64_t report_count(const Code *code, const int64_t *dim, uint32_t out)
+{
+    DimTab *t = code->kern->dims;
+    int64_t n;
+    Dim size = dim_mul(t, type_size(t, &code->kern->out.p[out].type), dim_of(t, code->kern->batch));
+    if (!dim_eval(t, size, dim, &n))
+        ice("report_count: a size is negative or too large");
+    return n;
+}
+
+static void take_report(Frame *f, const Code *code, const Native *n, uint32_t out)
+{
+    const RecOut *o = &code->kern->out.p[out];
+    Report r = {.name = o->name, .n = report_count(code, n->dim, out)};
+    r.value = NEWN(f->arena, double, r.n + 1);
+    for (int64_t i = 0; i < r.n; i++)
+        r.value[i] = get(code, o->type.dt, n->out[out], i);
+    vec_push(f->arena, &f->report, r);
 }
 
 Native native_of(const Frame *f, const Code *code)
@@ -95,8 +121,10 @@ Native native_of(const Frame *f, const Code *code)
             n.in[i] = native_array(f, code, x->type.dt, frame_count(f, &x->type, x->batched), from);
     }
     for (uint32_t i = 0; i < k->out.n; i++) {
-        if (k->out.p[i].role == OUT_REPORT)
+        if (k->out.p[i].role == OUT_REPORT) {
+            n.out[i] = native_array(f, code, k->out.p[i].type.dt, report_count(code, n.dim, i), NULL);
             continue;
+        }
         const RecOut *o = &f->prog->out.p[find_out(f->prog, k->out.p[i].name, k->out.p[i].role)];
         int64_t count = frame_count(f, &o->type, o->batched);
         const double *zeros = o->role == OUT_GRAD_PARAM ? NEWN(f->arena, double, count) : NULL;
@@ -109,9 +137,12 @@ void native_results(Frame *f, const Code *code, const Native *n, bool grad)
 {
     const KernProg *k = code->kern;
     memset(f->out, 0, f->prog->out.n * sizeof *f->out);
+    f->report.n = 0;
     for (uint32_t i = 0; i < k->out.n; i++) {
-        if (k->out.p[i].role == OUT_REPORT)
+        if (k->out.p[i].role == OUT_REPORT) {
+            take_report(f, code, n, i);
             continue;
+        }
         uint32_t out = find_out(f->prog, k->out.p[i].name, k->out.p[i].role);
         const RecOut *o = &f->prog->out.p[out];
         bool gradient = o->role == OUT_GRAD || o->role == OUT_GRAD_PARAM;
@@ -199,7 +230,7 @@ bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *erro
         for (uint32_t i = 0; i < k->arg.n; i++)
             in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
         for (uint32_t i = 0; i < k->out.n; i++)
-            out[i] = !n.out[i] ? NULL : at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
+            out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
         if (!done(f, cpu_call_chunk(code->code, step, n.dim, in, out), error))
             return false;
     }

@@ -8,6 +8,13 @@
 #include "frontend/arrays.h"
 #include "frontend/compile.h"
 
+/* What a form tells of a call (OUT_REPORT). */
+typedef struct Report {
+    Str name;
+    int64_t n;
+    double *value;
+} Report;
+
 typedef struct Frame {
     Arena *arena;
     const RecProg *prog;
@@ -15,6 +22,7 @@ typedef struct Frame {
     Str *origin;  /* by DimSym: where a size was found, "from `h0`, axis 1"; empty when it follows from others */
     double **in;  /* by RecArg; NULL: not given */
     double **out; /* by RecOut; NULL: not computed */
+    VEC(Report) report; /* of the last compiled call */
 } Frame;
 
 /* What was compiled, loaded and ready to be called. */

@@ -12,9 +12,10 @@ END
 sizes=T=24,N=1,K=4,V=4,H=4
 check "tune" sh -c '"$RNNC" tune m.rnn --cpu=baseline --sizes T=24,N=1,K=4,V=4 --sizes H=4 > table.txt 2> said.txt'
 check "nothing but the table is said" sh -c '[ ! -s said.txt ]'
-for form in sequential scan:16 chunk:16 chunk:32 chunk:64; do
+for form in sequential scan:16 chunk:16 chunk:32 chunk:64 newton:64; do
   check "$form is in the table" grep -qE "^  $form +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+(  taken)?$" table.txt
 done
+check "newton where there is another parallel form" grep -qx "  newton       no: there is another parallel form" table.txt
 check "one form of each entry is taken" sh -c '[ "$(grep -c "  taken$" table.txt)" = 2 ]'
 check "the best is 1" sh -c 'grep -E "  taken$" table.txt | grep -qE " 1\.0[0-3]  taken$"'
 check "a form that does not exist, once, with its reason" sh -c '[ "$(grep -c "^  chunk  *no: the step is not affine.*F05.*line" table.txt)" = 1 ]'
