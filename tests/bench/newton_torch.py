@@ -16,7 +16,7 @@ dh = torch.rand(T, B, H)
 
 def gru(x):
     h, out = torch.zeros(B, H), []
-    z0, r0, n0 = (W[k] * x + b[k] for k in range(3))
+    z0, r0, n0 = ((W[k] * x + b[k]).unbind() for k in range(3))
     for t in range(T):
         z = torch.sigmoid(torch.addcmul(z0[t], a[0], h))
         r = torch.sigmoid(torch.addcmul(r0[t], a[1], h))
@@ -28,7 +28,7 @@ def gru(x):
 
 def lstm(x):
     h, c, out = torch.zeros(B, H), torch.zeros(B, H), []
-    f0, o0, n0 = (W[k] * x + b[k] for k in range(3))
+    f0, o0, n0 = ((W[k] * x + b[k]).unbind() for k in range(3))
     for t in range(T):
         f = torch.sigmoid(f0[t] + a[0] * h + p[0] * c)
         n = torch.tanh(torch.addcmul(n0[t], a[2], h))
