@@ -403,13 +403,14 @@ static void carry_operands(Elab *e, ScanArgs *args, Carries *c, Operands *op, bo
 }
 
 /* The place within its segment, for a cell that runs from the end: a small recurrence in the other direction. */
-static RecId place_sequence(Elab *e, ScanArgs *args)
+static RecId place_sequence(Elab *e, Inst *inst, ScanArgs *args)
 {
     RecRegion inner;
     RecId init = rec_const(&e->b, DT_INT, -1), zero = rec_const(&e->b, DT_INT, 0);
     Type one = {.dt = DT_BOOL, .rank = 1, .dim = {args->length}};
     RecId cut = args->cut == REC_NONE ? rec_zeros(&e->b, &one) : args->cut;
     RecId recur = rec_recur_open(&e->b, &init, 1, &cut, 1, args->length, args->reverse, &inner);
+    rec_op(e->prog, e->prog->region.p[inner].arg.p[0])->name = inst->cell->index[0].text;
     RecBuild step = e->b;
     step.region = inner;
     RecId next = rec_map2(&step, FUN_ADD, e->prog->region.p[inner].arg.p[0], rec_const(&step, DT_INT, 1));
@@ -495,7 +496,7 @@ static void sequence_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op,
     if (inst->uses_index && inst->reverse) {
         way.reverse = !backwards;
         op->place = op->seq.n;
-        vec_push(e->arena, &op->seq, place_sequence(e, &way));
+        vec_push(e->arena, &op->seq, place_sequence(e, inst, &way));
     }
     if (args->active != REC_NONE) {
         op->active = op->seq.n;
@@ -519,13 +520,25 @@ static void set_region(Inst *inst, RecRegion r)
         set_region(inst->child.p[i], r);
 }
 
-static void bind_carried(Elab *e, Carries *c, RecRegion r)
+/* `h`, `z.re`; what goes on for longer is `h[t-2]`, or `h[t+2]` from the end; an earlier input is `x[t-1]`. */
+static Str carry_name(Elab *e, const Inst *inst, const Carry *c, uint32_t lag)
+{
+    if (lag == 1 && !c->delay)
+        return str_fmt(e->arena, "%.*s%.*s", STRF(c->name), STRF(c->part_of));
+    return str_fmt(e->arena, "%.*s[%.*s%c%u]%.*s", STRF(c->name), STRF(inst->cell->index[0].text), inst->reverse ? '+' : '-', lag,
+                   STRF(c->part_of));
+}
+
+static void bind_carried(Elab *e, Inst *inst, Carries *c, RecRegion r)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i < c->list.n; i++)
         for (uint32_t lag = 0; lag < c->list.p[i].nlag; lag++) {
             Carry *one = &c->list.p[i];
-            one->prev[lag] = one->carried[lag] = e->prog->region.p[r].arg.p[next++];
+            RecId arg = e->prog->region.p[r].arg.p[next++];
+            one->prev[lag] = one->carried[lag] = arg;
+            rec_op(e->prog, arg)->name = carry_name(e, inst, one, lag + 1);
+            rec_op(e->prog, arg)->at = one->at;
         }
 }
 
@@ -574,6 +587,7 @@ static void carry_on(Elab *e, Carries *c, RecId active, RecId cut, RecId *result
 {
     for (uint32_t i = 0; i < c->list.n; i++) {
         Carry *one = &c->list.p[i];
+        e->b.at = one->state && one->state->equation ? one->state->equation->at : one->at;
         for (uint32_t lag = 0; lag < one->nlag; lag++) {
             RecId now = lag ? one->prev[lag - 1] : next_value(e, one);
             if (now == REC_NONE)
@@ -691,7 +705,7 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     bind_inputs(e, inst, args, seq, active);
     bind_ahead(inst, seq);
     inst->index = op.place == UINT32_MAX ? REC_NONE : seq[op.place];
-    bind_carried(e, &c, region);
+    bind_carried(e, inst, &c, region);
     if (counts)
         inst->count = counter_prev[0];
     if (!inst->reverse)

@@ -9,26 +9,11 @@ typedef struct Say {
     const Structure *s;
 } Say;
 
-/* `h` of `hT`, `z.re` of `zT.re`. */
-static Str without_end(const Say *x, Str name)
-{
-    uint32_t at = name.n;
-    while (at > 0 && name.p[at - 1] != 'T')
-        at--;
-    return at ? str_fmt(x->d->arena, "%.*s%.*s", (int)(at - 1), name.p, (int)(name.n - at), name.p + at) : name;
-}
-
-/* A state goes by the name of its final value, `hT`, in the interface. */
+/* What a state is called where it is carried into the step. */
 static Str state_name(const Say *x, uint32_t state)
 {
-    for (uint32_t i = 0; i < x->p->out.n; i++) {
-        const RecOut *o = &x->p->out.p[i];
-        const RecOp *v = rec_op(x->p, o->value);
-        if (o->role == OUT_FINAL && v->kind == REC_PROJ && v->use[0].v == x->s->recur && v->index == state)
-            return without_end(x, o->name);
-    }
-    RecId next = x->p->region.p[rec_op(x->p, x->s->recur)->region].result.p[state];
-    return rec_op(x->p, next)->name.n ? rec_op(x->p, next)->name : STR("state");
+    RecId arg = x->p->region.p[rec_op(x->p, x->s->recur)->region].arg.p[state];
+    return rec_op(x->p, arg)->name.n ? rec_op(x->p, arg)->name : STR("state");
 }
 
 static void put_line(const Say *x, Text *out, RecId at)
@@ -76,6 +61,60 @@ static bool has_decay(const Matrix *m)
     return false;
 }
 
+/* How often a factor's value, at the same place of its own axes, stands along an axis of the term. */
+static uint32_t times_along(const Say *x, const Term *t, uint8_t axis, const Factor *f, uint8_t place)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->factor.n; i++) {
+        const Factor *g = &t->factor.p[i];
+        n += g->kind == f->kind && g->use.v == f->use.v && place < rec_type(x->p, f->use.v)->rank && g->use.axis[place] == axis;
+    }
+    return n;
+}
+
+static bool stands_in(const Say *x, const Term *a, uint8_t along_a, const Term *b, uint8_t along_b)
+{
+    for (uint32_t i = 0; i < a->factor.n; i++) {
+        const Factor *f = &a->factor.p[i];
+        for (uint8_t k = 0; k < rec_type(x->p, f->use.v)->rank; k++)
+            if (f->use.axis[k] == along_a && times_along(x, a, along_a, f, k) != times_along(x, b, along_b, f, k))
+                return false;
+    }
+    return true;
+}
+
+/* Along which axis of its term a product's vector lies: the one that meets the state (read), or the one that is written. */
+static uint8_t vector_axis(const Matrix *m, const Split *s, bool read)
+{
+    return read ? s->term.axis[m->k] : m->k;
+}
+
+static bool same_vector(const Say *x, const Matrix *m, const Split *a, const Split *b, bool read)
+{
+    uint8_t along_a = vector_axis(m, a, read), along_b = vector_axis(m, b, read);
+    return (read ? a->from == b->from : a->to == b->to) && stands_in(x, &a->term, along_a, &b->term, along_b) &&
+           stands_in(x, &b->term, along_b, &a->term, along_a);
+}
+
+static uint32_t vectors(const Say *x, const Matrix *m, const Splits *of, bool read)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < of->n; i++) {
+        bool is_new = true;
+        for (uint32_t k = 0; k < i; k++)
+            is_new &= !same_vector(x, m, &of->p[i], &of->p[k], read);
+        n += is_new;
+    }
+    return n;
+}
+
+/* A sum of products of two vectors each has no higher rank than there are different vectors on either side. */
+static uint32_t low_rank(const Say *x, const Matrix *m)
+{
+    uint32_t read = vectors(x, m, &m->low, true), written = vectors(x, m, &m->low, false);
+    return read < written ? read : written;
+}
+
 static void put_matrix(const Say *x, Text *out, const Matrix *m)
 {
     text_add(out, m->n > 1 ? "matrices that read each other: " : "matrix: ");
@@ -86,11 +125,45 @@ static void put_matrix(const Say *x, Text *out, const Matrix *m)
     else
         text_add(out, "one decay");
     if (m->low.n)
-        text_add(out, ", minus rank %u", m->low.n);
-    text_add(out, ", plus rank %u; %.*s contracted; columns ", m->source.n,
+        text_add(out, ", minus rank %u", low_rank(x, m));
+    text_add(out, ", plus rank %u; %.*s contracted; columns ", vectors(x, m, &m->source, false),
              STRF(dim_str(x->d->arena, x->p->dims, m->type.dim[m->k])));
     put_axes(x, out, m, m->cols);
     text_add(out, " never mix");
+}
+
+/* Whether a value of the step is made of constants and the lengths of sequences; `some`: of lengths. */
+static bool of_lengths(const Say *x, RecId v, bool *some)
+{
+    const RecOp *op = rec_op(x->p, v), *recur = rec_op(x->p, x->s->recur);
+    if (op->kind == REC_REGARG && op->home == recur->region && op->index >= recur->nstate)
+        return of_lengths(x, recur->use[op->index].v, some);
+    bool length = op->kind == REC_ARG && x->p->arg.p[op->index].role == ROLE_LENGTH;
+    bool all = length || op->kind == REC_MAP || op->kind == REC_IOTA || op->kind == REC_CONST || op->kind == REC_DIM;
+    *some |= length;
+    for (uint32_t i = 0; i < op->nuse && all; i++)
+        all = of_lengths(x, op->use[i].v, some);
+    return all;
+}
+
+/* The old value stays only where a sequence has ended. */
+static bool is_beyond(const Say *x, const Term *t)
+{
+    for (uint32_t i = 0; i < t->factor.n; i++) {
+        bool some = false;
+        if (t->factor.p[i].kind == FACTOR_UNLESS && of_lengths(x, t->factor.p[i].use.v, &some) && some)
+            return true;
+    }
+    return t->state == REC_NONE;
+}
+
+static bool is_delay(const Say *x, const StageInfo *i)
+{
+    bool all = i->class == STAGE_DELAY || i->class == STAGE_DIAGONAL;
+    for (uint32_t k = 0; k < i->n && all; k++)
+        for (uint32_t t = 0; t < i->term[k].n; t++)
+            all &= is_beyond(x, &i->term[k].p[t]);
+    return all;
 }
 
 static void put_class(const Say *x, Text *out, const StageInfo *i)
@@ -98,8 +171,12 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
     const char *over = i->class != STAGE_NONLINEAR && i->algebra != ALGEBRA_PLUS ? algebra_info(i->algebra)->text : NULL;
     if (over)
         text_add(out, "over %s: ", over);
+    if (is_delay(x, i)) {
+        text_add(out, "delay: the old value is not read");
+        return;
+    }
     switch (i->class) {
-    case STAGE_DELAY: text_add(out, "delay: the old value is not read"); break;
+    case STAGE_DELAY: break;
     case STAGE_DIAGONAL: text_add(out, "diagonal: each element is an affine map of itself"); break;
     case STAGE_COUPLED: text_add(out, "blocks of %u: elements at one place read each other", i->n); break;
     case STAGE_DENSE: text_add(out, "affine: elements at different places read each other"); break;
@@ -108,7 +185,7 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
         put_line(x, out, i->why);
         return;
     }
-    if (i->constant && i->class != STAGE_DELAY)
+    if (i->constant)
         text_add(out, ", the same at every step");
 }
 

@@ -227,6 +227,16 @@ static bool is_plain(const RecProg *p, Arena *a, RecId recur, RecId loop)
 
 /* ---- the pass ---- */
 
+/* A state keeps its name and its place in the source. */
+static void named_as(Flat *f, uint32_t state)
+{
+    uint32_t nown = f->old->nstate;
+    RecId old = state < nown ? region(f, f->old)->arg.p[state] : region(f, f->loop)->arg.p[state - nown];
+    RecOp *arg = rec_op(f->w->p, f->w->p->region.p[f->in.region].arg.p[state]);
+    arg->name = rec_op(&f->w->old, old)->name;
+    arg->at = rec_op(&f->w->old, old)->at;
+}
+
 static void open(Flat *f)
 {
     const RecProg *p = f->w->p;
@@ -238,6 +248,8 @@ static void open(Flat *f)
         init[f->old->nstate + i] = rec_zeros(f->b, rec_type(&f->w->old, f->loop->use[i].v));
     f->recur = rec_recur_open(f->b, init, n, NULL, 0, f->length, false, &f->in.region);
     f->in.prog = f->w->p;
+    for (uint32_t i = 0; i < n; i++)
+        named_as(f, i);
     f->first = is_round(f, DIM_ZERO);
     f->last = is_round(f, dim_sub(p->dims, f->rounds, DIM_ONE));
 }
