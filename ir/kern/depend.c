@@ -33,24 +33,14 @@ typedef struct Touch {
     bool found;
 } Touch;
 
-static bool writes(const KStmt *s, KBufId b)
-{
-    return (s->kind == K_STORE && s->mem.buf == b) || (s->kind == K_GEMM && s->gemm.c.buf == b) ||
-           (s->kind == K_FILL && s->fill.buf == b) || (s->kind == K_COPY && s->copy.dst == b);
-}
-
 /* Whether s, or anything inside it, writes to what may be buf's memory. */
 static bool writes_to(const KernProg *p, const KStmt *s, KBufId buf)
 {
     for (uint32_t i = 0; s->kind == K_LOOP && i < s->loop.body.n; i++)
         if (writes_to(p, s->loop.body.p[i], buf))
             return true;
-    if (writes(s, buf))
-        return true;
-    for (KBufId b = 0; b < p->buf.n; b++)
-        if (b != buf && depend_overlap(p, b, buf) && writes(s, b))
-            return true;
-    return false;
+    KBufId b = kern_written(s);
+    return b != K_NONE && depend_overlap(p, b, buf);
 }
 
 static void touched_and_written(void *cx, KBufId b, KIndex *at)
