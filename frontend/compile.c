@@ -2,13 +2,15 @@
 
 static Str emit(Compile *c)
 {
+    if (c->emit == EMIT_OBJ)
+        return cpu_build(c->arena, c->kern, &c->cpu);
     CpuModule *m = cpu_module_new(c->arena, c->kern, &c->cpu);
     Str result = {0};
     cpu_optimize(m);
     switch (c->emit) {
     case EMIT_LL: result = cpu_llvm_text(m, c->arena); break;
     case EMIT_S: result = cpu_assembly(m, c->arena); break;
-    case EMIT_OBJ: result = cpu_last_object(m, c->arena); break;
+    case EMIT_OBJ:
     case EMIT_REC:
     case EMIT_PTX:
     case EMIT_KERN: ice("compile: nothing to emit");

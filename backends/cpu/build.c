@@ -4,12 +4,12 @@
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64)
 {
     const CpuLevelInfo *info = cpu_level_info(level);
-    return (CpuGen){context, module, b, level, info->fma, level != CPU_BASELINE, f64, info->vector_bytes, 1};
+    return (CpuGen){context, module, b, level, info->fma, level != CPU_BASELINE, f64, info->vector_bytes, 1, false};
 }
 
 CpuGen gen_of_thread(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, bool f64)
 {
-    return (CpuGen){context, module, b, CPU_BASELINE, true, true, f64, 0, 1};
+    return (CpuGen){context, module, b, CPU_BASELINE, true, true, f64, 0, 1, false};
 }
 
 uint32_t cpu_width(const CpuGen *g)

@@ -18,6 +18,7 @@ typedef struct CpuGen {
     bool f64;              /* real is double */
     uint32_t vector_bytes; /* 0: there are no vectors */
     uint32_t lanes;        /* of the values being made; LLVM splits what is wider than a register */
+    bool apart;            /* ready code is joined to the module's object later */
 } CpuGen;
 
 CpuGen cpu_gen(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b, CpuLevel level, bool f64);
@@ -132,15 +133,16 @@ typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_NFORM } GemmF
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);
 
 /* ---- gemm_code.c ---- */
-/* Machine code that runs wherever it is put, at a multiple of GEMM_ALIGN bytes. The function begins at the first. */
-typedef struct GemmCode {
+/* Machine code that runs wherever it is put, at a multiple of READY_ALIGN bytes. The function begins at the first. */
+typedef struct ReadyCode {
+    const char *name;
     const unsigned char *bytes;
     uint32_t n;
-} GemmCode;
-enum { GEMM_ALIGN = 64 };
-/* Written when rnnc is built, by gemm_code/generate.c, where there is none yet: NULL. */
-const GemmCode *cpu_gemm_code(GemmForm form, bool f64, CpuLevel level);
-/* Defines `name` in the module as this code; only the module itself sees it. */
-void cpu_add_code(LLVMModuleRef module, const char *name, const GemmCode *code);
+} ReadyCode;
+enum { READY_ALIGN = 64 };
+/* NULL: there is none of that name. The table is written when rnnc is built, by gemm_code/generate.c. */
+const ReadyCode *cpu_ready_code(const char *name);
+/* Defines the code's name in the module; only the module itself sees it. */
+void cpu_add_code(LLVMModuleRef module, const ReadyCode *code);
 
 #endif

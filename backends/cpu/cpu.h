@@ -1,6 +1,7 @@
-/* kern to CPU code: one LLVM module per program, with a copy of every kernel for each CPU level, chosen once at run time.
+/* kern to CPU code: a copy of every kernel for each CPU level, chosen once at run time. It is one LLVM module when its text
+ * is asked for; for an object file it is made in parts, which are compiled at the same time and joined.
  *
- * Inside the module a kernel is an internal function
+ * A kernel is an internal function
  *     i32 @NAME.forward.avx2(ptr dims, ptr bufs, i64 seed, ptr call)       ; RNN_OK or RNN_INDEX
  * dims: i64[], indexed by DimSym (B, keep, T, H, ...). bufs: ptr[], indexed by KBufId; a missing optional argument points
  * at zeros, a missing optional output is null. call: the caller's rnn_call, null for init. All checks are made by the public functions around it (abi.c).
@@ -48,6 +49,7 @@ typedef struct CpuModule {
     LLVMBuilderRef builder;
     LLVMTargetMachineRef machine;
     LLVMTypeRef real; /* float or double */
+    bool apart;       /* a part: its kernels, and ready code, are joined to others' objects by name */
     LLVMValueRef kernel[CPU_NLEVEL][REC_NFN]; /* NULL where there is none */
 } CpuModule;
 
@@ -61,18 +63,28 @@ bool cpu_level_here(CpuLevel level); /* can this machine run it */
 
 /* emit.c: one function of the program for one level (uses math.c, gemm.c) */
 LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level);
+LLVMValueRef cpu_declare_kernel(CpuModule *m, RecFn fn, CpuLevel level); /* one that another part has */
 /* abi.c: the public functions NAME_workspace, NAME_forward, ... and the choice of level */
 void cpu_emit_abi(CpuModule *m);
-/* object.c: the whole way; the result is an object file in memory, the same bytes for the same input */
+/* object.c: one module; the result is an object file in memory, the same bytes for the same input */
 CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options); /* emits kernels and abi, verifies */
 CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options); /* without any function yet */
+void cpu_start_llvm(void); /* before the first part, while no thread compiles */
+CpuModule *cpu_module_part(Arena *a, const KernProg *kern, const CpuOptions *options, LLVMCodeGenOptLevel level);
 void cpu_module_close(CpuModule *m); /* verifies */
 void cpu_optimize(CpuModule *m);
+LLVMMemoryBufferRef cpu_emit(CpuModule *m, LLVMModuleRef module, LLVMCodeGenFileType type); /* changes the module */
 Str cpu_object(CpuModule *m, Arena *a);
 Str cpu_last_object(CpuModule *m, Arena *a); /* the same bytes, sooner; m is good for cpu_module_free only */
 Str cpu_assembly(CpuModule *m, Arena *a);
 Str cpu_llvm_text(CpuModule *m, Arena *a);
 void cpu_module_free(CpuModule *m);
+
+/* parts.c: the whole way to an object file, with several threads, the same bytes whatever their number */
+Str cpu_build(Arena *a, const KernProg *kern, const CpuOptions *options);
+/* join.c: one object file of several. What one asks for and another has is bound, as is ready code; of all functions
+ * only those stay visible that are not hidden. */
+Str cpu_join(Arena *a, const Str *object, uint32_t n);
 
 /* jit.c: runs the very bytes that build would write */
 typedef struct CpuCode CpuCode;

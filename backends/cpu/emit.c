@@ -242,14 +242,15 @@ void emit_block(Emit *e, const KBlock *b)
 
 static const char *const fn_name[REC_NFN] = {"forward", "backward", "init"};
 
-static LLVMValueRef new_function(const CpuModule *m, RecFn fn, CpuLevel level)
+LLVMValueRef cpu_declare_kernel(CpuModule *m, RecFn fn, CpuLevel level)
 {
     LLVMTypeRef ptr = LLVMPointerTypeInContext(m->context, 0), i64 = LLVMInt64TypeInContext(m->context);
     LLVMTypeRef i32 = LLVMInt32TypeInContext(m->context);
     LLVMTypeRef type = LLVMFunctionType(i32, (LLVMTypeRef[]){ptr, ptr, i64, ptr}, 4, false);
     Str name = str_fmt(m->arena, "%.*s.%s.%s", STRF(m->kern->name), fn_name[fn], cpu_level_info(level)->text);
     LLVMValueRef f = LLVMAddFunction(m->module, str_c(m->arena, name), type);
-    LLVMSetLinkage(f, LLVMInternalLinkage);
+    LLVMSetLinkage(f, m->apart ? LLVMExternalLinkage : LLVMInternalLinkage);
+    LLVMSetVisibility(f, m->apart ? LLVMHiddenVisibility : LLVMDefaultVisibility);
     cpu_set_target(m->context, f, level);
     return f;
 }
@@ -313,8 +314,9 @@ void emit_close(Emit *e)
 LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
 {
     CpuGen g = cpu_gen(m->context, m->module, m->builder, level, m->options.precision == PREC_F64);
+    g.apart = m->apart;
     LLVMTypeRef i32 = gen_int1(&g, 32);
-    Emit e = emit_open(&g, m->arena, m->kern, fn, new_function(m, fn, level));
+    Emit e = emit_open(&g, m->arena, m->kern, fn, cpu_declare_kernel(m, fn, level));
     e.dims = LLVMGetParam(e.fn, 0);
     e.bufs = LLVMGetParam(e.fn, 1);
     e.seed = LLVMGetParam(e.fn, 2);

@@ -686,11 +686,12 @@ static void define_form(const Gemm *x, V fn, void (*make)(Gemm *x))
 }
 
 /* Ready code is as if it were a function of this module: others do not see it, and calls reach it directly. */
-static void use_code(const Gemm *x, V fn, const char *name, const GemmCode *code)
+static void use_code(const Gemm *x, V fn, const ReadyCode *code)
 {
     LLVMSetLinkage(fn, LLVMExternalLinkage);
     LLVMSetVisibility(fn, LLVMHiddenVisibility);
-    cpu_add_code(x->s.module, name, code);
+    if (!x->s.apart)
+        cpu_add_code(x->s.module, code);
 }
 
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
@@ -708,10 +709,10 @@ LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
     Gemm x = {.g = *g, .s = *g, .one = gen_real1(g), .bytes = g->f64 ? 8 : 4};
     x.g.lanes = cpu_width(g);
     x.s.lanes = 1;
-    const GemmCode *code = cpu_gemm_code(form, g->f64, g->level);
+    const ReadyCode *code = cpu_ready_code(name);
     fn = declare_form(&x, name);
     if (code)
-        use_code(&x, fn, name, code);
+        use_code(&x, fn, code);
     else
         define_form(&x, fn, forms[form].make);
     return fn;

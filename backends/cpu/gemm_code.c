@@ -13,13 +13,13 @@ static void put_bytes(Text *t, const unsigned char *p, uint32_t n)
     }
 }
 
-void cpu_add_code(LLVMModuleRef module, const char *name, const GemmCode *code)
+void cpu_add_code(LLVMModuleRef module, const ReadyCode *code)
 {
     Arena *a = arena_new();
     Text t = {.arena = a};
-    text_add(&t, "\t.text\n\t.balign %d, 0x90\n\t.type %s,@function\n%s:\n\t.ascii \"", GEMM_ALIGN, name, name);
+    text_add(&t, "\t.text\n\t.balign %d, 0x90\n\t.type %s,@function\n%s:\n\t.ascii \"", READY_ALIGN, code->name, code->name);
     put_bytes(&t, code->bytes, code->n);
-    text_add(&t, "\"\n\t.size %s, %u\n", name, code->n);
+    text_add(&t, "\"\n\t.size %s, %u\n", code->name, code->n);
     Str s = text_str(&t);
     LLVMAppendModuleInlineAsm(module, s.p, s.n);
     arena_free(a);

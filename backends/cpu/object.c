@@ -10,7 +10,7 @@
 
 #include "backends/backend.h"
 
-static void start_llvm(void)
+void cpu_start_llvm(void)
 {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -24,25 +24,23 @@ static void start_llvm(void)
     LLVMParseCommandLineOptions((int)(sizeof option / sizeof *option), option, "");
 }
 
-static LLVMTargetMachineRef make_machine(char *triple)
+static LLVMTargetMachineRef make_machine(char *triple, LLVMCodeGenOptLevel level)
 {
     LLVMTargetRef target;
     char *why = NULL;
     if (LLVMGetTargetFromTriple(triple, &target, &why))
         ice("LLVM: %s", why);
-    return LLVMCreateTargetMachine(target, triple, "x86-64", "", LLVMCodeGenLevelDefault, LLVMRelocPIC,
-                                   LLVMCodeModelDefault);
+    return LLVMCreateTargetMachine(target, triple, "x86-64", "", level, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options)
+static CpuModule *open(Arena *a, const KernProg *kern, const CpuOptions *options, LLVMCodeGenOptLevel level)
 {
-    start_llvm();
     CpuModule *m = NEW(a, CpuModule);
     *m = (CpuModule){.arena = a, .kern = kern, .options = *options, .context = LLVMContextCreate()};
     m->module = LLVMModuleCreateWithNameInContext(str_c(a, kern->name), m->context);
     m->builder = LLVMCreateBuilderInContext(m->context);
     char *triple = LLVMGetDefaultTargetTriple();
-    m->machine = make_machine(triple);
+    m->machine = make_machine(triple, level);
     LLVMSetTarget(m->module, triple);
     LLVMDisposeMessage(triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(m->machine);
@@ -51,6 +49,19 @@ CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *opt
     LLVMValueRef two = LLVMConstInt(LLVMInt32TypeInContext(m->context), 2, false);
     LLVMAddModuleFlag(m->module, LLVMModuleFlagBehaviorOverride, "PIC Level", 9, LLVMValueAsMetadata(two));
     m->real = options->precision == PREC_F64 ? LLVMDoubleTypeInContext(m->context) : LLVMFloatTypeInContext(m->context);
+    return m;
+}
+
+CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options)
+{
+    cpu_start_llvm();
+    return open(a, kern, options, LLVMCodeGenLevelDefault);
+}
+
+CpuModule *cpu_module_part(Arena *a, const KernProg *kern, const CpuOptions *options, LLVMCodeGenOptLevel level)
+{
+    CpuModule *m = open(a, kern, options, level);
+    m->apart = true;
     return m;
 }
 
@@ -85,13 +96,18 @@ void cpu_optimize(CpuModule *m)
         ice("LLVM passes: %s", LLVMGetErrorMessage(error));
 }
 
-/* Code generation changes its module. */
-static Str emit(CpuModule *m, LLVMModuleRef module, Arena *a, LLVMCodeGenFileType type)
+LLVMMemoryBufferRef cpu_emit(CpuModule *m, LLVMModuleRef module, LLVMCodeGenFileType type)
 {
     LLVMMemoryBufferRef buffer = NULL;
     char *why = NULL;
     if (LLVMTargetMachineEmitToMemoryBuffer(m->machine, module, type, &why, &buffer))
         ice("LLVM: %s", why);
+    return buffer;
+}
+
+static Str emit(CpuModule *m, LLVMModuleRef module, Arena *a, LLVMCodeGenFileType type)
+{
+    LLVMMemoryBufferRef buffer = cpu_emit(m, module, type);
     Str result = str_copy(a, (Str){LLVMGetBufferStart(buffer), (uint32_t)LLVMGetBufferSize(buffer)});
     LLVMDisposeMemoryBuffer(buffer);
     return result;

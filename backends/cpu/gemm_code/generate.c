@@ -16,9 +16,9 @@
 #include "backends/cpu/build.h"
 
 /* This program makes the code: it has none. */
-const GemmCode *cpu_gemm_code(GemmForm form, bool f64, CpuLevel level)
+const ReadyCode *cpu_ready_code(const char *name)
 {
-    (void)form, (void)f64, (void)level;
+    (void)name;
     return NULL;
 }
 
@@ -99,7 +99,7 @@ static bool is_kept(const Object *o, uint32_t i)
     if (!(s->sh_flags & SHF_ALLOC) || !s->sh_size)
         return false;
     bool known = !strcmp(name, ".text") || !strncmp(name, ".rodata", 7);
-    if (!known || s->sh_type != SHT_PROGBITS || s->sh_flags & SHF_WRITE || s->sh_addralign > GEMM_ALIGN)
+    if (!known || s->sh_type != SHT_PROGBITS || s->sh_flags & SHF_WRITE || s->sh_addralign > READY_ALIGN)
         refuse(o, "section %s cannot be part of the code", name);
     return true;
 }
@@ -110,7 +110,7 @@ static void lay_out(Object *o)
         o->kept[i] = is_kept(o, i);
         if (!o->kept[i])
             continue;
-        o->place[i] = (o->n + GEMM_ALIGN - 1) / GEMM_ALIGN * GEMM_ALIGN;
+        o->place[i] = (o->n + READY_ALIGN - 1) / READY_ALIGN * READY_ALIGN;
         o->n = o->place[i] + (uint32_t)o->section[i].sh_size;
     }
     o->image = NEWN(o->arena, unsigned char, o->n);
@@ -180,11 +180,19 @@ static void write_bytes(FILE *out, const char *name, const Object *o)
     fprintf(out, "\n};\n");
 }
 
+enum { NAME = 64 };
+
+/* As a symbol of the object file, and as an array of the table. */
+static void name_function(char symbol[NAME], char array[NAME], GemmForm form, bool f64, CpuLevel level)
+{
+    snprintf(symbol, NAME, "gemm.%s.%s.%s", form_name[form], f64 ? "f64" : "f32", cpu_level_info(level)->text);
+    snprintf(array, NAME, "code_%d_%d_%d", form, f64, level);
+}
+
 static void write_function(FILE *out, GemmForm form, bool f64, CpuLevel level)
 {
-    char symbol[64], name[64];
-    snprintf(symbol, sizeof symbol, "gemm.%s.%s.%s", form_name[form], f64 ? "f64" : "f32", cpu_level_info(level)->text);
-    snprintf(name, sizeof name, "code_%d_%d_%d", form, f64, level);
+    char symbol[NAME], name[NAME];
+    name_function(symbol, name, form, f64, level);
     Arena *a = arena_new();
     Object o = object_open(a, symbol, compile(a, symbol, form, f64, level));
     lay_out(&o);
@@ -197,14 +205,16 @@ static void write_function(FILE *out, GemmForm form, bool f64, CpuLevel level)
 
 static void write_find(FILE *out)
 {
-    fprintf(out, "\nstatic const GemmCode code[GEMM_NFORM][2][CPU_NLEVEL] = {\n");
+    fprintf(out, "\nstatic const ReadyCode code[] = {\n");
     for (int i = 0; i < GEMM_NFORM * 2 * CPU_NLEVEL; i++) {
         int form = i / (2 * CPU_NLEVEL), f64 = i / CPU_NLEVEL % 2, level = i % CPU_NLEVEL;
-        fprintf(out, "    [%d][%d][%d] = {code_%d_%d_%d, sizeof code_%d_%d_%d},\n", form, f64, level, form, f64, level,
-                form, f64, level);
+        char symbol[NAME], name[NAME];
+        name_function(symbol, name, (GemmForm)form, f64, (CpuLevel)level);
+        fprintf(out, "    {\"%s\", %s, sizeof %s},\n", symbol, name, name);
     }
-    fprintf(out, "};\n\nconst GemmCode *cpu_gemm_code(GemmForm form, bool f64, CpuLevel level)\n"
-                 "{\n    return &code[form][f64][level];\n}\n");
+    fprintf(out, "};\n\nconst ReadyCode *cpu_ready_code(const char *name)\n{\n"
+                 "    for (size_t i = 0; i < sizeof code / sizeof *code; i++)\n"
+                 "        if (!strcmp(code[i].name, name))\n            return &code[i];\n    return NULL;\n}\n");
 }
 
 int main(int argc, char **argv)
