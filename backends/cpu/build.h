@@ -132,6 +132,21 @@ typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_NFORM } GemmF
 /* The function that it calls: ready code where there is some, else made here. */
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);
 
+/* ---- share.c ---- */
+/* What a kernel and its tasks share, in 8-byte words: its frame; the words of one statement that is cut into tasks, with
+ * what the body uses of the function around behind them; and a constant record, which says what it is worth: the length
+ * of a piece is a multiple of the grain, threads are asked for from `least` work on, dims[part] is the length of the
+ * piece where one is everything, and the work is a sum of terms: coefficient, number of symbols, symbols. */
+enum { FRAME_DIMS, FRAME_BUFS, FRAME_CONTEXT, FRAME_TROUBLE, FRAME_NWORD };
+enum { TASK_FRAME, TASK_PARALLEL, TASK_N, TASK_PIECE, TASK_NWORD };
+enum { SHARE_GRAIN, SHARE_LEAST, SHARE_PART, SHARE_NTERM, SHARE_TERM };
+LLVMValueRef cpu_word(const CpuGen *g, LLVMValueRef words, uint32_t i); /* address of 8-byte word i */
+LLVMValueRef cpu_load_word(const CpuGen *g, LLVMTypeRef type, LLVMValueRef words, uint32_t i);
+void cpu_store_word(const CpuGen *g, LLVMValueRef value, LLVMValueRef words, uint32_t i);
+LLVMTypeRef cpu_task_type(const CpuGen *g);         /* void (ptr words, i64 number) */
+LLVMValueRef cpu_share_function(const CpuGen *g);   /* tasks.run */
+LLVMValueRef cpu_product_function(const CpuGen *g); /* gemm.run */
+
 /* ---- gemm_code.c ---- */
 /* Machine code that runs wherever it is put, at a multiple of READY_ALIGN bytes. The function begins at the first. */
 typedef struct ReadyCode {
@@ -142,7 +157,7 @@ typedef struct ReadyCode {
 enum { READY_ALIGN = 64 };
 /* NULL: there is none of that name. The table is written when rnnc is built, by gemm_code/generate.c. */
 const ReadyCode *cpu_ready_code(const char *name);
-/* Defines the code's name in the module; only the module itself sees it. */
-void cpu_add_code(LLVMModuleRef module, const ReadyCode *code);
+/* Makes fn that code, as if it were a function of this module: others do not see it, and calls reach it directly. */
+void cpu_use_code(const CpuGen *g, LLVMValueRef fn, const ReadyCode *code);
 
 #endif

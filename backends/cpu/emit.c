@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+enum { LARGE = 150 }; /* statements of a function */
+
 CpuGen emit_gen(const Emit *e, bool lanes)
 {
     CpuGen g = e->g;
@@ -14,41 +16,75 @@ CpuGen emit_gen(const Emit *e, bool lanes)
     return g;
 }
 
-/* ---- sizes: computed once, in the entry block ---- */
+/* ---- sizes: computed once, in the entry block, or once for each nest of a large function ----
+ *
+ * In a large function hundreds of sizes and addresses would be alive from its entry to its end; LLVM's allocation of
+ * registers takes longest for those, and puts them into memory anyway, where they came from. */
+
+static EmitNear near_new(const Emit *e, LLVMBuilderRef b, LLVMBasicBlockRef then)
+{
+    EmitNear near = {.b = b, .then = then};
+    near.sym = NEWN(e->arena, LLVMValueRef, dim_nsyms(e->k->dims));
+    near.buf = NEWN(e->arena, LLVMValueRef, e->k->buf.n);
+    near.given = NEWN(e->arena, LLVMValueRef, e->k->arg.n);
+    return near;
+}
+
+/* From here to near_close, what is needed is computed here. Returns the place before. */
+static EmitNear near_open(Emit *e)
+{
+    EmitNear outer = e->near;
+    gen_enter(&e->g, gen_block(&e->g, "near"));
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(e->g.context);
+    LLVMPositionBuilderAtEnd(b, LLVMGetInsertBlock(e->g.b));
+    e->near = near_new(e, b, gen_block(&e->g, "nest"));
+    for (DimSym s = 0; s < dim_nsyms(e->k->dims); s++)
+        if (dim_sym_info(e->k->dims, s)->kind == DIM_PART)
+            e->near.sym[s] = outer.sym[s];
+    LLVMPositionBuilderAtEnd(e->g.b, e->near.then);
+    return outer;
+}
+
+static void near_close(Emit *e, EmitNear outer)
+{
+    LLVMBuildBr(e->near.b, e->near.then);
+    LLVMDisposeBuilder(e->near.b);
+    e->near = outer;
+}
 
 static LLVMValueRef sym_value(Emit *e, DimSym s)
 {
     CpuGen g = emit_gen(e, false);
-    g.b = e->entry;
-    if (!e->sym[s] && dim_sym_info(e->k->dims, s)->kind == DIM_PART)
-        e->sym[s] = emit_outer_part(e, s);
-    if (!e->sym[s])
-        e->sym[s] = gen_load(&g, gen_int1(&g, 64), gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s)), 8);
-    return e->sym[s];
+    g.b = e->near.b;
+    if (!e->near.sym[s] && dim_sym_info(e->k->dims, s)->kind == DIM_PART)
+        e->near.sym[s] = emit_outer_part(e, s);
+    if (!e->near.sym[s])
+        e->near.sym[s] = gen_load(&g, gen_int1(&g, 64), gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s)), 8);
+    return e->near.sym[s];
 }
 
 static LLVMValueRef term_value(Emit *e, const DimTerm *t)
 {
     LLVMValueRef v = NULL;
     for (uint32_t i = 0; i < t->nsym; i++)
-        v = v ? LLVMBuildNSWMul(e->entry, v, sym_value(e, t->sym[i]), "") : sym_value(e, t->sym[i]);
+        v = v ? LLVMBuildNSWMul(e->near.b, v, sym_value(e, t->sym[i]), "") : sym_value(e, t->sym[i]);
     if (!v)
         return gen_i64(&e->g, t->coef);
-    return t->coef == 1 ? v : LLVMBuildNSWMul(e->entry, v, gen_i64(&e->g, t->coef), "");
+    return t->coef == 1 ? v : LLVMBuildNSWMul(e->near.b, v, gen_i64(&e->g, t->coef), "");
 }
 
 LLVMValueRef emit_dim(Emit *e, Dim d)
 {
-    while (e->dim.n <= d)
-        vec_push(e->arena, &e->dim, NULL);
-    if (e->dim.p[d])
-        return e->dim.p[d];
+    while (e->near.dim.n <= d)
+        vec_push(e->arena, &e->near.dim, NULL);
+    if (e->near.dim.p[d])
+        return e->near.dim.p[d];
     LLVMValueRef sum = NULL;
     for (uint32_t i = 0; i < dim_nterms(e->k->dims, d); i++) {
         LLVMValueRef term = term_value(e, dim_term(e->k->dims, d, i));
-        sum = sum ? LLVMBuildNSWAdd(e->entry, sum, term, "") : term;
+        sum = sum ? LLVMBuildNSWAdd(e->near.b, sum, term, "") : term;
     }
-    return e->dim.p[d] = sum ? sum : gen_i64(&e->g, 0);
+    return e->near.dim.p[d] = sum ? sum : gen_i64(&e->g, 0);
 }
 
 LLVMValueRef emit_entry_memory(Emit *e, LLVMTypeRef type)
@@ -155,8 +191,8 @@ static void emit_random(Emit *e, const KStmt *s)
 static void emit_given(Emit *e, const KStmt *s)
 {
     CpuGen g = emit_gen(e, false);
-    LLVMValueRef *flag = &e->given[s->given.arg];
-    g.b = e->entry;
+    LLVMValueRef *flag = &e->near.given[s->given.arg];
+    g.b = e->near.b;
     if (!*flag) {
         LLVMValueRef at = gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, dim_nsyms(e->k->dims) + s->given.arg));
         *flag = gen_icmp(&g, LLVMIntNE, gen_load(&g, gen_int1(&g, 64), at, 8), gen_i64(&g, 0));
@@ -232,10 +268,52 @@ static void emit_stmt(Emit *e, const KStmt *s)
     ice("cpu: statement %d", (int)s->kind);
 }
 
+static bool has_loop(const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (kern_body(b->p[i]))
+            return true;
+    return false;
+}
+
+/* Something that uses many sizes and pointers, but not the steps around other nests. */
+static bool is_nest(const KStmt *s)
+{
+    if (s->kind == K_LOOP)
+        return s->loop.kind != K_SERIAL || !has_loop(&s->loop.body);
+    return s->kind == K_GEMM || s->kind == K_TASKS || s->kind == K_FILL || s->kind == K_COPY;
+}
+
+static void emit_nest(Emit *e, const KStmt *s)
+{
+    EmitNear outer = near_open(e);
+    e->large = false;
+    emit_stmt(e, s);
+    e->large = true;
+    near_close(e, outer);
+}
+
 void emit_block(Emit *e, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
-        emit_stmt(e, b->p[i]);
+        if (e->large && is_nest(b->p[i]))
+            emit_nest(e, b->p[i]);
+        else
+            emit_stmt(e, b->p[i]);
+}
+
+static uint32_t count(const KBlock *b)
+{
+    uint32_t n = b->n;
+    for (uint32_t i = 0; i < b->n; i++)
+        n += kern_body(b->p[i]) && b->p[i]->kind != K_TASKS ? count(kern_body(b->p[i])) : 0;
+    return n;
+}
+
+void emit_body(Emit *e, const KBlock *b)
+{
+    e->large = count(b) > LARGE;
+    emit_block(e, b);
 }
 
 /* ---- the function ---- */
@@ -290,24 +368,21 @@ LLVMValueRef emit_failed(Emit *e)
 Emit emit_open(const CpuGen *g, Arena *a, const KernProg *k, RecFn which, LLVMValueRef fn)
 {
     Emit e = {.g = *g, .entry = LLVMCreateBuilderInContext(g->context), .arena = a, .k = k, .which = which, .fn = fn};
-    e.sym = NEWN(a, LLVMValueRef, dim_nsyms(k->dims));
-    e.buf = NEWN(a, LLVMValueRef, k->buf.n);
     e.scope_of = NEWN(a, LLVMValueRef, k->buf.n);
     e.not_scope = NEWN(a, LLVMValueRef, k->buf.n);
     e.given_buf = NEWN(a, bool, k->buf.n);
-    e.given = NEWN(a, LLVMValueRef, k->arg.n);
     e.var = NEWN(a, EmitVar, k->var.n);
     e.scope_kind = LLVMGetMDKindIDInContext(g->context, "alias.scope", 11);
     e.noalias_kind = LLVMGetMDKindIDInContext(g->context, "noalias", 7);
     LLVMPositionBuilderAtEnd(e.entry, LLVMAppendBasicBlockInContext(g->context, fn, "entry"));
-    e.start = LLVMAppendBasicBlockInContext(g->context, fn, "start");
-    LLVMPositionBuilderAtEnd(e.g.b, e.start);
+    e.near = near_new(&e, e.entry, LLVMAppendBasicBlockInContext(g->context, fn, "start"));
+    LLVMPositionBuilderAtEnd(e.g.b, e.near.then);
     return e;
 }
 
 void emit_close(Emit *e)
 {
-    LLVMBuildBr(e->entry, e->start);
+    LLVMBuildBr(e->entry, e->near.then);
     LLVMDisposeBuilder(e->entry);
 }
 
@@ -323,7 +398,7 @@ LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
     if (has_tasks(&m->kern->fn[fn]))
         emit_task_args(&e, LLVMGetParam(e.fn, 3));
     emit_start_checks(&e, &m->kern->fn[fn]);
-    emit_block(&e, &m->kern->fn[fn]);
+    emit_body(&e, &m->kern->fn[fn]);
     LLVMValueRef bad = LLVMConstInt(i32, RNN_INDEX, false), fine = LLVMConstInt(i32, RNN_OK, false);
     LLVMBuildRet(g.b, gen_select(&g, emit_failed(&e), bad, fine));
     emit_close(&e);

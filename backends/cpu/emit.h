@@ -23,21 +23,29 @@ typedef struct EmitVector {
     LLVMValueRef mask, count; /* NULL in whole rounds */
 } EmitVector;
 
+/* Sizes, pointers and flags that were computed at one place, and are known behind it. */
+typedef struct EmitNear {
+    LLVMBuilderRef b;                /* where the next ones are computed */
+    LLVMBasicBlockRef then;          /* what is run behind them */
+    VEC(LLVMValueRef) dim;           /* by Dim; NULL: not computed yet */
+    LLVMValueRef *sym, *buf, *given; /* by DimSym, KBufId, RecArg index */
+} EmitNear;
+
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
-    LLVMBasicBlockRef start;
-    LLVMBuilderRef entry; /* at the end of the entry block: sizes, pointers, memory for accumulators */
+    LLVMBuilderRef entry; /* at the end of the entry block: memory for accumulators, what a task is given */
+    EmitNear near;        /* at the end of the entry block too, or in front of the current nest */
+    bool large;           /* the function has many nests */
     Arena *arena;
     const KernProg *k;
     RecFn which;
     LLVMValueRef fn, dims, bufs, seed;
     struct EmitTask *task;          /* NULL in the kernel itself */
     LLVMValueRef parallel, context; /* the caller's function for tasks, NULL at run time where there is none */
+    LLVMValueRef frame;             /* words that the kernel and all its tasks share */
     LLVMValueRef trouble;           /* memory of an i8 in the kernel's frame: what K_CHECKs in tasks found */
-    VEC(LLVMValueRef) dim;           /* by Dim; NULL: not computed yet */
-    LLVMValueRef *sym, *buf, *given; /* by DimSym, KBufId, RecArg index */
-    EmitVar *var;                    /* by KVar */
-    LLVMValueRef failed;             /* memory of an i1: a K_CHECK failed; NULL when there is none */
+    EmitVar *var;                   /* by KVar */
+    LLVMValueRef failed;            /* memory of an i1: a K_CHECK failed; NULL when there is none */
     EmitVector v;
     LLVMBasicBlockRef behind_loop;      /* of the innermost serial loop */
     bool small;                         /* code at this place runs rarely: short is better than fast */
@@ -49,6 +57,7 @@ typedef struct Emit {
 
 /* emit.c */
 Emit emit_open(const CpuGen *g, Arena *a, const KernProg *k, RecFn which, LLVMValueRef fn); /* builders at its start */
+void emit_body(Emit *e, const KBlock *b); /* all of a function */
 void emit_close(Emit *e);                         /* entry and code become one; behind the last statement */
 bool emit_start_checks(Emit *e, const KBlock *b); /* room for what K_CHECKs find, if there are any */
 LLVMValueRef emit_failed(Emit *e);                /* i1: a K_CHECK of this function, or of its tasks, failed */
@@ -78,19 +87,10 @@ void emit_start(Emit *e, const KStmt *s);
 void emit_update(Emit *e, const KStmt *s);
 
 /* emit_product.c */
-void emit_product(Emit *e, GemmCall *call, uint32_t least); /* on the caller's threads, if worth it */
+void emit_product(Emit *e, const GemmCall *call, uint32_t least); /* on the caller's threads, if worth it */
 
 /* emit_tasks.c */
 void emit_tasks(Emit *e, const KStmt *s);
-/* How a range of n is cut, from sizes alone; and whether to ask the caller's threads: an i1. */
-typedef struct EmitShare {
-    LLVMValueRef n, piece, threads;
-} EmitShare;
-EmitShare emit_share(Emit *e, LLVMValueRef n, uint32_t grain, LLVMValueRef work, uint32_t least);
-LLVMValueRef emit_word(const CpuGen *g, LLVMValueRef words, uint32_t i); /* address of 8-byte word i */
-LLVMValueRef emit_load_word(const CpuGen *g, LLVMTypeRef type, LLVMValueRef words, uint32_t i);
-LLVMTypeRef emit_task_type(const CpuGen *g); /* void (ptr words, i64 number) */
-void emit_ask(Emit *e, const EmitShare *share, LLVMValueRef task, LLVMValueRef words);
 void emit_task_args(Emit *e, LLVMValueRef call);  /* in the kernel: the caller's function, from its rnn_call */
 void emit_leave(Emit *e);                         /* an index into nothing: ends the kernel */
 LLVMValueRef emit_outer_var(Emit *e, KVar v);     /* in a task: the value in the function around */

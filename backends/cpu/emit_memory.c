@@ -16,10 +16,10 @@ static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
 LLVMValueRef emit_buf(Emit *e, KBufId b)
 {
     CpuGen g = emit_gen(e, false);
-    g.b = e->entry;
-    if (!e->buf[b])
-        e->buf[b] = gen_load(&g, gen_ptr(&g), gen_at(&g, gen_ptr(&g), e->bufs, gen_i64(&g, b)), 8);
-    return e->buf[b];
+    g.b = e->near.b;
+    if (!e->near.buf[b])
+        e->near.buf[b] = gen_load(&g, gen_ptr(&g), gen_at(&g, gen_ptr(&g), e->bufs, gen_i64(&g, b)), 8);
+    return e->near.buf[b];
 }
 
 bool emit_can_be_null(const Emit *e, KBufId b)

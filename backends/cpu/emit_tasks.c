@@ -1,19 +1,9 @@
-/* Tasks: their body becomes a function of its own, which the caller's threads run for pieces of the range.
- *
- * The kernel and its tasks share an array of words in the frame of the function that asks for them:
- *
- *     dims, bufs, parallel, context, n, piece, trouble, then what the body uses of the function around
- *
- * A function that asks the caller for threads passes on no `parallel`, so tasks inside of tasks run where they are.
- * Without threads, or when the work is not worth them, the body runs at once, with all of the range for its piece. */
+/* Tasks: their body becomes a function of its own, which the caller's threads run for pieces of the range; share.c asks
+ * for them. A task that is one of several sees no threads, so tasks inside of it run where they are. */
 #include "backends/cpu/emit.h"
 #include "backends/backend.h"
 
 typedef LLVMValueRef V;
-
-enum { PIECES = 8 }; /* of a range, at most */
-
-typedef enum Word { WORD_DIMS, WORD_BUFS, WORD_PARALLEL, WORD_CONTEXT, WORD_N, WORD_PIECE, WORD_TROUBLE, NWORD } Word;
 
 enum { CALL_PARALLEL = 3, CALL_CONTEXT = 4 }; /* members of rnn_call, 8 bytes each */
 
@@ -26,27 +16,14 @@ typedef struct Passed {
     uint32_t id;
 } Passed;
 
+typedef VEC(LLVMValueRef) EmitRecord;
+
 typedef struct EmitTask {
     V words;
     VEC(Passed) passed;
 } EmitTask;
 
-/* ---- words ---- */
-
-V emit_word(const CpuGen *g, V words, uint32_t i)
-{
-    return gen_at(g, gen_int1(g, 64), words, gen_i64(g, i));
-}
-
-V emit_load_word(const CpuGen *g, LLVMTypeRef type, V words, uint32_t i)
-{
-    return LLVMBuildLoad2(g->b, type, emit_word(g, words, i), "");
-}
-
-static void store_word(const CpuGen *g, V value, V words, uint32_t i)
-{
-    LLVMBuildStore(g->b, value, emit_word(g, words, i));
-}
+/* ---- what the function around has ---- */
 
 static CpuGen at_entry(const Emit *e)
 {
@@ -58,8 +35,12 @@ static CpuGen at_entry(const Emit *e)
 static V passed(Emit *e, Passed p, LLVMTypeRef type)
 {
     CpuGen g = at_entry(e);
-    vec_push(e->arena, &e->task->passed, p);
-    return emit_load_word(&g, type, e->task->words, NWORD + e->task->passed.n - 1);
+    uint32_t i = 0;
+    while (i < e->task->passed.n && (e->task->passed.p[i].part != p.part || e->task->passed.p[i].id != p.id))
+        i++;
+    if (i == e->task->passed.n)
+        vec_push(e->arena, &e->task->passed, p);
+    return cpu_load_word(&g, type, e->task->words, TASK_NWORD + i);
 }
 
 V emit_outer_var(Emit *e, KVar v)
@@ -125,27 +106,22 @@ static void take_trouble(Emit *e)
 void emit_task_args(Emit *e, V call)
 {
     CpuGen g = at_entry(e);
-    e->parallel = emit_load_word(&g, gen_ptr(&g), call, CALL_PARALLEL);
-    e->context = emit_load_word(&g, gen_ptr(&g), call, CALL_CONTEXT);
+    e->parallel = cpu_load_word(&g, gen_ptr(&g), call, CALL_PARALLEL);
+    e->context = cpu_load_word(&g, gen_ptr(&g), call, CALL_CONTEXT);
     e->trouble = emit_entry_memory(e, gen_int1(&g, 8));
     LLVMBuildStore(g.b, LLVMConstNull(gen_int1(&g, 8)), e->trouble);
+    e->frame = emit_entry_memory(e, LLVMArrayType2(gen_int1(&g, 64), FRAME_NWORD));
+    cpu_store_word(&g, e->dims, e->frame, FRAME_DIMS);
+    cpu_store_word(&g, e->bufs, e->frame, FRAME_BUFS);
+    cpu_store_word(&g, e->context, e->frame, FRAME_CONTEXT);
+    cpu_store_word(&g, e->trouble, e->frame, FRAME_TROUBLE);
 }
 
 /* ---- the function of a task ---- */
 
-LLVMTypeRef emit_task_type(const CpuGen *g)
-{
-    return LLVMFunctionType(LLVMVoidTypeInContext(g->context), (LLVMTypeRef[]){gen_ptr(g), gen_int1(g, 64)}, 2, false);
-}
-
 static V smaller(const CpuGen *g, V a, V b)
 {
     return gen_select(g, gen_icmp(g, LLVMIntSLT, a, b), a, b);
-}
-
-static V larger(const CpuGen *g, V a, V b)
-{
-    return gen_select(g, gen_icmp(g, LLVMIntSGT, a, b), a, b);
 }
 
 /* The piece that belongs to the number of the task. */
@@ -153,10 +129,10 @@ static void take_piece(Emit *e, const KStmt *s, V number)
 {
     CpuGen g = at_entry(e);
     LLVMTypeRef i64 = gen_int1(&g, 64);
-    V words = e->task->words, n = emit_load_word(&g, i64, words, WORD_N), piece = emit_load_word(&g, i64, words, WORD_PIECE);
+    V words = e->task->words, n = cpu_load_word(&g, i64, words, TASK_N), piece = cpu_load_word(&g, i64, words, TASK_PIECE);
     V first = LLVMBuildNSWMul(g.b, number, piece, "");
     emit_set(e, s->tasks.first, first, false);
-    e->sym[s->tasks.part] = smaller(&g, piece, LLVMBuildNSWSub(g.b, n, first, ""));
+    e->near.sym[s->tasks.part] = smaller(&g, piece, LLVMBuildNSWSub(g.b, n, first, ""));
 }
 
 static void take_words(Emit *e)
@@ -164,11 +140,12 @@ static void take_words(Emit *e)
     CpuGen g = at_entry(e);
     V words = e->task->words;
     LLVMTypeRef ptr = gen_ptr(&g);
-    e->dims = emit_load_word(&g, ptr, words, WORD_DIMS);
-    e->bufs = emit_load_word(&g, ptr, words, WORD_BUFS);
-    e->parallel = emit_load_word(&g, ptr, words, WORD_PARALLEL);
-    e->context = emit_load_word(&g, ptr, words, WORD_CONTEXT);
-    e->trouble = emit_load_word(&g, ptr, words, WORD_TROUBLE);
+    e->frame = cpu_load_word(&g, ptr, words, TASK_FRAME);
+    e->parallel = cpu_load_word(&g, ptr, words, TASK_PARALLEL);
+    e->dims = cpu_load_word(&g, ptr, e->frame, FRAME_DIMS);
+    e->bufs = cpu_load_word(&g, ptr, e->frame, FRAME_BUFS);
+    e->context = cpu_load_word(&g, ptr, e->frame, FRAME_CONTEXT);
+    e->trouble = cpu_load_word(&g, ptr, e->frame, FRAME_TROUBLE);
 }
 
 static void finish(Emit *e)
@@ -196,7 +173,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
     take_words(&e);
     take_piece(&e, s, LLVMGetParam(fn, 1));
     bool checks = emit_start_checks(&e, &s->tasks.body);
-    emit_block(&e, &s->tasks.body);
+    emit_body(&e, &s->tasks.body);
     finish(&e);
     LLVMDisposeBuilder(g.b);
     return checks;
@@ -205,7 +182,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
 static V new_function(const Emit *e)
 {
     Str name = str_fmt(e->arena, "%s.task", LLVMGetValueName(e->fn));
-    V fn = LLVMAddFunction(e->g.module, str_c(e->arena, name), emit_task_type(&e->g));
+    V fn = LLVMAddFunction(e->g.module, str_c(e->arena, name), cpu_task_type(&e->g));
     LLVMSetLinkage(fn, LLVMInternalLinkage);
     cpu_set_target(e->g.context, fn, e->g.level);
     return fn;
@@ -213,91 +190,51 @@ static V new_function(const Emit *e)
 
 /* ---- asking for threads ---- */
 
-/* In floating point, where nothing overflows. */
-static V work_of(Emit *e, Dim d)
+static void put_word(Emit *e, EmitRecord *r, int64_t n)
 {
-    CpuGen g = at_entry(e);
-    LLVMTypeRef real = LLVMDoubleTypeInContext(g.context);
-    V sum = LLVMConstReal(real, 0);
-    for (uint32_t i = 0; i < dim_nterms(e->k->dims, d); i++) {
-        const DimTerm *t = dim_term(e->k->dims, d, i);
-        V product = LLVMConstReal(real, (double)t->coef);
-        for (uint32_t k = 0; k < t->nsym; k++) {
-            V size = emit_dim(e, dim_of(e->k->dims, t->sym[k]));
-            product = gen_mul(&g, product, LLVMBuildSIToFP(g.b, size, real, ""));
-        }
-        sum = gen_add(&g, sum, product);
+    vec_push(e->arena, r, gen_i64(&e->g, n));
+}
+
+/* A constant for share.c. */
+static V record_of(Emit *e, const KStmt *s)
+{
+    EmitRecord r = {0};
+    const DimTab *dims = e->k->dims;
+    put_word(e, &r, s->tasks.grain);
+    put_word(e, &r, s->tasks.least);
+    put_word(e, &r, s->tasks.part);
+    put_word(e, &r, dim_nterms(dims, s->tasks.work));
+    for (uint32_t i = 0; i < dim_nterms(dims, s->tasks.work); i++) {
+        const DimTerm *t = dim_term(dims, s->tasks.work, i);
+        put_word(e, &r, t->coef);
+        put_word(e, &r, t->nsym);
+        for (uint32_t k = 0; k < t->nsym; k++)
+            put_word(e, &r, t->sym[k]);
     }
-    return sum;
+    V value = LLVMConstArray2(gen_int1(&e->g, 64), r.p, r.n), record = LLVMAddGlobal(e->g.module, LLVMTypeOf(value), "record");
+    LLVMSetInitializer(record, value);
+    LLVMSetGlobalConstant(record, true);
+    LLVMSetLinkage(record, LLVMPrivateLinkage);
+    return record;
 }
 
-static V round_up(const CpuGen *g, V n, int64_t to)
-{
-    V pieces = LLVMBuildUDiv(g->b, LLVMBuildAdd(g->b, n, gen_i64(g, to - 1), ""), gen_i64(g, to), "");
-    return LLVMBuildMul(g->b, pieces, gen_i64(g, to), "");
-}
-
-/* How long a piece is: from the sizes alone, whatever threads there are. */
-static V piece_of(const CpuGen *g, V n, uint32_t grain)
-{
-    V share = LLVMBuildUDiv(g->b, LLVMBuildAdd(g->b, n, gen_i64(g, PIECES - 1), ""), gen_i64(g, PIECES), "");
-    return round_up(g, larger(g, share, gen_i64(g, 1)), grain);
-}
-
-EmitShare emit_share(Emit *e, V n, uint32_t grain, V work, uint32_t least)
-{
-    CpuGen g = at_entry(e);
-    V piece = piece_of(&g, n, grain), there = LLVMBuildIsNotNull(g.b, e->parallel, "");
-    V enough = gen_fcmp(&g, LLVMRealOGE, work, LLVMConstReal(LLVMTypeOf(work), least));
-    V many = LLVMBuildAnd(g.b, enough, gen_icmp(&g, LLVMIntSGT, n, piece), "");
-    return (EmitShare){n, piece, LLVMBuildAnd(g.b, many, there, "")};
-}
-
-static V store_words(Emit *e, const EmitTask *t, const EmitShare *share)
+static V store_passed(Emit *e, const EmitTask *t)
 {
     CpuGen g = emit_gen(e, false);
-    V words = emit_entry_memory(e, LLVMArrayType2(gen_int1(&g, 64), NWORD + t->passed.n));
-    store_word(&g, e->dims, words, WORD_DIMS);
-    store_word(&g, e->bufs, words, WORD_BUFS);
-    store_word(&g, gen_select(&g, share->threads, LLVMConstNull(gen_ptr(&g)), e->parallel), words, WORD_PARALLEL);
-    store_word(&g, e->context, words, WORD_CONTEXT);
-    store_word(&g, share->n, words, WORD_N);
-    store_word(&g, gen_select(&g, share->threads, share->piece, share->n), words, WORD_PIECE);
-    store_word(&g, e->trouble, words, WORD_TROUBLE);
+    V words = emit_entry_memory(e, LLVMArrayType2(gen_int1(&g, 64), TASK_NWORD + t->passed.n));
     for (uint32_t i = 0; i < t->passed.n; i++)
-        store_word(&g, value_around(e, t->passed.p[i]), words, NWORD + i);
+        cpu_store_word(&g, value_around(e, t->passed.p[i]), words, TASK_NWORD + i);
     return words;
-}
-
-void emit_ask(Emit *e, const EmitShare *share, V task, V words)
-{
-    CpuGen g = emit_gen(e, false);
-    LLVMTypeRef ptr = gen_ptr(&g), param[] = {ptr, gen_int1(&g, 64), ptr, ptr};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g.context), param, 4, false);
-    V last = LLVMBuildSub(g.b, LLVMBuildAdd(g.b, share->n, share->piece, ""), gen_i64(&g, 1), "");
-    V count = LLVMBuildUDiv(g.b, last, share->piece, "");
-    LLVMBuildCall2(g.b, type, e->parallel, (V[]){e->context, count, task, words}, 4, "");
-}
-
-static void run_alone(Emit *e, V task, V words)
-{
-    CpuGen g = emit_gen(e, false);
-    LLVMBuildCall2(g.b, emit_task_type(&g), task, (V[]){words, gen_i64(&g, 0)}, 2, "");
 }
 
 void emit_tasks(Emit *e, const KStmt *s)
 {
     CpuGen g = emit_gen(e, false);
     EmitTask t = {0};
-    V task = new_function(e), n = emit_dim(e, s->tasks.extent);
-    EmitShare share = emit_share(e, n, s->tasks.grain, work_of(e, s->tasks.work), s->tasks.least);
+    V task = new_function(e), run = cpu_share_function(&g);
     bool checks = make_function(e, &t, s, task);
-    V words = store_words(e, &t, &share);
-    GenElse branch = gen_if_else(&g, share.threads);
-    emit_ask(e, &share, task, words);
-    gen_else(&g, branch);
-    run_alone(e, task, words);
-    gen_end_else(&g, branch);
+    V arg[] = {store_passed(e, &t), e->frame, e->parallel, task, emit_dim(e, s->tasks.extent), record_of(e, s)};
+    LLVMBuildCall2(g.b, LLVMGlobalGetValueType(run), run, arg, 6, "");
     if (checks)
         take_trouble(e);
 }

@@ -685,15 +685,6 @@ static void define_form(const Gemm *x, V fn, void (*make)(Gemm *x))
     finish(&in);
 }
 
-/* Ready code is as if it were a function of this module: others do not see it, and calls reach it directly. */
-static void use_code(const Gemm *x, V fn, const ReadyCode *code)
-{
-    LLVMSetLinkage(fn, LLVMExternalLinkage);
-    LLVMSetVisibility(fn, LLVMHiddenVisibility);
-    if (!x->s.apart)
-        cpu_add_code(x->s.module, code);
-}
-
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
 {
     static const struct {
@@ -712,7 +703,7 @@ LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
     const ReadyCode *code = cpu_ready_code(name);
     fn = declare_form(&x, name);
     if (code)
-        use_code(&x, fn, code);
+        cpu_use_code(g, fn, code);
     else
         define_form(&x, fn, forms[form].make);
     return fn;

@@ -13,7 +13,7 @@ static void put_bytes(Text *t, const unsigned char *p, uint32_t n)
     }
 }
 
-void cpu_add_code(LLVMModuleRef module, const ReadyCode *code)
+static void add_code(LLVMModuleRef module, const ReadyCode *code)
 {
     Arena *a = arena_new();
     Text t = {.arena = a};
@@ -23,4 +23,12 @@ void cpu_add_code(LLVMModuleRef module, const ReadyCode *code)
     Str s = text_str(&t);
     LLVMAppendModuleInlineAsm(module, s.p, s.n);
     arena_free(a);
+}
+
+void cpu_use_code(const CpuGen *g, LLVMValueRef fn, const ReadyCode *code)
+{
+    LLVMSetLinkage(fn, LLVMExternalLinkage);
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    if (!g->apart)
+        add_code(g->module, code);
 }

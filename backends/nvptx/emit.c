@@ -72,9 +72,9 @@ static void read_params(Emit *e, const NvKernel *kernel, NvThreads threads)
         const NvParam *p = &kernel->param.p[i];
         LLVMValueRef v = threads == NV_GRID ? LLVMGetParam(e->fn, i) : emulated_param(&g, e->fn, p, i);
         switch (p->kind) {
-        case NV_BUFFER: e->buf[p->index] = v; break;
-        case NV_SIZE: e->sym[p->index] = v; break;
-        case NV_GIVEN: e->given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
+        case NV_BUFFER: e->near.buf[p->index] = v; break;
+        case NV_SIZE: e->near.sym[p->index] = v; break;
+        case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
         }
     }
 }

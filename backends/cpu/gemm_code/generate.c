@@ -1,5 +1,5 @@
-/* rnnc_gemm_code FILE.c: compiles the matrix products of every form, precision and level, once for all models, and
- * writes their machine code as a C table (cpu_gemm_code). It runs when rnnc is built.
+/* rnnc_gemm_code FILE.c: compiles the matrix products of every form, precision and level, and what asks for threads, once
+ * for all models, and writes their machine code as a C table (cpu_ready_code). It runs when rnnc is built.
  *
  * LLVM would spend almost half of its time on the same few functions in every model. Each is compiled as it would be in
  * a model, alone in a module, with the helpers that it calls. Of that object file the code is kept, and behind it the
@@ -23,6 +23,38 @@ const ReadyCode *cpu_ready_code(const char *name)
 }
 
 static const char *const form_name[GEMM_NFORM] = {"dot", "broadcast", "plain"};
+
+/* What is compiled: products of every form, precision and level, then what asks for threads. */
+enum { NPRODUCT = GEMM_NFORM * 2 * CPU_NLEVEL, NCODE = NPRODUCT + 3 };
+
+typedef struct Code {
+    GemmForm form;
+    bool f64;
+    CpuLevel level;
+    char symbol[64], array[16]; /* its name in the object file, and in the table */
+} Code;
+
+static Code code_of(int i)
+{
+    static const char *const other[] = {"tasks.run", "gemm.run.f32", "gemm.run.f64"};
+    Code c = {.form = GEMM_NFORM, .f64 = i == NPRODUCT + 2, .level = CPU_BASELINE};
+    snprintf(c.array, sizeof c.array, "code_%d", i);
+    if (i >= NPRODUCT) {
+        snprintf(c.symbol, sizeof c.symbol, "%s", other[i - NPRODUCT]);
+        return c;
+    }
+    c.form = (GemmForm)(i / (2 * CPU_NLEVEL));
+    c.f64 = i / CPU_NLEVEL % 2;
+    c.level = (CpuLevel)(i % CPU_NLEVEL);
+    snprintf(c.symbol, sizeof c.symbol, "gemm.%s.%s.%s", form_name[c.form], c.f64 ? "f64" : "f32",
+             cpu_level_info(c.level)->text);
+    return c;
+}
+
+static LLVMValueRef make(const CpuGen *g, int i, const Code *c)
+{
+    return i < NPRODUCT ? cpu_gemm_function(g, c->form) : i == NPRODUCT ? cpu_share_function(g) : cpu_product_function(g);
+}
 
 /* One function's object file, and its image: the sections that are kept, one behind the other. */
 typedef struct Object {
@@ -52,13 +84,13 @@ __attribute__((format(printf, 2, 3))) static void refuse(const Object *o, const 
 
 /* ---- the object file ---- */
 
-static Str compile(Arena *a, const char *what, GemmForm form, bool f64, CpuLevel level)
+static Str compile(Arena *a, int i, const Code *c)
 {
-    KernProg none = {.name = str_of(what)};
-    CpuOptions options = {.precision = f64 ? PREC_F64 : PREC_F32};
+    KernProg none = {.name = str_of(c->symbol)};
+    CpuOptions options = {.precision = c->f64 ? PREC_F64 : PREC_F32};
     CpuModule *m = cpu_module_open(a, &none, &options);
-    CpuGen g = cpu_gen(m->context, m->module, m->builder, level, f64);
-    LLVMSetLinkage(cpu_gemm_function(&g, form), LLVMExternalLinkage); /* nothing here calls it */
+    CpuGen g = cpu_gen(m->context, m->module, m->builder, c->level, c->f64);
+    LLVMSetLinkage(make(&g, i, c), LLVMExternalLinkage); /* nothing here calls it */
     cpu_module_close(m);
     cpu_optimize(m);
     Str object = cpu_last_object(m, a);
@@ -180,37 +212,25 @@ static void write_bytes(FILE *out, const char *name, const Object *o)
     fprintf(out, "\n};\n");
 }
 
-enum { NAME = 64 };
-
-/* As a symbol of the object file, and as an array of the table. */
-static void name_function(char symbol[NAME], char array[NAME], GemmForm form, bool f64, CpuLevel level)
+static void write_function(FILE *out, int i)
 {
-    snprintf(symbol, NAME, "gemm.%s.%s.%s", form_name[form], f64 ? "f64" : "f32", cpu_level_info(level)->text);
-    snprintf(array, NAME, "code_%d_%d_%d", form, f64, level);
-}
-
-static void write_function(FILE *out, GemmForm form, bool f64, CpuLevel level)
-{
-    char symbol[NAME], name[NAME];
-    name_function(symbol, name, form, f64, level);
+    Code c = code_of(i);
     Arena *a = arena_new();
-    Object o = object_open(a, symbol, compile(a, symbol, form, f64, level));
+    Object o = object_open(a, c.symbol, compile(a, i, &c));
     lay_out(&o);
     check_entry(&o);
     resolve_all(&o);
-    fprintf(out, "/* %s */\n", symbol);
-    write_bytes(out, name, &o);
+    fprintf(out, "/* %s */\n", c.symbol);
+    write_bytes(out, c.array, &o);
     arena_free(a);
 }
 
 static void write_find(FILE *out)
 {
     fprintf(out, "\nstatic const ReadyCode code[] = {\n");
-    for (int i = 0; i < GEMM_NFORM * 2 * CPU_NLEVEL; i++) {
-        int form = i / (2 * CPU_NLEVEL), f64 = i / CPU_NLEVEL % 2, level = i % CPU_NLEVEL;
-        char symbol[NAME], name[NAME];
-        name_function(symbol, name, (GemmForm)form, f64, (CpuLevel)level);
-        fprintf(out, "    {\"%s\", %s, sizeof %s},\n", symbol, name, name);
+    for (int i = 0; i < NCODE; i++) {
+        Code c = code_of(i);
+        fprintf(out, "    {\"%s\", %s, sizeof %s},\n", c.symbol, c.array, c.array);
     }
     fprintf(out, "};\n\nconst ReadyCode *cpu_ready_code(const char *name)\n{\n"
                  "    for (size_t i = 0; i < sizeof code / sizeof *code; i++)\n"
@@ -225,10 +245,8 @@ int main(int argc, char **argv)
         return 1;
     }
     fprintf(out, "/* Generated: machine code of matrix products. */\n#include \"backends/cpu/build.h\"\n\n");
-    for (int form = 0; form < GEMM_NFORM; form++)
-        for (int f64 = 0; f64 < 2; f64++)
-            for (int level = 0; level < CPU_NLEVEL; level++)
-                write_function(out, (GemmForm)form, f64, (CpuLevel)level);
+    for (int i = 0; i < NCODE; i++)
+        write_function(out, i);
     write_find(out);
     return fclose(out) != 0;
 }
