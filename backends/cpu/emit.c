@@ -129,17 +129,25 @@ static LLVMValueRef lane_numbers(Emit *e)
     return LLVMBuildAdd(g->b, gen_splat(g, first), gen_iota(g, 32), "");
 }
 
+bool emit_in_front(const Emit *e, KVar v)
+{
+    return e->front.b && !e->front.inside[v] && !e->var[v].memory;
+}
+
 /* Loop variables and sizes are 64 bits wide in scalar code; as values in computations all ints have 32. */
 LLVMValueRef emit_var(Emit *e, KVar v, bool lanes)
 {
     const EmitVar *var = &e->var[v];
+    CpuGen g = e->g;
     if (e->v.on && v == e->v.var && lanes)
         return lane_numbers(e);
     emit_known(e, v);
-    LLVMValueRef value = var->memory ? LLVMBuildLoad2(e->g.b, var->memory, var->value, "") : var->value;
+    if (emit_in_front(e, v))
+        g.b = e->front.b;
+    LLVMValueRef value = var->memory ? LLVMBuildLoad2(g.b, var->memory, var->value, "") : var->value;
     if (e->k->var.p[v].loop)
-        value = LLVMBuildTrunc(e->g.b, value, gen_int1(&e->g, 32), "");
-    return lanes && !var->lanes ? gen_splat(&e->g, value) : value;
+        value = LLVMBuildTrunc(g.b, value, gen_int1(&g, 32), "");
+    return lanes && !var->lanes ? gen_splat(&g, value) : value;
 }
 
 /* ---- simple statements ---- */

@@ -31,6 +31,12 @@ typedef struct EmitNear {
     LLVMValueRef *sym, *buf, *given; /* by DimSym, KBufId, RecArg index */
 } EmitNear;
 
+/* In front of a vector loop: what does not change in it is computed there once, for whole rounds and the last one. */
+typedef struct EmitFront {
+    LLVMBuilderRef b; /* NULL: there is no vector loop around */
+    bool *inside;     /* by KVar: it is defined in the loop */
+} EmitFront;
+
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
     LLVMBuilderRef entry; /* at the end of the entry block: memory for accumulators, what a task is given */
@@ -48,6 +54,7 @@ typedef struct Emit {
     LLVMValueRef failed;            /* memory of an i1: a K_CHECK failed; NULL when there is none */
     EmitVector v;
     LLVMBasicBlockRef behind_loop;      /* of the innermost serial loop */
+    EmitFront front;
     bool small;                         /* code at this place runs rarely: short is better than fast */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
@@ -70,6 +77,7 @@ LLVMValueRef emit_var(Emit *e, KVar v, bool lanes); /* its value, spread over th
 bool emit_has_lanes(const Emit *e, KVar v);
 void emit_set(Emit *e, KVar v, LLVMValueRef value, bool lanes);
 DType emit_dtype(const Emit *e, KVar v);
+bool emit_in_front(const Emit *e, KVar v); /* its value does not change in the vector loop around */
 uint32_t emit_bytes(const Emit *e, DType dt); /* in memory */
 
 /* emit_memory.c: loads, stores, fills, copies, products */

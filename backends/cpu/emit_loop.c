@@ -357,7 +357,40 @@ static LLVMValueRef narrow_rounds(Emit *e, const KStmt *s, LLVMValueRef from, LL
     return whole;
 }
 
-static void vector_rounds(Emit *e, const KStmt *s)
+static void mark_defined(const KBlock *b, bool *inside)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        KVar v = kern_defines(b->p[i]);
+        if (v != K_NONE)
+            inside[v] = true;
+        if (b->p[i]->kind == K_LOOP)
+            inside[b->p[i]->loop.var] = true;
+        if (kern_body(b->p[i]))
+            mark_defined(kern_body(b->p[i]), inside);
+    }
+}
+
+/* Returns the block behind, which front_close leads to. */
+static LLVMBasicBlockRef front_open(Emit *e, const KStmt *s)
+{
+    gen_enter(&e->g, gen_block(&e->g, "front"));
+    e->front = (EmitFront){LLVMCreateBuilderInContext(e->g.context), NEWN(e->arena, bool, e->k->var.n)};
+    LLVMPositionBuilderAtEnd(e->front.b, LLVMGetInsertBlock(e->g.b));
+    e->front.inside[s->loop.var] = true;
+    mark_defined(&s->loop.body, e->front.inside);
+    LLVMBasicBlockRef then = gen_block(&e->g, "rounds");
+    LLVMPositionBuilderAtEnd(e->g.b, then);
+    return then;
+}
+
+static void front_close(Emit *e, LLVMBasicBlockRef then)
+{
+    LLVMBuildBr(e->front.b, then);
+    LLVMDisposeBuilder(e->front.b);
+    e->front.b = NULL;
+}
+
+static void all_rounds(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
     uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
@@ -373,6 +406,13 @@ static void vector_rounds(Emit *e, const KStmt *s)
     g->lanes = 1;
     if (whole != end && how == MASK_NEVER)
         single_steps(e, s, whole, end);
+}
+
+static void vector_rounds(Emit *e, const KStmt *s)
+{
+    LLVMBasicBlockRef then = front_open(e, s);
+    all_rounds(e, s);
+    front_close(e, then);
 }
 
 /* ---- conditions that are the same for all lanes ----

@@ -84,6 +84,8 @@ static Motion motion(const Emit *e, const KIndex *at)
 static LLVMValueRef index_value(Emit *e, KVar v, uint32_t lane)
 {
     CpuGen g = emit_gen(e, false);
+    if (emit_in_front(e, v))
+        g.b = e->front.b;
     LLVMTypeRef i64 = gen_int1(&g, 64);
     if (e->v.on && v == e->v.var) {
         LLVMValueRef l = gen_i64(&g, lane);
@@ -101,24 +103,37 @@ static LLVMValueRef index_value(Emit *e, KVar v, uint32_t lane)
     return LLVMBuildSExt(g.b, e->var[v].lanes ? gen_lane(&g, value, lane) : value, i64, "");
 }
 
-static LLVMValueRef term(Emit *e, const KIndex *at, uint32_t i, uint32_t lane)
+static LLVMValueRef term(Emit *e, LLVMBuilderRef b, const KIndex *at, uint32_t i, uint32_t lane)
 {
     LLVMValueRef v = index_value(e, at->term[i].var, lane);
-    return at->term[i].stride == DIM_ONE ? v : LLVMBuildMul(e->g.b, v, emit_dim(e, at->term[i].stride), "");
+    return at->term[i].stride == DIM_ONE ? v : LLVMBuildMul(b, v, emit_dim(e, at->term[i].stride), "");
 }
 
-/* What does not move with the lanes is added first, so that it is one pointer, made in front of the loop. */
+/* What does not change in a vector loop is added first, so that it is one pointer, made in front of the loop; then what
+ * does not move with the lanes. */
 static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
 {
     LLVMTypeRef one = memory_type(&e->g, e->k->buf.p[b].dt);
-    LLVMValueRef still = emit_dim(e, at->base), p;
-    for (uint32_t i = 0; i < at->n; i++)
-        if (!emit_has_lanes(e, at->term[i].var))
-            still = LLVMBuildAdd(e->g.b, still, term(e, at, i, lane), "");
-    p = gen_at(&e->g, one, emit_buf(e, b), still);
+    CpuGen front = e->g;
+    front.b = e->front.b ? e->front.b : e->g.b;
+    LLVMValueRef first = emit_dim(e, at->base), still = NULL, p;
+    for (uint32_t i = 0; i < at->n; i++) {
+        KVar v = at->term[i].var;
+        if (emit_has_lanes(e, v))
+            continue;
+        if (!e->front.b || emit_in_front(e, v))
+            first = LLVMBuildAdd(front.b, first, term(e, front.b, at, i, lane), "");
+        else {
+            LLVMValueRef t = term(e, e->g.b, at, i, lane);
+            still = still ? LLVMBuildAdd(e->g.b, still, t, "") : t;
+        }
+    }
+    p = gen_at(&front, one, emit_buf(e, b), first);
+    if (still)
+        p = gen_at(&e->g, one, p, still);
     for (uint32_t i = 0; i < at->n; i++)
         if (emit_has_lanes(e, at->term[i].var))
-            p = gen_at(&e->g, one, p, term(e, at, i, lane));
+            p = gen_at(&e->g, one, p, term(e, e->g.b, at, i, lane));
     return p;
 }
 
