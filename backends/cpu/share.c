@@ -226,29 +226,37 @@ static void define(const CpuGen *outer, V fn, void (*make)(const CpuGen *g, V fn
     LLVMDisposeBuilder(g.b);
 }
 
+static void call_product(const CpuGen *g, V function, V *param)
+{
+    LLVMBuildCall2(g->b, cpu_gemm_type(g), function, param, GEMM_NPARAM, "");
+    LLVMBuildRetVoid(g->b);
+}
+
 static void make_product(const CpuGen *g, V fn)
 {
     V words = LLVMBuildAlloca(g->b, LLVMArrayType2(gen_int1(g, 64), NWORD), "");
     V function = LLVMGetParam(fn, 0), parallel = LLVMGetParam(fn, 1), least = LLVMGetParam(fn, 3), param[GEMM_NPARAM];
     for (unsigned i = 0; i < GEMM_NPARAM; i++)
         param[i] = LLVMGetParam(fn, OWN_PARAMS + i);
+    GenIf alone = gen_if(g, LLVMBuildIsNull(g->b, parallel, ""));
+    call_product(g, function, param);
+    LLVMPositionBuilderAtEnd(g->b, alone.done);
     V rows = gen_icmp(g, LLVMIntSGE, param[PARAM_M], param[PARAM_N]), n = gen_select(g, rows, param[PARAM_M], param[PARAM_N]);
     V piece = piece_of(g, n, gen_i64(g, GRAIN)), work = in_floating_point(g, param[PARAM_M]);
     work = gen_mul(g, work, in_floating_point(g, param[PARAM_N]));
     work = gen_mul(g, work, in_floating_point(g, param[PARAM_K]));
     V enough = gen_fcmp(g, LLVMRealOGE, work, in_floating_point(g, least));
     enough = LLVMBuildAnd(g->b, enough, gen_icmp(g, LLVMIntSGT, n, piece), "");
-    GenElse worth = gen_if_else(g, LLVMBuildAnd(g->b, enough, LLVMBuildIsNotNull(g->b, parallel, ""), ""));
+    GenIf worth = gen_if(g, enough);
     cpu_store_word(g, n, words, WORD_N);
     cpu_store_word(g, piece, words, WORD_PIECE);
     store_product(g, words, function, param, rows);
     V task = new_function(g, "gemm.task", cpu_task_type(g));
     define(g, task, make_product_task);
     ask(g, parallel, LLVMGetParam(fn, 2), pieces_of(g, n, piece), task, words);
-    gen_else(g, worth);
-    LLVMBuildCall2(g->b, cpu_gemm_type(g), function, param, GEMM_NPARAM, "");
-    gen_end_else(g, worth);
     LLVMBuildRetVoid(g->b);
+    LLVMPositionBuilderAtEnd(g->b, worth.done);
+    call_product(g, function, param);
 }
 
 /* ---- the functions in a module ---- */
