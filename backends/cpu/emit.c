@@ -378,6 +378,7 @@ Emit emit_open(const CpuGen *g, Arena *a, const KernProg *k, RecFn which, LLVMVa
     Emit e = {.g = *g, .entry = LLVMCreateBuilderInContext(g->context), .arena = a, .k = k, .which = which, .fn = fn};
     e.scope_of = NEWN(a, LLVMValueRef, k->buf.n);
     e.not_scope = NEWN(a, LLVMValueRef, k->buf.n);
+    e.scope = NEWN(a, LLVMMetadataRef, k->buf.n);
     e.given_buf = NEWN(a, bool, k->buf.n);
     e.var = NEWN(a, EmitVar, k->var.n);
     e.scope_kind = LLVMGetMDKindIDInContext(g->context, "alias.scope", 11);

@@ -57,6 +57,7 @@ typedef struct Emit {
     EmitFront front;
     bool small;                         /* code at this place runs rarely: short is better than fast */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
+    LLVMMetadataRef *scope;             /* by KBufId that is its own memory */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
     LLVMValueRef *thread;               /* by KVar: a loop's variable where each iteration has its thread; or NULL */
     unsigned scope_kind, noalias_kind;

@@ -37,11 +37,13 @@ static LLVMMetadataRef text_node(Emit *e, Str s)
 
 static LLVMMetadataRef scope_node(Emit *e, KBufId b)
 {
+    if (e->scope[b])
+        return e->scope[b];
     Str domain = str_fmt(e->arena, "%.*s", STRF(e->k->name));
     LLVMMetadataRef d = text_node(e, domain), in;
     in = LLVMMDNodeInContext2(e->g.context, &d, 1);
     LLVMMetadataRef pair[2] = {text_node(e, str_fmt(e->arena, "%.*s.%u", STRF(e->k->name), b)), in};
-    return LLVMMDNodeInContext2(e->g.context, pair, 2);
+    return e->scope[b] = LLVMMDNodeInContext2(e->g.context, pair, 2);
 }
 
 static void make_scopes(Emit *e, KBufId b)

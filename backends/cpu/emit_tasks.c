@@ -168,6 +168,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
     e.task = t;
     e.scope_of = outer->scope_of;
     e.not_scope = outer->not_scope;
+    e.scope = outer->scope;
     e.given_buf = outer->given_buf;
     t->words = LLVMGetParam(fn, 0);
     take_words(&e);
