@@ -20,7 +20,7 @@ static void jit_must(LLVMErrorRef e)
 
 /* The functions that `add` writes into a module, optimized as a program's are. There is no search generator: what calls
  * libm or anything else fails to link. */
-static LLVMOrcLLJITRef jit_new(JitAdd *add)
+static inline LLVMOrcLLJITRef jit_new(JitAdd *add)
 {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
