@@ -3,7 +3,7 @@
  *
  * A kernel is an internal function
  *     i32 @NAME.forward.avx2(ptr dims, ptr bufs, i64 seed, ptr call)       ; RNN_OK or RNN_INDEX
- * dims: i64[], indexed by DimSym (B, keep, T, H, ...). bufs: ptr[], indexed by KBufId; a missing optional argument points
+ * dims: i64[], indexed by DimSym (B, keep, T, H, ...; the lengths of pieces of tasks are written by share.c). bufs: ptr[], indexed by KBufId; a missing optional argument points
  * at zeros, a missing optional output is null. call: the caller's rnn_call, null for init. All checks are made by the public functions around it (abi.c).
  */
 #ifndef BACKENDS_CPU_CPU_H

@@ -1,5 +1,6 @@
-/* From a KernProg to an object file in memory. The target is the host's system with the baseline processor; kernels
- * carry their own target-cpu. Names of files and times stay out, so the same program gives the same bytes. */
+/* One LLVM module: made from a KernProg, optimised, written as an object file or text. The target is the host's system with the
+ * baseline processor; kernels carry their own target-cpu. Names of files and times stay out, so the same program gives the same
+ * bytes. */
 #include "backends/cpu/cpu.h"
 
 #include <llvm-c/Analysis.h>

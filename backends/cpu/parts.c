@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { MAXPART = REC_NFN * CPU_NLEVEL + 1 };
+enum { MAXPART = (int)REC_NFN * (int)CPU_NLEVEL + 1 };
 
 typedef struct Part {
     CpuModule *m;
