@@ -195,18 +195,27 @@ typedef struct Tile {
     V keeps;                                /* add to C */
 } Tile;
 
+static V dot_load(const Gemm *x, V base, V at, V mask, V count)
+{
+    V p = element(x, base, at);
+    return mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
+}
+
+/* The shorter side stays in registers while the other passes: on AVX2 there is none to spare. */
 static void dot_step(const Gemm *x, const Tile *t, V at, V mask, V count, const V *old, V *next)
 {
-    V row[GEN_MAXLANES];
-    for (uint32_t r = 0; r < t->nrow; r++) {
-        V p = element(x, t->row[r], at);
-        row[r] = mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
-    }
-    for (uint32_t c = 0; c < t->ncol; c++) {
-        V p = element(x, t->col[c], at),
-          col = mask ? gen_load_first(&x->g, x->one, p, x->bytes, mask, count) : load(x, p);
-        for (uint32_t r = 0; r < t->nrow; r++)
-            next[r * t->ncol + c] = gen_fma(&x->g, row[r], col, old[r * t->ncol + c]);
+    bool rows = t->nrow < t->ncol;
+    uint32_t nkept = rows ? t->nrow : t->ncol, npassing = rows ? t->ncol : t->nrow;
+    const V *keep = rows ? t->row : t->col, *pass = rows ? t->col : t->row;
+    V kept[GEN_MAXLANES];
+    for (uint32_t i = 0; i < nkept; i++)
+        kept[i] = dot_load(x, keep[i], at, mask, count);
+    for (uint32_t j = 0; j < npassing; j++) {
+        V v = dot_load(x, pass[j], at, mask, count);
+        for (uint32_t i = 0; i < nkept; i++) {
+            uint32_t place = rows ? i * t->ncol + j : j * t->ncol + i;
+            next[place] = gen_fma(&x->g, kept[i], v, old[place]);
+        }
     }
 }
 
@@ -475,7 +484,9 @@ static void cast_one_row(const Gemm *x, V kb, V kc)
     }
 }
 
-/* ---- packing: rows of a panel side by side, filled up with zeros ---- */
+/* ---- packing: rows of a panel side by side, filled up with zeros to whole tiles ---- */
+
+static const uint32_t cast_vectors[CPU_NLEVEL] = {2, 2, 4}; /* of a tile; divide a panel */
 
 static V pack_function(const Gemm *x);
 
@@ -495,6 +506,12 @@ static void pack(const Gemm *x, V to, V from, V stride, V rows, V cols)
     LLVMBuildCall2(x->s.b, LLVMGlobalGetValueType(fn), fn, (V[]){to, from, stride, rows, cols}, 5, "");
 }
 
+/* The next multiple of a power of two. */
+static V up_to(const Gemm *x, V v, uint32_t multiple)
+{
+    return LLVMBuildAnd(x->s.b, plus(x, v, num(x, multiple - 1)), num(x, -(int64_t)multiple), "");
+}
+
 static void make_pack(Gemm *x, V to, V from, V stride, V rows, V cols)
 {
     V full = is(x, LLVMIntEQ, cols, num(x, panel(x)));
@@ -508,11 +525,13 @@ static void make_pack(Gemm *x, V to, V from, V stride, V rows, V cols)
         gen_store(&x->g, load(x, element(x, src, num(x, j))), element(x, dst, num(x, j)), x->bytes);
     LLVMBuildBr(x->s.b, done);
     LLVMPositionBuilderAtEnd(x->s.b, part);
-    GenLoop c = each(x, num(x, 0), cols, 1);
-    gen_store(&x->s, gen_load(&x->s, x->one, element(x, src, c.i), x->bytes), element(x, dst, c.i), x->bytes);
+    GenLoop c = each(x, num(x, 0), cols, x->g.lanes);
+    V count = least(x, minus(x, cols, c.i), num(x, x->g.lanes)), mask = gen_first(&x->g, count);
+    V v = gen_load_first(&x->g, x->one, element(x, src, c.i), x->bytes, mask, count);
+    gen_store(&x->g, v, element(x, dst, c.i), x->bytes);
     end(x, &c);
-    c = each(x, cols, num(x, panel(x)), 1);
-    gen_store(&x->s, LLVMConstNull(x->one), element(x, dst, c.i), x->bytes);
+    c = each(x, up_to(x, cols, x->g.lanes), up_to(x, cols, cast_vectors[x->g.level] * x->g.lanes), x->g.lanes);
+    gen_store(&x->g, zero(x), element(x, dst, c.i), x->bytes);
     end(x, &c);
     gen_enter(&x->s, done);
     end(x, &r);
@@ -544,8 +563,8 @@ static Operand packed_if(const Gemm *x, V cond, Operand place, Operand packed, V
 /* All tiles of a panel: A has mc rows, B nc columns, C starts at their corner. */
 static void cast_panel(const Gemm *x, Operand a, Operand b, V c, V mc, V nc, V kb, V kc)
 {
-    static const uint32_t rows[CPU_NLEVEL] = {4, 6, 4}, vectors[CPU_NLEVEL] = {2, 2, 4};
-    uint32_t nrow = rows[x->g.level], nvec = vectors[x->g.level];
+    static const uint32_t rows[CPU_NLEVEL] = {4, 6, 4};
+    uint32_t nrow = rows[x->g.level], nvec = cast_vectors[x->g.level];
     GenLoop j = each(x, num(x, 0), nc, nvec * x->g.lanes);
     GenLoop i = each(x, num(x, 0), mc, nrow);
     CastTile t = {.nrow = nrow,
