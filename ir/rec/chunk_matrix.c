@@ -140,30 +140,37 @@ static Part meets(Stage *s, Part x, uint32_t from)
 
 /* ---- the triangular solve ---- */
 
-/* The inverse of 1 - L row by row, L being [t, batch, s] of n rows and zero unless s comes before t: its rows are LABEL_PLACE. */
+static Part times(Stage *s, Part x, Part y)
+{
+    Part left = part_relabel(s->c->b, x, LABEL_OTHER, LABEL_BETWEEN), right = part_relabel(s->c->b, y, LABEL_PLACE, LABEL_BETWEEN);
+    return part_contract(s->c->b, left, right, 1u << LABEL_BETWEEN);
+}
+
+/* Whether two rows of n are in one block of `size`. */
+static Part share_block(RecBuild *b, Dim n, int64_t size)
+{
+    Part block = part_map(b, FUN_IDIV, part_of(rec_iota(b, n), 1u << LABEL_PLACE), part_number(b, DT_INT, (double)size));
+    return part_map(b, FUN_EQ, block, part_relabel(b, block, LABEL_PLACE, LABEL_OTHER));
+}
+
+/* The inverse of 1 - L, L being [t, batch, s] of n rows and zero unless s comes before t. With the inverses X of its diagonal blocks
+ * of some size, those of twice the size are X + X L' X, where L' is what of L lies in the larger blocks and not in the smaller ones.
+ * Blocks of one row have the inverse 1. As stable as solving row by row (Higham 2002, Accuracy and stability, 14.2). */
 static Part inverse(Stage *s, Part lower, Dim n)
 {
     RecBuild *b = s->c->b;
-    RecProg *p = b->prog;
-    const uint32_t t = 1u << LABEL_PLACE, o = 1u << LABEL_OTHER, batch = part_labels(b, lower) & ~t & ~o;
-    Dim size[LABEL_COUNT];
-    memcpy(size, s->size, sizeof size);
-    size[LABEL_PLACE] = size[LABEL_OTHER] = n;
-    RecId init = part_expand(b, part_number(b, DT_REAL, 0), batch | t | o, size).v;
-    RecRegion step;
-    RecId recur = rec_recur_open(b, &init, 1, NULL, 0, n, rec_op(&s->c->w->old, s->c->recur)->reverse, &step);
-    RecBuild in = {p, step, b->at, {0}};
-    Part rows = part_of(p->region.p[step].arg.p[0], batch | t | o);
-    Part own = part_of(rec_recur_add_seq(p, recur, lower.v), batch | o);
-    Part at = part_of(rec_recur_add_seq(p, recur, rec_iota(b, n)), 0);
-    Part here = part_map(&in, FUN_EQ, part_of(rec_iota(&in, n), o), at);
-    Part unit = part_where(&in, here, part_number(&in, DT_REAL, 1), part_number(&in, DT_REAL, 0));
-    Part of_rows = part_contract(&in, part_relabel(&in, own, LABEL_OTHER, LABEL_PLACE), rows, t);
-    Part row = part_map(&in, FUN_ADD, of_rows, unit);
-    Part next = part_where(&in, part_relabel(&in, here, LABEL_OTHER, LABEL_PLACE), row, rows);
-    RecId result = part_expand(&in, next, batch | t | o, size).v;
-    rec_recur_close(p, recur, &result, 1);
-    return part_of(rec_proj(b, recur, 0), batch | t | o);
+    int64_t rows;
+    if (!dim_is_const(b->prog->dims, n, &rows))
+        ice("rec.chunk: the number of places is not known");
+    Part zero = part_number(b, DT_REAL, 0), inside = share_block(b, n, 1), x = {.v = REC_NONE};
+    for (int64_t size = 1; size < rows || x.v == REC_NONE; size *= 2) {
+        Part larger = share_block(b, n, 2 * size);
+        Part new = part_where(b, inside, zero, part_where(b, larger, lower, zero));
+        Part unit = part_where(b, inside, part_number(b, DT_REAL, 1), zero);
+        x = x.v == REC_NONE ? part_map(b, FUN_ADD, new, unit) : part_map(b, FUN_ADD, x, times(s, times(s, x, new), x));
+        inside = larger;
+    }
+    return x;
 }
 
 /* Several parts of equal shape as one with a new axis at `along`. */

@@ -311,6 +311,16 @@ static bool want_factors(Find *f, bool *seen, const Term *t)
     return true;
 }
 
+/* Whether a value is made of what is known at every place, be that read out of the state. */
+static bool reads_no_raw(const Find *f, RecId v)
+{
+    const RecOp *op = rec_op(f->p, v);
+    bool raw = f->status[v] == RAW;
+    for (uint32_t i = 0; i < op->nuse; i++)
+        raw |= f->status[op->use[i].v] == RAW;
+    return !raw;
+}
+
 /* Takes apart all that names a summed axis and others too: what is summed is multiplied as late as it can be. */
 static void take_apart(Find *f, const LinearCx *cx, const Term *t, Terms *out)
 {
@@ -318,7 +328,7 @@ static void take_apart(Find *f, const LinearCx *cx, const Term *t, Terms *out)
     for (uint32_t i = 0; i < t->factor.n; i++) {
         uint32_t names = linear_names(cx, t, i);
         Terms parts = {0};
-        bool apart = (names & sum) && (names & ~sum) && !f->reads[t->factor.p[i].use.v];
+        bool apart = (names & sum) && (names & ~sum) && reads_no_raw(f, t->factor.p[i].use.v);
         if (!apart || !linear_expand(cx, t, i, &parts))
             continue;
         for (uint32_t k = 0; k < parts.n; k++)

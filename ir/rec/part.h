@@ -9,6 +9,7 @@ enum {
     LABEL_PLACE = 0, /* places of a chunk */
     LABEL_AXIS = 1,  /* + i: axis i of a state, a term or a value of the step */
     LABEL_OTHER = 24, /* a second axis of places */
+    LABEL_BETWEEN,    /* a third */
     LABEL_COUNT = 32,
 };
 
