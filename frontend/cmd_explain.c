@@ -269,7 +269,7 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
 static const RecProg *before_forms(Driver *d, const Unit *u, uint32_t entry)
 {
     Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = STR("rec.flatten")};
-    c.rec->form = (RecForm){REC_FORM_CHUNK, 16};
+    c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
     compile(&c);
     return c.rec;
 }

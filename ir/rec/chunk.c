@@ -120,7 +120,7 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     const RecOp *op = rec_op(&w->old, old);
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
-    RecForm form = {REC_FORM_CHUNK, size};
+    RecForm form = {.kind = REC_FORM_CHUNK, .size = size};
     When when = w->old.form.kind == REC_FORM_CHUNK ? ALWAYS : when_it_pays(&s);
     if (structure_lacks(&w->old, &s, &form, &at) != WHY_NONE || when == NEVER) {
         rw_recur(w, b, old);

@@ -2,10 +2,10 @@
 #include "ir/rec/rec.h"
 
 static const RecFormName form_name[] = {
-    {"sequential", {REC_FORM_SEQUENTIAL, 0}, false},
-    {"chunk", {REC_FORM_CHUNK, 0}, true},
-    {"scan", {REC_FORM_SCAN, 16}, true},
-    {"newton", {REC_FORM_NEWTON, 64}, true},
+    {"sequential", {.kind = REC_FORM_SEQUENTIAL, .size = 0}, false},
+    {"chunk", {.kind = REC_FORM_CHUNK, .size = 0}, true},
+    {"scan", {.kind = REC_FORM_SCAN, .size = 16}, true},
+    {"newton", {.kind = REC_FORM_NEWTON, .size = 64}, true},
 };
 enum { NFORM = sizeof form_name / sizeof *form_name };
 

@@ -440,7 +440,7 @@ static void report(const Newton *k)
     windows.dt = DT_INT;
     add_report(k, "status", (Type){.dt = DT_INT}, rec_map3(k->b, FUN_WHERE, k->bad, is, none),
                "0: converged, within the bound; 1: that could not be shown, finished step by step; 2: nor was that allowed");
-    add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each window of %u places", k->w->old.form.size)));
+    add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each of chunks.%u = T / %u windows, rounded down", k->w->old.form.size, k->w->old.form.size)));
     windows.dt = DT_REAL;
     add_report(k, "error", windows, by_sequence(k, k->off),
                "bound of the states' error in each window, relative to its largest state, before anything was run again");

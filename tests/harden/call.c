@@ -135,6 +135,8 @@ static int64_t factor(const char **p, const Model *m, const int64_t *size)
     while (n + 1 < sizeof name && **p && !strchr("*+-,] ", **p))
         name[n++] = *(*p)++;
     name[n] = 0;
+    if (!strncmp(name, "chunks.", 7)) /* whole parts of so many places */
+        return size[model_size(m, "T")] / strtoll(name + 7, NULL, 10);
     int i = model_size(m, name);
     if (i < 0) {
         fprintf(stderr, "%s: a shape mentions `%s`, which is no size\n", m->path, name);

@@ -16,5 +16,10 @@ for level in $(levels); do
     check "$precision $level" ./guard ./*.$precision."$level".so
   done
 done
+mkdir forms
+for precision in f32 f64; do
+  (cd forms && formed | while read -r file entry form; do object "$file" "$entry" $precision "$level" --form="$form" || echo "$entry" >>../broken; done)
+  check "other forms, $precision $level" ./guard forms/*.$precision."$level".so
+done
 check "every object builds" test ! -e broken
 finish

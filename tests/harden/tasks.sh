@@ -13,5 +13,8 @@ for level in $(levels); do
   threads f32 "$level"
 done
 threads f64 "$level"
+mkdir forms
+(cd forms && formed | while read -r file entry form; do object "$file" "$entry" f32 "$level" --form="$form" || echo "$entry" >>../broken; done)
+check "other forms, f32 $level" ./tasks forms/*.so
 check "every object builds" test ! -e broken
 finish

@@ -43,7 +43,7 @@ static void forms_close(Forms *t)
 
 static const char *form_name(Forms *t, RecForm form)
 {
-    const char *word = form.kind == REC_FORM_CHUNK ? "chunk" : form.kind == REC_FORM_SCAN ? "scan" : "sequential";
+    const char *word = form.kind == REC_FORM_CHUNK ? "chunk" : form.kind == REC_FORM_SCAN ? "scan" : form.kind == REC_FORM_NEWTON ? "newton" : "sequential";
     return str_c(t->d.arena, form.size ? str_fmt(t->d.arena, "%s:%u", word, form.size) : str_of(word));
 }
 

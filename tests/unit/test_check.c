@@ -238,7 +238,7 @@ static void wrong_pass_in_form(const char *file, const char *entry, RecForm form
 
 static void wrong_pass(const char *file, const char *entry, const char *pass, uint32_t stride)
 {
-    wrong_pass_in_form(file, entry, (RecForm){REC_FORM_SEQUENTIAL, 0}, pass, stride);
+    wrong_pass_in_form(file, entry, (RecForm){.kind = REC_FORM_SEQUENTIAL, .size = 0}, pass, stride);
 }
 
 Test(check, a_wrong_batch_is_seen, .timeout = 300)
@@ -269,7 +269,7 @@ Test(check, a_wrong_backward_is_seen_behind_a_ratio, .timeout = 300)
 
 Test(check, a_wrong_chunk_is_seen, .timeout = 300)
 {
-    wrong_pass_in_form("tests/cells/affine_decay_after_delta.rnn", "decay_after_delta", (RecForm){REC_FORM_CHUNK, 4}, "chunk", 7);
+    wrong_pass_in_form("tests/cells/affine_decay_after_delta.rnn", "decay_after_delta", (RecForm){.kind = REC_FORM_CHUNK, .size = 4}, "chunk", 7);
 }
 
 /* ---- faults in iterations whose result is proven ---- */
@@ -317,5 +317,5 @@ Test(check, wrong_rounds_of_a_matrix_do_not_show, .timeout = 300)
 
 Test(check, a_wrong_scan_is_seen, .timeout = 300)
 {
-    wrong_pass_in_form("tests/cells/affine_coupled_pair.rnn", "coupled_pair", (RecForm){REC_FORM_SCAN, 3}, "scan", 11);
+    wrong_pass_in_form("tests/cells/affine_coupled_pair.rnn", "coupled_pair", (RecForm){.kind = REC_FORM_SCAN, .size = 3}, "scan", 11);
 }

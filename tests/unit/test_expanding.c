@@ -154,8 +154,8 @@ static void expands(const char *entry, Step *step, long double start, const RecF
     arena_free(r.arena);
 }
 
-#define SCANS {REC_FORM_SCAN, 3}, {REC_FORM_SCAN, 16}
-#define CHUNKS {REC_FORM_CHUNK, 1}, {REC_FORM_CHUNK, 5}, {REC_FORM_CHUNK, 16}, {REC_FORM_CHUNK, 64}
+#define SCANS {.kind = REC_FORM_SCAN, .size = 3}, {.kind = REC_FORM_SCAN, .size = 16}
+#define CHUNKS {.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 5}, {.kind = REC_FORM_CHUNK, .size = 16}, {.kind = REC_FORM_CHUNK, .size = 64}
 #define EXPANDS(NAME, START, LOSES, ...)                                                                               \
     Test(expanding, NAME)                                                                                              \
     {                                                                                                                  \
@@ -163,8 +163,8 @@ static void expands(const char *entry, Step *step, long double start, const RecF
         expands(#NAME, NAME, START, form, sizeof form / sizeof *form, LOSES);                                          \
     }
 
-EXPANDS(growing, 0, false, SCANS, {REC_FORM_NEWTON, 16})
+EXPANDS(growing, 0, false, SCANS, {.kind = REC_FORM_NEWTON, .size = 16})
 EXPANDS(growing_pair, 0, false, SCANS)
 EXPANDS(growing_matrix, 0, false, SCANS, CHUNKS)
 EXPANDS(growing_delta, 0, false, CHUNKS)
-EXPANDS(chaos, 0.5L, true, {REC_FORM_NEWTON, 16})
+EXPANDS(chaos, 0.5L, true, {.kind = REC_FORM_NEWTON, .size = 16})

@@ -84,7 +84,7 @@ static void compare(Forms *t, const Extreme *e, const Code *code, RecForm form, 
 
 static void survives(const Extreme *e)
 {
-    static const RecForm forms[] = {{REC_FORM_SEQUENTIAL, 0}, {REC_FORM_CHUNK, 5}, {REC_FORM_CHUNK, 16}, {REC_FORM_SCAN, 3}};
+    static const RecForm forms[] = {{.kind = REC_FORM_SEQUENTIAL, .size = 0}, {.kind = REC_FORM_CHUNK, .size = 5}, {.kind = REC_FORM_CHUNK, .size = 16}, {.kind = REC_FORM_SCAN, .size = 3}};
     Forms t;
     forms_open(&t, e->file, e->entry);
     for (uint32_t i = 0; i < sizeof forms / sizeof *forms; i++) {

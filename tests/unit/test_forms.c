@@ -39,8 +39,8 @@ static const Call calls[] = {
 };
 enum { NCALL = sizeof calls / sizeof *calls };
 
-static const RecForm forms[] = {{REC_FORM_CHUNK, 1}, {REC_FORM_CHUNK, 5},  {REC_FORM_CHUNK, 8}, {REC_FORM_CHUNK, 16},
-                                {REC_FORM_CHUNK, 64}, {REC_FORM_SCAN, 3}, {REC_FORM_SCAN, 16}};
+static const RecForm forms[] = {{.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 5},  {.kind = REC_FORM_CHUNK, .size = 8}, {.kind = REC_FORM_CHUNK, .size = 16},
+                                {.kind = REC_FORM_CHUNK, .size = 64}, {.kind = REC_FORM_SCAN, .size = 3}, {.kind = REC_FORM_SCAN, .size = 16}};
 enum { NFORM = sizeof forms / sizeof *forms };
 
 static void compare(Forms *t, const Code *sequential, const Code *code, RecForm form, const Call *how)
@@ -61,7 +61,7 @@ static void agree(const char *name, bool chunk, bool scan)
     char file[64];
     snprintf(file, sizeof file, "stdlib/%s.rnn", name);
     forms_open(&t, file, name);
-    Code sequential = forms_compile(&t, (RecForm){REC_FORM_SEQUENTIAL, 0}, PREC_F64);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL, .size = 0}, PREC_F64);
     for (uint32_t i = 0; i < NFORM; i++) {
         if (!(forms[i].kind == REC_FORM_CHUNK ? chunk : scan))
             continue;

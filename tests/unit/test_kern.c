@@ -347,35 +347,32 @@ Test(kern, nested_recurrence)
 
 /* Heron's square root: rounds until nothing changes by much, at most that many; one that is over before it begins. Its states
  * are not read at other places, and there is no adjoint. */
-static const char heron[] = "rec t batched\ndim B batch\ndim keep keep\ndim T time\ndim H size\ntime T\nopen T, B, H\n"
-    "arg 0 x : real[H] input batched\n"
-    "forward {\n"
-    "  %0 : real[B, H] = arg 0\n  %1 : bool = const 0\n  %2 : real[B, H] = abs(%0[0,1])\n  %3 : bool = const 1\n"
-    "  %4 = recur(%2, %1) over %s until {\n"
-    "    %5 : real[B, H] = regarg 0\n    %6 : bool = regarg 1\n"
-    "    %7 : real[B, H] = div(%2[0,1], %5[0,1])\n    %8 : real[B, H] = add(%7[0,1], %5[0,1])\n"
-    "    %9 : real = const 0.5\n    %10 : real[B, H] = mul(%8[0,1], %9)\n    %11 : real[B, H] = sub(%10[0,1], %5[0,1])\n"
-    "    %12 : real[B, H] = abs(%11[0,1])\n    %13 : real = reduce max(%12[0,1]) over (| B, H)\n"
-    "    %14 : real = const 1e-12\n    %15 : bool = lt(%13, %14)\n"
-    "    yield %10, %15\n  }\n"
-    "  %16 : real[B, H] = proj(%4) 0\n"
-    "  %17 = recur(%2, %3) over T until {\n"
-    "    %18 : real[B, H] = regarg 0\n    %19 : bool = regarg 1\n    %20 : real[B, H] = neg(%18[0,1])\n"
-    "    yield %20, %19\n  }\n"
-    "  %21 : real[B, H] = proj(%17) 0\n  %22 : real[B, H] = sub(%16[0,1], %21[0,1])\n"
-    "}\n"
-    "out y : real[H] value batched = %22\n";
+#define HERON(MOST) \
+    "rec t batched\ndim B batch\ndim keep keep\ndim T time\ndim H size\ntime T\nopen T, B, H\n" \
+    "arg 0 x : real[H] input batched\n" \
+    "forward {\n" \
+    "  %0 : real[B, H] = arg 0\n  %1 : bool = const 0\n  %2 : real[B, H] = abs(%0[0,1])\n  %3 : bool = const 1\n" \
+    "  %4 = recur(%2, %1) over " MOST " until {\n" \
+    "    %5 : real[B, H] = regarg 0\n    %6 : bool = regarg 1\n" \
+    "    %7 : real[B, H] = div(%2[0,1], %5[0,1])\n    %8 : real[B, H] = add(%7[0,1], %5[0,1])\n" \
+    "    %9 : real = const 0.5\n    %10 : real[B, H] = mul(%8[0,1], %9)\n    %11 : real[B, H] = sub(%10[0,1], %5[0,1])\n" \
+    "    %12 : real[B, H] = abs(%11[0,1])\n    %13 : real = reduce max(%12[0,1]) over (| B, H)\n" \
+    "    %14 : real = const 1e-12\n    %15 : bool = lt(%13, %14)\n" \
+    "    yield %10, %15\n  }\n" \
+    "  %16 : real[B, H] = proj(%4) 0\n" \
+    "  %17 = recur(%2, %3) over T until {\n" \
+    "    %18 : real[B, H] = regarg 0\n    %19 : bool = regarg 1\n    %20 : real[B, H] = neg(%18[0,1])\n" \
+    "    yield %20, %19\n  }\n" \
+    "  %21 : real[B, H] = proj(%17) 0\n  %22 : real[B, H] = sub(%16[0,1], %21[0,1])\n" \
+    "}\n" \
+    "out y : real[H] value batched = %22\n"
 
 Test(kern, a_loop_that_ends_by_what_it_computes)
 {
-    static const char *const most[] = {"0", "1", "3", "50"};
-    for (uint32_t i = 0; i < sizeof most / sizeof *most; i++) {
+    static const char *const text[] = {HERON("0"), HERON("1"), HERON("3"), HERON("50")};
+    for (uint32_t i = 0; i < sizeof text / sizeof *text; i++) {
         Arena *a = arena_new();
-        char text[2048];
-        snprintf(text, sizeof text, heron, most[i]);
-        RecProg *p = make_text(a, text);
-
-        check_kern(p, "until");
+        check_kern(make_text(a, text[i]), "until");
         arena_free(a);
     }
 }

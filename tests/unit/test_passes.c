@@ -773,13 +773,13 @@ Test(passes, pipeline_keeps_numbers)
     const int64_t lengths[3] = {0, 1, 5}, batches[2] = {1, 3};
     for (uint32_t i = 0; i < NCASE; i++)
         for (int k = 0; k < 6; k++)
-            check_pipeline(&cases[i], (RecForm){REC_FORM_SEQUENTIAL, 0}, lengths[k / 2], batches[k % 2]);
+            check_pipeline(&cases[i], (RecForm){.kind = REC_FORM_SEQUENTIAL, .size = 0}, lengths[k / 2], batches[k % 2]);
 }
 
 /* Fewer places than a part, as many, and several parts with and without a rest. */
 Test(passes, pipeline_keeps_numbers_in_every_form, .timeout = 120)
 {
-    static const RecForm forms[] = {{REC_FORM_CHUNK, 1}, {REC_FORM_CHUNK, 3}, {REC_FORM_SCAN, 1}, {REC_FORM_SCAN, 3}};
+    static const RecForm forms[] = {{.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 3}, {.kind = REC_FORM_SCAN, .size = 1}, {.kind = REC_FORM_SCAN, .size = 3}};
     static const int64_t lengths[] = {0, 2, 3, 7, 9};
     for (uint32_t i = 0; i < NCASE; i++)
         for (uint32_t k = 0; k < sizeof forms / sizeof *forms; k++)
@@ -804,15 +804,15 @@ Test(passes, pipeline_keeps_numbers_in_newton_form, .timeout = 120)
     for (uint32_t i = 0; i < NCASE; i++)
         for (uint32_t size = 1; size <= 3; size += 2)
             for (uint32_t n = 0; n < sizeof lengths / sizeof *lengths; n++)
-                check_pipeline(&cases[i], (RecForm){REC_FORM_NEWTON, size}, lengths[n], 1 + n % 2);
+                check_pipeline(&cases[i], (RecForm){.kind = REC_FORM_NEWTON, .size = size}, lengths[n], 1 + n % 2);
 }
 
 Test(passes, forms_are_those_of_the_equations)
 {
     for (uint32_t i = 0; i < NCASE; i++) {
         Arena *a = arena_new();
-        cr_expect_eq(has_form(a, &cases[i], (RecForm){REC_FORM_CHUNK, 3}), cases[i].chunk, "%s: chunk", cases[i].name);
-        cr_expect_eq(has_form(a, &cases[i], (RecForm){REC_FORM_SCAN, 3}), cases[i].scan, "%s: scan", cases[i].name);
+        cr_expect_eq(has_form(a, &cases[i], (RecForm){.kind = REC_FORM_CHUNK, .size = 3}), cases[i].chunk, "%s: chunk", cases[i].name);
+        cr_expect_eq(has_form(a, &cases[i], (RecForm){.kind = REC_FORM_SCAN, .size = 3}), cases[i].scan, "%s: scan", cases[i].name);
         arena_free(a);
     }
 }

@@ -310,7 +310,7 @@ static void check_forms(Source s, bool backward)
 {
     check(s, backward);
     for (uint32_t n = 1; n <= 16; n = 3 * n + 1) {
-        s.form = (RecForm){REC_FORM_SCAN, n};
+        s.form = (RecForm){.kind = REC_FORM_SCAN, .size = n};
         check(s, backward);
     }
 }
@@ -435,7 +435,7 @@ static void check_parameters(const json_t *root, const json_t *kernel)
 Test(ptx, manifest)
 {
     Arena *a = arena_new();
-    Source s = {.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {REC_FORM_SCAN, 4}};
+    Source s = {.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {.kind = REC_FORM_SCAN, .size = 4}};
     NvOptions o = {.arch = STR("sm_80"), .version = STR("0"), .source_file = STR("mingru.rnn")};
     NvPlan *plan = nv_plan(a, lowered(a, &s), &o);
     Str text = nv_manifest(plan, &o);
