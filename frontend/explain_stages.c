@@ -253,6 +253,7 @@ void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainLis
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
+        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
     }
 }

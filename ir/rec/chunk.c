@@ -166,7 +166,8 @@ void rec_chunk(RecProg *p)
         return;
     if (p->form.kind != REC_FORM_AUTO)
         check_form(p);
-    if (p->form.kind == REC_FORM_SCAN || p->form.kind == REC_FORM_NEWTON || p->form_missing != WHY_NONE)
+    if (p->form.kind == REC_FORM_SCAN || p->form.kind == REC_FORM_NEWTON || p->form.kind == REC_FORM_CONVOLUTION ||
+        p->form_missing != WHY_NONE)
         return;
     uint32_t size = p->form.kind == REC_FORM_AUTO ? (uint32_t)AUTO_SIZE : p->form.size;
     Rewrite w = {.cx = &size, .recur = chunk_recur};

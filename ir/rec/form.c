@@ -6,6 +6,7 @@ static const RecFormName form_name[] = {
     {"chunk", {.kind = REC_FORM_CHUNK, .size = 0}, true},
     {"scan", {.kind = REC_FORM_SCAN, .size = 16}, true},
     {"newton", {.kind = REC_FORM_NEWTON, .size = 64}, true},
+    {"convolution", {.kind = REC_FORM_CONVOLUTION, .size = 64}, true},
 };
 enum { NFORM = sizeof form_name / sizeof *form_name };
 

@@ -167,7 +167,7 @@ typedef enum RecWhy {
 /* How recurrences are to be run. */
 typedef struct RecForm {
     /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_AUTO } kind;
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_CONVOLUTION, REC_FORM_AUTO } kind;
     uint32_t size; /* places in a chunk or window; pieces that a scan cuts the places into */
     /* Of NEWTON; 0, 0 and false for what is done where nobody says. */
     uint32_t rounds;  /* iterations in a window, at most */
@@ -319,6 +319,7 @@ void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise ma
 void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, for the forms that need it */
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
 void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
+void rec_convolution(RecProg *p); /* convolution.c: sums over states with a constant step as kernels, chunk by chunk, if p->form says so */
 void rec_newton(RecProg *p);    /* newton.c: nonlinear recurrences as systems of equations over windows, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
 void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */

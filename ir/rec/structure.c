@@ -1,5 +1,5 @@
 /* Classes of stages: see structure.h. A stage is tried as an affine map over each algebra in turn. */
-#include "ir/rec/structure.h"
+#include "ir/rec/convolution.h"
 
 /* The term reads its state at its own place and nothing is summed. */
 static bool stays_in_place(const RecProg *p, const Term *t)
@@ -12,10 +12,18 @@ static bool stays_in_place(const RecProg *p, const Term *t)
     return true;
 }
 
+bool structure_same(const RecProg *p, const RecOp *recur, RecId v)
+{
+    const RecOp *op = rec_op(p, v);
+    while (op->kind == REC_MAP && op->fun == FUN_ID && rec_inside(p, v, recur->region))
+        op = rec_op(p, v = op->use[0].v);
+    return !rec_inside(p, v, recur->region) || op->kind == REC_CONST || op->kind == REC_DIM || op->kind == REC_IOTA;
+}
+
 static bool is_constant(const RecProg *p, const RecOp *recur, const Term *t)
 {
     for (uint32_t i = 0; i < t->factor.n; i++)
-        if (t->factor.p[i].kind <= FACTOR_OVER && rec_inside(p, t->factor.p[i].use.v, recur->region))
+        if (t->factor.p[i].kind <= FACTOR_OVER && !structure_same(p, recur, t->factor.p[i].use.v))
             return false;
     return true;
 }
@@ -210,6 +218,11 @@ static Lack lack_of(const RecProg *p, const Structure *s, const RecForm *form)
 {
     if (form->kind == REC_FORM_NEWTON)
         return lacks_newton(p, s);
+    if (form->kind == REC_FORM_CONVOLUTION) {
+        Lack l;
+        convolution_of(p, p->arena, s, &l.why, &l.at);
+        return l;
+    }
     return form->kind == REC_FORM_CHUNK ? lacks_chunk(p, s) : lacks_scan(p, s);
 }
 

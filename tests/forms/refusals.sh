@@ -13,7 +13,7 @@ writes_nothing() {
 
 for form in chunk chunk: chunk:0 chunk:x chunk:-1 chunk:+8 chunk:4x chunk:4097 chunk:99999999999999999999 chunk:1.5 'chunk:8 ' \
   scan: scan:0 scan:x scan:16x scan:4097 foo '' sequential:1 Scan; do
-  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton or newton:N" "$RNNC" build "$gla" --form="$form" -o out
+  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution or convolution:N" "$RNNC" build "$gla" --form="$form" -o out
   writes_nothing "build --form='$form'"
   refuses "run --form='$form'" 2 "rnnc: error: --form is " "$RNNC" run "$gla" --form="$form" -i "$SRC/stdlib/gla.npz" -o out.npz
   writes_nothing "run --form='$form'"
@@ -72,6 +72,44 @@ lacks shapes.rnn whole_state chunk:2 "the state itself is wanted at every place 
 
 lacks shapes.rnn no_state newton:64 ".* \[F0[12]\]"
 lacks shapes.rnn counted newton:8 "a state is not of real numbers \[F20\], line [0-9]+"
+
+cat > kernels.rnn <<'END'
+cell gated[H, N] over t (u: real[H], g: real[H]) -> y {
+  state x: real[H, N]
+  x[h, n] = g[h] * x[t-1][h, n] + u[h]
+  let y[h] = sum(n: x[h, n])
+}
+cell two[H, N] over t (u: real[H]) -> y {
+  state x: real[H, N], z: real[H, N]
+  x[h, n] = 0.5 * x[t-1][h, n] + u[h]
+  z[h, n] = 0.5 * z[t-1][h, n] + x[h, n]
+  let y[h] = sum(n: z[h, n])
+}
+cell wide[H, N] over t (u: real[H, N]) -> y {
+  param a: real[H, N]
+  state x: real[H, N]
+  x = a * x[t-1] + u
+  let y[h] = sum(n: x[h, n])
+}
+cell mixed[H, N] over t (u: real[H]) -> y {
+  param C: real[H, H, N]
+  state x: real[H, N]
+  x[h, n] = 0.5 * x[t-1][h, n] + u[h]
+  let y[g] = sum(h, n: C[g, h, n] * x[h, n])
+}
+cell sometimes[H, N] over t (u: real[H]) -> y {
+  state x: real[H, N]
+  x[h, n] = where(u[0] > 0, 0.5 * x[t-1][h, n] + u[h], x[t-1][h, n])
+  let y[h] = sum(n: x[h, n])
+}
+END
+lacks kernels.rnn gated convolution:8 ".* \[F21\], line 3"
+lacks kernels.rnn two convolution:64 "several states follow each other \[F22\]"
+lacks kernels.rnn sometimes convolution:64 ".* \[F23\], line [0-9]+"
+lacks kernels.rnn wide convolution:64 ".* \[F24\], line [0-9]+"
+lacks kernels.rnn mixed convolution:64 ".* \[F1[78]\], line [0-9]+"
+lacks shapes.rnn nonlinear convolution:64 "the step is not affine in the state \[F05\], line 3"
+lacks shapes.rnn vector convolution:64 "the state itself is wanted at every place \[F15\]"
 
 # Data for each, from the standard library.
 for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 elman:chunk:4:F05 mamba:chunk:16:F10; do

@@ -43,7 +43,9 @@ static void forms_close(Forms *t)
 
 static const char *form_name(Forms *t, RecForm form)
 {
-    const char *word = form.kind == REC_FORM_CHUNK ? "chunk" : form.kind == REC_FORM_SCAN ? "scan" : form.kind == REC_FORM_NEWTON ? "newton" : "sequential";
+    static const char *const words[] = {[REC_FORM_SEQUENTIAL] = "sequential", [REC_FORM_CHUNK] = "chunk", [REC_FORM_SCAN] = "scan",
+                                        [REC_FORM_CONVOLUTION] = "convolution", [REC_FORM_NEWTON] = "newton"};
+    const char *word = words[form.kind];
     return str_c(t->d.arena, form.size ? str_fmt(t->d.arena, "%s:%u", word, form.size) : str_of(word));
 }
 

@@ -40,7 +40,8 @@ static const Call calls[] = {
 enum { NCALL = sizeof calls / sizeof *calls };
 
 static const RecForm forms[] = {{.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 5},  {.kind = REC_FORM_CHUNK, .size = 8}, {.kind = REC_FORM_CHUNK, .size = 16},
-                                {.kind = REC_FORM_CHUNK, .size = 64}, {.kind = REC_FORM_SCAN, .size = 3}, {.kind = REC_FORM_SCAN, .size = 16}};
+                                {.kind = REC_FORM_CHUNK, .size = 64}, {.kind = REC_FORM_SCAN, .size = 3}, {.kind = REC_FORM_SCAN, .size = 16}, {.kind = REC_FORM_CONVOLUTION, .size = 1},
+                                {.kind = REC_FORM_CONVOLUTION, .size = 7}, {.kind = REC_FORM_CONVOLUTION, .size = 64}};
 enum { NFORM = sizeof forms / sizeof *forms };
 
 static void compare(Forms *t, const Code *sequential, const Code *code, RecForm form, const Call *how)
@@ -55,7 +56,7 @@ static void compare(Forms *t, const Code *sequential, const Code *code, RecForm 
 }
 
 /* An entry of the standard library named as its file, in every form of the kinds that it has. */
-static void agree(const char *name, bool chunk, bool scan)
+static void agree(const char *name, bool chunk, bool scan, bool convolution)
 {
     Forms t;
     char file[64];
@@ -63,7 +64,7 @@ static void agree(const char *name, bool chunk, bool scan)
     forms_open(&t, file, name);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL, .size = 0}, PREC_F64);
     for (uint32_t i = 0; i < NFORM; i++) {
-        if (!(forms[i].kind == REC_FORM_CHUNK ? chunk : scan))
+        if (!(forms[i].kind == REC_FORM_CHUNK ? chunk : forms[i].kind == REC_FORM_SCAN ? scan : convolution))
             continue;
         Code code = forms_compile(&t, forms[i], PREC_F64);
         for (uint32_t k = 0; k < NCALL; k++)
@@ -74,24 +75,25 @@ static void agree(const char *name, bool chunk, bool scan)
     forms_close(&t);
 }
 
-#define AGREE(NAME, CHUNK, SCAN)                                                                                       \
+#define AGREE(NAME, CHUNK, SCAN, CONVOLUTION)                                                                                       \
     Test(forms, NAME, .timeout = 300)                                                                                  \
     {                                                                                                                  \
-        agree(#NAME, CHUNK, SCAN);                                                                                     \
+        agree(#NAME, CHUNK, SCAN, CONVOLUTION);                                                                                     \
     }
 
-AGREE(linear_attention, true, true)
-AGREE(retnet, true, true)
-AGREE(mamba2, true, true)
-AGREE(gla, true, true)
-AGREE(mlstm, true, true)
-AGREE(deltanet, true, false)
-AGREE(gated_deltanet, true, false)
-AGREE(kda, true, false)
-AGREE(rwkv7, true, false)
-AGREE(titans, true, false)
-AGREE(mamba, false, true)
-AGREE(rglru, false, true)
-AGREE(mingru, false, true)
-AGREE(rwkv4, false, true)
-AGREE(aaren, false, true)
+AGREE(linear_attention, true, true, false)
+AGREE(retnet, true, true, false)
+AGREE(mamba2, true, true, false)
+AGREE(gla, true, true, false)
+AGREE(mlstm, true, true, false)
+AGREE(deltanet, true, false, false)
+AGREE(gated_deltanet, true, false, false)
+AGREE(kda, true, false, false)
+AGREE(rwkv7, true, false, false)
+AGREE(titans, true, false, false)
+AGREE(mamba, false, true, false)
+AGREE(rglru, false, true, false)
+AGREE(mingru, false, true, false)
+AGREE(rwkv4, false, true, false)
+AGREE(aaren, false, true, false)
+AGREE(s4d, false, true, true)
