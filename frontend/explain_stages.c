@@ -206,7 +206,7 @@ static Str stage_text(const Say *x, const StageInfo *i)
 
 /* ---- forms ---- */
 
-/* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, |h0|)`. */
+/* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, its start)`. */
 static void put_newton(const Say *x, Text *out)
 {
     const RecOp *recur = rec_op(x->p, x->s->recur);
@@ -219,7 +219,7 @@ static void put_newton(const Say *x, Text *out)
             continue;
         text_add(out, "; |%.*s| <= ", STRF(name));
         if (box.keeps)
-            text_add(out, "max(%g, |%.*s0|)", box.least, STRF(name));
+            text_add(out, "max(%g, its start)", box.least);
         else
             text_add(out, "%g", box.least);
     }

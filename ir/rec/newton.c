@@ -33,15 +33,30 @@ static double tolerance(const RecProg *p)
 
 /* ---- whether ---- */
 
-/* Along the axes of the states, in order, without sums and moves. */
-static bool keeps_elements(const RecProg *p, const RecOp *op, const bool *reads)
+/* For each value of the step that is made of states: which axis of them each of its own runs along. */
+typedef struct Along {
+    const RecProg *p;
+    const Type *state;
+    bool *reads;  /* by op: it needs a carried state */
+    uint8_t (*axis)[MAXRANK];
+} Along;
+
+/* Elementwise, over all axes of the states and no others, each operand along the same ones; false if not so. */
+static bool follow(Along *x, RecId v)
 {
-    if (op->kind != REC_MAP)
+    const RecOp *op = rec_op(x->p, v);
+    uint32_t known = 0;
+    if (op->kind != REC_MAP || op->type.rank != x->state->rank)
         return false;
     for (uint32_t i = 0; i < op->nuse; i++)
-        if (reads[op->use[i].v] && !pass_is_identity(p, op->use[i], op->type.rank))
-            return false;
-    return true;
+        for (uint8_t k = 0; x->reads[op->use[i].v] && k < x->state->rank; k++) {
+            uint8_t own = op->use[i].axis[k], axis = x->axis[op->use[i].v][k];
+            if (known >> own & 1 && x->axis[v][own] != axis)
+                return false;
+            x->axis[v][own] = axis;
+            known |= 1u << own;
+        }
+    return known == (1u << x->state->rank) - 1;
 }
 
 static bool same_axes(const Type *a, const Type *b)
@@ -52,26 +67,49 @@ static bool same_axes(const Type *a, const Type *b)
     return same;
 }
 
-/* Whether each element of the states depends on the elements at its own place alone. */
-bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
+/* What the new states are made of. */
+static bool *feeding(const RecProg *p, Arena *a, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
-    const Type *first = rec_type(p, recur->use[0].v);
-    bool *reads = NEWN(a, bool, p->op.n + 1), *feeds = NEWN(a, bool, p->op.n + 1);
+    bool *feeds = NEWN(a, bool, p->op.n + 1);
     for (uint32_t i = 0; i < recur->nstate; i++)
         feeds[body->result.p[i]] = true;
     for (uint32_t i = body->op.n; i-- > 0;)
         for (uint32_t k = 0; feeds[body->op.p[i]] && k < rec_op(p, body->op.p[i])->nuse; k++)
             feeds[rec_op(p, body->op.p[i])->use[k].v] = true;
+    return feeds;
+}
+
+static bool starts(Along *x, const RecOp *recur, RecId v)
+{
+    const RecOp *op = rec_op(x->p, v);
+    for (uint8_t k = 0; k < MAXRANK; k++)
+        x->axis[v][k] = k;
+    return op->kind == REC_REGARG && op->index < recur->nstate;
+}
+
+bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    Along x = {p, rec_type(p, recur->use[0].v), NEWN(a, bool, p->op.n + 1), NULL};
+    x.axis = arena_alloc(a, (p->op.n + 1) * sizeof *x.axis);
+    bool *feeds = feeding(p, a, recur);
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        if (!same_axes(rec_type(p, recur->use[i].v), x.state))
+            return false;
     for (uint32_t i = 0; i < body->op.n; i++) {
         RecId v = body->op.p[i];
-        const RecOp *op = rec_op(p, v);
-        reads[v] = op->kind == REC_REGARG && op->index < recur->nstate;
-        for (uint32_t k = 0; k < op->nuse; k++)
-            reads[v] |= reads[op->use[k].v];
-        if (feeds[v] && reads[v] && (!same_axes(&op->type, first) || (op->kind != REC_REGARG && !keeps_elements(p, op, reads))))
+        bool state = starts(&x, recur, v);
+        x.reads[v] = state;
+        for (uint32_t k = 0; k < rec_op(p, v)->nuse; k++)
+            x.reads[v] |= x.reads[rec_op(p, v)->use[k].v];
+        if (feeds[v] && x.reads[v] && !state && !follow(&x, v))
             return false;
     }
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        for (uint8_t k = 0; x.reads[body->result.p[i]] && k < x.state->rank; k++)
+            if (x.axis[body->result.p[i]][k] != k)
+                return false;
     return true;
 }
 

@@ -11,7 +11,7 @@
 
 #include "call.h"
 
-enum { PAGE = 4096, ROOM = 2048 * PAGE, SEAM = 64 }; /* SEAM: garbage beside an array, on its free side */
+enum { PAGE = 4096, ROOM = 4096 * PAGE, SEAM = 64 }; /* SEAM: garbage beside an array, on its free side */
 
 typedef struct Guarded {
     char *base[MAXARRAY]; /* a page that may not be touched, ROOM bytes, another such page */
@@ -111,7 +111,7 @@ static bool check_case(const Model *m, const Case *c)
 static int check_model(const Model *m)
 {
     int n = 0;
-    Case c = {{0}, ALL, false, false, 1};
+    Case c = {.given = ALL, .seed = 1};
     for (int i = 0; case_sizes(m, i, &c); i++)
         for (int k = 0; k < 4; k++, n++) {
             c.seed = (uint64_t)n + 1;
