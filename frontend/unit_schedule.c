@@ -46,7 +46,7 @@ static bool take_limit(const Arg *x, RecForm *out)
 {
     const Expr *n = x->value;
     bool is = n->kind == EX_NUMBER;
-    if (str_is(x->name.text, "max_iterations") && is && n->is_int && n->number >= 1 && n->number <= REC_FORM_MAXSIZE)
+    if (str_is(x->name.text, "max_iterations") && is && n->is_int && n->number >= 1 && n->number <= (double)REC_FORM_MAXSIZE)
         return out->rounds = (uint32_t)n->number, true;
     if (str_is(x->name.text, "tolerance") && is && n->number > 0 && n->number < 1)
         return out->tolerance = n->number, true;
@@ -64,7 +64,7 @@ static bool take_limits(const Expr *x, RecForm *out)
 {
     uint32_t from = x->call.narg && !x->call.arg[0].name.text.n;
     const Expr *size = from ? x->call.arg[0].value : NULL;
-    if (size && !(size->kind == EX_NUMBER && size->is_int && size->number >= 1 && size->number <= REC_FORM_MAXSIZE))
+    if (size && !(size->kind == EX_NUMBER && size->is_int && size->number >= 1 && size->number <= (double)REC_FORM_MAXSIZE))
         return false;
     out->size = size ? (uint32_t)size->number : out->size;
     for (uint32_t i = from; i < x->call.narg; i++)

@@ -473,7 +473,7 @@ static bool run_recur(RecEval *e, RecId v)
     int turn = 0;
     for (uint32_t i = 0; i < op->nstate; i++)
         copy(c->state[i][0], e->value[op->use[i].v], e->plan[op->use[i].v].count);
-    for (int64_t k = 0; k < length && !(op->until && *c->state[op->nstate - 1][turn]); k++, turn = !turn)
+    for (int64_t k = 0; k < length && !(op->until && *c->state[op->nstate - 1][turn] != 0); k++, turn = !turn)
         if (!run_step(e, op, c, op->reverse ? length - 1 - k : k, turn))
             return false;
     for (uint32_t i = 0; i < op->nstate; i++)
