@@ -281,7 +281,8 @@ static void run_windows(Newton *k)
     window_check(&x);
     put_out(k, &x, made);
     memcpy(result, made, n * sizeof *result);
-    memcpy(result + n, x.error, errors * sizeof *result);
+    if (errors)
+        memcpy(result + n, x.error, errors * sizeof *result);
     result[n + errors] = x.bad;
     memcpy(result + ncarried, made + n, (count(k) - n) * sizeof *result);
     rec_recur_close(p, recur, result, ncarried + count(k) - n);
