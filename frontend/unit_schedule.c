@@ -33,22 +33,26 @@ static void not_yet(const Reader *r, const ScheduleItem *it)
            str_fmt(r->arena, "`%.*s %.*s` is not supported yet", STRF(it->key.text), STRF(form_name(it->form))));
 }
 
+/* A size that a form may have, or 0. */
+static uint32_t size_of(const Expr *n)
+{
+    bool fits = n->kind == EX_NUMBER && n->is_int && n->number >= 1 && n->number <= (double)REC_FORM_MAXSIZE;
+    return fits ? (uint32_t)n->number : 0;
+}
+
 /* The size of `chunk(64)`; 0 when it is no number, or not one alone. */
 static uint32_t said_size(const Expr *x)
 {
-    const Expr *n = x->call.narg == 1 && !x->call.arg[0].name.text.n ? x->call.arg[0].value : NULL;
-    bool fits = n && n->kind == EX_NUMBER && n->is_int && n->number >= 1 && n->number <= (double)REC_FORM_MAXSIZE;
-    return fits ? (uint32_t)n->number : 0;
+    return x->call.narg == 1 && !x->call.arg[0].name.text.n ? size_of(x->call.arg[0].value) : 0;
 }
 
 /* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false`, `clamp = false` */
 static bool take_limit(const Arg *x, RecForm *out)
 {
     const Expr *n = x->value;
-    bool is = n->kind == EX_NUMBER;
-    if (str_is(x->name.text, "max_iterations") && is && n->is_int && n->number >= 1 && n->number <= (double)REC_FORM_MAXSIZE)
-        return out->rounds = (uint32_t)n->number, true;
-    if (str_is(x->name.text, "tolerance") && is && n->number > 0 && n->number < 1)
+    if (str_is(x->name.text, "max_iterations"))
+        return (out->rounds = size_of(n)) > 0;
+    if (str_is(x->name.text, "tolerance") && n->kind == EX_NUMBER && n->number > 0 && n->number < 1)
         return out->tolerance = n->number, true;
     if (n->kind != EX_BOOL)
         return false;
@@ -63,10 +67,8 @@ static bool take_limit(const Arg *x, RecForm *out)
 static bool take_limits(const Expr *x, RecForm *out)
 {
     uint32_t from = x->call.narg && !x->call.arg[0].name.text.n;
-    const Expr *size = from ? x->call.arg[0].value : NULL;
-    if (size && !(size->kind == EX_NUMBER && size->is_int && size->number >= 1 && size->number <= (double)REC_FORM_MAXSIZE))
+    if (from && !(out->size = size_of(x->call.arg[0].value)))
         return false;
-    out->size = size ? (uint32_t)size->number : out->size;
     for (uint32_t i = from; i < x->call.narg; i++)
         if (!take_limit(&x->call.arg[i], out))
             return false;

@@ -80,15 +80,9 @@ static void run_rest(Cut *k)
     RecProg *p = k->w->p;
     RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
     Dim from = dim_mul(p->dims, k->n, k->size);
-    RecRegion step;
     for (uint32_t i = 0; i < k->old->nseq; i++)
         seq[i] = cut_rest(k->b, k->seq[i], from, k->rest);
-    RecId recur = rec_recur_open(k->b, k->state, k->old->nstate, seq, k->old->nseq, k->rest, k->old->reverse, &step);
-    for (uint32_t i = 0; i < k->old->nuse; i++)
-        k->w->to[k->w->old.region.p[k->old->region].arg.p[i]] = p->region.p[step].arg.p[i];
-    k->w->to[k->s->recur] = recur;
-    rw_region(k->w, k->old->region, step);
-    rw_close(k->w, k->s->recur);
+    RecId recur = rw_recur_over(k->w, k->b, k->s->recur, k->state, seq, k->rest);
     for (uint32_t i = 0; i < k->old->nstate + k->old->nout; i++)
         k->remainder[i] = rec_proj(k->b, recur, i);
     memcpy(k->state, k->remainder, k->old->nstate * sizeof *k->state);

@@ -34,6 +34,7 @@ void chunk_sequence(Chunk *c, uint32_t stage);    /* chunk_sequence.c: any other
 Dim cut_count(RecProg *p, Dim length, uint32_t size); /* how many whole parts of `size` places there are */
 RecId cut_parts(RecBuild *b, RecId seq, Dim n, Dim size); /* the first n * size elements of axis 0 as [n, size, ...] */
 RecId cut_rest(RecBuild *b, RecId seq, Dim from, Dim rest);
+RecId cut_whole(RecBuild *b, RecId parts); /* [n, size, ...] as one sequence */
 RecId cut_join(RecBuild *b, RecId parts, RecId rest); /* [n, size, ...] and [rest, ...] as one sequence */
 
 /* ---- chunk_decay.c: products of decays between the places of a chunk ---- */

@@ -25,12 +25,17 @@ RecId cut_parts(RecBuild *b, RecId seq, Dim n, Dim size)
     return rec_reshape(b, whole, (uint8_t)(t.rank + 1), dim);
 }
 
-RecId cut_join(RecBuild *b, RecId parts, RecId rest)
+RecId cut_whole(RecBuild *b, RecId parts)
 {
     Type t = *rec_type(b->prog, parts);
     Dim dim[MAXRANK] = {dim_mul(b->prog->dims, t.dim[0], t.dim[1])};
     memcpy(dim + 1, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
-    return rec_concat(b, (RecId[]){rec_reshape(b, parts, (uint8_t)(t.rank - 1), dim), rest}, 2, 0);
+    return rec_reshape(b, parts, (uint8_t)(t.rank - 1), dim);
+}
+
+RecId cut_join(RecBuild *b, RecId parts, RecId rest)
+{
+    return rec_concat(b, (RecId[]){cut_whole(b, parts), rest}, 2, 0);
 }
 
 RecId cut_rest(RecBuild *b, RecId seq, Dim from, Dim rest)

@@ -1,5 +1,5 @@
 /* rec.newton: a recurrence s_t = f(s_{t-1}, u_t) as one system of equations for all places of a window, solved by Newton's method
- * (facts: Lim et al. 2024, DEER; Danieli et al. 2025, ParaRNN): linearise every step around the guess, solve the affine recurrence
+ * (Lim et al. 2024, DEER; Danieli et al. 2025, ParaRNN): linearise every step around the guess, solve the affine recurrence
  * that comes out, and again. Each iteration makes at least one more place exact, in every bit, whatever the derivative was.
  *
  * Windows follow each other in a recurrence over windows; the places that do not fill one come first and run step by step.
@@ -59,14 +59,6 @@ static bool follow(Along *x, RecId v)
     return known == (1u << x->state->rank) - 1;
 }
 
-static bool same_axes(const Type *a, const Type *b)
-{
-    bool same = a->rank == b->rank;
-    for (uint8_t i = 0; same && i < a->rank; i++)
-        same = a->dim[i] == b->dim[i];
-    return same;
-}
-
 /* What the new states are made of. */
 static bool *feeding(const RecProg *p, Arena *a, const RecOp *recur)
 {
@@ -95,7 +87,7 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
     x.axis = arena_alloc(a, (p->op.n + 1) * sizeof *x.axis);
     bool *feeds = feeding(p, a, recur);
     for (uint32_t i = 0; i < recur->nstate; i++)
-        if (!same_axes(rec_type(p, recur->use[i].v), x.state))
+        if (!type_eq(rec_type(p, recur->use[i].v), x.state))
             return false;
     for (uint32_t i = 0; i < body->op.n; i++) {
         RecId v = body->op.p[i];
@@ -178,11 +170,6 @@ RecId window_reduce(RecBuild *b, RecReduce red, RecId v)
         u.axis[i] = i == 0 ? 1 : i == 1 ? 0 : i;
     memcpy(space + 2, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
     return rec_reduce(b, red, u, 1, t.rank, space);
-}
-
-RecUse window_row(RecId v)
-{
-    return (RecUse){.v = v, .axis = {1}};
 }
 
 /* The first guess: a step from zero. */
@@ -299,20 +286,12 @@ static void run_windows(Newton *k)
 /* The old recurrence over `length` places. */
 static void plain(Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result)
 {
-    RecProg *p = k->w->p;
-    const RecOp *old = k->old;
-    const RecRegionInfo *body = &k->w->old.region.p[old->region];
-    uint32_t n = old->nstate;
-    RecRegion step;
-    RecId recur = rec_recur_open(b, state, n, seq, old->nseq, length, old->reverse, &step);
-    for (uint32_t i = 0; i < old->nuse; i++)
-        k->w->to[body->arg.p[i]] = p->region.p[step].arg.p[i];
-    k->w->to[k->s->recur] = recur;
-    rw_region(k->w, old->region, step);
-    rw_close(k->w, k->s->recur);
+    const RecRegionInfo *body = &k->w->old.region.p[k->old->region];
+    uint32_t n = k->old->nstate;
+    RecId recur = rw_recur_over(k->w, b, k->s->recur, state, seq, length);
     for (uint32_t i = 0; i < n; i++) {
         result[i] = rec_proj(b, recur, i);
-        result[n + i] = rec_recur_export(p, recur, k->w->to[body->result.p[i]]);
+        result[n + i] = rec_recur_export(k->w->p, recur, k->w->to[body->result.p[i]]);
     }
     for (uint32_t i = 0; i < k->nmore; i++)
         result[2 * n + i] = rec_proj(b, recur, n + k->more[i]);
@@ -364,24 +343,25 @@ static void run_again(Newton *k, RecId *value)
 
 /* ---- which results are wanted where ---- */
 
-/* Something outside of the backward function reads that result. */
-static bool read_in_forward(const RecProg *p, RecId recur, uint32_t index)
+static void mark_read(const RecProg *p, RecId recur, RecId v, bool *read)
 {
-    bool *is = NEWN(p->arena, bool, p->op.n + 1);
+    if (rec_op(p, v)->kind == REC_PROJ && rec_op(p, v)->use[0].v == recur)
+        read[rec_op(p, v)->index] = true;
+}
+
+/* By result: whether something outside of the backward function reads it. */
+static bool *read_in_forward(const RecProg *p, RecId recur)
+{
+    bool *read = NEWN(p->arena, bool, rec_op(p, recur)->nstate + rec_op(p, recur)->nout + 1);
     for (RecId v = 0; v < p->op.n; v++)
-        is[v] = p->op.p[v].kind == REC_PROJ && p->op.p[v].use[0].v == recur && p->op.p[v].index == index;
-    for (RecId v = 0; v < p->op.n; v++)
-        for (uint32_t i = 0; i < p->op.p[v].nuse; i++)
-            if (is[p->op.p[v].use[i].v] && !rec_inside(p, v, REC_BACKWARD))
-                return true;
+        for (uint32_t i = 0; i < p->op.p[v].nuse && !rec_inside(p, v, REC_BACKWARD); i++)
+            mark_read(p, recur, p->op.p[v].use[i].v, read);
     for (uint32_t r = 0; r < p->region.n; r++)
-        for (uint32_t i = 0; i < p->region.p[r].result.n; i++)
-            if (is[p->region.p[r].result.p[i]] && !rec_inside(p, p->region.p[r].owner, REC_BACKWARD))
-                return true;
+        for (uint32_t i = 0; i < p->region.p[r].result.n && !rec_inside(p, p->region.p[r].owner, REC_BACKWARD); i++)
+            mark_read(p, recur, p->region.p[r].result.p[i], read);
     for (uint32_t i = 0; i < p->out.n; i++)
-        if (is[p->out.p[i].value])
-            return true;
-    return false;
+        mark_read(p, recur, p->out.p[i].value, read);
+    return read;
 }
 
 /* Which new state a per-step result is; nstate when none. */
@@ -396,10 +376,11 @@ static uint32_t which_state(const Newton *k, uint32_t index, bool found)
 
 static void find_more(Newton *k)
 {
+    bool *read = read_in_forward(&k->w->old, k->s->recur);
     k->more = NEWN(k->w->p->arena, uint32_t, k->old->nout + 1);
     for (uint32_t i = 0; i < k->old->nout; i++) {
         bool state = which_state(k, i, false) < k->old->nstate || which_state(k, i, true) < k->old->nstate;
-        if (!state && read_in_forward(&k->w->old, k->s->recur, k->old->nstate + i))
+        if (!state && read[k->old->nstate + i])
             k->more[k->nmore++] = i;
     }
 }
@@ -489,10 +470,7 @@ static void report(const Newton *k)
 
 static RecId join(const Newton *k, RecId head, RecId main)
 {
-    Type t = *rec_type(k->w->p, main);
-    Dim dim[MAXRANK] = {dim_mul(k->w->p->dims, t.dim[0], t.dim[1])};
-    memcpy(dim + 1, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
-    RecId flat = rec_reshape(k->b, main, (uint8_t)(t.rank - 1), dim);
+    RecId flat = cut_whole(k->b, main);
     RecId part[2] = {k->old->reverse ? flat : head, k->old->reverse ? head : flat};
     return rec_concat(k->b, part, 2, 0);
 }

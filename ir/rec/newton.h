@@ -35,7 +35,6 @@ typedef struct Window {
 Chunk window_values(const Window *x, RecBuild *b, const RecId *state);
 RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by state: as each place finds it */
 RecId window_reduce(RecBuild *b, RecReduce red, RecId v); /* [size, B, ...] to [B] */
-RecUse window_row(RecId v); /* [B] along axis 1 of [size, B, ...] */
 
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);

@@ -21,9 +21,10 @@ typedef struct Bound {
     RecId *residual, *rounding;      /* by state */
 } Bound;
 
+/* [B] along axis 1 of [size, B, ...]. */
 static RecId at_all(RecBuild *b, RecId row, const Type *like)
 {
-    RecUse u = window_row(row);
+    RecUse u = {.v = row, .axis = {1}};
     return rec_map(b, FUN_ID, &u, like->rank, like->dim);
 }
 

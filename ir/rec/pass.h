@@ -26,6 +26,8 @@ void rw_region(Rewrite *w, RecRegion from, RecRegion into); /* every op of a reg
 void rw_run(Rewrite *w, RecProg *p);                        /* begin, the three functions, end, compact */
 RecId rw_op(Rewrite *w, RecBuild *b, RecId old);            /* one op that is not a RECUR, by w->op */
 void rw_recur(Rewrite *w, RecBuild *b, RecId old);          /* a RECUR, as it was, with new operands */
+/* The same over other places: from these states, along these sequences of `length`. */
+RecId rw_recur_over(Rewrite *w, RecBuild *b, RecId old, const RecId *state, const RecId *seq, Dim length);
 RecId *rw_operands(Rewrite *w, RecId old);                  /* the new values of its operands */
 RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand,
               RecRegion *into);                                 /* the new RECUR and arguments */

@@ -156,6 +156,19 @@ void rw_recur(Rewrite *w, RecBuild *b, RecId old)
     rw_close(w, old);
 }
 
+RecId rw_recur_over(Rewrite *w, RecBuild *b, RecId old, const RecId *state, const RecId *seq, Dim length)
+{
+    const RecOp *op = &w->old.op.p[old];
+    RecRegion step;
+    RecId recur = rec_recur_open(b, state, op->nstate, seq, op->nseq, length, op->reverse, &step);
+    for (uint32_t i = 0; i < op->nuse; i++)
+        w->to[w->old.region.p[op->region].arg.p[i]] = w->p->region.p[step].arg.p[i];
+    w->to[old] = recur;
+    rw_region(w, op->region, step);
+    rw_close(w, old);
+    return recur;
+}
+
 void rw_run(Rewrite *w, RecProg *p)
 {
     rw_begin(w, p);

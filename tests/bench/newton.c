@@ -3,41 +3,21 @@
  *                              mean iterations, sequences run again, greatest difference of h, MiB of workspace (all four)
  * One number goes in at each step, so that what is measured is the recurrence.
  * Compiled for one cell: -DLSTM or not. Recurrent weights are uniform within +-WEIGHTS (0.5). */
-#define _GNU_SOURCE
+#include "timing.h"
+
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "newton_cell.h"
 #include "sequential_cell.h"
 
 static float *fill(long n, double scale, unsigned seed)
 {
-    float *x = malloc((size_t)(n ? n : 1) * sizeof *x);
-    if (!x) {
-        fputs("no memory\n", stderr);
-        exit(1);
-    }
+    float *x = job_array(n);
     for (long i = 0; i < n; i++) {
         seed = seed * 1664525u + 1013904223u;
         x[i] = (float)(scale * ((seed >> 8) / 8388608.0 - 1));
     }
     return x;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 #ifdef LSTM
@@ -61,13 +41,13 @@ static int by_size(const void *a, const void *b)
 #define RUN(N, TRAIN, INTO)                                                                                            \
     do {                                                                                                               \
         rnn_call call = {.workspace = work, .bytes = bytes, .passes = TRAIN ? RNN_TRAIN : RNN_FORWARD};                \
-        double start = now();                                                                                          \
+        double start = job_seconds();                                                                                          \
         int bad = N##_forward(&N##s, &N##p, &N##i, &N##o, &call);                                                      \
         if (TRAIN && !bad)                                                                                             \
             bad = N##_backward(&N##s, &N##p, &N##i, &N##c, &N##g, &N##d, &call);                                       \
         if (bad)                                                                                                       \
             return fprintf(stderr, "status %d\n", bad), 1;                                                             \
-        INTO = now() - start;                                                                                          \
+        INTO = job_seconds() - start;                                                                                          \
     } while (0)
 
 enum { MOST = 15 };
@@ -95,7 +75,7 @@ int main(int argc, char **argv)
     void *work = malloc(bytes);
     if (!work || !status || !rounds)
         return fputs("no memory\n", stderr), 1;
-    double time[4][MOST], began = now();
+    double time[4][MOST], began = job_seconds();
     int turns = 0;
     do {
         RUN(sequential, 0, time[0][turns]);
@@ -103,7 +83,7 @@ int main(int argc, char **argv)
         RUN(sequential, 1, time[2][turns]);
         RUN(newton, 1, time[3][turns]);
         turns++;
-    } while (turns < MOST && (turns < 3 || now() - began < 1) && now() - began < 60);
+    } while (turns < MOST && (turns < 3 || job_seconds() - began < 1) && job_seconds() - began < 60);
     double off = 0, sum = 0;
     long again = 0;
     for (long i = 0; i < n; i++)
@@ -113,7 +93,7 @@ int main(int argc, char **argv)
     for (long i = 0; i < B; i++)
         again += status[i] != 0;
     for (int i = 0; i < 4; i++) {
-        qsort(time[i], (size_t)turns, sizeof(double), by_size);
+        qsort(time[i], (size_t)turns, sizeof(double), job_order);
         printf("%.4g ", 1e3 * time[i][turns / 2]);
     }
     printf("%.2f %ld %.1e", windows ? sum / (double)(B * windows) : 0, again, off);
