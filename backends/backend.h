@@ -67,6 +67,7 @@ Str iface_shape(Arena *a, const KernProg *k, const Type *type, bool batched); /*
 uint32_t iface_array_dims(const KernProg *k, const Type *type, bool batched, Dim out[MAXRANK + 1]);
 Str iface_member_shape(Arena *a, const KernProg *k, const IfaceMember *m);
 const char *iface_c_type(DType dt, bool f64); /* "float", "int32_t" */
+uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent); /* what lengths count, axis by axis; how many */
 bool iface_time(const KernProg *k, DimSym *time);      /* the first time dimension, if any */
 bool iface_in_order(const KernProg *k);               /* inference runs step by step: no recurrence of it is cut into chunks or pieces */
 bool iface_streams(const KernProg *k, Str *why);       /* has a chunk and step form; else the reason, which may be empty */

@@ -187,6 +187,18 @@ bool iface_time(const KernProg *k, DimSym *time)
     return false;
 }
 
+uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent)
+{
+    uint32_t n = 0;
+    int64_t most = 1;
+    if (lengths->rank && !dim_is_const(k->dims, lengths->dim[0], &most))
+        ice("iface: lengths of an open number of axes");
+    for (uint32_t i = 0; i < k->open.n && n < most; i++)
+        if (dim_sym_info(k->dims, k->open.p[i])->kind == DIM_TIME)
+            extent[n++] = k->open.p[i];
+    return n;
+}
+
 bool iface_in_order(const KernProg *k)
 {
     for (uint32_t i = 0; i < k->derived.n; i++)
@@ -209,16 +221,15 @@ bool iface_streams(const KernProg *k, Str *why)
     return true;
 }
 
-/* The batch axis stands behind a leading time axis, else in front. */
+/* The batch axis stands behind leading time axes, else in front. */
 uint32_t iface_array_dims(const KernProg *k, const Type *type, bool batched, Dim out[MAXRANK + 1])
 {
-    uint32_t n = 0, timed = type->rank && dim_is_time(k->dims, type->dim[0]);
-    if (batched && !timed)
-        out[n++] = dim_of(k->dims, k->batch);
-    for (uint32_t i = 0; i < type->rank; i++) {
-        out[n++] = type->dim[i];
-        if (batched && timed && i == 0)
+    uint32_t n = 0, places = type_places(k->dims, type);
+    for (uint32_t i = 0; i <= type->rank; i++) {
+        if (batched && i == places)
             out[n++] = dim_of(k->dims, k->batch);
+        if (i < type->rank)
+            out[n++] = type->dim[i];
     }
     return n;
 }

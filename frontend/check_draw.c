@@ -30,6 +30,13 @@ bool has_role(const RecProg *p, RecRole role)
     return false;
 }
 
+/* Of a grid, beside T places along the first one: few and odd, and sometimes none. */
+static int64_t draw_other_axis(Checker *c, int64_t T)
+{
+    static const int64_t some[] = {3, 5, 1, 2, 7, 4, 0};
+    return some[draw_below(c, T > 1 ? 6 : 7)];
+}
+
 static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
 {
     static const int64_t some[] = {1, 2, 3, 4, 5, 7, 9};
@@ -41,7 +48,10 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
         for (uint32_t i = 0; i < p->open.n; i++) {
             DimSym s = p->open.p[i];
             bool time = dim_sym_info(p->dims, s)->kind == DIM_TIME;
-            f->dim[s] = time ? how->T : some[draw_below(c, attempt < 400 ? 7 : 2)];
+            if (time)
+                f->dim[s] = s == p->time || p->is_model ? how->T : draw_other_axis(c, how->T);
+            else
+                f->dim[s] = some[draw_below(c, attempt < 400 ? 7 : 2)];
         }
         for (uint32_t i = 0; i < p->derived.n; i++)
             f->dim[p->derived.p[i].sym] = -1;
@@ -54,13 +64,14 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
 }
 
 /* How narrowly: real values are positive at every other level, ints stay below a bound that shrinks. */
-static double draw_value(Checker *c, const RecArg *x, int64_t T, uint32_t narrow)
+/* most: of a length. */
+static double draw_value(Checker *c, const RecArg *x, int64_t most, uint32_t narrow)
 {
     static const int64_t below[DRAW_NARROWEST + 1] = {4, 4, 3, 2, 1, 1};
     switch (x->type.dt) {
     case DT_BOOL: return draw_below(c, 4) == 0;
     case DT_COMPLEX: break;
-    case DT_INT: return (double)(x->role == ROLE_LENGTH ? draw_below(c, T + 1) : draw_below(c, below[narrow]));
+    case DT_INT: return (double)(x->role == ROLE_LENGTH ? draw_below(c, most + 1) : draw_below(c, below[narrow]));
     case DT_REAL: {
         double u = draw_uniform(c);
         return narrow % 2 ? (double)(float)(0.1 + 0.4 * (u + 1)) : u;
@@ -88,11 +99,13 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *x = &p->arg.p[i];
+        int64_t extent[REC_MAXAXES] = {how->T};
+        uint8_t naxes = has_role(p, ROLE_LENGTH) ? frame_extents(f, extent) : 1;
         f->in[i] = is_given(x, how) ? frame_array(f, &x->type, x->batched) : NULL;
         for (int64_t k = 0, n = f->in[i] ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
-            f->in[i][k] = draw_value(c, x, how->T, narrow);
-        if (x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths)
-            f->in[i][0] = (double)(how->T > 0 ? how->T / 2 + 1 : 0);
+            f->in[i][k] = draw_value(c, x, extent[k % naxes], narrow);
+        for (uint8_t axis = 0; x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths && axis < naxes; axis++)
+            f->in[i][axis] = (double)(extent[axis] > 0 ? extent[axis] / 2 + 1 : 0);
     }
 }
 

@@ -119,20 +119,52 @@ static uint32_t find_role(const RecProg *p, RecRole role)
     return i;
 }
 
+/* The places of an array: its leading axes, each one of the cell's axes. */
+typedef struct Places {
+    uint8_t n, of_cell; /* how many, and how many the cell has */
+    uint8_t axis[REC_MAXAXES];
+    int64_t extent[REC_MAXAXES], all;
+} Places;
+
+static Places places_of(const Frame *f, const Type *type)
+{
+    const RecProg *p = f->prog;
+    Places at = {.n = type_places(p->dims, type), .all = 1};
+    for (uint32_t i = 0; i < p->open.n; i++) {
+        bool time = dim_sym_info(p->dims, p->open.p[i])->kind == DIM_TIME;
+        for (uint8_t k = 0; time && k < at.n; k++)
+            if (type->dim[k] == dim_of(p->dims, p->open.p[i])) {
+                at.axis[k] = at.of_cell;
+                at.extent[k] = f->dim[p->open.p[i]];
+                at.all *= at.extent[k];
+            }
+        at.of_cell = (uint8_t)(at.of_cell + time);
+    }
+    return at;
+}
+
+/* Is place number `place` beyond a sequence of these lengths, one for each of the cell's axes? */
+static bool is_beyond(const Places *at, int64_t place, const double *length)
+{
+    bool beyond = false;
+    for (uint8_t k = at->n; k-- > 0; place /= at->extent[k])
+        beyond |= (double)(place % at->extent[k]) >= length[at->axis[k]];
+    return beyond;
+}
+
 /* Garbage at every place beyond: NaN, an int that no table has, a reset. */
 static void spoil_beyond(Frame *f)
 {
     const RecProg *p = f->prog;
     const double *length = f->in[find_role(p, ROLE_LENGTH)];
-    int64_t T = f->dim[p->time], B = f->dim[p->batch];
+    int64_t B = f->dim[p->batch];
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *x = &p->arg.p[i];
-        if (!f->in[i] || !x->batched || !frame_is_timed(p, &x->type) || T * B == 0)
-            continue;
-        int64_t rest = frame_count(f, &x->type, true) / (T * B);
+        Places at = places_of(f, &x->type);
+        int64_t n = f->in[i] && x->batched ? frame_count(f, &x->type, true) : 0, rest = n ? n / (at.all * B) : 0;
         double garbage = x->type.dt == DT_REAL ? (double)NAN : x->type.dt == DT_INT ? 1 << 29 : 1;
-        for (int64_t k = 0; k < T * B * rest; k++)
-            if ((double)(k / rest / B) >= length[k / rest % B])
+        for (int64_t k = 0; at.n && k < n; k++)
+            if (is_beyond(&at, k / rest / B, length + k / rest % B * at.of_cell))
                 f->in[i][k] = garbage;
     }
 }
@@ -194,25 +226,30 @@ void check_beyond(Checker *c)
 
 /* ---- a sequence of a ragged batch is the sequence alone ---- */
 
-/* Sequence b's part of a batched array, its first `length` places. */
-static double *part(const Frame *f, const Type *type, const double *whole, int64_t b, int64_t length)
+/* Sequence b's part of a batched array, the places within these lengths. */
+static double *part(const Frame *f, const Type *type, const double *whole, int64_t b, const double *length)
 {
-    int64_t B = f->dim[f->prog->batch], T = f->dim[f->prog->time], n = frame_count(f, type, true);
-    bool timed = frame_is_timed(f->prog, type);
-    int64_t places = timed ? T : 1, take = timed ? length : 1, rest = places && B ? n / (places * B) : 0;
-    double *out = NEWN(f->arena, double, take * rest);
-    for (int64_t t = 0; t < take && rest; t++)
-        memcpy(out + t * rest, whole + (t * B + b) * rest, (size_t)rest * sizeof *out);
+    Places at = places_of(f, type);
+    int64_t B = f->dim[f->prog->batch], n = frame_count(f, type, true), rest = n ? n / (at.all * B) : 0;
+    double *out = NEWN(f->arena, double, at.all * rest), *next = out;
+    for (int64_t place = 0; place < at.all && rest; place++) {
+        if (is_beyond(&at, place, length))
+            continue;
+        memcpy(next, whole + (place * B + b) * rest, (size_t)rest * sizeof *out);
+        next += rest;
+    }
     return out;
 }
 
-static Frame *alone(const Frame *f, int64_t b, int64_t length)
+static Frame *alone(const Frame *f, int64_t b, const double *length)
 {
     const RecProg *p = f->prog;
     Frame *g = frame_new(f->arena, p);
     memcpy(g->dim, f->dim, dim_nsyms(p->dims) * sizeof *g->dim);
     g->dim[p->batch] = 1;
-    g->dim[p->time] = length;
+    for (uint32_t i = 0, axis = 0; i < p->open.n; i++)
+        if (dim_sym_info(p->dims, p->open.p[i])->kind == DIM_TIME)
+            g->dim[p->open.p[i]] = (int64_t)length[axis++];
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *x = &p->arg.p[i];
         if (f->in[i] && x->role != ROLE_LENGTH)
@@ -222,21 +259,20 @@ static Frame *alone(const Frame *f, int64_t b, int64_t length)
 }
 
 /* What the batch gave for sequence b; beyond its length there must be zeros. Gradients of parameters are sums. */
-static bool batch_results(const Frame *f, Frame *g, int64_t b, int64_t length, Str *why)
+static bool batch_results(const Frame *f, Frame *g, int64_t b, const double *length, Str *why)
 {
     const RecProg *p = f->prog;
-    int64_t T = f->dim[p->time];
+    static const double all_of[REC_MAXAXES] = {INFINITY, INFINITY, INFINITY, INFINITY};
     for (uint32_t i = 0; i < p->out.n; i++) {
         const RecOut *o = &p->out.p[i];
         if (!f->out[i] || !o->batched)
             continue;
         g->out[i] = part(f, &o->type, f->out[i], b, length);
-        if (!frame_is_timed(p, &o->type))
-            continue;
-        const double *all = part(f, &o->type, f->out[i], b, T);
-        int64_t rest = T ? frame_count(f, &o->type, false) / T : 0;
-        for (int64_t k = length * rest; k < T * rest; k++)
-            if (all[k] != 0) {
+        Places at = places_of(f, &o->type);
+        const double *all = part(f, &o->type, f->out[i], b, all_of);
+        int64_t rest = at.all ? frame_count(f, &o->type, false) / at.all : 0;
+        for (int64_t k = 0; k < at.all * rest; k++)
+            if (all[k] != 0 && is_beyond(&at, k / rest, length)) {
                 *why = str_fmt(f->arena, "`%.*s` is %g beyond its sequence", STRF(o->name), all[k]);
                 return false;
             }
@@ -250,7 +286,8 @@ static bool alone_once(Checker *c, const Draw *how, const Code *code, Str *why)
     Frame *f = draw_call(c, scratch, how, why);
     bool ok = f && run_one(c, f, code, why);
     for (int64_t b = 0; ok && b < how->B; b++) {
-        int64_t length = (int64_t)f->in[find_role(f->prog, ROLE_LENGTH)][b];
+        int64_t extent[REC_MAXAXES];
+        const double *length = f->in[find_role(f->prog, ROLE_LENGTH)] + b * frame_extents(f, extent);
         Frame *one = alone(f, b, length), *same = alone(f, b, length);
         Tolerance tol = precision_tolerance(code->cpu.precision);
         ok = run_one(c, one, code, why) && batch_results(f, same, b, length, why) && results_agree(one, same, tol, why);

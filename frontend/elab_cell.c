@@ -28,7 +28,7 @@ static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
     if (sym && sym->kind == SYM_STATE && sym->state->scope != s)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at,
                   STR("a state of what stands around the loop, and so must its equation"));
-    else if (t->nindex == 1 && str_eq(t->index[0].name.text, index) && sym && sym->kind == SYM_STATE) {
+    else if (t->nindex && str_eq(t->index[0].name.text, index) && sym && sym->kind == SYM_STATE) {
         diag_help(diag(e->diags, E_BAD_PLACE, t->index[0].name.at, "an equation says the value at the current place, without brackets"),
                   str_fmt(e->arena, "write `%.*s = ...`", STRF(t->name.text)));
         sym->state->equation = st;
@@ -87,7 +87,9 @@ Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 static void add_use(Elab *e, Inst *inst, const Use *u)
 {
     Inst *child = NULL;
-    if (u->count)
+    if (inst->cell->domain == DOMAIN_GRID)
+        diag(e->diags, E_UNSUPPORTED, u->at, "a cell over a grid cannot use other cells yet");
+    else if (u->count)
         diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
     else
         child = inst_of_use(e, inst->outer, u, str_fmt(e->arena, "%.*s%.*s.", STRF(inst->path), STRF(u->name.text)));
@@ -107,8 +109,9 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
     sym->val = poison;
     if (d->is_noise)
         diag(e->diags, E_UNSUPPORTED, d->name.at, "noise inputs are not supported yet: draw the noise and pass it as an input");
-    if (d->nplace)
-        diag(e->diags, E_UNSUPPORTED, d->name.at, "inputs on edges and axes belong to grids and graphs, which are not supported yet");
+    uint8_t axis[REC_MAXAXES];
+    if (d->nplace && !input_axes(inst->cell, d, axis))
+        diag(e->diags, E_BAD_PLACE, d->place[0].at, "an input that differs along some axes of a grid only names them in their order");
     if (d->is_const)
         return;
     sym->has_place = true;
@@ -148,8 +151,11 @@ static bool supported_domain(Elab *e, const Cell *cell)
 {
     if (cell->domain == DOMAIN_LINE && cell->nindex == 1)
         return true;
+    if (cell->domain == DOMAIN_GRID && cell->nindex <= REC_MAXAXES)
+        return true;
     diag(e->diags, E_UNSUPPORTED, cell->nindex ? cell->index[0].at : cell->at,
-         "grids and graphs are not supported yet: a cell runs over a sequence, `over t`");
+         cell->domain == DOMAIN_GRID ? "a grid has at most four axes"
+                                     : "graphs are not supported yet: a cell runs over a sequence, `over t`, or a grid, `over (r, s)`");
     return false;
 }
 
@@ -188,7 +194,10 @@ Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndi
     bind_dims(e, inst->outer, cell->dim, cell->ndim, dim, ndim, entry);
     inst->scope = scope_new(e, inst->outer);
     inst->scope->inst = inst;
-    scope_add(e, inst->scope, cell->index[0], SYM_PLACE);
+    for (uint32_t i = 0; i < cell->nindex; i++) {
+        scope_add(e, inst->scope, cell->index[i], SYM_PLACE)->axis = i;
+        inst->place[i] = REC_NONE;
+    }
     for (uint32_t i = 0; i < cell->ninput; i++)
         add_input(e, inst, &cell->input[i]);
     for (uint32_t i = 0; i < cell->nbody; i++)
@@ -543,24 +552,28 @@ static void bind_carried(Elab *e, Inst *inst, Carries *c, RecRegion r)
 }
 
 /* Ints beyond a sequence's length may be anything; as indices they must not be looked at, so they count as 0. */
+void bind_input(Elab *e, Inst *inst, uint32_t i, Val whole, const RecId *part, RecId active)
+{
+    const Decl *d = &inst->cell->input[i];
+    Sym *sym = scope_find(inst->scope, d->name.text);
+    sym->val = d->is_const ? whole : val_of_parts(val_dtype(e, whole), part);
+    Type t = *rec_type(e->prog, sym->val.v);
+    if (!d->is_const && t.dt == DT_INT && active != REC_NONE)
+        sym->val.v = rec_map3(&e->b, FUN_WHERE, active, sym->val.v, rec_zeros(&e->b, &t));
+    if (sym->delay)
+        sym->delay->now = sym->val;
+}
+
 static void bind_inputs(Elab *e, Inst *inst, ScanArgs *args, const RecId *seq, RecId active)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i < inst->cell->ninput; i++) {
-        const Decl *d = &inst->cell->input[i];
-        Sym *sym = scope_find(inst->scope, d->name.text);
-        DType dt = val_dtype(e, args->input[i]);
-        sym->val = d->is_const ? args->input[i] : val_of_parts(dt, seq + next);
-        next += d->is_const ? 0 : nparts(dt);
-        Type t = *rec_type(e->prog, sym->val.v);
-        if (!d->is_const && t.dt == DT_INT && active != REC_NONE)
-            sym->val.v = rec_map3(&e->b, FUN_WHERE, active, sym->val.v, rec_zeros(&e->b, &t));
-        if (sym->delay)
-            sym->delay->now = sym->val;
+        bind_input(e, inst, i, args->input[i], seq + next, active);
+        next += inst->cell->input[i].is_const ? 0 : nparts(val_dtype(e, args->input[i]));
     }
 }
 
-static void compute_all(Elab *e, Inst *inst)
+void compute_all(Elab *e, Inst *inst)
 {
     compute_scope(e, inst->scope);
     for (uint32_t i = 0; i < inst->state.n; i++)
@@ -598,7 +611,7 @@ static void carry_on(Elab *e, Carries *c, RecId active, RecId cut, RecId *result
     }
 }
 
-static Val output_value(Elab *e, Inst *inst, Ident name)
+Val output_value(Elab *e, Inst *inst, Ident name)
 {
     Sym *sym = scope_find(inst->scope, name.text);
     if (!sym) {
@@ -775,16 +788,20 @@ void elab_finals(Elab *e)
     }
 }
 
-static Val input_arg(Elab *e, Inst *inst, const Decl *d, Dim time)
+Val input_arg(Elab *e, Inst *inst, const Decl *d, const Dim *extent)
 {
     Type type;
+    uint8_t axis[REC_MAXAXES], n = d->is_const ? 0 : input_axes(inst->cell, d, axis);
     if (!elab_type(e, inst->outer, &d->type, &type))
         return poison;
-    if (!d->is_const) {
-        memmove(type.dim + 1, type.dim, sizeof(Dim) * type.rank);
-        type.dim[0] = time;
-        type.rank++;
+    if (type.rank + n >= MAXRANK) {
+        diag(e->diags, E_NOT_A_SIZE, d->name.at, "with the axes of its places and the batch this input has too many axes");
+        return poison;
     }
+    memmove(type.dim + n, type.dim, sizeof(Dim) * type.rank);
+    for (uint8_t i = 0; i < n; i++)
+        type.dim[i] = extent[axis[i]];
+    type.rank = (uint8_t)(type.rank + n);
     return arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc, .at = d->name.at});
 }
 
@@ -798,7 +815,7 @@ void elab_cell_entry(Elab *e, const Cell *cell)
     inst_params(e, inst);
     bool bad = false;
     for (uint32_t i = 0; i < cell->ninput; i++) {
-        args.input[i] = input_arg(e, inst, &cell->input[i], time);
+        args.input[i] = input_arg(e, inst, &cell->input[i], &time);
         bad |= is_poison(args.input[i]);
     }
     if (bad)

@@ -26,11 +26,13 @@ static Val index_value(Elab *e, IndexVar *iv, Span at)
     return v;
 }
 
-static Val place_index(Elab *e, Scope *s, Span at)
+static Val place_index(Elab *e, Scope *s, uint32_t axis, Span at)
 {
     Inst *inst = s->inst;
     while (inst && inst->parent)
         inst = inst->parent;
+    if (inst && inst->cell->domain == DOMAIN_GRID && inst->place[axis] != REC_NONE)
+        return val_of(inst->place[axis]);
     if (!inst || inst->index == REC_NONE) {
         diag(e->diags, E_BAD_PLACE, at, "the place has no number here: start values are outside the sequence");
         return poison;
@@ -46,7 +48,7 @@ static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
     case SYM_LET: return let_value(e, sym);
     case SYM_STATE: return state_now(e, sym->state);
     case SYM_INDEX: return index_value(e, sym->index, name.at);
-    case SYM_PLACE: return place_index(e, s, name.at);
+    case SYM_PLACE: return place_index(e, s, sym->axis, name.at);
     case SYM_COUNTER: return loop_counter(e, sym->counts);
     case SYM_LAST: return loop_last(e, sym);
     case SYM_RUN: return run_output(sym->run, 0);

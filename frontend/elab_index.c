@@ -16,22 +16,36 @@ bool place_offset(const Expr *x, Str index, int64_t *offset)
     return true;
 }
 
+/* The brackets hold these axes' indices, each plus a constant. */
+static bool place_offsets(const Expr *x, const Cell *cell, const uint8_t *axis, uint8_t n, int64_t *offset)
+{
+    memset(offset, 0, REC_MAXAXES * sizeof *offset);
+    bool is = x->index.nsub == n;
+    for (uint8_t i = 0; is && i < n; i++)
+        is = !x->index.sub[i].slice && place_offset(x->index.sub[i].lo, cell->index[axis[i]].text, &offset[axis[i]]);
+    return is;
+}
+
 bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset)
 {
     (void)e;
-    if (x->kind != EX_INDEX || x->index.nsub != 1 || x->index.sub[0].slice || !s->inst)
+    if (x->kind != EX_INDEX || !s->inst)
         return false;
     const Expr *base = x->index.base;
+    const Cell *cell = s->inst->cell;
+    uint8_t axis[REC_MAXAXES] = {0, 1, 2, 3}, n = cell_axes(cell);
     Sym *sym = NULL;
     if (base->kind == EX_NAME)
         sym = scope_find(s, base->name);
     else if (base->kind == EX_FIELD && base->field.base->kind == EX_NAME) {
         Sym *inst = scope_find(s, base->field.base->name);
-        return inst && inst->kind == SYM_INST && place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
+        return inst && inst->kind == SYM_INST && place_offsets(x, cell, axis, n, offset);
     }
     if (!sym || !(sym->kind == SYM_STATE ? !sym->state->loop : sym->has_place))
         return false;
-    return place_offset(x->index.sub[0].lo, s->inst->cell->index[0].text, offset);
+    if (sym->kind == SYM_VALUE && sym->delay)
+        n = input_axes(cell, sym->delay->decl, axis);
+    return place_offsets(x, cell, axis, n, offset);
 }
 
 static Val carried_val(DType dt, RecId (*by_part)[MAX_DELAY], uint64_t lag)
@@ -82,9 +96,10 @@ static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 
-static Val place_value(Elab *e, Scope *s, const Expr *x, int64_t offset)
+static Val place_value(Elab *e, Scope *s, const Expr *x, const int64_t *by)
 {
     const Expr *base = x->index.base;
+    int64_t offset = by[0];
     if (base->kind == EX_FIELD) {
         Inst *inst = scope_find(s, base->field.base->name)->inst;
         for (uint32_t i = 0; i < inst->state.n; i++)
@@ -98,11 +113,14 @@ static Val place_value(Elab *e, Scope *s, const Expr *x, int64_t offset)
         diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: outside the sequence it has its start value");
         return poison;
     }
+    bool here = !by[0] && !by[1] && !by[2] && !by[3];
+    if (!here && s->inst->cell->domain == DOMAIN_GRID && (sym->kind == SYM_STATE || sym->kind == SYM_VALUE))
+        return grid_read(e, s, sym, by, x);
     if (sym->kind == SYM_STATE)
         return state_at(e, sym->state, offset, x->at);
     if (sym->kind == SYM_VALUE)
         return input_at(e, s, sym, offset, x);
-    if (offset == 0)
+    if (here)
         return elab_expr(e, s, base);
     diag_help(diag(e->diags, E_UNSUPPORTED, x->at,
                    sym->kind == SYM_LAST ? "the last round can be read at the current place only" : "a `let` can be read at the current place only"),
@@ -404,23 +422,28 @@ static bool no_place(Elab *e, Scope *s, const Expr *x)
     if (!sym || sym->kind != SYM_STATE || sym->state->progress != RUNNING || !s->inst)
         return false;
     const Loop *loop = sym->state->loop;
-    Str t = loop ? loop->stmt->loop.var.text : s->inst->cell->index[0].text;
-    diag_help(diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "this is not an earlier place of `%.*s`", STRF(base->name)))),
-              str_fmt(e->arena, "the index of this %s is `%.*s`; a place is it plus a whole number: `%.*s[%.*s-1]`", loop ? "loop" : "cell",
-                      STRF(t), STRF(base->name), STRF(t)));
+    const Cell *cell = s->inst->cell;
+    Str t = loop ? loop->stmt->loop.var.text : cell->index[0].text;
+    Diag *d = diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "this is not an earlier place of `%.*s`", STRF(base->name))));
+    if (!loop && cell_axes(cell) > 1)
+        diag_help(d, str_fmt(e->arena, "a place has an index for each axis, in order, each plus a whole number: `%.*s[%.*s-1, %.*s]`", STRF(base->name),
+                             STRF(t), STRF(cell->index[1].text)));
+    else
+        diag_help(d, str_fmt(e->arena, "the index of this %s is `%.*s`; a place is it plus a whole number: `%.*s[%.*s-1]`", loop ? "loop" : "cell",
+                             STRF(t), STRF(base->name), STRF(t)));
     return true;
 }
 
 Val elab_index(Elab *e, Scope *s, const Expr *x)
 {
-    int64_t offset;
+    int64_t offset[REC_MAXAXES];
     const Expr *base = x->index.base;
     Val before;
     if (loop_before(s, x, &before) || loop_place(e, s, x, &before))
         return before;
-    if (!is_place(e, s, x, &offset) && no_place(e, s, x))
+    if (!is_place(e, s, x, offset) && no_place(e, s, x))
         return poison;
-    if (is_place(e, s, x, &offset))
+    if (is_place(e, s, x, offset))
         return place_value(e, s, x, offset);
     Val v = elab_expr(e, s, base);
     if (is_poison(v))
@@ -465,11 +488,11 @@ static bool mentions_open(Scope *s, const Expr *x)
 
 static void infer_at(Elab *e, Scope *s, const Expr *x)
 {
-    int64_t offset;
+    int64_t offset[REC_MAXAXES];
     bool wanted = false;
     for (uint32_t i = 0; i < x->index.nsub; i++)
         wanted |= !x->index.sub[i].slice && open_index(s, x->index.sub[i].lo);
-    if (!wanted || is_place(e, s, x, &offset) || mentions_open(s, x->index.base))
+    if (!wanted || is_place(e, s, x, offset) || mentions_open(s, x->index.base))
         return;
     Val base = elab_expr(e, s, x->index.base);
     if (is_poison(base))

@@ -56,6 +56,14 @@ typedef struct LetDef {
     struct Run *run; /* when it is the result of a scan, kept whole */
 } LetDef;
 
+/* A read at another place of a grid: so many steps along each axis. */
+typedef struct GridRead {
+    int64_t by[REC_MAXAXES];
+    Span at;
+    Val value;  /* once the step is open: zero, or a state's start value, outside */
+    Val inside; /* of an input: whether there is such a place */
+} GridRead;
+
 /* A state of a cell instance. */
 typedef struct StateDef {
     const Decl *decl;
@@ -69,6 +77,7 @@ typedef struct StateDef {
     Val now;            /* the new value, once computed */
     RecId prev[2][MAX_DELAY];    /* by part: carried values by lag - 1, after cuts */
     RecId carried[2][MAX_DELAY]; /* as carried */
+    VEC(GridRead) read; /* of a cell over a grid, instead of all that is about lags */
     Str name;           /* with the instance path: `inner.h` */
     Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
@@ -82,6 +91,7 @@ typedef struct DelayDef {
     uint32_t nahead;          /* how many places ahead it is read */
     RecId later[2][MAX_DELAY]; /* the value so many (less one) places ahead, zero past the end, and whether there is one */
     RecId there[MAX_DELAY];
+    VEC(GridRead) read; /* of a cell over a grid, instead of all of these */
     Type type;
     Str name;
 } DelayDef;
@@ -91,6 +101,7 @@ typedef struct Sym {
     SymKind kind;
     union {
         Dim dim;
+        uint32_t axis; /* SYM_PLACE */
         Val val;
         struct { LetDef *def; uint32_t target; } let;
         StateDef *state;
@@ -130,6 +141,7 @@ struct Inst {
     uint32_t ndim;
     bool uses_index; /* reads t */
     bool uses_count; /* reads an input behind with `else` */
+    RecId place[REC_MAXAXES]; /* of a cell over a grid: r, s as values of the step region, or REC_NONE */
     RecId index;     /* t as a value of the step region, or REC_NONE */
     RecId count;     /* steps since the start or the last cut, or REC_NONE */
     bool called;     /* a child: its inputs are bound */
@@ -262,6 +274,7 @@ Val cyclic(Elab *e, Ident name); /* reports */
 void compute_scope(Elab *e, Scope *s); /* every `let` of a scope, needed or not */
 bool bind_let(Elab *e, Scope *s, const Stmt *st); /* adds the symbols of a `let` */
 void bind_fn(Elab *e, Scope *s, const Fn *fn);
+/* Brackets that are a place, and where it is, by axis of the cell's domain (REC_MAXAXES of them). */
 bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset);
 bool place_offset(const Expr *x, Str index, int64_t *offset); /* `t`, `t - 1`, `t + 2` for the index t */
 bool not_negative(Elab *e, Dim d, Span at); /* false if surely negative; what only the data can tell is noted as a need */
@@ -280,6 +293,9 @@ void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of a
 typedef struct ScanArgs {
     Val *input;       /* by the cell's inputs: per-step ones with a leading own axis of size `length`; poison if missing */
     Dim length;
+    Dim extent[REC_MAXAXES];     /* of a grid, instead of `length` */
+    uint32_t corner;             /* of a grid: the axes that run from their end, as bits */
+    RecId lengths[REC_MAXAXES];  /* of a grid: how far a sequence goes along each axis, or REC_NONE at all */
     bool reverse;     /* a model's `reverse` */
     RecId active;     /* bool[length], or REC_NONE */
     RecId cut;        /* bool[length]: resets, or REC_NONE */
@@ -291,6 +307,19 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 void elab_cell_entry(Elab *e, const Cell *cell);
 void elab_finals(Elab *e); /* adds the collected final states as outputs */
 Scope *cell_scope(Elab *e); /* a scope for a cell or model of the unit */
+
+Val input_arg(Elab *e, Inst *inst, const Decl *d, const Dim *extent); /* extent: of the axes of its places */
+void bind_input(Elab *e, Inst *inst, uint32_t i, Val whole, const RecId *part, RecId active); /* `part`: as the step has it */
+Val output_value(Elab *e, Inst *inst, Ident name);
+void compute_all(Elab *e, Inst *inst);
+
+/* ---- elab_grid.c: running an instance over a grid ---- */
+uint8_t cell_axes(const Cell *cell);
+uint8_t input_axes(const Cell *cell, const Decl *d, uint8_t *axis); /* along which axes an input differs */
+void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span at);
+Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x);
+void elab_grid_entry(Elab *e, const Cell *cell);
+Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 
 /* ---- elab_loop.c ---- */
 Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s);

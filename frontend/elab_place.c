@@ -56,9 +56,15 @@ static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
         w->inst->uses_count = true;
 }
 
-static void note_place(Walk *w, const Expr *x, int64_t offset)
+static void note_place(Walk *w, const Expr *x, const int64_t *by)
 {
     const Expr *base = x->index.base;
+    int64_t offset = by[0];
+    if (w->inst->cell->domain == DOMAIN_GRID && base->kind == EX_NAME) {
+        Sym *sym = scope_find(w->scope, base->name);
+        note_grid_read(w->e, sym->kind == SYM_STATE ? sym->state : NULL, sym->kind == SYM_VALUE ? sym->delay : NULL, by, x->at);
+        return;
+    }
     if (base->kind == EX_FIELD) {
         StateDef *st = child_state(w->inst, base);
         if (st)
@@ -74,8 +80,8 @@ static void note_place(Walk *w, const Expr *x, int64_t offset)
 
 static void walk_index(Walk *w, const Expr *x)
 {
-    int64_t offset;
-    if (is_place(w->e, w->scope, x, &offset))
+    int64_t offset[REC_MAXAXES];
+    if (is_place(w->e, w->scope, x, offset))
         note_place(w, x, offset);
     else {
         walk_expr(w, x->index.base);
@@ -94,8 +100,8 @@ static void walk_expr(Walk *w, const Expr *x)
 {
     switch (x->kind) {
     case EX_NAME:
-        if (str_eq(x->name, w->inst->cell->index[0].text))
-            w->inst->uses_index = true;
+        for (uint32_t i = 0; i < w->inst->cell->nindex; i++)
+            w->inst->uses_index |= str_eq(x->name, w->inst->cell->index[i].text);
         return;
     case EX_UNARY: walk_expr(w, x->un.a); return;
     case EX_BINARY:

@@ -113,6 +113,10 @@ static void stream_op(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
     const RecOp *op = rec_op(p, v);
+    if (op->kind == REC_RECUR && op->grid) {
+        neither(s, v, "it runs over a grid");
+        return;
+    }
     if (op->kind == REC_RECUR && op->reverse) {
         neither(s, v, "a recurrence runs from the end of the sequence");
         return;

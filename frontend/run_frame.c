@@ -16,12 +16,22 @@ Frame *frame_new(Arena *a, const RecProg *prog)
 
 bool frame_is_timed(const RecProg *p, const Type *type)
 {
-    return type->rank && dim_is_time(p->dims, type->dim[0]);
+    return type_places(p->dims, type) > 0;
+}
+
+uint8_t frame_extents(const Frame *f, int64_t *extent)
+{
+    const RecProg *p = f->prog;
+    uint8_t n = 0;
+    for (uint32_t i = 0; i < p->open.n && n < REC_MAXAXES; i++)
+        if (dim_sym_info(p->dims, p->open.p[i])->kind == DIM_TIME)
+            extent[n++] = f->dim[p->open.p[i]];
+    return n;
 }
 
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out)
 {
-    uint32_t place = frame_is_timed(p, type);
+    uint32_t place = type_places(p->dims, type);
     if (axis >= type->rank + (uint32_t)batched)
         return false;
     *out = batched && axis == place ? dim_of(p->dims, p->batch) : type->dim[axis - (batched && axis > place)];

@@ -38,6 +38,7 @@ bool frame_shape(const Frame *f, const Type *type, bool batched, Array *out);
 int64_t frame_count(const Frame *f, const Type *type, bool batched); /* elements; stops the compiler on overflow */
 bool frame_fits(const Frame *f, Str *error);                         /* no array of the call overflows */
 double *frame_array(const Frame *f, const Type *type, bool batched);  /* zeros */
+uint8_t frame_extents(const Frame *f, int64_t *extent); /* how far sequences go, axis by axis; how many axes */
 bool frame_is_timed(const RecProg *p, const Type *type);             /* leads with a time axis */
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
 

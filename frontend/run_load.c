@@ -122,10 +122,13 @@ static void check_lengths(Load *l)
         const RecArg *x = &f->prog->arg.p[i];
         if (x->role != ROLE_LENGTH || !f->in[i])
             continue;
+        int64_t extent[REC_MAXAXES];
+        uint8_t naxes = x->type.rank ? frame_extents(f, extent) : 1;
+        extent[0] = x->type.rank ? extent[0] : f->dim[f->prog->time];
         for (int64_t b = 0, n = frame_count(f, &x->type, x->batched); b < n; b++)
-            if (f->in[i][b] < 0 || f->in[i][b] > (double)f->dim[f->prog->time])
+            if (f->in[i][b] < 0 || f->in[i][b] > (double)extent[b % naxes])
                 complain(l, str_fmt(f->arena, "array `%.*s`: element %lld is %.0f, outside 0..%lld", STRF(x->name),
-                                    (long long)b, f->in[i][b], (long long)f->dim[f->prog->time]));
+                                    (long long)b, f->in[i][b], (long long)extent[b % naxes]));
     }
 }
 

@@ -4,8 +4,12 @@
 static void copy_sequence(const Frame *f, const Type *type, int64_t b, double *whole, double *one, bool back)
 {
     int64_t batch = f->dim[f->prog->batch], count = frame_count(f, type, false), places = 1;
-    if (frame_is_timed(f->prog, type) && !dim_eval(f->prog->dims, type->dim[0], f->dim, &places))
-        ice("copy_sequence: a size overflows");
+    for (uint8_t i = 0; i < type_places(f->prog->dims, type); i++) {
+        int64_t n;
+        if (!dim_eval(f->prog->dims, type->dim[i], f->dim, &n))
+            ice("copy_sequence: a size overflows");
+        places *= n;
+    }
     int64_t rest = places ? count / places : 0;
     for (int64_t t = 0; t < places; t++) {
         double *in_whole = whole + (t * batch + b) * rest, *in_one = one + t * rest;
@@ -14,12 +18,14 @@ static void copy_sequence(const Frame *f, const Type *type, int64_t b, double *w
     }
 }
 
-/* Without lengths every sequence has all T places. */
+/* Without lengths every sequence has all places along every axis. */
 static double *whole_length(const Frame *f, Arena *scratch)
 {
-    double *n = NEW(scratch, double);
-    *n = (double)f->dim[f->prog->time];
-    return n;
+    double *length = NEWN(scratch, double, REC_MAXAXES);
+    int64_t extent[REC_MAXAXES];
+    for (uint8_t n = frame_extents(f, extent); n-- > 0;)
+        length[n] = (double)extent[n];
+    return length;
 }
 
 static RecArray *sequence_arguments(const Frame *f, Arena *scratch, int64_t b)

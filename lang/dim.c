@@ -217,10 +217,14 @@ bool dim_is_sym(const DimTab *t, Dim a, DimSym *s)
 bool dim_is_time(const DimTab *t, Dim a)
 {
     const Poly *p = &t->poly.p[a];
-    if (!p->nterm || p->nterm > 2 || (p->nterm == 2 && p->term[1].nsym))
-        return false;
-    const DimTerm *first = &p->term[0];
-    return first->nsym == 1 && first->coef == 1 && t->sym.p[first->sym[0]].kind == DIM_TIME;
+    bool any = false;
+    for (uint32_t i = 0; i < p->nterm; i++)
+        for (uint32_t k = 0; k < p->term[i].nsym; k++) {
+            any = true;
+            if (t->sym.p[p->term[i].sym[k]].kind != DIM_TIME)
+                return false;
+        }
+    return any;
 }
 
 bool dim_mentions(const DimTab *t, Dim a, DimSym s)

@@ -13,7 +13,7 @@ enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_MAXDEG = 8 };
 
 typedef enum DimKind {
     DIM_USER,  /* H, D: an argument of the generated functions */
-    DIM_TIME,  /* T: the length of a sequence; comes with the data. Arrays have it first, and the batch second */
+    DIM_TIME,  /* T: the length of a sequence, or the extent of a grid; comes with the data. Arrays have these first, then the batch */
     DIM_BATCH, /* B: how many sequences at once; never in a .rnn file */
     DIM_KEEP,  /* 1 when a backward pass will follow, else 0: buffers that only it needs shrink to one step */
     DIM_PART,  /* how much of a range the task at hand has; only in kern, inside of its tasks */
@@ -42,7 +42,7 @@ Dim dim_subst(DimTab *t, Dim a, DimSym s, Dim by);
 
 bool dim_is_const(const DimTab *t, Dim a, int64_t *value);
 bool dim_is_sym(const DimTab *t, Dim a, DimSym *s);
-bool dim_is_time(const DimTab *t, Dim a); /* a symbol of kind DIM_TIME, perhaps plus a constant: T, T + 1 */
+bool dim_is_time(const DimTab *t, Dim a); /* made of symbols of kind DIM_TIME and numbers: T, T + 1, R + S */
 bool dim_mentions(const DimTab *t, Dim a, DimSym s);
 /* Value for given values of all symbols; false on overflow of int64 or a negative result. */
 bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out);

@@ -24,6 +24,14 @@ Dim type_size(DimTab *t, const Type *ty)
     return n;
 }
 
+uint8_t type_places(const DimTab *t, const Type *ty)
+{
+    uint8_t n = 0;
+    while (n < ty->rank && dim_is_time(t, ty->dim[n]))
+        n++;
+    return n;
+}
+
 Str type_str(Arena *a, const DimTab *t, const Type *ty)
 {
     Text out = {.arena = a};

@@ -22,6 +22,7 @@ typedef struct Type {
 const char *dtype_name(DType dt); /* "real", "int", "bool", "complex" */
 bool type_eq(const Type *a, const Type *b);
 Dim type_size(DimTab *t, const Type *ty); /* number of elements */
+uint8_t type_places(const DimTab *t, const Type *ty); /* its leading axes of kind time; the batch stands behind them */
 Str type_str(Arena *a, const DimTab *t, const Type *ty); /* "real[4, H]", "int" */
 
 #endif

@@ -161,8 +161,10 @@ static void check_lengths(Call *c)
         return;
     LLVMValueRef p = c->array[a->length_arg];
     If given = if_open(a, LLVMBuildIsNotNull(a->b, p, ""));
-    LLVMValueRef arg[] = {p, dim_value(c, a->k->batch), dim_value(c, a->time)};
-    abi_return_if(a, abi_call(a, a->lengths_bad, 3, arg), status(a, RNN_LENGTH));
+    for (uint32_t i = 0; i < a->nlength; i++) {
+        LLVMValueRef arg[] = {abi_length(a, p, i), dim_value(c, a->k->batch), dim_value(c, a->extent[i])};
+        abi_return_if(a, abi_call(a, a->lengths_bad, 3, arg), status(a, RNN_LENGTH));
+    }
     if_close(a, given);
 }
 
@@ -263,7 +265,8 @@ static void fill_lengths(Call *c)
         return;
     If missing = if_open(a, abi_is_null(a, c->array[a->length_arg]));
     LLVMValueRef to = abi_load(a, a->ptr, c->bufs, a->nbuf + 1);
-    abi_call(a, a->lengths_fill, 3, (LLVMValueRef[]){to, dim_value(c, a->k->batch), dim_value(c, a->time)});
+    for (uint32_t i = 0; i < a->nlength; i++)
+        abi_call(a, a->lengths_fill, 3, (LLVMValueRef[]){abi_length(a, to, i), dim_value(c, a->k->batch), dim_value(c, a->extent[i])});
     if_close(a, missing);
 }
 
@@ -559,6 +562,7 @@ static Abi abi_new(CpuModule *m)
         if (k->arg.p[i].role == ROLE_LENGTH) {
             a.has_lengths = true;
             a.length_arg = i;
+            a.nlength = iface_extents(k, &k->arg.p[i].type, a.extent);
         }
     for (uint32_t i = 0; i < a.nbuf; i++)
         if (k->buf.p[i].kind != K_WORK)

@@ -27,6 +27,8 @@ typedef struct Abi {
     LLVMTypeRef i1, i8, i32, i64, ptr, none;
     uint32_t nsym, narg, nout, nbuf;
     bool has_time, has_lengths;
+    uint32_t nlength; /* lengths of a sequence: one for each axis of its places */
+    DimSym extent[MAXRANK]; /* what each may be at most */
     DimSym time;
     uint32_t length_arg;
     AbiFn measure, layout, overlap, lengths_bad, lengths_fill, seal, level, run;
@@ -71,6 +73,7 @@ void abi_emit_level(Abi *a);  /* abi_level.c: level, when there is a choice */
 LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs,
                             LLVMValueRef seed, LLVMValueRef call); /* abi_level.c */
 void abi_emit_info(Abi *a);                     /* abi_info.c: PREFIX_info */
+LLVMValueRef abi_length(Abi *a, LLVMValueRef lengths, uint32_t axis); /* the first of an axis, in abi_check.c */
 uint32_t abi_element_bytes(const Abi *a, DType dt);
 bool abi_uses(const KBuf *buf, RecFn fn);
 

@@ -22,9 +22,16 @@ static void emit_overlap(Abi *a)
     LLVMBuildRet(a->b, LLVMConstNull(a->i1));
 }
 
+LLVMValueRef abi_length(Abi *a, LLVMValueRef lengths, uint32_t axis)
+{
+    LLVMValueRef i = abi_i64(a, axis);
+    return axis ? LLVMBuildGEP2(a->b, a->i32, lengths, &i, 1, "") : lengths;
+}
+
 static LLVMValueRef element(Abi *a, LLVMValueRef lengths, LLVMValueRef i)
 {
-    return LLVMBuildGEP2(a->b, a->i32, lengths, &i, 1, "");
+    LLVMValueRef at = a->nlength > 1 ? LLVMBuildMul(a->b, i, abi_i64(a, a->nlength), "") : i;
+    return LLVMBuildGEP2(a->b, a->i32, lengths, &at, 1, "");
 }
 
 static void emit_lengths_bad(Abi *a)

@@ -103,7 +103,10 @@ static void read_size(Sum *s, LLVMValueRef sizes, LLVMValueRef mode, uint32_t i)
     if (kind == DIM_TIME || kind == DIM_BATCH)
         v = LLVMBuildSelect(a->b, init, abi_i64(a, 0), v, "");
     bad_if(s, abi_cmp(a, LLVMIntSLT, v, abi_i64(a, 0)));
-    if (a->has_lengths && sym == a->time) /* a length is an int of 32 bits */
+    bool bounds = false;
+    for (uint32_t k = 0; k < a->nlength; k++)
+        bounds |= sym == a->extent[k];
+    if (bounds) /* a length is an int of 32 bits */
         bad_if(s, abi_cmp(a, LLVMIntSGT, v, abi_i64(a, INT32_MAX)));
     s->sym[sym] = v;
 }

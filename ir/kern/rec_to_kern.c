@@ -3,12 +3,12 @@
 
 /* ---- the interface's arrays ---- */
 
-/* A batched argument's array has the axis B behind a leading time axis, else in front. */
+/* A batched argument's array has the axis B behind leading time axes, else in front. */
 static Type caller_type(Lower *l, const Type *t, bool batched)
 {
     if (!batched)
         return *t;
-    uint32_t at = t->rank && dim_is_time(l->dims, t->dim[0]) ? 1 : 0;
+    uint32_t at = type_places(l->dims, t);
     Type b = {.dt = t->dt, .rank = (uint8_t)(t->rank + 1)};
     for (uint32_t i = 0; i < t->rank; i++)
         b.dim[i < at ? i : i + 1] = t->dim[i];

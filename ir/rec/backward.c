@@ -173,25 +173,26 @@ static bool collect(Level *l, Turn *turn)
 /* The guard of a sequence as the guard of its elements. */
 static Guard guard_element(Level *in, Guard g)
 {
-    const RecProg *p = in->back->p;
+    RecProg *p = in->back->p;
     if (g.v == REC_NONE)
         return g;
-    uint8_t rank = rec_type(p, g.v)->rank, order[MAXRANK], n = 1, lead = MAXRANK;
-    for (uint8_t j = 0; j < rank; j++)
-        if (g.axis[j] == 0)
-            lead = j;
+    Type t = *rec_type(p, g.v);
+    Dim dim[MAXRANK];
+    uint8_t places = rec_places(rec_op(p, in->adjoint), dim), rank = places;
+    bool differs = false;
     Guard e = {.v = g.v};
-    uint8_t m = 0;
-    for (uint8_t j = 0; j < rank; j++)
-        if (j != lead) {
-            e.axis[m++] = (uint8_t)(g.axis[j] - 1);
-            order[n++ % MAXRANK] = j;
+    RecUse u = back_guard_use(g);
+    for (uint8_t j = 0; j < t.rank; j++) {
+        if (g.axis[j] < places) {
+            differs = true;
+            continue;
         }
-    if (lead == MAXRANK)
-        return e;
-    order[0] = lead;
-    RecId seq = lead ? rec_transpose(&in->up->b, g.v, order) : g.v;
-    e.v = rec_recur_add_seq(in->back->p, in->adjoint, seq);
+        e.axis[rank - places] = (uint8_t)(g.axis[j] - places);
+        u.axis[j] = rank;
+        dim[rank++] = t.dim[j];
+    }
+    if (differs)
+        e.v = rec_recur_add_seq(p, in->adjoint, pass_use_value(&in->up->b, u, rank, dim));
     return e;
 }
 
@@ -217,6 +218,18 @@ static uint32_t guard_index(const Turn *turn, uint32_t k)
     return n;
 }
 
+/* What a place read, its adjoint gives back: place p takes from all places that read p. */
+static const RecGrid *turned_grid(const RecProg *p, const Turn *turn)
+{
+    RecGrid *g = NEW(p->arena, RecGrid);
+    *g = *turn->op.grid;
+    g->by = NEWN(p->arena, RecOffset, turn->carried.n + 1);
+    for (uint32_t k = 0; k < turn->carried.n; k++)
+        for (uint8_t i = 0; i < g->naxes; i++)
+            g->by[k].by[i] = (int16_t)-turn->op.grid->by[turn->carried.p[k].state].by[i];
+    return g;
+}
+
 static void open_adjoint(Level *l, Level *in, Turn *turn)
 {
     RecProg *p = l->back->p;
@@ -234,7 +247,8 @@ static void open_adjoint(Level *l, Level *in, Turn *turn)
             init[n++] = back_guard_value(l, c, turn->cot[c->state], &t);
     }
     RecRegion region;
-    in->adjoint = rec_recur_open(&l->b, init, n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
+    in->adjoint = turn->op.grid ? rec_grid_open(&l->b, init, n, NULL, 0, turned_grid(p, turn), &region)
+                                : rec_recur_open(&l->b, init, n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
     rec_op(p, in->adjoint)->chunk = turn->op.chunk;
     in->b = (RecBuild){p, region, turn->op.at, {0}};
     for (uint32_t k = 0; k < turn->carried.n; k++) {
@@ -305,36 +319,36 @@ static void send_all(Level *in, Turn *turn, Outwards *out)
             send(in, turn, out, v, in->sum[v].part.p[i], true);
 }
 
-static RecId over_places(Level *l, RecReduce red, RecId seq)
+static RecId over_places(Level *l, RecReduce red, RecId seq, uint8_t places)
 {
     Type t = *rec_type(l->back->p, seq);
     RecUse u = {.v = seq};
     Dim space[MAXRANK];
     for (uint8_t i = 0; i < t.rank; i++) {
-        u.axis[i] = (uint8_t)(i ? i - 1 : t.rank - 1);
+        u.axis[i] = (uint8_t)(i < places ? t.rank - places + i : i - places);
         space[u.axis[i]] = t.dim[i];
     }
-    return rec_reduce(&l->b, red, u, (uint8_t)(t.rank - 1), t.rank, space);
+    return rec_reduce(&l->b, red, u, (uint8_t)(t.rank - places), t.rank, space);
 }
 
 static void receive(Level *l, RecId adjoint, const Outward *o)
 {
     RecId d = rec_proj(&l->b, adjoint, o->part);
+    Dim extent[REC_MAXAXES];
+    uint8_t places = rec_places(rec_op(l->back->p, adjoint), extent);
     Guard g = o->axes;
     g.v = o->same;
     for (uint8_t j = 0; !o->sum && j < MAXRANK; j++)
-        g.axis[j]++;
+        g.axis[j] = (uint8_t)(g.axis[j] + places);
     if (o->guard != UINT32_MAX) {
         RecId seq = rec_proj(&l->b, adjoint, o->guard);
         g = o->axes;
-        g.v = o->sum ? over_places(l, RED_MAX, seq) : seq;
+        g.v = o->sum ? over_places(l, RED_MAX, seq, places) : seq;
         uint8_t rank = rec_type(l->back->p, seq)->rank;
-        for (uint8_t j = (uint8_t)(rank - 1); !o->sum && j > 0; j--)
-            g.axis[j] = (uint8_t)(o->axes.axis[j - 1] + 1);
-        if (!o->sum)
-            g.axis[0] = 0;
+        for (uint8_t j = 0; !o->sum && j < rank; j++)
+            g.axis[j] = j < places ? j : (uint8_t)(o->axes.axis[j - places] + places);
     }
-    back_add(l, o->v, o->sum ? over_places(l, RED_SUM, d) : d, g);
+    back_add(l, o->v, o->sum ? over_places(l, RED_SUM, d, places) : d, g);
 }
 
 static RecId state_arg(const Level *in, const Carried *c)
@@ -373,6 +387,8 @@ static void carry_on(Level *in, Turn *turn)
 static void give_start(Level *l, const Level *in, const Turn *turn, uint32_t k)
 {
     const Carried *c = &turn->carried.p[k];
+    if (turn->op.grid)
+        ice("rec.backward: what stands outside of a grid has no gradient");
     RecId guard = c->guarded ? rec_proj(&l->b, in->adjoint, guard_index(turn, k)) : REC_NONE;
     back_add(l, turn->op.use[c->state].v, rec_proj(&l->b, in->adjoint, k), back_carried_guard(c, guard));
 }

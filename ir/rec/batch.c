@@ -13,7 +13,7 @@ typedef struct Batch {
 
 static uint8_t place_of(const RecProg *p, const Type *one)
 {
-    return one->rank > 0 && dim_is_time(p->dims, one->dim[0]);
+    return type_places(p->dims, one);
 }
 
 static Type batched_type(const RecProg *p, Type one, uint8_t at)
@@ -167,9 +167,21 @@ static RecId batch_iterating(Rewrite *w, RecBuild *b, const RecOp *was, RecOp op
     return pass_push(b, op);
 }
 
-/* B stands in front, where it is in nobody's way. */
+/* The axes behind those of the places stay as they are. */
+static bool same_behind(const RecProg *p, const Type *a, const Type *c)
+{
+    uint8_t m = place_of(p, a), n = place_of(p, c);
+    return a->rank - m == c->rank - n && memcmp(a->dim + m, c->dim + n, (size_t)(a->rank - m) * sizeof *a->dim) == 0;
+}
+
+/* B stands in front, where it is in nobody's way, if it cannot stay where it is. */
 static RecId batch_reshape(Rewrite *w, RecBuild *b, const RecOp *was)
 {
+    const Type *from = rec_type(&w->old, was->use[0].v);
+    if (same_behind(w->p, from, &was->type)) {
+        Type there = batched_type(w->p, was->type, place_of(w->p, &was->type));
+        return rec_reshape(b, with_batch(w, b, was->use[0].v, place_of(w->p, from)), there.rank, there.dim);
+    }
     Type t = batched_type(w->p, was->type, 0);
     RecId front = with_batch(w, b, was->use[0].v, 0);
     return move_axis(b, rec_reshape(b, front, t.rank, t.dim), 0, place_of(w->p, &was->type));

@@ -116,6 +116,18 @@ static RecId *live_results(Compact *c, Rewrite *w, const RecOp *op, uint32_t *n)
     return result;
 }
 
+/* With the offsets of the live states. */
+static const RecGrid *live_grid(Compact *c, const RecOp *op)
+{
+    RecGrid *g = NEW(c->old->arena, RecGrid);
+    *g = *op->grid;
+    g->by = NEWN(c->old->arena, RecOffset, op->nstate + 1);
+    for (uint32_t i = 0, n = 0; i < op->nstate; i++)
+        if (c->result_live[op->region][i])
+            g->by[n++] = op->grid->by[i];
+    return g;
+}
+
 static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
 {
     const RecOp *op = rec_op(c->old, v);
@@ -131,7 +143,8 @@ static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
         operand[n++] = w->to[op->use[i].v];
     }
     RecRegion into;
-    RecId recur = rec_recur_open(b, operand, nstate, operand + nstate, n - nstate, op->length, op->reverse, &into);
+    RecId recur = op->grid ? rec_grid_open(b, operand, nstate, operand + nstate, n - nstate, live_grid(c, op), &into)
+                           : rec_recur_open(b, operand, nstate, operand + nstate, n - nstate, op->length, op->reverse, &into);
     rec_op(b->prog, recur)->chunk = op->chunk;
     rec_op(b->prog, recur)->until = op->until;
     w->to[v] = recur;

@@ -25,10 +25,12 @@ typedef struct Plan {
     struct Carry *carry; /* of a RECUR */
 } Plan;
 
-/* A RECUR's results, and for each state two buffers that take turns. */
+/* A RECUR's results, and for each state two buffers that take turns; over a grid, states are kept for all places. */
 typedef struct Carry {
     double **result;
     double *(*state)[2];
+    uint8_t naxes;
+    int64_t extent[REC_MAXAXES], places;
 } Carry;
 
 struct RecEval {
@@ -152,20 +154,31 @@ static double *buffer(RecEval *e, int64_t count)
 
 static bool plan_region(RecEval *e, RecRegion r);
 
+static bool plan_places(RecEval *e, const RecOp *op, Carry *c)
+{
+    Dim extent[REC_MAXAXES];
+    c->naxes = rec_places(op, extent);
+    c->places = 1;
+    for (uint8_t i = 0; i < c->naxes; i++)
+        if (!size_of(e, extent[i], &c->extent[i]) || !times(e, op, &c->places, c->extent[i]))
+            return false;
+    return true;
+}
+
 static bool plan_recur(RecEval *e, const RecOp *op, Plan *plan)
 {
-    if (!size_of(e, op->length, &plan->number) || !plan_region(e, op->region))
-        return false;
     Carry *c = plan->carry = NEW(e->own, Carry);
+    if (!plan_places(e, op, c) || !size_of(e, op->length, &plan->number) || !plan_region(e, op->region))
+        return false;
     c->result = NEWN(e->own, double *, op->nstate + op->nout);
     c->state = arena_alloc(e->own, sizeof *c->state * op->nstate);
     for (uint32_t i = 0; i < op->nstate + op->nout; i++) {
         RecId step = e->p->region.p[op->region].result.p[i];
         int64_t n = e->plan[step].count, all = n;
-        if (i >= op->nstate && !times(e, rec_op(e->p, step), &all, plan->number))
+        if ((op->grid || i >= op->nstate) && !times(e, rec_op(e->p, step), &all, c->places))
             return false;
         c->result[i] = buffer(e, all);
-        for (int k = 0; k < 2 && i < op->nstate; k++)
+        for (int k = 0; k < 2 && i < op->nstate && !op->grid; k++)
             c->state[i][k] = buffer(e, n);
     }
     return true;
@@ -465,10 +478,72 @@ static bool run_step(RecEval *e, const RecOp *op, const Carry *c, int64_t t, int
     return true;
 }
 
+/* ---- grids: place `at` is number `place` in row-major order ---- */
+
+/* Where state k of this place is read; the initial state when that is outside. */
+static double *read_at(const RecEval *e, const RecOp *op, const Carry *c, const int64_t *at, uint32_t k)
+{
+    int64_t there = 0;
+    for (uint8_t i = 0; i < c->naxes; i++) {
+        int64_t index = at[i] + op->grid->by[k].by[i];
+        if (index < 0 || index >= c->extent[i])
+            return e->value[op->use[k].v];
+        there = there * c->extent[i] + index;
+    }
+    return c->result[k] + there * e->plan[op->use[k].v].count;
+}
+
+static bool run_place(RecEval *e, const RecOp *op, const Carry *c, const int64_t *at, int64_t place)
+{
+    const RecRegionInfo *region = &e->p->region.p[op->region];
+    for (uint32_t k = 0; k < op->nstate; k++)
+        e->value[region->arg.p[k]] = read_at(e, op, c, at, k);
+    for (uint32_t i = op->nstate; i < op->nuse; i++)
+        e->value[region->arg.p[i]] = e->value[op->use[i].v] + place * e->plan[op->use[i].v].stride[c->naxes - 1];
+    if (!run_region(e, op->region))
+        return false;
+    for (uint32_t i = 0; i < op->nstate + op->nout; i++) {
+        RecId v = region->result.p[i];
+        copy(c->result[i] + place * e->plan[v].count, e->value[v], e->plan[v].count);
+    }
+    return true;
+}
+
+/* All places of one time. */
+static bool run_time(RecEval *e, const RecOp *op, const Carry *c, const int16_t *weight, int64_t time)
+{
+    for (int64_t place = 0; place < c->places; place++) {
+        int64_t at[REC_MAXAXES], rest = place, now = 0;
+        for (uint8_t i = c->naxes; i-- > 0; rest /= c->extent[i]) {
+            at[i] = rest % c->extent[i];
+            now += weight[i] * at[i];
+        }
+        if (now == time && !run_place(e, op, c, at, place))
+            return false;
+    }
+    return true;
+}
+
+static bool run_grid(RecEval *e, const RecOp *op, const Carry *c)
+{
+    int16_t weight[REC_MAXAXES];
+    int64_t first = 0, last = 0;
+    if (!rec_grid_order(op->grid->by, op->nstate, c->naxes, weight))
+        ice("eval: a grid without an order");
+    for (uint8_t i = 0; i < c->naxes && c->places; i++)
+        *(weight[i] < 0 ? &first : &last) += weight[i] * (c->extent[i] - 1);
+    for (int64_t time = first; time <= last; time++)
+        if (!run_time(e, op, c, weight, time))
+            return false;
+    return true;
+}
+
 static bool run_recur(RecEval *e, RecId v)
 {
     const RecOp *op = rec_op(e->p, v);
     const Carry *c = e->plan[v].carry;
+    if (op->grid)
+        return run_grid(e, op, c);
     int64_t length = e->plan[v].number;
     int turn = 0;
     for (uint32_t i = 0; i < op->nstate; i++)

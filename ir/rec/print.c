@@ -108,9 +108,28 @@ static void along(Text *out, const RecProg *p, const RecOp *op, bool with_lo)
     dim_print(out, p->dims, op->lo);
 }
 
+/* `(R, S) from (-1, 0) (0, -1)`: the extents, and for each state where it is read. */
+static void grid(Text *out, const RecProg *p, const RecOp *op)
+{
+    for (uint32_t i = 0; i < op->grid->naxes; i++) {
+        text_add(out, i ? ", " : "(");
+        dim_print(out, p->dims, op->grid->extent[i]);
+    }
+    text_add(out, ") from");
+    for (uint32_t k = 0; k < op->nstate; k++) {
+        for (uint32_t i = 0; i < op->grid->naxes; i++)
+            text_add(out, "%s%d", i ? ", " : " (", op->grid->by[k].by[i]);
+        text_add(out, ")");
+    }
+}
+
 static void recur(Text *out, const RecProg *p, const RecOp *op)
 {
     text_add(out, " over ");
+    if (op->grid) {
+        grid(out, p, op);
+        return;
+    }
     dim_print(out, p->dims, op->length);
     text_add(out, "%s%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "", op->until ? " until" : "");
 }
@@ -236,6 +255,8 @@ static void mark_op(const RecProg *p, bool *used, const RecOp *op)
         mark(p, used, op->lo);
     if (op->kind == REC_RECUR)
         mark(p, used, op->length);
+    for (uint32_t i = 0; op->kind == REC_RECUR && op->grid && i < op->grid->naxes; i++)
+        mark(p, used, op->grid->extent[i]);
 }
 
 const bool *rec_dims_used(Arena *a, const RecProg *p)

@@ -175,9 +175,43 @@ static bool along(Reader *r, RecOp *op, bool with_lo)
     return !with_lo || (in_expect_word(r->in, "from") && in_size(r->in, &op->lo));
 }
 
+/* `R, S) from (-1, 0) (0, -1)` behind the first bracket. */
+static bool grid(Reader *r, RecOp *op)
+{
+    RecGrid *g = NEW(r->in->a, RecGrid);
+    do {
+        if (g->naxes == REC_MAXAXES)
+            return in_fail(r->in, "a grid has at most %d axes", REC_MAXAXES);
+        if (!in_size(r->in, &g->extent[g->naxes++]))
+            return false;
+    } while (in_accept(r->in, ','));
+    if (!in_expect(r->in, ')') || !in_expect_word(r->in, "from"))
+        return false;
+    g->by = NEWN(r->in->a, RecOffset, op->nstate + 1);
+    for (uint32_t k = 0; k < op->nstate; k++) {
+        for (uint32_t i = 0; i < g->naxes; i++) {
+            double by;
+            if (!in_expect(r->in, i ? ',' : '(') || !in_real(r->in, &by))
+                return false;
+            if (!(by >= -1024 && by <= 1024) || by != (int16_t)by)
+                return in_fail(r->in, "an offset is a whole number from -1024 to 1024");
+            g->by[k].by[i] = (int16_t)by;
+        }
+        if (!in_expect(r->in, ')'))
+            return false;
+    }
+    op->grid = g;
+    op->length = g->extent[0];
+    return in_expect(r->in, '{');
+}
+
 static bool recur_head(Reader *r, RecOp *op)
 {
-    if (!operands(r, op) || !in_expect_word(r->in, "over") || !in_size(r->in, &op->length))
+    if (!operands(r, op) || !in_expect_word(r->in, "over"))
+        return false;
+    if (in_accept(r->in, '('))
+        return grid(r, op);
+    if (!in_size(r->in, &op->length))
         return false;
     op->reverse = in_accept_word(r->in, "reverse");
     op->chunk = in_accept_word(r->in, "chunk");

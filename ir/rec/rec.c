@@ -325,17 +325,27 @@ RecId rec_reshape(RecBuild *b, RecId a, uint8_t rank, const Dim *dim)
 
 /* ---- the recurrence ---- */
 
-static Type element_type(const Type *seq)
+uint8_t rec_places(const RecOp *recur, Dim *extent)
 {
-    Type t = shaped(seq->dt, (uint8_t)(seq->rank - 1), seq->dim + 1);
-    return t;
+    uint8_t n = recur->grid ? recur->grid->naxes : 1;
+    memcpy(extent, recur->grid ? recur->grid->extent : &recur->length, n * sizeof *extent);
+    return n;
 }
 
-static Type stacked_type(const Type *step, Dim length)
+static Type element_type(const RecOp *recur, const Type *seq)
 {
-    need(step->rank < MAXRANK, "recur", "a stacked value's rank is in range");
-    Type t = {.dt = step->dt, .rank = (uint8_t)(step->rank + 1), .dim = {length}};
-    memcpy(t.dim + 1, step->dim, step->rank * sizeof *step->dim);
+    Dim extent[REC_MAXAXES];
+    uint8_t n = rec_places(recur, extent);
+    return shaped(seq->dt, (uint8_t)(seq->rank - n), seq->dim + n);
+}
+
+static Type stacked_type(const RecOp *recur, const Type *step)
+{
+    Type t = {.dt = step->dt};
+    uint8_t n = rec_places(recur, t.dim);
+    need(step->rank + n <= MAXRANK, "recur", "a stacked value's rank is in range");
+    memcpy(t.dim + n, step->dim, step->rank * sizeof *step->dim);
+    t.rank = (uint8_t)(step->rank + n);
     return t;
 }
 
@@ -350,35 +360,47 @@ static RecId add_regarg(RecProg *p, RecRegion region, Type type, Str name, Span 
     return v;
 }
 
-static void check_seq(const RecProg *p, RecId seq, Dim length)
+static void check_seq(const RecProg *p, const RecOp *recur, RecId seq)
 {
-    need(seq < p->op.n && rec_type(p, seq)->rank >= 1 && rec_type(p, seq)->dim[0] == length, "recur",
+    Dim extent[REC_MAXAXES];
+    uint8_t n = rec_places(recur, extent);
+    need(seq < p->op.n && rec_type(p, seq)->rank >= n && memcmp(rec_type(p, seq)->dim, extent, n * sizeof *extent) == 0, "recur",
          "axis 0 of a sequence has the recurrence's length");
+}
+
+static RecId open_recur(RecBuild *b, RecOp op, const RecId *init, const RecId *seq, RecRegion *region)
+{
+    RecProg *p = b->prog;
+    op.kind = REC_RECUR;
+    op.nuse = op.nstate + op.nseq;
+    op.use = NEWN(p->arena, RecUse, op.nuse);
+    op.region = *region = p->region.n;
+    for (uint32_t i = 0; i < op.nstate; i++)
+        op.use[i].v = init[i];
+    for (uint32_t i = 0; i < op.nseq; i++) {
+        check_seq(p, &op, seq[i]);
+        op.use[op.nstate + i].v = seq[i];
+    }
+    RecId v = append(b, op);
+    vec_push(p->arena, &p->region, (RecRegionInfo){.owner = v});
+    for (uint32_t i = 0; i < op.nstate; i++)
+        add_regarg(p, *region, *rec_type(p, init[i]), rec_op(p, init[i])->name, b->at);
+    for (uint32_t i = 0; i < op.nseq; i++)
+        add_regarg(p, *region, element_type(&op, rec_type(p, seq[i])), rec_op(p, seq[i])->name, b->at);
+    return v;
 }
 
 RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, Dim length,
                      bool reverse, RecRegion *region)
 {
-    RecProg *p = b->prog;
-    RecOp op = {.kind = REC_RECUR, .nuse = nstate + nseq, .use = NEWN(p->arena, RecUse, nstate + nseq)};
-    op.region = *region = p->region.n;
-    op.nstate = nstate;
-    op.nseq = nseq;
-    op.length = length;
-    op.reverse = reverse;
-    for (uint32_t i = 0; i < nstate; i++)
-        op.use[i].v = init[i];
-    for (uint32_t i = 0; i < nseq; i++) {
-        check_seq(p, seq[i], length);
-        op.use[nstate + i].v = seq[i];
-    }
-    RecId v = append(b, op);
-    vec_push(p->arena, &p->region, (RecRegionInfo){.owner = v});
-    for (uint32_t i = 0; i < nstate; i++)
-        add_regarg(p, *region, *rec_type(p, init[i]), rec_op(p, init[i])->name, b->at);
-    for (uint32_t i = 0; i < nseq; i++)
-        add_regarg(p, *region, element_type(rec_type(p, seq[i])), rec_op(p, seq[i])->name, b->at);
-    return v;
+    return open_recur(b, (RecOp){.nstate = nstate, .nseq = nseq, .length = length, .reverse = reverse}, init, seq, region);
+}
+
+RecId rec_grid_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, const RecGrid *grid,
+                    RecRegion *region)
+{
+    need(grid->naxes >= 1 && grid->naxes <= REC_MAXAXES, "recur", "a grid has one to four axes");
+    return open_recur(b, (RecOp){.nstate = nstate, .nseq = nseq, .length = grid->extent[0], .grid = grid}, init, seq, region);
 }
 
 /* A value that a step may give: of the region itself or of one around it. */
@@ -420,8 +442,9 @@ static RecOp proj_op(RecProg *p, RecId recur, uint32_t index)
 {
     const RecOp *r = rec_op(p, recur);
     need(r->kind == REC_RECUR && index < r->nstate + r->nout, "proj", "the recurrence has that result");
+    need(!r->grid || index >= r->nstate, "proj", "a grid has no final states");
     const Type *step = rec_type(p, p->region.p[r->region].result.p[index]);
-    RecOp op = {.kind = REC_PROJ, .type = index < r->nstate ? *step : stacked_type(step, r->length), .nuse = 1};
+    RecOp op = {.kind = REC_PROJ, .type = index < r->nstate ? *step : stacked_type(r, step), .nuse = 1};
     op.use = copy_uses(p, &(RecUse){.v = recur}, 1);
     op.index = index;
     return op;
@@ -479,14 +502,14 @@ RecId rec_recur_add_seq(RecProg *p, RecId recur, RecId seq)
 {
     RecOp *op = rec_op(p, recur);
     need(op->kind == REC_RECUR, "recur", "it is a recurrence");
-    check_seq(p, seq, op->length);
+    check_seq(p, op, seq);
     RecUse *use = NEWN(p->arena, RecUse, op->nuse + 1);
     if (op->nuse)
         memcpy(use, op->use, op->nuse * sizeof *use);
     use[op->nuse++].v = seq;
     op->use = use;
     op->nseq++;
-    return add_regarg(p, op->region, element_type(rec_type(p, seq)), rec_op(p, seq)->name, rec_op(p, seq)->at);
+    return add_regarg(p, op->region, element_type(op, rec_type(p, seq)), rec_op(p, seq)->name, rec_op(p, seq)->at);
 }
 
 /* ---- conveniences ---- */

@@ -25,7 +25,7 @@
 typedef uint32_t RecId;     /* an op, and its value; REC_NONE for none */
 typedef uint32_t RecRegion; /* index into RecProg.region */
 #define REC_NONE UINT32_MAX
-enum { MAXIT = 12 };
+enum { MAXIT = 12, REC_MAXAXES = 4 };
 
 typedef enum RecKind {
 #define OP(ENUM, TEXT, CLASS) REC_##ENUM,
@@ -77,9 +77,25 @@ typedef struct RecUse {
  * per-step value stacked along a new axis 0 at its own place. Lengths and resets are spelt out with WHERE inside.
  * An `until` RECUR has no per-step values, and its last state is a bool: before each step it ends if that is true. So
  * `length` is only the most that it does.
+ * A RECUR with a `grid` runs over all places of a grid instead of a line: see RecGrid.
  * A `chunk` RECUR's step is a chunk of places: its work stays in it, and the backward function makes it again instead of
  * keeping it.
  */
+/* A place, as seen from another one: so many steps along each axis. */
+typedef struct RecOffset {
+    int16_t by[REC_MAXAXES];
+} RecOffset;
+
+/* The places of a RECUR over a grid: sequences have `naxes` leading axes of these extents (the first is `length`), and so
+ * have stacked per-step values. State k as carried, at place p, is the new state k of place p + by[k]; where that lies
+ * outside of the grid it is the initial state. Places run in any order in which each follows those that it reads
+ * (rec_grid_order finds one). There are no final states. Only rec.grid and what stands before it know of grids. */
+typedef struct RecGrid {
+    uint8_t naxes;
+    Dim extent[REC_MAXAXES];
+    RecOffset *by; /* [nstate] */
+} RecGrid;
+
 typedef struct RecOp {
     RecKind kind;
     Type type;        /* of the result; of RECUR: unused (rank 0) */
@@ -97,7 +113,7 @@ typedef struct RecOp {
         RecReduce red;                                 /* REDUCE */
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
-        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; }; /* RECUR */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; const RecGrid *grid; }; /* RECUR */
         uint32_t index;                                /* PROJ, REGARG */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
@@ -254,6 +270,9 @@ RecId rec_proj(RecBuild *b, RecId recur, uint32_t index);
 /* A RECUR is made in two steps: open it (operands given; its region and REGARGs exist), fill the region, close it. */
 RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, Dim length, bool reverse,
                      RecRegion *region);
+RecId rec_grid_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, const RecGrid *grid,
+                    RecRegion *region);
+uint8_t rec_places(const RecOp *recur, Dim *extent); /* its axes of places, at most REC_MAXAXES, and their extents */
 void rec_recur_close(RecProg *p, RecId recur, const RecId *result, uint32_t nresult); /* nstate new states, then outputs */
 /* Behind all of its region, when values that it uses were made there after it was opened. */
 void rec_recur_move_last(RecProg *p, RecId recur);
@@ -280,6 +299,11 @@ bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in 
 const char *rec_why_text(RecWhy why); /* structure.c */
 const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
+
+/* ---- grid_order.c: in which order the places of a grid can run ---- */
+/* Weights of the axes: a place runs at the time that is the sum of weight * index, behind all that it reads; not all are 0.
+ * False where the offsets by[0..n-1] go round in a circle. */
+bool rec_grid_order(const RecOffset *by, uint32_t n, uint8_t naxes, int16_t *weight);
 
 /* ---- form.c: forms by name ---- */
 const RecFormName *rec_form_name(uint32_t i); /* NULL past the last */
@@ -314,6 +338,10 @@ void rec_simplify(RecProg *p);  /* simplify.c: constants, x*1, x+0, where(const)
 void rec_backward(RecProg *p);  /* backward.c: adds the backward function, cotangent arguments and gradient outputs */
 void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, which only steer derivatives, become what they pass on */
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
+void rec_cascade(RecProg *p);   /* cascade.c: grids become levels of grids, each with less to read */
+void rec_wavefront(RecProg *p); /* wavefront.c: grids are skewed, so that everything is read at earlier times */
+void rec_rows(RecProg *p);      /* rows.c: grids become recurrences over lines, one inside of the other */
+void rec_parallel(RecProg *p);  /* parallel.c: recurrences without states become work on whole arrays */
 void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become CONTRACT */
 void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
 void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, for the forms that need it */

@@ -117,7 +117,8 @@ RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand, RecRegio
     const RecOp *op = &w->old.op.p[old];
     const RecRegionInfo *from = &w->old.region.p[op->region];
     RecRegion into;
-    RecId v = rec_recur_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->length, op->reverse, &into);
+    RecId v = op->grid ? rec_grid_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->grid, &into)
+                       : rec_recur_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->length, op->reverse, &into);
     rec_op(w->p, v)->chunk = op->chunk;
     rec_op(w->p, v)->until = op->until;
     *region = into;

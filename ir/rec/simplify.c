@@ -545,15 +545,17 @@ static bool constant_state(const Rewrite *w, const RecOp *recur, uint32_t i, dou
 }
 
 /* A sequence that is a value broadcast over the places: in the step, that value. */
-static bool same_everywhere(const RecProg *p, RecId seq, RecUse *u)
+static bool same_everywhere(const RecProg *p, RecId seq, uint8_t places, RecUse *u)
 {
     const RecOp *op = rec_op(p, seq);
     if (op->kind != REC_MAP || op->fun != FUN_ID)
         return false;
     *u = op->use[0];
-    for (uint8_t i = 0; i < rec_type(p, u->v)->rank; i++)
-        if (u->axis[i]-- == 0)
+    for (uint8_t i = 0; i < rec_type(p, u->v)->rank; i++) {
+        if (u->axis[i] < places)
             return false;
+        u->axis[i] = (uint8_t)(u->axis[i] - places);
+    }
     return true;
 }
 
@@ -568,7 +570,7 @@ static RecId instead_of_argument(Rewrite *w, RecBuild *in, const RecOp *recur, u
         return operand[i];
     if (i < recur->nstate)
         return constant_state(w, recur, i, &number) ? make_const(w, in, t, number) : REC_NONE;
-    if (same_everywhere(w->p, operand[i], &u))
+    if (same_everywhere(w->p, operand[i], recur->grid ? recur->grid->naxes : 1, &u))
         return make_map(w, in, FUN_ID, &u, t);
     for (uint32_t k = recur->nstate; k < i; k++)
         if (operand[k] == operand[i])

@@ -260,7 +260,7 @@ static Type layout(const RecProg *p, const Type *one, bool batched)
     Type t = *one;
     if (!p->batched || !batched || t.rank >= MAXRANK)
         return t;
-    uint8_t at = t.rank && dim_is_time(p->dims, t.dim[0]);
+    uint8_t at = type_places(p->dims, &t);
     memmove(&t.dim[at + 1], &t.dim[at], sizeof t.dim[0] * (size_t)(t.rank - at));
     t.dim[at] = dim_of(p->dims, p->batch);
     t.rank++;
@@ -298,10 +298,13 @@ static void check_proj(Verifier *c, RecId v, const RecOp *op)
     if (result >= c->p->op.n)
         return; /* said at the recurrence */
     Type step = *rec_type(c->p, result), t = step;
-    if (op->index >= r->nstate && need(c, step.rank < MAXRANK, v, "the stacked value has too many axes")) {
-        memcpy(&t.dim[1], step.dim, sizeof t.dim[0] * step.rank);
-        t.dim[0] = r->length;
-        t.rank++;
+    Dim extent[REC_MAXAXES];
+    uint8_t n = rec_places(r, extent);
+    need(c, !r->grid || op->index >= r->nstate, v, "a grid has no final states");
+    if (op->index >= r->nstate && need(c, step.rank + n <= MAXRANK, v, "the stacked value has too many axes")) {
+        memcpy(&t.dim[n], step.dim, sizeof t.dim[0] * step.rank);
+        memcpy(t.dim, extent, n * sizeof *extent);
+        t.rank = (uint8_t)(t.rank + n);
     }
     need(c, type_eq(&t, &op->type), v, "the type is not that of the recurrence's result");
 }
@@ -322,9 +325,11 @@ static void check_regargs(Verifier *c, RecId v, const RecOp *op, const RecRegion
                   "the region's arguments do not stand first in it, in order"))
             return;
         Type t = *operand(c, op, i);
+        Dim extent[REC_MAXAXES];
+        uint8_t n = rec_places(op, extent);
         if (i >= op->nstate) {
-            memmove(&t.dim[0], &t.dim[1], sizeof t.dim[0] * (size_t)(t.rank - 1));
-            t.rank--;
+            memmove(&t.dim[0], &t.dim[n], sizeof t.dim[0] * (size_t)(t.rank - n));
+            t.rank = (uint8_t)(t.rank - n);
         }
         need(c, type_eq(&t, rec_type(c->p, a)), a, "the type is not that of the state or of the sequence's element");
     }
@@ -344,6 +349,13 @@ static void check_results(Verifier *c, RecId v, const RecOp *op, const RecRegion
     }
 }
 
+static void check_grid(Verifier *c, RecId v, const RecOp *op)
+{
+    int16_t weight[REC_MAXAXES];
+    need(c, op->length == op->grid->extent[0] && !op->reverse && !op->chunk && !op->until, v, "a grid is more than its places");
+    need(c, rec_grid_order(op->grid->by, op->nstate, op->grid->naxes, weight), v, "no order of the grid's places exists");
+}
+
 static void check_recur(Verifier *c, RecId v, const RecOp *op)
 {
     if (!need(c, op->region >= REC_NFN && op->region < c->p->region.n && !c->entered[op->region], v,
@@ -351,10 +363,14 @@ static void check_recur(Verifier *c, RecId v, const RecOp *op)
         return;
     const RecRegionInfo *region = &c->p->region.p[op->region];
     need(c, region->owner == v, v, "its region belongs to another op");
+    Dim extent[REC_MAXAXES];
+    uint8_t n = rec_places(op, extent);
     for (uint32_t i = op->nstate; i < op->nuse; i++)
-        if (!need(c, operand(c, op, i)->rank >= 1 && operand(c, op, i)->dim[0] == op->length, v,
-                  "axis 0 of a sequence has not the recurrence's length"))
+        if (!need(c, operand(c, op, i)->rank >= n && memcmp(operand(c, op, i)->dim, extent, n * sizeof *extent) == 0, v,
+                  op->grid ? "the first axes of a sequence are not those of the grid" : "axis 0 of a sequence has not the recurrence's length"))
             return;
+    if (op->grid)
+        check_grid(c, v, op);
     need(c, !op->until || (op->nstate && !op->nout && is_scalar(rec_op(c->p, op->use[op->nstate - 1].v), DT_BOOL)), v,
          "an until loop has per-step values, or its last state is no bool");
     check_regargs(c, v, op, region);
