@@ -434,7 +434,7 @@ static bool no_names(Elab *e, const Expr *x)
 /* Parts of the language that are planned: their names deserve a better answer than "unknown". */
 static bool is_planned(Str name)
 {
-    static const char *const planned[] = {"grad", "solve", "inv", "fft", "expm", "logdet", "scatter", "sweep", "walk"};
+    static const char *const planned[] = {"grad", "solve", "inv", "fft", "expm", "logdet", "scatter", "walk"};
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
         if (str_is(name, planned[i]))
             return true;
@@ -464,7 +464,7 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     const BuiltinInfo *bi = builtin_find(name.text);
     if (sym && sym->kind == SYM_INST)
         return call_inst(e, s, sym->inst, x);
-    if (str_is(name.text, "scan") && !sym) {
+    if ((str_is(name.text, "scan") || str_is(name.text, "sweep")) && !sym) {
         Run *run = NULL;
         return elab_scan(e, s, x, &run) ? run_output(run, 0) : poison;
     }

@@ -296,6 +296,7 @@ static void put_results(Sweep *w, RecId recur)
     for (uint32_t i = 0; i < w->inst->state.n; i++) {
         StateDef *st = w->inst->state.p[i];
         e->b.at = st->equation ? st->equation->at : st->decl->name.at;
+        e->b.name = st->name;
         for (uint32_t r = 0; r < st->read.n; r++)
             for (uint32_t k = 0; k < nparts(st->type.dt); k++) {
                 RecId v = val_part(e, st->now, k).v;
@@ -304,6 +305,7 @@ static void put_results(Sweep *w, RecId recur)
                 vec_push(e->arena, &result, only_there(w, v == REC_NONE ? rec_zeros(&e->b, &t) : v));
             }
     }
+    e->b.name = (Str){0};
     w->output = NEWN(e->arena, DType, w->inst->cell->noutput + 1);
     for (uint32_t i = 0; i < w->inst->cell->noutput; i++) {
         Val v = output_value(e, w->inst, w->inst->cell->output[i]);

@@ -53,7 +53,7 @@ static void destructure(Elab *e, LetDef *def, Val v)
 
 static bool is_scan_call(const Expr *x)
 {
-    return x->kind == EX_CALL && str_is(x->call.callee.text, "scan");
+    return x->kind == EX_CALL && (str_is(x->call.callee.text, "scan") || str_is(x->call.callee.text, "sweep"));
 }
 
 static void compute_let(Elab *e, LetDef *def)

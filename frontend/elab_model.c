@@ -87,7 +87,7 @@ static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
 /* ---- scans ---- */
 
 typedef struct ScanOptions {
-    bool reverse;
+    const Expr *reverse; /* the word itself, or the axes of a sweep */
     const Expr *length, *reset, *from;
 } ScanOptions;
 
@@ -95,7 +95,9 @@ static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
 {
     Str name = a->name.text;
     if (!name.n && a->value->kind == EX_NAME && str_is(a->value->name, "reverse"))
-        o->reverse = true;
+        o->reverse = a->value;
+    else if (str_is(name, "reverse"))
+        o->reverse = a->value;
     else if (str_is(name, "length"))
         o->length = a->value;
     else if (str_is(name, "reset"))
@@ -117,33 +119,42 @@ static bool input_index(const Cell *cell, Str name, uint32_t *i)
     return false;
 }
 
-static bool fit_input(Elab *e, Inst *inst, uint32_t i, Val *v, Dim *length, Span at)
+/* The leading axes of an input are those of its places, and all inputs must agree on them. */
+static bool fit_places(Elab *e, const Cell *cell, const Type *have, const uint8_t *axis, uint8_t lead, Dim *extent, Span at)
+{
+    for (uint8_t k = 0; k < lead; k++) {
+        if (extent[axis[k]] != NO_SIZE && extent[axis[k]] != have->dim[k]) {
+            diag(e->diags, E_SHAPE, at,
+                 cell->domain == DOMAIN_GRID ? "the inputs of one sweep need the same extent along each axis" : "the inputs of one scan need one length");
+            return false;
+        }
+        extent[axis[k]] = have->dim[k];
+    }
+    return true;
+}
+
+static bool fit_input(Elab *e, Inst *inst, uint32_t i, Val *v, Dim *extent, Span at)
 {
     const Decl *d = &inst->cell->input[i];
+    uint8_t axis[REC_MAXAXES];
     Type want, have;
     if (is_poison(*v) || !elab_type(e, inst->outer, &d->type, &want))
         return false;
     *v = to_dtype(e, *v, want.dt);
     have = val_type(e, *v);
-    uint8_t lead = d->is_const ? 0 : 1;
+    uint8_t lead = d->is_const ? 0 : input_axes(inst->cell, d, axis);
     bool fits = v->nfree == 0 && have.dt == want.dt && have.rank == want.rank + lead;
     for (uint8_t k = 0; fits && k < want.rank; k++)
         fits = have.dim[k + lead] == want.dim[k];
     if (!fits) {
         diag_also(diag(e->diags, E_SHAPE, at,
                        str_c(e->arena, str_fmt(e->arena, "input `%.*s` takes %.*s%s, and here %.*s is given", STRF(d->name.text),
-                                               STRF(type_str(e->arena, e->dims, &want)), lead ? " for every place (one more leading axis)" : "",
+                                               STRF(type_str(e->arena, e->dims, &want)), lead == 1 ? " for every place (one more leading axis)" : lead ? " for every place (an axis more for each of the grid's)" : "",
                                                STRF(val_str(e, *v))))),
                   d->name.at, STR("declared here"));
         return false;
     }
-    if (lead && *length != NO_SIZE && *length != have.dim[0]) {
-        diag(e->diags, E_SHAPE, at, "the inputs of one scan need one length");
-        return false;
-    }
-    if (lead)
-        *length = have.dim[0];
-    return true;
+    return fit_places(e, inst->cell, &have, axis, lead, extent, at);
 }
 
 static void unknown_argument(Elab *e, const Cell *cell, const Arg *a)
@@ -171,7 +182,8 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
     args->input = NEWN(e->arena, Val, cell->ninput);
     for (uint32_t i = 0; i < cell->ninput; i++)
         args->input[i] = poison;
-    args->length = NO_SIZE;
+    for (uint8_t i = 0; i < REC_MAXAXES; i++)
+        args->extent[i] = NO_SIZE;
     for (uint32_t i = 1; i < x->call.narg; i++) {
         const Arg *a = &x->call.arg[i];
         if (scan_option(e, a, o))
@@ -182,7 +194,7 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
         }
         which = a->name.text.n ? which : next++;
         args->input[which] = elab_expr(e, s, a->value);
-        ok &= fit_input(e, inst, which, &args->input[which], &args->length, a->value->at);
+        ok &= fit_input(e, inst, which, &args->input[which], args->extent, a->value->at);
     }
     for (uint32_t i = 0; i < cell->ninput && ok; i++)
         if (is_poison(args->input[i])) {
@@ -190,25 +202,35 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
                                                                        STRF(cell->input[i].name.text), STRF(cell->name.text))));
             ok = false;
         }
-    if (ok && args->length == NO_SIZE) {
-        diag(e->diags, E_UNSUPPORTED, x->at, "a cell without per-step inputs cannot be scanned yet");
-        ok = false;
-    }
+    for (uint8_t i = 0; ok && i < cell_axes(cell); i++)
+        if (args->extent[i] == NO_SIZE) {
+            diag(e->diags, E_UNSUPPORTED, x->at,
+                 cell->domain == DOMAIN_GRID ? "no input says how far the grid goes along each axis" : "a cell without per-step inputs cannot be scanned yet");
+            ok = false;
+        }
+    args->length = args->extent[0];
     return ok;
+}
+
+static Val int_option(Elab *e, Scope *s, const Expr *x, const char *what)
+{
+    Val n = elab_expr(e, s, x);
+    if (is_poison(n))
+        return n;
+    Type t = val_type(e, n);
+    if (!n.nfree && !t.rank && t.dt == DT_INT)
+        return n;
+    diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "%s is an int, and this is %.*s", what, STRF(val_str(e, n)))));
+    return poison;
 }
 
 static bool scan_masks(Elab *e, Scope *s, const ScanOptions *o, ScanArgs *args)
 {
     args->active = args->cut = REC_NONE;
     if (o->length) {
-        Val n = elab_expr(e, s, o->length);
+        Val n = int_option(e, s, o->length, "a length");
         if (is_poison(n))
             return false;
-        Type t = val_type(e, n);
-        if (n.nfree || t.rank || t.dt != DT_INT) {
-            diag(e->diags, E_TYPE, o->length->at, str_c(e->arena, str_fmt(e->arena, "a length is an int, and this is %.*s", STRF(val_str(e, n)))));
-            return false;
-        }
         args->active = rec_map2(&e->b, FUN_LT, rec_iota(&e->b, args->length), n.v);
     }
     if (o->reset) {
@@ -275,12 +297,74 @@ static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *ar
     return true;
 }
 
+/* `reverse = r` or `reverse = (r, s)`: the axes that run from their end. */
+static bool sweep_corner(Elab *e, const Cell *cell, const Expr *x, uint32_t *corner)
+{
+    uint32_t n = x->kind == EX_GROUP ? x->group.n : 1;
+    for (uint32_t i = 0; i < n; i++) {
+        const Expr *axis = x->kind == EX_GROUP ? x->group.item[i].value : x;
+        bool found = false;
+        for (uint32_t k = 0; axis->kind == EX_NAME && k < cell->nindex; k++)
+            if (str_eq(axis->name, cell->index[k].text)) {
+                *corner |= 1u << k;
+                found = true;
+            }
+        if (found)
+            continue;
+        diag_help(diag(e->diags, E_ARGUMENTS, axis->at, "`reverse` names axes of the cell's grid, those that begin at their end"),
+                  str_fmt(e->arena, "write `reverse = %.*s`, or several in parentheses", STRF(cell->index[0].text)));
+        return false;
+    }
+    return true;
+}
+
+/* `length = (n, m)`: one for each axis. */
+static bool sweep_lengths(Elab *e, Scope *s, const Cell *cell, const Expr *x, RecId *length)
+{
+    uint32_t n = x->kind == EX_GROUP ? x->group.n : 1;
+    if (n != cell->nindex) {
+        diag(e->diags, E_ARGUMENTS, x->at, str_c(e->arena, str_fmt(e->arena, "a sweep over %u axes takes as many lengths, and here are %u", cell->nindex, n)));
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        Val v = int_option(e, s, x->kind == EX_GROUP ? x->group.item[i].value : x, "a length");
+        if (is_poison(v))
+            return false;
+        length[i] = v.v;
+    }
+    return true;
+}
+
+static bool sweep_options(Elab *e, Scope *s, const Cell *cell, const ScanOptions *o, ScanArgs *args)
+{
+    const Expr *other = o->reset ? o->reset : o->from;
+    for (uint8_t i = 0; i < REC_MAXAXES; i++)
+        args->lengths[i] = REC_NONE;
+    if (other) {
+        diag(e->diags, E_UNSUPPORTED, other->at, "a sweep has no resets, and begins with the declared start values");
+        return false;
+    }
+    return (!o->reverse || sweep_corner(e, cell, o->reverse, &args->corner)) &&
+           (!o->length || sweep_lengths(e, s, cell, o->length, args->lengths));
+}
+
+/* `scan` for a sequence, `sweep` for a grid. */
+static bool right_word(Elab *e, const Expr *x, const Cell *cell)
+{
+    bool sweep = str_is(x->call.callee.text, "sweep"), grid = cell->domain == DOMAIN_GRID;
+    if (sweep == grid)
+        return true;
+    diag_also(diag(e->diags, E_TYPE, x->call.callee.at, grid ? "a cell over a grid is swept: write `sweep`" : "a cell over a sequence is scanned: write `scan`"),
+              cell->index[0].at, STR("what the cell runs over"));
+    return false;
+}
+
 bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
 {
     ScanArgs args = {0};
     ScanOptions o = {0};
     if (!x->call.narg || x->call.arg[0].name.text.n) {
-        diag(e->diags, E_ARGUMENTS, x->at, "`scan` takes an instance and its inputs");
+        diag(e->diags, E_ARGUMENTS, x->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` takes an instance and its inputs", STRF(x->call.callee.text))));
         return false;
     }
     if (s->inst) {
@@ -288,7 +372,9 @@ bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
         return false;
     }
     Inst *owner = find_inst(e, s, x->call.arg[0].value);
-    if (!owner || !scan_inputs(e, s, x, owner, &args, &o) || !scan_masks(e, s, &o, &args))
+    bool grid = owner && owner->cell->domain == DOMAIN_GRID;
+    if (!owner || !right_word(e, x, owner->cell) || !scan_inputs(e, s, x, owner, &args, &o) ||
+        !(grid ? sweep_options(e, s, owner->cell, &o, &args) : scan_masks(e, s, &o, &args)))
         return false;
     if (o.from && !scan_from(e, s, owner, o.from, &args))
         return false;
@@ -298,11 +384,11 @@ bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
     if (!fresh)
         return false;
     inst_share(e, fresh, owner);
-    args.reverse = o.reverse;
+    args.reverse = o.reverse != NULL;
     args.with_starts = !o.from;
     args.prefix = STR("");
-    *out = scan_cell(e, fresh, &args, x->at);
-    return true;
+    *out = grid ? sweep_cell(e, fresh, &args, x->at) : scan_cell(e, fresh, &args, x->at);
+    return *out != NULL;
 }
 
 /* ---- the body ---- */

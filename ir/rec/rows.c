@@ -200,6 +200,18 @@ static RecId *in_row(Rows *r, RecBuild *in, uint8_t depth, const Axis *x)
     return operand;
 }
 
+/* What is carried is called as the state is, and stands where it is read. */
+static void name_carried(Rows *r, RecRegion step, const Axis *x)
+{
+    const RecRegionInfo *body = &r->w->old.region.p[r->op->region];
+    for (uint32_t k = 0; k < r->op->nstate; k++)
+        for (uint32_t lag = 0; lag < x->lags[k]; lag++) {
+            RecOp *arg = rec_op(r->w->p, r->w->p->region.p[step].arg.p[x->carried[k] + lag]);
+            arg->name = rec_op(&r->w->old, body->result.p[k])->name;
+            arg->at = rec_op(&r->w->old, body->arg.p[k])->at;
+        }
+}
+
 static bool runs_ahead(const Rows *r, uint8_t depth)
 {
     for (uint32_t k = 0; k < r->op->nstate; k++)
@@ -221,6 +233,7 @@ static void axis(Rows *r, RecBuild *b, uint8_t depth, const RecId *operand, RecI
     RecRegion step;
     RecId recur = rec_recur_open(b, x.init.p, x.init.n, x.seqs.p, x.seqs.n, r->op->grid->extent[r->order[depth]], runs_ahead(r, depth), &step);
     RecBuild in = {r->w->p, step, b->at, b->name};
+    name_carried(r, step, &x);
     RecId *row = NEWN(a, RecId, r->nresult + 1), *out = NEWN(a, RecId, x.init.n + r->nresult + 1);
     axis(r, &in, (uint8_t)(depth + 1), in_row(r, &in, depth, &x), row);
     uint32_t n = 0;

@@ -208,13 +208,15 @@ static void run_waves(Rewrite *w, RecBuild *b, RecId old, const Skew *s)
     w->result[old] = result;
 }
 
-/* Rows will do where only one axis has to run in order, and where they were asked for. */
+/* Where only one axis has to run in order, rows are waves already. Else waves are for those who ask, for Newton's method,
+ * which needs one recurrence, and for where rows cannot run one after the other. */
 static bool wants_waves(const RecProg *p, const RecOp *op)
 {
     uint8_t order[REC_MAXAXES];
     if (!grid_row_order(op->grid, op->nstate, order))
         return true;
-    return p->form.kind != REC_FORM_SEQUENTIAL && grid_row_depth(op->grid, op->nstate, order) > 1;
+    bool asked = p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_NEWTON;
+    return asked && grid_row_depth(op->grid, op->nstate, order) > 1;
 }
 
 static void wavefront_recur(Rewrite *w, RecBuild *b, RecId old)
@@ -229,10 +231,13 @@ static void wavefront_recur(Rewrite *w, RecBuild *b, RecId old)
         ice("rec.wavefront: a grid without an order");
     Skew s = skew_of(b, op->grid, weight);
     run_waves(w, b, old, &s);
+    w->changed = true;
 }
 
 void rec_wavefront(RecProg *p)
 {
     Rewrite w = {.recur = wavefront_recur};
     rw_run(&w, p);
+    if (p->form.kind == REC_FORM_WAVEFRONT && !w.changed)
+        p->form_missing = WHY_NO_GRID;
 }
