@@ -225,12 +225,15 @@ static void list(Explain *x, const char *text, const ExplainList *lines)
     end(x);
 }
 
-static void explain_entry(Explain *x, const ExplainList *stages, const ExplainList *forms)
+static void explain_entry(Explain *x, const ExplainList *grids, const ExplainList *stages, const ExplainList *forms)
 {
     printf("%s %.*s\n", x->rec->is_model ? "model" : "cell", STRF(x->rec->name));
     arguments(x, "inputs", ROLE_INPUT);
     arguments(x, "parameters", ROLE_PARAM);
-    arguments(x, "states", ROLE_START);
+    if (grids->n)
+        list(x, "grid", grids);
+    else
+        arguments(x, "states", ROLE_START);
     outputs(x);
     streaming(x);
     list(x, "stages", stages);
@@ -265,11 +268,11 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
                                           STRF(driver_form_origin(d, choice))));
 }
 
-/* The program as the passes that choose forms find it. */
-static const RecProg *before_forms(Driver *d, const Unit *u, uint32_t entry)
+/* The program behind a pass; its grids, which only Newton's method takes as one recurrence, as that takes them. */
+static const RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass, bool grids)
 {
-    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = STR("rec.flatten")};
-    c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
+    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = str_of(pass)};
+    c.rec->form = grids ? (RecForm){.kind = REC_FORM_NEWTON, .size = 64} : (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
     compile(&c);
     return c.rec;
 }
@@ -279,17 +282,18 @@ static void explain_file(Driver *d, const Unit *u)
     for (uint32_t i = 0; i < unit_entries(u); i++) {
         RecProg *raw = driver_wants(d, u, i) ? driver_elab(d, u, i) : NULL;
         Compile c = {.arena = d->arena, .emit = EMIT_KERN, .rec = raw, .dump = stderr};
-        ExplainList stages = {0}, forms = {0};
+        ExplainList grids = {0}, stages = {0}, forms = {0};
         FormChoice choice;
         if (!raw || !driver_form(d, u, i, &choice))
             continue;
         compile(&c);
         if (!driver_has_form(d, c.rec, &choice))
             continue;
-        explain_stages(d, before_forms(d, u, i), &stages, &forms);
+        explain_grids(d, behind_pass(d, u, i, "rec.cascade", true), &grids);
+        explain_stages(d, behind_pass(d, u, i, "rec.flatten", grids.n > 0), &stages, &forms);
         put_choice(d, c.kern, &choice, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
-        explain_entry(&x, &stages, &forms);
+        explain_entry(&x, &grids, &stages, &forms);
     }
 }
 

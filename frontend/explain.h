@@ -9,4 +9,7 @@ typedef VEC(Str) ExplainList;
 /* p as it is before rec.chunk: a line for each stage of each recurrence, and for each form. */
 void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainList *forms);
 
+/* explain_grid.c; p as rec.cascade leaves it: for each grid with an order which places it reads, how it can run, and a picture. */
+void explain_grids(Driver *d, const RecProg *p, ExplainList *grids);
+
 #endif

@@ -5,7 +5,7 @@
  * than what leaves. What only the backward function reads is there in training, not in inference: it does not count.
  * A readout of a matrix stays in any case: outside, too, each matrix would be used once, and be read once more for it. A
  * part of a concatenation is in memory when that is: outside it is a slice. Elementwise work follows what it depends
- * on. */
+ * on. What leaves a recurrence inside of a step is the step's own then, and may leave that one too. */
 #include "ir/rec/pass.h"
 
 typedef struct Sink {
@@ -202,9 +202,21 @@ static void first_choice(const RecProg *p, Sink *s, const RecOp *recur)
     }
 }
 
+/* What was marked for a recurrence around this one says nothing of it. */
+static void unmark(const RecProg *p, Sink *s, RecRegion r)
+{
+    for (uint32_t i = 0; i < p->region.p[r].op.n; i++) {
+        RecId v = p->region.p[r].op.p[i];
+        s->core[v] = false;
+        if (rec_op(p, v)->kind == REC_RECUR)
+            unmark(p, s, rec_op(p, v)->region);
+    }
+}
+
 static void choose(const RecProg *p, Sink *s, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
+    unmark(p, s, recur->region);
     for (uint32_t i = 0; i < recur->nstate; i++)
         mark_core(p, s, body->result.p[i], recur->region);
     for (uint32_t i = 0; i < body->op.n; i++)
@@ -296,10 +308,25 @@ static RecId sink_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
     return lift_placed(s->lift[recur], result);
 }
 
+/* How many recurrences stand one inside of the other. */
+static uint32_t depth_of(const RecProg *p, RecRegion r)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < p->region.p[r].op.n; i++) {
+        const RecOp *op = rec_op(p, p->region.p[r].op.p[i]);
+        uint32_t depth = op->kind == REC_RECUR ? 1 + depth_of(p, op->region) : 0;
+        most = depth > most ? depth : most;
+    }
+    return most;
+}
+
 void rec_sink(RecProg *p)
 {
-    uint32_t n = p->op.n + 1;
-    Sink s = {NEWN(p->arena, bool, n), NEWN(p->arena, bool, n), NEWN(p->arena, bool, n), NEWN(p->arena, Lift *, n)};
-    Rewrite w = {.cx = &s, .recur = sink_recur, .op = sink_op};
-    rw_run(&w, p);
+    uint32_t forward = depth_of(p, REC_FORWARD), backward = depth_of(p, REC_BACKWARD), n = forward > backward ? forward : backward;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t nop = p->op.n + 1;
+        Sink s = {NEWN(p->arena, bool, nop), NEWN(p->arena, bool, nop), NEWN(p->arena, bool, nop), NEWN(p->arena, Lift *, nop)};
+        Rewrite w = {.cx = &s, .recur = sink_recur, .op = sink_op};
+        rw_run(&w, p);
+    }
 }
