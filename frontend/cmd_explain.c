@@ -268,13 +268,27 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
                                           STRF(driver_form_origin(d, choice))));
 }
 
-/* The program behind a pass; its grids, which only Newton's method takes as one recurrence, as that takes them. */
-static const RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass, bool grids)
+/* The program as the passes that choose forms find it. */
+static const RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass)
 {
     Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = str_of(pass)};
-    c.rec->form = grids ? (RecForm){.kind = REC_FORM_NEWTON, .size = 64} : (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
+    c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
     compile(&c);
     return c.rec;
+}
+
+/* A grid has no form before it is a recurrence over lines: each form is tried. */
+static void grid_forms(Driver *d, const Unit *u, uint32_t entry, ExplainList *forms)
+{
+    for (uint32_t i = 0; rec_form_name(i); i++) {
+        RecForm form = rec_form_name(i)->form;
+        if (form.kind == REC_FORM_SEQUENTIAL)
+            continue;
+        form.size = form.size || !rec_form_name(i)->sized ? form.size : 16;
+        RecProg *p = driver_elab(d, u, entry);
+        driver_try_form(d, p, form);
+        explain_grid_form(d, p, forms);
+    }
 }
 
 static void explain_file(Driver *d, const Unit *u)
@@ -289,8 +303,10 @@ static void explain_file(Driver *d, const Unit *u)
         compile(&c);
         if (!driver_has_form(d, c.rec, &choice))
             continue;
-        explain_grids(d, behind_pass(d, u, i, "rec.cascade", true), &grids);
-        explain_stages(d, behind_pass(d, u, i, "rec.flatten", grids.n > 0), &stages, &forms);
+        explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &grids);
+        explain_stages(d, behind_pass(d, u, i, grids.n ? "rec.cascade" : "rec.flatten"), &stages, &forms);
+        if (grids.n)
+            grid_forms(d, u, i, &forms);
         put_choice(d, c.kern, &choice, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
         explain_entry(&x, &grids, &stages, &forms);

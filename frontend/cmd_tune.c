@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-static const char *const measured[] = {"sequential", "wavefront", "scan:16", "chunk:16", "chunk:32", "chunk:64", "newton:64"};
+static const char *const measured[] = {"sequential", "cascade", "wavefront", "scan:16", "chunk:16", "chunk:32", "chunk:64", "newton:64"};
 enum { NMEASURED = sizeof measured / sizeof *measured };
 
 typedef struct Candidate {

@@ -6,10 +6,13 @@
 
 typedef VEC(Str) ExplainList;
 
-/* p as it is before rec.chunk: a line for each stage of each recurrence, and for each form. */
+/* p as it is before rec.chunk, or with grids as rec.cascade leaves it: a line for each stage of each recurrence, and for each
+ * form of one over a line. */
 void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainList *forms);
 
 /* explain_grid.c; p as rec.cascade leaves it: for each grid with an order which places it reads, how it can run, and a picture. */
 void explain_grids(Driver *d, const RecProg *p, ExplainList *grids);
+/* p in that form, as driver_try_form leaves it: whether the entry has it. */
+void explain_grid_form(Driver *d, const RecProg *p, ExplainList *forms);
 
 #endif

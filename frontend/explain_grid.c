@@ -102,3 +102,12 @@ void explain_grids(Driver *d, const RecProg *p, ExplainList *grids)
         explain_level(&x);
     }
 }
+
+void explain_grid_form(Driver *d, const RecProg *p, ExplainList *forms)
+{
+    for (uint32_t i = 0; rec_form_name(i); i++)
+        if (rec_form_name(i)->form.kind == p->form.kind)
+            vec_push(d->arena, forms, p->form_missing == WHY_NONE
+                                          ? str_fmt(d->arena, "%s: yes", rec_form_name(i)->text)
+                                          : str_fmt(d->arena, "%s: no, %.*s", rec_form_name(i)->text, STRF(driver_form_missing(d, p))));
+}

@@ -12,8 +12,10 @@ typedef struct Say {
 /* What a state is called where it is carried into the step. */
 static Str state_name(const Say *x, uint32_t state)
 {
-    RecId arg = x->p->region.p[rec_op(x->p, x->s->recur)->region].arg.p[state];
-    return rec_op(x->p, arg)->name.n ? rec_op(x->p, arg)->name : STR("state");
+    const RecOp *recur = rec_op(x->p, x->s->recur);
+    const RecRegionInfo *step = &x->p->region.p[recur->region];
+    RecId named = recur->grid ? step->result.p[state] : step->arg.p[state]; /* the argument's name is that of the place */
+    return rec_op(x->p, named)->name.n ? rec_op(x->p, named)->name : STR("state");
 }
 
 static void put_line(const Say *x, Text *out, RecId at)
@@ -166,6 +168,24 @@ static bool is_delay(const Say *x, const StageInfo *i)
     return all;
 }
 
+/* On a grid a state that is read at several places is there for each. */
+static bool named_before(const Say *x, const StageInfo *i, uint32_t k)
+{
+    const RecId *result = x->p->region.p[rec_op(x->p, x->s->recur)->region].result.p;
+    bool before = false;
+    for (uint32_t j = 0; j < k; j++)
+        before |= rec_op(x->p, x->s->recur)->grid && result[i->state[j]] == result[i->state[k]];
+    return before;
+}
+
+static uint32_t distinct(const Say *x, const StageInfo *i)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < i->n; k++)
+        n += !named_before(x, i, k);
+    return n;
+}
+
 static void put_class(const Say *x, Text *out, const StageInfo *i)
 {
     const char *over = i->class != STAGE_NONLINEAR && i->algebra != ALGEBRA_PLUS ? algebra_info(i->algebra)->text : NULL;
@@ -178,7 +198,12 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
     switch (i->class) {
     case STAGE_DELAY: break;
     case STAGE_DIAGONAL: text_add(out, "diagonal: each element is an affine map of itself"); break;
-    case STAGE_COUPLED: text_add(out, "blocks of %u: elements at one place read each other", i->n); break;
+    case STAGE_COUPLED:
+        if (distinct(x, i) == 1)
+            text_add(out, "diagonal: each element is an affine map of itself, at several places");
+        else
+            text_add(out, "blocks of %u: elements at one place read each other", distinct(x, i));
+        break;
     case STAGE_DENSE: text_add(out, "affine: elements at different places read each other"); break;
     case STAGE_NONLINEAR:
         text_add(out, "not affine: `%s` of the state", op_name(rec_op(x->p, i->why)));
@@ -193,7 +218,8 @@ static Str stage_text(const Say *x, const StageInfo *i)
 {
     Text out = {.arena = x->d->arena};
     for (uint32_t k = 0; k < i->n; k++)
-        text_add(&out, "%s%.*s", k ? ", " : "", STRF(state_name(x, i->state[k])));
+        if (!named_before(x, i, k))
+            text_add(&out, "%s%.*s", out.n ? ", " : "", STRF(state_name(x, i->state[k])));
     text_add(&out, ": ");
     if (i->matrix)
         put_matrix(x, &out, i->matrix);
@@ -251,6 +277,8 @@ void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainLis
         Say x = {d, p, &s};
         for (uint32_t k = 0; k < s.stages.n; k++)
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
+        if (rec_op(p, v)->grid)
+            continue;
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
         vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));

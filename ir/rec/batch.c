@@ -1,5 +1,5 @@
 /* rec.batch: adds the axis B to all that depends on an argument of which each sequence has its own: behind a leading
- * time axis, else in front. Parameters, and what is made of them alone, stay without.
+ * time axes, else in front. Parameters, and what is made of them alone, stay without.
  *
  * First it is found which values get the axis (a carried state does when its start or its new value does); then the
  * body is made anew. Where the layout rule and an op disagree about the place of B (a table's indexed axes come first,

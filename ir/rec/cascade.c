@@ -1,8 +1,11 @@
 /* rec.cascade: a recurrence over a grid is taken apart into levels, each a grid of its own in which less is read. What
- * reads no state runs everywhere at once (level 0: only work that is worth being kept); then stage by stage (stage.h) what
- * reads the states of earlier stages, which are known along all places by then. A state that is read along one axis only
- * leaves recurrences along this axis, side by side for all others: so a triangular pattern of gates becomes a cascade of
- * scans over lines, whatever the gates are called. */
+ * reads no state runs everywhere at once (level 0: only work that is worth being kept); then, if the form says so, stage by
+ * stage (stage.h) what reads the states of earlier stages, which are known along all places by then. A state that is read
+ * along one axis only leaves recurrences along this axis, side by side for all others: so a triangular pattern of gates
+ * becomes a cascade of scans over lines, whatever the gates are called.
+ *
+ * Stages of their own cost memory for what they hand on: all states, at all places. Where nobody asks, all states stay
+ * together. */
 #include "ir/rec/grid.h"
 #include "ir/rec/stage.h"
 
@@ -32,10 +35,28 @@ static bool worth_keeping(const Rewrite *w, const RecOp *op)
 
 /* ---- levels ---- */
 
+/* Forms along lines want recurrences that are as simple as can be. */
+static bool wants_stages(const RecProg *p)
+{
+    return p->form.kind != REC_FORM_SEQUENTIAL && p->form.kind != REC_FORM_WAVEFRONT && p->form.kind != REC_FORM_AUTO;
+}
+
+static void join_stages(const RecProg *p, Stages *s)
+{
+    for (uint32_t k = 1; k < s->n; k++)
+        for (RecId v = 0; v < p->op.n; v++)
+            s->reads[0][v] |= s->reads[k][v];
+    for (uint32_t k = 0; k < s->nstate; k++)
+        s->of[k] = 0;
+    s->n = s->n ? 1 : 0;
+}
+
 static void find_levels(Cascade *c)
 {
     const RecProg *p = &c->w->old;
     c->stages = stages_of(p, p->arena, c->old);
+    if (!wants_stages(c->w->p))
+        join_stages(p, &c->stages);
     c->level = NEWN(p->arena, uint32_t, p->op.n + 1);
     c->own = NEWN(p->arena, bool, c->op->nstate + 1);
     for (uint32_t i = 0; i < c->body->op.n; i++)
@@ -43,7 +64,23 @@ static void find_levels(Cascade *c)
             if (c->stages.reads[s][c->body->op.p[i]])
                 c->level[c->body->op.p[i]] = s + 1;
     for (uint32_t k = 0; k < c->op->nstate; k++)
-        c->own[k] = c->stages.reads[c->stages.of[k]][c->body->result.p[k]];
+        c->own[k] = !wants_stages(c->w->p) || c->stages.reads[c->stages.of[k]][c->body->result.p[k]];
+}
+
+/* Whether each stage runs along one axis, and not all along the same one. */
+static bool is_cascade(const Cascade *c)
+{
+    uint32_t along = 0;
+    for (uint32_t s = 0; s < c->stages.n; s++) {
+        uint32_t own = 0;
+        for (uint32_t k = 0; k < c->op->nstate; k++)
+            for (uint8_t i = 0; c->own[k] && c->stages.of[k] == s && i < c->op->grid->naxes; i++)
+                own |= (uint32_t)(c->op->grid->by[k].by[i] != 0) << i;
+        if (own & (own - 1))
+            return false;
+        along |= own;
+    }
+    return (along & (along - 1)) != 0;
 }
 
 /* ---- values ---- */
@@ -219,10 +256,13 @@ static void cascade_recur(Rewrite *w, RecBuild *b, RecId old)
         result[i] = rec_inside(&w->old, v, op->region) ? stacked(&c, v) : everywhere(&c, w->to[v]);
     }
     w->result[old] = result;
+    w->changed |= is_cascade(&c);
 }
 
 void rec_cascade(RecProg *p)
 {
     Rewrite w = {.recur = cascade_recur};
     rw_run(&w, p);
+    if (p->form.kind == REC_FORM_CASCADE && !w.changed)
+        p->form_missing = WHY_NO_CASCADE;
 }

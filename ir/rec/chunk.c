@@ -156,7 +156,7 @@ static void check_form(RecProg *p)
 
 void rec_chunk(RecProg *p)
 {
-    if (p->form.kind == REC_FORM_SEQUENTIAL || p->form.kind == REC_FORM_WAVEFRONT)
+    if (p->form.kind == REC_FORM_SEQUENTIAL || p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_CASCADE)
         return;
     if (p->form.kind != REC_FORM_AUTO)
         check_form(p);

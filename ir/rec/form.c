@@ -7,6 +7,7 @@ static const RecFormName form_name[] = {
     {"scan", {.kind = REC_FORM_SCAN, .size = 16}, true},
     {"newton", {.kind = REC_FORM_NEWTON, .size = 64}, true},
     {"convolution", {.kind = REC_FORM_CONVOLUTION, .size = 64}, true},
+    {"cascade", {.kind = REC_FORM_CASCADE, .size = 0}, false},
     {"wavefront", {.kind = REC_FORM_WAVEFRONT, .size = 0}, false},
 };
 enum { NFORM = sizeof form_name / sizeof *form_name };

@@ -89,10 +89,12 @@ typedef struct Walk {
     uint32_t n;
 } Walk;
 
-/* A sequence operand; gives its number. */
-static uint32_t take(Walk *w, RecId v)
+/* A sequence operand for state i; gives its number. What is the same everywhere is so at every place. */
+static uint32_t take(const Bound *k, Walk *w, RecId v, uint32_t i)
 {
-    w->seq[w->n] = v;
+    Type t = *rec_type(k->b->prog, k->value[i]);
+    RecUse u = rec_use_tail(k->b->prog, v, t.rank);
+    w->seq[w->n] = pass_use_value(k->b, u, t.rank, t.dim);
     return w->n++;
 }
 
@@ -126,10 +128,10 @@ static RecId *walk(Bound *k, RecId *error)
     RecId *all = NEWN(p->arena, RecId, n + 1), *next = NEWN(p->arena, RecId, n + 1);
     RecRegion step;
     for (uint32_t i = 0; i < n * n; i++)
-        slope[i] = k->slope[i] == REC_NONE ? 0 : take(&w, k->slope[i]);
+        slope[i] = k->slope[i] == REC_NONE ? 0 : take(k, &w, k->slope[i], i / n);
     for (uint32_t i = 0; i < n; i++) {
-        more[2 * i] = take(&w, k->residual[i]);
-        more[2 * i + 1] = k->rounding[i] == REC_NONE ? 0 : take(&w, k->rounding[i]);
+        more[2 * i] = take(k, &w, k->residual[i], i);
+        more[2 * i + 1] = k->rounding[i] == REC_NONE ? 0 : take(k, &w, k->rounding[i], i);
     }
     RecId recur = rec_recur_open(k->b, error, n, w.seq, w.n, x->size, x->old->reverse, &step);
     RecBuild b = {p, step, k->b->at, {0}};

@@ -14,7 +14,7 @@
  * adding a batch or time axis to an op is inserting one iteration axis.
  *
  * LAYOUT. Until rec.batch a program is written for one sequence. rec.batch adds the axis B to all that depends on
- * batched arguments: behind a leading time axis, else in front.
+ * batched arguments: behind leading time axes, else in front.
  */
 #ifndef IR_REC_H
 #define IR_REC_H
@@ -183,7 +183,7 @@ typedef enum RecWhy {
 /* How recurrences are to be run. */
 typedef struct RecForm {
     /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_CONVOLUTION, REC_FORM_WAVEFRONT, REC_FORM_AUTO } kind;
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_CONVOLUTION, REC_FORM_WAVEFRONT, REC_FORM_CASCADE, REC_FORM_AUTO } kind;
     uint32_t size; /* places in a chunk or window; pieces that a scan cuts the places into */
     /* Of NEWTON; 0, 0 and false for what is done where nobody says. */
     uint32_t rounds;  /* iterations in a window, at most */
@@ -214,7 +214,7 @@ typedef struct RecProg {
     bool batched;             /* rec.batch has run */
     RecForm form;             /* asked for; not part of the text */
     double unit;              /* rounding unit of the precision that it will run in; not part of the text */
-    RecWhy form_missing;      /* why no recurrence has it; set by rec.wavefront and rec.chunk */
+    RecWhy form_missing;      /* why no recurrence has it; set by rec.cascade, rec.wavefront and rec.chunk */
     Span form_missing_at;
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */

@@ -253,7 +253,7 @@ static void check_reshape(Verifier *c, RecId v, const RecOp *op)
 
 /* ---- leaves ---- */
 
-/* The type of an argument or output in the program's layout: a batched one has B behind a leading time axis, else in
+/* The type of an argument or output in the program's layout: a batched one has B behind leading time axes, else in
  * front, once rec.batch has run. */
 static Type layout(const RecProg *p, const Type *one, bool batched)
 {

@@ -13,7 +13,7 @@ writes_nothing() {
 
 for form in chunk chunk: chunk:0 chunk:x chunk:-1 chunk:+8 chunk:4x chunk:4097 chunk:99999999999999999999 chunk:1.5 'chunk:8 ' \
   scan: scan:0 scan:x scan:16x scan:4097 foo '' sequential:1 Scan; do
-  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution or convolution:N" "$RNNC" build "$gla" --form="$form" -o out
+  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution, convolution:N, cascade or wavefront" "$RNNC" build "$gla" --form="$form" -o out
   writes_nothing "build --form='$form'"
   refuses "run --form='$form'" 2 "rnnc: error: --form is " "$RNNC" run "$gla" --form="$form" -i "$SRC/stdlib/gla.npz" -o out.npz
   writes_nothing "run --form='$form'"

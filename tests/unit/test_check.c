@@ -89,7 +89,7 @@ static bool break_op(RecProg *p, RecId v)
     switch (op->kind) {
     case REC_MAP: return another_function(op);
     case REC_CONST: op->number += op->number == 0 ? 0 : 0.5 * op->number + 0.25; return op->type.dt == DT_REAL && op->number != 0;
-    case REC_RECUR: op->reverse = !op->reverse; return true;
+    case REC_RECUR: op->reverse = !op->reverse; return !op->grid && op->nstate > 0; /* else no order */
     case REC_REDUCE: op->red = op->red == RED_SUM ? RED_MAX : RED_SUM; return op->type.dt == DT_REAL;
     default: return false;
     }
@@ -270,6 +270,26 @@ Test(check, a_wrong_backward_is_seen_behind_a_ratio, .timeout = 300)
 Test(check, a_wrong_chunk_is_seen, .timeout = 300)
 {
     wrong_pass_in_form("tests/cells/affine_decay_after_delta.rnn", "decay_after_delta", (RecForm){.kind = REC_FORM_CHUNK, .size = 4}, "chunk", 7);
+}
+
+Test(check, a_wrong_derivative_of_a_grid_is_seen, .timeout = 120)
+{
+    wrong_derivatives("stdlib/mdlstm.rnn", "mdlstm_plain");
+}
+
+Test(check, a_wrong_cascade_is_seen, .timeout = 300)
+{
+    wrong_pass_in_form("stdlib/plstm.rnn", "plstm_grid_d", (RecForm){.kind = REC_FORM_CASCADE, .size = 0}, "cascade", 1);
+}
+
+Test(check, wrong_rows_are_seen, .timeout = 300)
+{
+    wrong_pass("stdlib/mdlstm.rnn", "mdlstm_plain", "rows", 2);
+}
+
+Test(check, a_wrong_wavefront_is_seen, .timeout = 300)
+{
+    wrong_pass_in_form("stdlib/mdrnn.rnn", "mdrnn", (RecForm){.kind = REC_FORM_WAVEFRONT, .size = 0}, "wavefront", 1);
 }
 
 /* ---- faults in iterations whose result is proven ---- */

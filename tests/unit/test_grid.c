@@ -1,0 +1,271 @@
+/* Recurrences over grids: the order of places, programs as text, the evaluator against plain C, and every form of a few
+ * cells against the evaluator over sizes that divide nothing. */
+#include "frontend/check.h"
+#include "ir/rec/grid.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+/* ---- the order of places ---- */
+
+typedef struct Order {
+    uint32_t n;
+    uint8_t naxes;
+    RecOffset by[4];
+    bool has;
+    int16_t weight[REC_MAXAXES];
+} Order;
+
+static const Order order[] = {
+    {2, 2, {{{-1, 0}}, {{0, -1}}}, true, {1, 1}},
+    {2, 2, {{{1, 0}}, {{0, -1}}}, true, {-1, 1}},
+    {4, 2, {{{-1, -1}}, {{-1, 0}}, {{-1, 1}}, {{0, -1}}}, true, {2, 1}},
+    {3, 2, {{{-1, -1}}, {{-1, 0}}, {{-1, 1}}}, true, {1, 0}},
+    {1, 2, {{{0, -5}}}, true, {0, 1}},
+    {2, 2, {{{-1, 1}}, {{1, -2}}}, true, {3, 2}},
+    {2, 2, {{{-1, 5}}, {{0, -1}}}, true, {6, 1}},
+    {3, 3, {{{-1, 0, 0}}, {{0, 1, 0}}, {{0, 0, -2}}}, true, {1, -1, 1}},
+    {4, 4, {{{-1, 0, 0, 1}}, {{0, -1, 0, 1}}, {{0, 0, -1, 0}}, {{0, 0, 0, -1}}}, true, {2, 2, 1, 1}},
+    {2, 2, {{{-1, 0}}, {{2, 0}}}, false, {0}},
+    {3, 2, {{{-1, -1}}, {{1, 0}}, {{0, 1}}}, false, {0}},
+    {1, 2, {{{0, 0}}}, false, {0}},
+};
+
+Test(grid, order_is_found_with_small_weights)
+{
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        int16_t weight[REC_MAXAXES] = {0};
+        bool has = rec_grid_order(order[i].by, order[i].n, order[i].naxes, weight);
+        cr_expect_eq(has, order[i].has, "case %zu", i);
+        for (uint8_t k = 0; has && k < order[i].naxes; k++)
+            cr_expect_eq(weight[k], order[i].weight[k], "case %zu: weight %u is %d", i, k, weight[k]);
+    }
+}
+
+static uint8_t rows_of(RecOffset *by, uint32_t n, uint8_t naxes, uint8_t *order_of_axes)
+{
+    RecGrid g = {.naxes = naxes, .by = by};
+    return grid_row_order(&g, n, order_of_axes) ? grid_row_depth(&g, n, order_of_axes) : 0;
+}
+
+Test(grid, rows_run_along_as_few_axes_as_can_be)
+{
+    uint8_t axis[REC_MAXAXES];
+    cr_assert_eq(rows_of((RecOffset[]){{{-1, 0}}, {{0, -1}}}, 2, 2, axis), 2);
+    cr_assert(axis[0] == 0 && axis[1] == 1);
+    cr_assert_eq(rows_of((RecOffset[]){{{0, 1}}, {{3, 2}}}, 2, 2, axis), 1);
+    cr_assert(axis[0] == 1 && axis[1] == 0);
+    cr_assert_eq(rows_of((RecOffset[]){{{-1, 1}}, {{1, -2}}}, 2, 2, axis), 0, "rows have no order");
+    cr_assert_eq(rows_of((RecOffset[]){{{0, 0, -1}}, {{0, -1, 1}}}, 2, 3, axis), 2);
+    cr_assert(axis[0] == 1 && axis[1] == 2 && axis[2] == 0);
+    cr_assert_eq(rows_of(NULL, 0, 2, axis), 0, "nothing is read");
+}
+
+/* ---- text and evaluator ---- */
+
+static const char sum_of_paths[] =
+    "rec paths\ndim B batch\ndim keep keep\ndim R time\ndim S time\ntime R\nopen R, S, B\n"
+    "arg 0 x : real[R, S] input batched\n"
+    "forward {\n"
+    "  %0 : real[R, S] = arg 0\n"
+    "  %1 : real = const 0.5\n"
+    "  %2 = recur(%1, %1; %0) over (R, S) from (-1, 0) (0, 2) {\n"
+    "    %3 : real = regarg 0\n"
+    "    %4 : real = regarg 1\n"
+    "    %5 : real = regarg 2\n"
+    "    %6 : real = add(%3, %4)\n"
+    "    %7 : real = add(%6, %5)\n"
+    "    yield %7, %7; %7\n"
+    "  }\n"
+    "  %8 : real[R, S] = proj(%2) 2\n"
+    "}\n"
+    "out y : real[R, S] value batched = %8\n";
+
+static RecProg *read_text(Arena *a, const char *text)
+{
+    Str error = {0};
+    RecProg *p = rec_read(a, str_of(text), &error);
+    cr_assert(p, "%.*s", STRF(error));
+    Text why = {.arena = a};
+    cr_assert(rec_verify(p, &why), "%.*s", STRF(text_str(&why)));
+    return p;
+}
+
+Test(grid, text_reads_back)
+{
+    Arena *a = arena_new();
+    Text out = {.arena = a};
+    rec_print(&out, read_text(a, sum_of_paths));
+    cr_assert(str_is(text_str(&out), sum_of_paths), "%.*s", STRF(text_str(&out)));
+    arena_free(a);
+}
+
+static void refused(const char *was, const char *now, const char *why)
+{
+    Arena *a = arena_new();
+    Str error = {0}, text = str_of(sum_of_paths);
+    const char *at = strstr(sum_of_paths, was);
+    uint32_t before = (uint32_t)(at - sum_of_paths), behind = before + (uint32_t)strlen(was);
+    Str bad = str_fmt(a, "%.*s%s%.*s", STRF(((Str){text.p, before})), now, STRF(((Str){text.p + behind, text.n - behind})));
+    RecProg *p = rec_read(a, bad, &error);
+    Text said = {.arena = a};
+    if (p)
+        cr_assert_not(rec_verify(p, &said), "%s", now);
+    Str what = p ? text_str(&said) : error;
+    cr_assert(strstr(str_c(a, what), why), "`%s`: %.*s", now, STRF(what));
+    arena_free(a);
+}
+
+Test(grid, bad_text_is_refused)
+{
+    refused("from (-1, 0) (0, 2)", "from (-1, 0) (1, 0)", "no order of the grid's places exists");
+    refused("from (-1, 0) (0, 2)", "from (-1, 0)", "expected");
+    refused("from (-1, 0) (0, 2)", "from (-1, 0) (0.5, 2)", "whole number");
+    refused("over (R, S)", "over (R, R)", "the first axes of a sequence are not those of the grid");
+    refused("over (R, S)", "over (R, S, R, S, R)", "at most 4 axes");
+    refused("proj(%2) 2", "proj(%2) 0", "a grid has no final states");
+}
+
+/* y[r, s] = y[r-1, s] + y[r, s+2] + x[r, s], 0.5 outside. */
+Test(grid, evaluator_is_plain_loops)
+{
+    enum { R = 5, S = 7 };
+    Arena *a = arena_new();
+    RecProg *p = read_text(a, sum_of_paths);
+    double x[R * S], y[R][S];
+    for (int i = 0; i < R * S; i++)
+        x[i] = sin(i);
+    int64_t dim[] = {1, 0, R, S};
+    RecArray arg = {x};
+    Str error = {0};
+    RecEval *e = rec_eval_new(a, p, dim, &arg, 0);
+    cr_assert(rec_eval_run(e, REC_FORWARD, &error), "%.*s", STRF(error));
+    const double *got = rec_eval_value(e, p->out.p[0].value);
+    for (int r = 0; r < R; r++)
+        for (int s = S - 1; s >= 0; s--)
+            y[r][s] = (r ? y[r - 1][s] : 0.5) + (s + 2 < S ? y[r][s + 2] : 0.5) + x[r * S + s];
+    for (int i = 0; i < R * S; i++)
+        cr_assert_eq(got[i], y[i / S][i % S], "place %d", i);
+    rec_eval_free(e);
+    arena_free(a);
+}
+
+/* ---- every form, over many sizes ---- */
+
+typedef struct Bench {
+    Driver d;
+    Options options;
+    Checker c;
+    uint32_t entry;
+} Bench;
+
+static RecProg *raw_program(Bench *t)
+{
+    RecProg *p = elab_entry(t->c.arena, t->c.unit, t->entry, NULL, 0, t->d.diags);
+    cr_assert(p);
+    return p;
+}
+
+static void bench_open(Bench *t, const char *file, const char *entry)
+{
+    Arena *a = arena_new();
+    Str path = str_fmt(a, "%s/%s", RNNC_SOURCE_DIR, file);
+    *t = (Bench){.d = {.arena = a, .sources = sources_new(a)}};
+    t->d.opt = &t->options;
+    t->d.diags = diags_new(a, t->d.sources);
+    Unit *u = driver_load(&t->d, path);
+    cr_assert(u && unit_find_entry(u, str_of(entry), &t->entry), "%s in %s", entry, file);
+    t->c = (Checker){.d = &t->d, .arena = a, .unit = u, .path = path, .name = str_of(entry), .random = 1};
+    t->c.reference = raw_program(t);
+    compile_reference(t->c.reference);
+}
+
+static Code code_of(Bench *t, const char *form)
+{
+    Code code;
+    Str error = {0};
+    RecProg *p = raw_program(t);
+    CpuOptions cpu = {.precision = PREC_F64};
+    cpu.level[CPU_BASELINE] = true;
+    cr_assert(rec_form_read(str_of(form), &p->form));
+    cr_assert(code_make(t->c.arena, p, &cpu, &code, &error), "%.*s", STRF(error));
+    cr_assert_eq(p->form_missing, WHY_NONE, "%s", form);
+    return code;
+}
+
+/* Sizes 0 and 1, odd ones, one far larger than the other. */
+static const int64_t extents[][2] = {{0, 0}, {0, 3}, {3, 0}, {1, 1}, {1, 17}, {17, 1}, {5, 13}, {33, 47}, {2, 64}};
+
+static void in_form(Bench *t, const char *form, double tolerance)
+{
+    Code code = code_of(t, form);
+    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
+        Draw how = {.T = extents[i][0], .B = 2, .lengths = i % 2};
+        Str why = {0};
+        Frame *f = draw_call(&t->c, t->c.arena, &how, &why);
+        cr_assert(f, "%.*s", STRF(why));
+        for (uint32_t k = 0; k < f->prog->open.n; k++)
+            if (dim_sym_info(f->prog->dims, f->prog->open.p[k])->kind == DIM_TIME && f->prog->open.p[k] != f->prog->time)
+                f->dim[f->prog->open.p[k]] = extents[i][1];
+        draw_arguments(&t->c, f, &how, 0);
+        Frame *g = frame_copy(f);
+        cr_assert(frame_reference(f, true, &why), "%.*s", STRF(why));
+        cr_assert(frame_compiled(g, &code, true, &why), "%.*s", STRF(why));
+        cr_expect(results_agree(f, g, (Tolerance){tolerance, tolerance, tolerance}, &why), "%s %s at %lldx%lld: %.*s", str_c(t->c.arena, t->c.name),
+                  form, (long long)extents[i][0], (long long)extents[i][1], STRF(why));
+    }
+    code_free(&code);
+}
+
+static void in_forms(const char *file, const char *entry, const char *const *form)
+{
+    Bench t;
+    bench_open(&t, file, entry);
+    for (uint32_t i = 0; form[i]; i++)
+        in_form(&t, form[i], 1e-11);
+    arena_free(t.c.arena);
+}
+
+Test(grid, tanh_in_every_form, .timeout = 120)
+{
+    in_forms("stdlib/mdrnn.rnn", "mdrnn", (const char *const[]){"sequential", "wavefront", "newton:7", NULL});
+}
+
+Test(grid, gates_in_every_form, .timeout = 120)
+{
+    in_forms("stdlib/mdlstm.rnn", "mdlstm_stable", (const char *const[]){"sequential", "wavefront", NULL});
+}
+
+Test(grid, matrix_states_in_every_form, .timeout = 120)
+{
+    in_forms("stdlib/plstm.rnn", "plstm_grid", (const char *const[]){"sequential", "wavefront", "scan:3", NULL});
+    in_forms("stdlib/plstm.rnn", "plstm_grid_d", (const char *const[]){"sequential", "wavefront", "cascade", "scan:3", NULL});
+}
+
+Test(grid, from_all_corners, .timeout = 120)
+{
+    in_forms("stdlib/plstm.rnn", "plstm_corners", (const char *const[]){"sequential", "wavefront", NULL});
+}
+
+Test(grid, forms_that_do_not_exist)
+{
+    Bench t;
+    RecForm cascade, waves;
+    rec_form_read(STR("cascade"), &cascade);
+    rec_form_read(STR("wavefront"), &waves);
+    bench_open(&t, "stdlib/mdrnn.rnn", "mdrnn");
+    RecProg *p = raw_program(&t);
+    driver_try_form(&t.d, p, cascade);
+    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
+    arena_free(t.d.arena);
+    bench_open(&t, "stdlib/renet.rnn", "down_columns");
+    p = raw_program(&t);
+    driver_try_form(&t.d, p, waves);
+    cr_assert_eq(p->form_missing, WHY_NO_GRID);
+    arena_free(t.d.arena);
+    bench_open(&t, "stdlib/lstm.rnn", "lstm");
+    p = raw_program(&t);
+    driver_try_form(&t.d, p, cascade);
+    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
+    arena_free(t.d.arena);
+}
