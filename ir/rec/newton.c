@@ -105,6 +105,14 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
     return true;
 }
 
+uint8_t newton_batch_axis(const RecProg *p, const Type *t)
+{
+    uint8_t i = 0;
+    while (i < t->rank && t->dim[i] != dim_of(p->dims, p->batch))
+        i++;
+    return i < t->rank ? i : (uint8_t)NO_AXIS;
+}
+
 /* It has the form, and all of its states are those of all sequences. */
 static bool fits(const RecProg *p, const Structure *s)
 {
@@ -112,11 +120,9 @@ static bool fits(const RecProg *p, const Structure *s)
     RecId at;
     if (op->chunk || op->until || structure_lacks(p, s, &p->form, &at) != WHY_NONE)
         return false;
-    for (uint32_t i = 0; i < op->nstate; i++) {
-        const Type *t = rec_type(p, op->use[i].v);
-        if (t->rank == 0 || t->dim[0] != dim_of(p->dims, p->batch))
+    for (uint32_t i = 0; i < op->nstate; i++)
+        if (newton_batch_axis(p, rec_type(p, op->use[i].v)) == NO_AXIS)
             return false;
-    }
     return true;
 }
 
@@ -161,14 +167,16 @@ Chunk window_values(const Window *x, RecBuild *b, const RecId *found)
     return chunk_begin(x->w, b, x->s, x->size, NULL, known);
 }
 
-RecId window_reduce(RecBuild *b, RecReduce red, RecId v)
+RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v)
 {
     Type t = *rec_type(b->prog, v);
     RecUse u = {.v = v};
-    Dim space[MAXIT] = {t.dim[1], t.dim[0]};
-    for (uint8_t i = 0; i < t.rank; i++)
-        u.axis[i] = i == 0 ? 1 : i == 1 ? 0 : i;
-    memcpy(space + 2, t.dim + 2, (t.rank - 2u) * sizeof(Dim));
+    Dim space[MAXIT];
+    uint8_t batch = newton_batch_axis(b->prog, &t);
+    for (uint8_t i = 0; i < t.rank; i++) {
+        u.axis[i] = i == batch ? 0 : i < batch ? (uint8_t)(i + 1) : i;
+        space[u.axis[i]] = t.dim[i];
+    }
     return rec_reduce(b, red, u, 1, t.rank, space);
 }
 
@@ -308,11 +316,12 @@ static void run_head(Newton *k)
     memcpy(k->state, k->first, k->old->nstate * sizeof *k->state);
 }
 
-/* What of sequences that are given up is `again`, else `now`; axis `axis` is that of the sequences. */
-static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now, uint8_t axis)
+/* What of sequences that are given up is `again`, else `now`. */
+static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now)
 {
     Type t = *rec_type(b->prog, now);
-    if (t.rank <= axis || t.dim[axis] != dim_of(b->prog->dims, b->prog->batch))
+    uint8_t axis = newton_batch_axis(b->prog, &t);
+    if (axis == NO_AXIS)
         return now;
     RecUse use[3] = {{.v = bad, .axis = {axis}}, rec_use(again, t.rank), rec_use(now, t.rank)};
     return rec_map(b, FUN_WHERE, use, t.rank, t.dim);
@@ -322,7 +331,7 @@ static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now, uint8_t axis
 static void run_again(Newton *k, RecId *value)
 {
     RecProg *p = k->w->p;
-    uint32_t n = k->old->nstate, all = count(k);
+    uint32_t all = count(k);
     RecId *init = NEWN(p->arena, RecId, all + 1), *next = NEWN(p->arena, RecId, all + 1);
     RecUse any = {.v = k->bad, .axis = {0}};
     Dim batch = dim_of(p->dims, p->batch);
@@ -334,7 +343,7 @@ static void run_again(Newton *k, RecId *value)
     RecBuild in = {p, step, k->b->at, {0}};
     plain(k, &in, k->operand, k->seq, k->old->length, next);
     for (uint32_t i = 0; i < all; i++)
-        next[i] = choose(&in, k->bad, next[i], p->region.p[step].arg.p[i], i < n ? 0 : 1);
+        next[i] = choose(&in, k->bad, next[i], p->region.p[step].arg.p[i]);
     next[all] = rec_const(&in, DT_BOOL, 1);
     rec_recur_close(p, recur, next, all + 1);
     for (uint32_t i = 0; i < all; i++)

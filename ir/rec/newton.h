@@ -9,6 +9,10 @@ enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
 /* Whether each element of the states depends on the elements at its own place alone: then the error has a bound. */
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
 
+enum { NO_AXIS = MAXRANK };
+uint8_t newton_batch_axis(const RecProg *p, const Type *t); /* the axis of sequences, or NO_AXIS */
+RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v); /* over all other axes: [size, ..., B, ...] to [B] */
+
 /* A window of places: all of its places at once, in the region of a step over windows. */
 typedef struct Window {
     Rewrite *w;
@@ -34,7 +38,6 @@ typedef struct Window {
 /* The values of the old step at all places, where the states are `state`; of `known` old ops besides. */
 Chunk window_values(const Window *x, RecBuild *b, const RecId *state);
 RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by state: as each place finds it */
-RecId window_reduce(RecBuild *b, RecReduce red, RecId v); /* [size, B, ...] to [B] */
 
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);

@@ -21,10 +21,10 @@ typedef struct Bound {
     RecId *residual, *rounding;      /* by state */
 } Bound;
 
-/* [B] along axis 1 of [size, B, ...]. */
+/* [B] at all elements of [size, ..., B, ...]. */
 static RecId at_all(RecBuild *b, RecId row, const Type *like)
 {
-    RecUse u = {.v = row, .axis = {1}};
+    RecUse u = {.v = row, .axis = {newton_batch_axis(b->prog, like)}};
     return rec_map(b, FUN_ID, &u, like->rank, like->dim);
 }
 
@@ -49,7 +49,7 @@ static void take_radius(Bound *k)
     RecId part = rec_const(k->b, DT_REAL, x->tolerance);
     for (uint32_t i = 0; i < x->n; i++) {
         Type t = *rec_type(k->b->prog, x->state[i]);
-        RecId most = window_reduce(k->b, RED_MAX, size(k->b, x->state[i]));
+        RecId most = newton_by_sequence(k->b, RED_MAX, size(k->b, x->state[i]));
         k->radius[i] = at_all(k->b, rec_map2(k->b, FUN_MUL, most, part), &t);
     }
 }
@@ -151,7 +151,7 @@ static RecId *walk(Bound *k, RecId *error)
 
 static RecId not_all(RecBuild *b, RecId ok, RecId bad)
 {
-    return rec_map2(b, FUN_OR, bad, rec_map1(b, FUN_NOT, window_reduce(b, RED_MIN, ok)));
+    return rec_map2(b, FUN_OR, bad, rec_map1(b, FUN_NOT, newton_by_sequence(b, RED_MIN, ok)));
 }
 
 /* The greatest of error / radius, as a part of the largest state. */
@@ -159,7 +159,7 @@ static RecId relative(Bound *k, RecId error, uint32_t i)
 {
     RecId zero = rec_const(k->b, DT_REAL, 0), none = rec_map2(k->b, FUN_EQ, error, zero);
     RecId part = rec_map3(k->b, FUN_WHERE, none, zero, rec_map2(k->b, FUN_DIV, error, k->radius[i]));
-    RecId most = window_reduce(k->b, RED_MAX, part);
+    RecId most = newton_by_sequence(k->b, RED_MAX, part);
     return rec_map2(k->b, FUN_MUL, most, rec_const(k->b, DT_REAL, k->x->tolerance));
 }
 

@@ -165,9 +165,7 @@ static RecId any_change(Place *at, const RecId *change, uint32_t n)
 {
     RecId any = REC_NONE;
     for (uint32_t i = 0; i < n; i++) {
-        Type t = *rec_type(at->b.prog, change[i]);
-        RecId is = rec_map2(&at->b, FUN_NE, change[i], zero(&at->b));
-        RecId row = t.rank == 1 ? is : rec_reduce(&at->b, RED_MAX, rec_use(is, t.rank), 1, t.rank, t.dim);
+        RecId row = newton_by_sequence(&at->b, RED_MAX, rec_map2(&at->b, FUN_NE, change[i], zero(&at->b)));
         any = any == REC_NONE ? row : rec_map2(&at->b, FUN_OR, any, row);
     }
     return any;
@@ -194,7 +192,7 @@ static void step_by_place(Solve *s)
         if (v == REC_NONE)
             continue;
         Type type = *rec_type(p, v);
-        RecUse use[3] = {{.v = any, .axis = {0}}, rec_use(v, type.rank), {.v = zero(&at.b)}};
+        RecUse use[3] = {{.v = any, .axis = {newton_batch_axis(p, &type)}}, rec_use(v, type.rank), {.v = zero(&at.b)}};
         d[i] = rec_map(&at.b, FUN_WHERE, use, type.rank, type.dim);
     }
     close_places(s, recur, &at, d);
@@ -210,8 +208,8 @@ static RecId settled(Solve *s)
     double part = x->channels ? sqrt(x->unit) / 16 : 0;
     RecId small = REC_NONE;
     for (uint32_t i = 0; i < x->n; i++) {
-        RecId most = window_reduce(b, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
-        RecId size = window_reduce(b, RED_MAX, rec_map1(b, FUN_ABS, s->next[i]));
+        RecId most = newton_by_sequence(b, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
+        RecId size = newton_by_sequence(b, RED_MAX, rec_map1(b, FUN_ABS, s->next[i]));
         RecId is = rec_map2(b, FUN_LE, most, rec_map2(b, FUN_MUL, size, rec_const(b, DT_REAL, part)));
         small = small == REC_NONE ? is : rec_map2(b, FUN_AND, small, is);
     }

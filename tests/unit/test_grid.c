@@ -180,17 +180,28 @@ static void bench_open(Bench *t, const char *file, const char *entry)
     compile_reference(t->c.reference);
 }
 
-static Code code_of(Bench *t, const char *form)
+static Code code_in(Bench *t, RecForm form)
 {
     Code code;
     Str error = {0};
     RecProg *p = raw_program(t);
+    bool newton = form.kind != REC_FORM_NEWTON;
     CpuOptions cpu = {.precision = PREC_F64};
     cpu.level[CPU_BASELINE] = true;
-    cr_assert(rec_form_read(str_of(form), &p->form));
+    p->form = form;
     cr_assert(code_make(t->c.arena, p, &cpu, &code, &error), "%.*s", STRF(error));
-    cr_assert_eq(p->form_missing, WHY_NONE, "%s", form);
+    cr_assert_eq(p->form_missing, WHY_NONE);
+    for (uint32_t i = 0; i < p->out.n; i++)
+        newton |= p->out.p[i].role == OUT_REPORT;
+    cr_assert(newton, "a grid that was not solved says nothing");
     return code;
+}
+
+static Code code_of(Bench *t, const char *form)
+{
+    RecForm read;
+    cr_assert(rec_form_read(str_of(form), &read), "%s", form);
+    return code_in(t, read);
 }
 
 /* Sizes 0 and 1, odd ones, one far larger than the other. */
@@ -268,4 +279,90 @@ Test(grid, forms_that_do_not_exist)
     driver_try_form(&t.d, p, cascade);
     cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
     arena_free(t.d.arena);
+}
+
+/* ---- Newton's method over a whole grid: one window of all its waves ---- */
+
+enum { UNITS = 6 };
+
+static double normal(Checker *c)
+{
+    double u = 0.5 * (draw_uniform(c) + 1), v = draw_uniform(c);
+    return sqrt(-2 * log(u + 1e-300)) * cos(3.141592653589793 * v);
+}
+
+/* side x side places, standard normal inputs, weights of standard deviation scale / sqrt(6). */
+static Frame *whole_grid(Bench *t, int64_t side, double scale)
+{
+    Frame *f = frame_new(t->c.arena, t->c.reference);
+    for (uint32_t i = 0; i < f->prog->open.n; i++)
+        f->dim[f->prog->open.p[i]] = dim_sym_info(f->prog->dims, f->prog->open.p[i])->kind == DIM_TIME ? side : UNITS;
+    f->dim[f->prog->batch] = 1;
+    draw_arguments(&t->c, f, &(Draw){.T = side, .B = 1}, 0);
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[i];
+        double size = x->role == ROLE_PARAM ? scale / sqrt(UNITS) : 1;
+        for (int64_t k = 0, n = f->in[i] ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
+            f->in[i][k] = size * normal(&t->c);
+    }
+    return f;
+}
+
+static Frame *ran(Frame *f, const Code *code)
+{
+    Frame *g = frame_copy(f);
+    Str why = {0};
+    cr_assert(frame_compiled(g, code, false, &why), "%.*s", STRF(why));
+    return g;
+}
+
+/* How far the result of `rounds` iterations is from the sequential one, relative to its largest element. */
+static double apart_after(Bench *t, int64_t side, double scale, uint32_t rounds)
+{
+    Code plain = code_of(t, "sequential");
+    Code code = code_in(t, (RecForm){.kind = REC_FORM_NEWTON, .size = (uint32_t)(2 * side), .rounds = rounds, .no_fallback = rounds != 0});
+    Frame *f = whole_grid(t, side, scale), *is = ran(f, &plain), *got = ran(f, &code);
+    double most = 0, size = 0;
+    for (uint32_t i = 0; i < f->prog->out.n; i++)
+        for (int64_t k = 0, n = is->out[i] ? frame_count(f, &f->prog->out.p[i].type, true) : 0; k < n; k++) {
+            double d = fabs(got->out[i][k] - is->out[i][k]);
+            most = d > most || isnan(d) ? d : most;
+            size = fmax(size, fabs(is->out[i][k]));
+        }
+    code_free(&plain);
+    code_free(&code);
+    return most / size;
+}
+
+static void few_rounds(const char *file, const char *entry, uint32_t rounds)
+{
+    Bench t;
+    bench_open(&t, file, entry);
+    for (int64_t side = 32; side <= 64; side *= 2)
+        for (size_t i = 0; i < 3; i++) {
+            double scale = (const double[]){0.25, 0.5, 0.8}[i], off = apart_after(&t, side, scale, rounds);
+            printf("%s, %lldx%lld, weights %g: %u iterations leave %.1e\n", entry, (long long)side, (long long)side, scale, rounds, off);
+            cr_expect(off <= 1e-9, "%s: %g", entry, off);
+        }
+    arena_free(t.c.arena);
+}
+
+Test(grid, newton_solves_a_stable_grid_in_five_iterations, .timeout = 120)
+{
+    few_rounds("stdlib/mdlstm.rnn", "mdlstm_stable", 5);
+}
+
+Test(grid, newton_solves_a_tanh_grid_in_six_iterations, .timeout = 120)
+{
+    few_rounds("stdlib/mdrnn.rnn", "mdrnn", 6);
+}
+
+/* Graves's cell expands; what does not converge is run again wave by wave. */
+Test(grid, newton_is_right_where_the_cell_expands, .timeout = 120)
+{
+    Bench t;
+    bench_open(&t, "stdlib/mdlstm.rnn", "mdlstm_plain");
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_leq(apart_after(&t, 64, (const double[]){0.25, 0.5, 0.8}[i], 0), 1e-10);
+    arena_free(t.c.arena);
 }
