@@ -89,6 +89,8 @@ void json_put_string(Text *t, Str s);
 void json_put_field(Text *t, const char *name, Str value, const char *end); /* "name": "value", then `end` */
 Str json_file_name(Str path);                                               /* without folders */
 
+extern const char graph_plan_text[]; /* graph_plan.h, as it stands in generated headers */
+
 /* status.def: STATUS(ENUM, "RNN_ENUM", number, "what it means"), the one list of what generated functions return */
 typedef enum RnnStatus {
 #define STATUS(ENUM, NUMBER, TEXT) RNN_##ENUM = NUMBER,

@@ -216,6 +216,7 @@ static const char *arg_default(const RecArg *x)
     case ROLE_RESET: return "nonzero: a new sequence begins here, from the declared start; NULL: nowhere";
     case ROLE_START: return "NULL: the declared start value";
     case ROLE_COTANGENT: return "";
+    case ROLE_PLAN: return "from rnn_plan_fill";
     case ROLE_PARAM:
     case ROLE_INPUT:
     case ROLE_SEED: break;
@@ -373,6 +374,14 @@ static void put_function(Head *h, IfaceFn f)
     put_prototype(h, f, result[f] ? result[f] : "rnn_status ");
 }
 
+static bool has_plan(const KernProg *k)
+{
+    for (uint32_t i = 0; i < k->arg.n; i++)
+        if (k->arg.p[i].role == ROLE_PLAN)
+            return true;
+    return false;
+}
+
 Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o)
 {
     Text t = {.arena = a};
@@ -381,6 +390,8 @@ Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o)
     text_add(&t, "#ifndef RNN_%.*s_H\n#define RNN_%.*s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
              STRF(h.prefix), STRF(h.prefix));
     put_shared(&h);
+    if (has_plan(k))
+        text_add(&t, "%s\n", graph_plan_text);
     text_add(&t, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     for (int s = 0; s < IF_NSTRUCT; s++)
         if (wanted(&h, (IfaceStruct)s))

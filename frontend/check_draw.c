@@ -37,6 +37,20 @@ static int64_t draw_other_axis(Checker *c, int64_t T)
     return some[draw_below(c, T > 1 ? 6 : 7)];
 }
 
+/* Of a graph of how many nodes: few to a block, and blocks that are not full, or empty; with fewer edges than could be. */
+static int64_t draw_plan_size(Checker *c, const Frame *f, Str name)
+{
+    int64_t nodes = f->dim[f->prog->time];
+    DimSym width = 0;
+    if (str_is(name, "blocks"))
+        return nodes - (nodes > 3 ? draw_below(c, nodes / 3) : 0);
+    if (str_is(name, "slots"))
+        return draw_below(c, 5);
+    (void)dim_find_sym(f->prog->dims, STR("blocks"), &width);
+    int64_t blocks = f->dim[width];
+    return blocks > 0 ? (nodes + blocks - 1) / blocks + draw_below(c, 3) : 1;
+}
+
 static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
 {
     static const int64_t some[] = {1, 2, 3, 4, 5, 7, 9};
@@ -48,7 +62,9 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
         for (uint32_t i = 0; i < p->open.n; i++) {
             DimSym s = p->open.p[i];
             bool time = dim_sym_info(p->dims, s)->kind == DIM_TIME;
-            if (time)
+            if (time && has_role(p, ROLE_PLAN))
+                f->dim[s] = s == p->time ? how->T : draw_plan_size(c, f, dim_sym_info(p->dims, s)->name);
+            else if (time)
                 f->dim[s] = s == p->time || p->is_model ? how->T : draw_other_axis(c, how->T);
             else
                 f->dim[s] = some[draw_below(c, attempt < 400 ? 7 : 2)];
@@ -87,11 +103,71 @@ static bool is_given(const RecArg *x, const Draw *how)
     case ROLE_LENGTH: return how->lengths;
     case ROLE_RESET: return how->resets;
     case ROLE_SEED: return false;
+    case ROLE_PLAN:
     case ROLE_PARAM:
     case ROLE_INPUT:
     case ROLE_COTANGENT: return true;
     }
     ice("is_given: role %d", (int)x->role);
+}
+
+/* ---- plans of graphs ---- */
+
+static double *plan_array(const Frame *f, const char *name)
+{
+    uint32_t i = 0;
+    while (!str_is(f->prog->arg.p[i].name, name))
+        i++;
+    return f->in[i];
+}
+
+static int64_t plan_size(const Frame *f, const char *name)
+{
+    DimSym s;
+    if (!dim_find_sym(f->prog->dims, str_of(name), &s))
+        ice("plan_size: %s", name);
+    return f->dim[s];
+}
+
+/* The nodes of one graph in any places, as many as there are; some have none. */
+static void draw_nodes(Checker *c, const Frame *f, int64_t b)
+{
+    int64_t B = f->dim[f->prog->batch], nodes = f->dim[f->prog->time], places = plan_size(f, "blocks") * plan_size(f, "width");
+    double *node = plan_array(f, "plan.node"), *slot = plan_array(f, "plan.slot");
+    for (int64_t i = 0; i < places; i++)
+        node[i * B + b] = -1;
+    for (int64_t v = 0; v < nodes; v++) {
+        int64_t at = places ? draw_below(c, places) : 0;
+        for (int64_t tries = 0; places && tries < places && node[at * B + b] >= 0; tries++)
+            at = (at + 1) % places;
+        bool free = places && node[at * B + b] < 0;
+        slot[v * B + b] = free ? (double)at : -1;
+        if (free)
+            node[at * B + b] = (double)v;
+    }
+}
+
+/* Edges from nodes of earlier blocks to nodes of later ones; now and then none. */
+static void draw_edges(Checker *c, const Frame *f, int64_t b)
+{
+    int64_t B = f->dim[f->prog->batch], blocks = plan_size(f, "blocks"), width = plan_size(f, "width"), slots = plan_size(f, "slots");
+    const double *node = plan_array(f, "plan.node");
+    double *head = plan_array(f, "plan.head"), *tail = plan_array(f, "plan.tail");
+    for (int64_t k = 0; k < blocks; k++)
+        for (int64_t e = 0; e < slots; e++) {
+            int64_t to = draw_below(c, width), from = k ? draw_below(c, k * width) : 0;
+            bool is = k > 0 && draw_below(c, 4) && node[(k * width + to) * B + b] >= 0 && node[from * B + b] >= 0;
+            head[(k * slots + e) * B + b] = (double)(is ? to : 0);
+            tail[(k * slots + e) * B + b] = is ? (double)from : -1;
+        }
+}
+
+static void draw_plan(Checker *c, const Frame *f)
+{
+    for (int64_t b = 0; b < f->dim[f->prog->batch]; b++) {
+        draw_nodes(c, f, b);
+        draw_edges(c, f, b);
+    }
 }
 
 void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
@@ -107,6 +183,8 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
         for (uint8_t axis = 0; x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths && axis < naxes; axis++)
             f->in[i][axis] = (double)(extent[axis] > 0 ? extent[axis] / 2 + 1 : 0);
     }
+    if (has_role(p, ROLE_PLAN))
+        draw_plan(c, f);
 }
 
 bool frame_is_number(const Frame *f)

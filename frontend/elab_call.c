@@ -501,6 +501,8 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
     IndexVar *var[MAXRANK];
     Ident name = x->reduce.callee;
     const BuiltinInfo *bi = builtin_find(name.text);
+    if (is_graph_sum(x))
+        return graph_sum(e, s, x);
     if (x->reduce.nbind > MAXRANK - 2) {
         diag(e->diags, E_NOT_A_SIZE, x->at, "more than 6 indices");
         return poison;

@@ -87,8 +87,8 @@ Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 static void add_use(Elab *e, Inst *inst, const Use *u)
 {
     Inst *child = NULL;
-    if (inst->cell->domain == DOMAIN_GRID)
-        diag(e->diags, E_UNSUPPORTED, u->at, "a cell over a grid cannot use other cells yet");
+    if (inst->cell->domain != DOMAIN_LINE)
+        diag(e->diags, E_UNSUPPORTED, u->at, "a cell over a grid or a graph cannot use other cells yet");
     else if (u->count)
         diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
     else
@@ -153,9 +153,10 @@ static bool supported_domain(Elab *e, const Cell *cell)
         return true;
     if (cell->domain == DOMAIN_GRID && cell->nindex <= REC_MAXAXES)
         return true;
+    if (cell->domain == DOMAIN_GRAPH && !cell->has_edges)
+        return true;
     diag(e->diags, E_UNSUPPORTED, cell->nindex ? cell->index[0].at : cell->at,
-         cell->domain == DOMAIN_GRID ? "a grid has at most four axes"
-                                     : "graphs are not supported yet: a cell runs over a sequence, `over t`, or a grid, `over (r, s)`");
+         cell->domain == DOMAIN_GRID ? "a grid has at most four axes" : "states and inputs on edges are not supported yet: only nodes have some");
     return false;
 }
 

@@ -40,7 +40,7 @@ static Val place_index(Elab *e, Scope *s, uint32_t axis, Span at)
     return val_of(inst->index);
 }
 
-static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
+static Val symbol_itself(Elab *e, Scope *s, Sym *sym, Ident name)
 {
     switch (sym->kind) {
     case SYM_DIM: return val_of(rec_dim(&e->b, sym->dim));
@@ -58,6 +58,7 @@ static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
             return poison;
         }
         return sym->loop->now;
+    case SYM_NODE: diag(e->diags, E_TYPE, name.at, "a node has no value: read a state or an input there, as in `h[u]`"); return poison;
     case SYM_FN:
     case SYM_INST: break;
     }
@@ -65,6 +66,11 @@ static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
          str_c(e->arena, str_fmt(e->arena, "`%.*s` is %s, not a value", STRF(name.text),
                                  sym->kind == SYM_FN ? "a function" : "an instance of a cell")));
     return poison;
+}
+
+static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
+{
+    return graph_value(e, s, symbol_itself(e, s, sym, name));
 }
 
 static Val name_value(Elab *e, Scope *s, Ident name)

@@ -439,7 +439,7 @@ Val elab_index(Elab *e, Scope *s, const Expr *x)
     int64_t offset[REC_MAXAXES];
     const Expr *base = x->index.base;
     Val before;
-    if (loop_before(s, x, &before) || loop_place(e, s, x, &before))
+    if (loop_before(s, x, &before) || loop_place(e, s, x, &before) || graph_read(e, s, x, &before))
         return before;
     if (!is_place(e, s, x, offset) && no_place(e, s, x))
         return poison;

@@ -42,6 +42,7 @@ typedef enum SymKind {
     SYM_LOOP,     /* loop: a state of a model's `for` */
     SYM_COUNTER,  /* counts: the index of a loop inside a step */
     SYM_LAST,     /* last: a state of such a loop, read after it */
+    SYM_NODE,     /* place: the node that an edge comes from, in `sum(u in pred(v): ...)` */
 } SymKind;
 
 /* Progress of a value that is computed on demand. */
@@ -63,6 +64,15 @@ typedef struct GridRead {
     Val value;  /* once the step is open: zero, or a state's start value, outside */
     Val inside; /* of an input: whether there is such a place */
 } GridRead;
+
+/* Where values of a cell over a graph are: at the nodes of a block, or at the edges that lead into them. */
+typedef struct GraphPlace {
+    struct GraphPlace *up;   /* of edges: the nodes */
+    IndexVar *var;           /* runs over them; the values there have it as an index axis */
+    Val at;                  /* of an edge: which of the block's nodes it leads to */
+    Val there;               /* whether there is one: blocks are filled up */
+    Val block, row, node;    /* of an edge: where the node that it comes from ran, and its number */
+} GraphPlace;
 
 /* A state of a cell instance. */
 typedef struct StateDef {
@@ -111,6 +121,7 @@ typedef struct Sym {
         struct Run *run;
         LoopState *loop;
         Loop *counts;
+        GraphPlace *place;
         struct { Loop *loop; uint32_t state; } last;
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
@@ -123,6 +134,7 @@ struct Scope {
     VEC(Sym) sym;
     Inst *inst;      /* the cell instance that places refer to, or NULL */
     Loop *loop;      /* whose rounds it is in, or NULL */
+    GraphPlace *place; /* of a graph, or NULL for that of what is around */
     RecRegion region; /* where values of this scope are computed */
 };
 
@@ -139,6 +151,8 @@ struct Inst {
     Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
     const Dim *dim;  /* as given */
     uint32_t ndim;
+    GraphPlace *nodes, *edges; /* of a cell over a graph, once the step is open */
+    uint32_t *history; /* by state: its first part's number among the step's results */
     bool uses_index; /* reads t */
     bool uses_count; /* reads an input behind with `else` */
     RecId place[REC_MAXAXES]; /* of a cell over a grid: r, s as values of the step region, or REC_NONE */
@@ -320,6 +334,13 @@ void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span 
 Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x);
 void elab_grid_entry(Elab *e, const Cell *cell);
 Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
+
+/* ---- elab_graph.c: running an instance over a graph ---- */
+Val graph_value(Elab *e, Scope *s, Val v);                    /* as it is at the place of scope s */
+bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out); /* `h[u]` of an earlier node; false if it is none */
+bool is_graph_sum(const Expr *x);                             /* `sum(u in pred(v): ...)` */
+Val graph_sum(Elab *e, Scope *s, const Expr *x);
+void elab_graph_entry(Elab *e, const Cell *cell);
 
 /* ---- elab_loop.c ---- */
 Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s);

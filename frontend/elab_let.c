@@ -145,7 +145,8 @@ static Val fit_state(Elab *e, StateDef *st, Val v)
                   st->decl->name.at, STR("declared here"));
         return poison;
     }
-    return broadcast_val(e, v, &st->type, NULL, 0);
+    GraphPlace *nodes = st->scope->inst->nodes;
+    return nodes ? broadcast_val(e, v, &st->type, &nodes->var, 1) : broadcast_val(e, v, &st->type, NULL, 0);
 }
 
 static Val state_equation(Elab *e, StateDef *st)

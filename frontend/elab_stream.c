@@ -109,12 +109,21 @@ static uint8_t places_of(const Streams *s, const RecOp *op)
     return axis;
 }
 
+static bool has_history(const RecProg *p, const RecOp *recur)
+{
+    const RecRegionInfo *step = &p->region.p[recur->region];
+    for (uint32_t i = 0; i < step->op.n; i++)
+        if (rec_op(p, step->op.p[i])->kind == REC_HISTORY)
+            return true;
+    return false;
+}
+
 static void stream_op(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
     const RecOp *op = rec_op(p, v);
-    if (op->kind == REC_RECUR && op->grid) {
-        neither(s, v, "it runs over a grid");
+    if (op->kind == REC_RECUR && (op->grid || has_history(p, op))) {
+        neither(s, v, op->grid ? "it runs over a grid" : "it runs over a graph");
         return;
     }
     if (op->kind == REC_RECUR && op->reverse) {

@@ -18,6 +18,9 @@ typedef struct Load {
 /* Finds every argument's array, checks it, and finds all sizes. `size`: what -D says, of which only T and B
  * are still open. */
 bool load_arguments(Load *l, const Binding *size, uint32_t nsize);
+/* run_graph.c: for a cell over a graph, the plan's arrays beside those of the file, in `to`, if that has `edges`. False if it has
+ * none, or bad ones. */
+bool load_plan(Load *l, Arrays *to);
 /* Element type of a result. */
 Array load_result(const Frame *f, uint32_t out, bool f64);
 bool load_may_hold(DType dt, Elem e);

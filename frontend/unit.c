@@ -341,7 +341,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     e.b = (RecBuild){.prog = e.prog, .region = REC_FORWARD};
     e.top = scope_new(&e, NULL);
     unit_add_functions(&e, u, e.top);
-    if (cell && cell->domain != DOMAIN_GRID) {
+    if (cell && cell->domain == DOMAIN_LINE) {
         e.prog->time = dim_sym_new(dims, STR("T"), DIM_TIME);
         e.prog->has_time = true;
         vec_push(a, &e.prog->open, e.prog->time);
@@ -349,6 +349,8 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     vec_push(a, &e.prog->open, e.prog->batch);
     if (cell && cell->domain == DOMAIN_GRID)
         elab_grid_entry(&e, cell);
+    else if (cell && cell->domain == DOMAIN_GRAPH)
+        elab_graph_entry(&e, cell);
     else if (cell)
         elab_cell_entry(&e, cell);
     else

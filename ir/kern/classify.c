@@ -242,6 +242,7 @@ static Form compute_form(Lower *l, RecId v)
     case REC_RECUR: return F_RECUR;
     case REC_PROJ: return F_PROJ;
     case REC_REGARG: return F_STATE;
+    case REC_HISTORY: return F_HISTORY;
     case REC_SLICE:
     case REC_KIND_COUNT: break;
     }

@@ -22,6 +22,7 @@ typedef enum Form {
     F_UNKNOWN,
     F_ARG,     /* in the caller's array */
     F_STATE,   /* a carried state: in its trajectory */
+    F_HISTORY, /* a per-step result of all places: where they are stored */
     F_PROJ,    /* a result of a recurrence: in a trajectory, or stored by its steps */
     F_LEAF,    /* a constant, a size, an index: made where it is used */
     F_INLINE,  /* cheap work on values in memory: made wherever it is used */

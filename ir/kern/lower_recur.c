@@ -9,9 +9,12 @@
  *
  * Where two are more than it takes, in_place.c makes them one.
  *
+ * A state to which a step only scatters something has one slot: it is added to where it stands.
+ *
  * A recurrence that ends by a state (`until`) may end at any place: its step reads slot 0 and writes slot 1, which is then
  * copied to slot 0. */
 #include "ir/kern/lower.h"
+#include "ir/rec/pass.h"
 
 typedef struct Reader {
     bool own, other;
@@ -140,6 +143,39 @@ static View all_slots(Lower *l, const RecOp *recur, const Recur *rc, uint32_t i,
     return all;
 }
 
+/* ---- states that are scattered to ---- */
+
+/* The step reads the state as a table only: elements, before or behind what is added to others. */
+static bool is_table(const Lower *l, const RecOp *recur, uint32_t i, RecId but)
+{
+    const RecRegionInfo *step = step_of(l, recur);
+    for (uint32_t k = 0; k < step->op.n; k++) {
+        const RecOp *op = rec_op(l->rec, step->op.p[k]);
+        for (uint32_t u = 0; u < op->nuse; u++)
+            if (op->use[u].v == step->arg.p[i] && step->op.p[k] != but && (op->kind != REC_GATHER || u))
+                return false;
+    }
+    return true;
+}
+
+/* The SCATTER that is all that a step adds to state i, or REC_NONE. Only the adjoint of a history is like that: what a place
+ * takes of it is its own row, and what it adds goes to rows of places that come later. */
+static RecId scattered(const Lower *l, const RecOp *recur, uint32_t i)
+{
+    RecId next = step_of(l, recur)->result.p[i];
+    const RecOp *op = rec_op(l->rec, next);
+    if (op->kind != REC_MAP || op->fun != FUN_ADD || op->home != recur->region || lower_fn(l, recur->home) != REC_BACKWARD)
+        return REC_NONE;
+    for (uint32_t k = 0; k < 2; k++) {
+        const RecOp *what = rec_op(l->rec, op->use[1 - k].v);
+        bool whole = op->use[k].v == step_of(l, recur)->arg.p[i] && pass_is_identity(l->rec, op->use[0], op->type.rank) &&
+                     pass_is_identity(l->rec, op->use[1], op->type.rank);
+        if (whole && what->kind == REC_SCATTER && what->home == recur->region && l->val[op->use[1 - k].v].nuse == 1 && is_table(l, recur, i, next))
+            return op->use[1 - k].v;
+    }
+    return REC_NONE;
+}
+
 /* ---- planning ---- */
 
 static void plan_states(Lower *l, const RecOp *recur, Recur *rc)
@@ -149,7 +185,13 @@ static void plan_states(Lower *l, const RecOp *recur, Recur *rc)
     for (uint32_t i = 0; i < recur->nstate; i++) {
         Reader r = readers_of_state(l, recur, rc, i);
         RecId v = step_of(l, recur)->result.p[i];
-        rc->state[i] = trajectory(l, recur, state_type(l, recur, i), r, v);
+        const Type *t = state_type(l, recur, i);
+        if (!r.own && !r.other && scattered(l, recur, i) != REC_NONE) {
+            rc->state[i] = (Trajectory){.step = DIM_ZERO, .turn = DIM_ZERO};
+            rc->state[i].buf = storage_new(l, t, type_size(l->dims, t), v);
+            continue;
+        }
+        rc->state[i] = trajectory(l, recur, t, r, v);
         turns = turns || !r.own;
     }
     rc->parity = rc->other_parity = rc->length_parity = K_NONE;
@@ -205,12 +247,17 @@ void recur_plan(Lower *l, RecId v)
     const RecOp *recur = rec_op(l->rec, v);
     Recur *rc = l->recur[v];
     rc->place = kern_var(l->k, DT_INT, true, STR("place"));
+    for (uint32_t i = 0; i < step_of(l, recur)->op.n; i++)
+        if (rec_op(l->rec, step_of(l, recur)->op.p[i])->kind == REC_HISTORY)
+            rc->result[rec_op(l->rec, step_of(l, recur)->op.p[i])->index].read_own = true;
     plan_states(l, recur, rc);
     for (uint32_t i = 0; i < recur->nstate; i++) {
         rc->result[i].mem = end_slot(l, recur, rc, i, !recur->reverse);
         rc->result[i].stored = true;
         Dest d = {.view = left(l, recur, rc, i), .readable = true};
-        plan_dest(l, recur->region, step_of(l, recur)->result.p[i], d);
+        RecId next = step_of(l, recur)->result.p[i], more = scattered(l, recur, i);
+        bool adds = more != REC_NONE && rc->state[i].turn == DIM_ZERO && rc->state[i].step == DIM_ZERO;
+        plan_dest(l, recur->region, adds ? more : next, adds ? (Dest){.view = d.view, .add = true} : d);
     }
     for (uint32_t j = recur->nstate; j < recur->nstate + recur->nout; j++)
         plan_result(l, recur, rc, j);

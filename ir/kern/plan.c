@@ -99,6 +99,7 @@ void plan_demand(Lower *l, uint32_t group, RecId v, Access how)
     switch (lower_val(l, v)->form) {
     case F_ARG:
     case F_LEAF:
+    case F_HISTORY:
     case F_STATE: return;
     case F_VIEW: plan_demand(l, group, lower_source(l, v), A_ANY); return;
     case F_INLINE:

@@ -204,6 +204,7 @@ static bool base_view(Lower *l, RecId v, View *out)
     switch (x->form) {
     case F_ARG: return *out = storage_dense(l, l->arg[op->arg], &op->type), true;
     case F_STATE: return *out = recur_state(l, v), true;
+    case F_HISTORY: return *out = l->recur[l->rec->region.p[op->home].owner]->result[op->index].mem, true;
     case F_PROJ: {
         const RecurResult *r = &l->recur[op->use[0].v]->result[op->index];
         if (!r->stored)

@@ -4,7 +4,9 @@
  * its step, whose adjoint is the step of a RECUR that runs the other way. That one carries the adjoints of the states.
  * What the adjoint needs of the forward step it gets as sequences (`here`): cheap elementwise values are made again,
  * the rest is kept by the forward recurrence. What a step adds to the gradient of a value from outside it puts out for
- * each place; the sum over the places stands outside, where rec.contract_find and rec.sink make one product of it.
+ * each place; the sum over the places stands outside, where rec.contract_find and rec.sink make one product of it. What a
+ * step read of earlier steps' results (HISTORY) gives its cotangent back to them: the adjoint carries one array for all places,
+ * to which later places add, and of which each place takes its own.
  *
  * GUARDS. `where(c, a, b)` must not let b's gradient see anything of a where c holds, not even as 0 * inf. So a
  * cotangent may carry a guard, a bool of which it is known that where it is false the cotangent is exactly zero and
@@ -46,6 +48,8 @@ static bool find_needs(const Back *k, RecId v)
         return false;
     if (op->kind == REC_ARG)
         return arg_wants(&p->arg.p[op->arg]);
+    if (op->kind == REC_HISTORY)
+        return k->needs[p->region.p[op->home].result.p[op->index]];
     if (op->kind == REC_PROJ) {
         const RecOp *r = rec_op(p, op->use[0].v);
         return k->needs[op->index < r->nstate ? p->region.p[r->region].arg.p[op->index] : result_of(p, op)];
@@ -134,6 +138,7 @@ typedef struct Turn {
     RecOp op;            /* as it was before anything was kept */
     Part *cot;           /* by result: its cotangent; v REC_NONE for none */
     VEC(RecId) result;   /* of the adjoint's region */
+    VEC(RecId) history;   /* HISTORYs of the step whose cotangents are carried, behind the guards */
     VEC(Carried) carried; /* forward states whose adjoint is carried, in order; the guards behind the adjoints */
 } Turn;
 
@@ -230,10 +235,38 @@ static const RecGrid *turned_grid(const RecProg *p, const Turn *turn)
     return g;
 }
 
+static void find_history(Level *l, Turn *turn)
+{
+    RecProg *p = l->back->p;
+    const RecRegionInfo *body = &p->region.p[turn->op.region];
+    for (uint32_t i = 0; i < body->op.n; i++)
+        if (rec_op(p, body->op.p[i])->kind == REC_HISTORY && l->back->needs[body->op.p[i]])
+            vec_push(p->arena, &turn->history, body->op.p[i]);
+}
+
+/* What later places gave to this one. */
+static void take_history(Level *l, Level *in, const Turn *turn, uint32_t first)
+{
+    RecProg *p = l->back->p;
+    if (!turn->history.n)
+        return;
+    RecId place = rec_recur_add_seq(p, in->adjoint, rec_iota(&l->b, turn->op.length));
+    rec_recur_move_last(p, in->adjoint);
+    for (uint32_t k = 0; k < turn->history.n; k++) {
+        RecId all = p->region.p[in->b.region].arg.p[first + k];
+        Type t = *rec_type(p, all);
+        RecUse use[2] = {{.v = all}, {.v = place}};
+        for (uint8_t i = 1; i < t.rank; i++)
+            use[0].axis[i] = (uint8_t)(i - 1);
+        RecId row = rec_gather(&in->b, use, 2, (uint8_t)(t.rank - 1), t.dim + 1);
+        back_add(in, p->region.p[in->body].result.p[rec_op(p, turn->history.p[k])->index], row, unguarded);
+    }
+}
+
 static void open_adjoint(Level *l, Level *in, Turn *turn)
 {
     RecProg *p = l->back->p;
-    RecId *init = NEWN(p->arena, RecId, 2 * turn->carried.n + 1);
+    RecId *init = NEWN(p->arena, RecId, 2 * turn->carried.n + turn->history.n + 1);
     uint32_t n = 0;
     for (uint32_t k = 0; k < turn->carried.n; k++) {
         uint32_t i = turn->carried.p[k].state;
@@ -246,6 +279,11 @@ static void open_adjoint(Level *l, Level *in, Turn *turn)
         if (c->guarded)
             init[n++] = back_guard_value(l, c, turn->cot[c->state], &t);
     }
+    uint32_t first_history = n;
+    for (uint32_t k = 0; k < turn->history.n; k++) {
+        Type t = *rec_type(p, turn->history.p[k]);
+        init[n++] = rec_zeros(&l->b, &t);
+    }
     RecRegion region;
     in->adjoint = turn->op.grid ? rec_grid_open(&l->b, init, n, NULL, 0, turned_grid(p, turn), &region)
                                 : rec_recur_open(&l->b, init, n, NULL, 0, turn->op.length, !turn->op.reverse, &region);
@@ -257,6 +295,7 @@ static void open_adjoint(Level *l, Level *in, Turn *turn)
         back_add(in, p->region.p[in->body].result.p[c->state], p->region.p[region].arg.p[k],
                  back_carried_guard(c, guard));
     }
+    take_history(l, in, turn, first_history);
     for (uint32_t i = turn->op.nstate; i < turn->op.nstate + turn->op.nout; i++) {
         if (turn->cot[i].v == REC_NONE)
             continue;
@@ -381,6 +420,10 @@ static void carry_on(Level *in, Turn *turn)
         if (c->guarded)
             put_out(in, turn, back_guard_value(in, c, back_total(in, state_arg(in, c)), &t));
     }
+    for (uint32_t k = 0; k < turn->history.n; k++) {
+        RecId all = in->back->p->region.p[in->b.region].arg.p[turn->result.n], d = back_total(in, turn->history.p[k]).v;
+        put_out(in, turn, d == REC_NONE ? all : rec_map2(&in->b, FUN_ADD, all, d));
+    }
 }
 
 /* To the initial value of carried state k. */
@@ -400,6 +443,7 @@ static void back_recur(Level *l, RecId recur)
     if (!collect(l, &turn))
         return;
     find_carried(l, &turn);
+    find_history(l, &turn);
     Level in;
     do {
         in = (Level){.up = l, .back = l->back, .recur = recur, .body = turn.op.region, .again = turn.op.chunk};
@@ -446,6 +490,7 @@ static void back_op(Level *l, RecId v)
     case REC_RECUR:
     case REC_PROJ:
     case REC_ARG:
+    case REC_HISTORY:
     case REC_REGARG:
     case REC_CONST:
     case REC_DIM:

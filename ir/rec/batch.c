@@ -42,6 +42,8 @@ static bool op_has(const Rewrite *w, const Batch *c, RecId v)
     const RecOp *op = rec_op(p, v);
     if (op->kind == REC_ARG)
         return p->arg.p[op->arg].batched;
+    if (op->kind == REC_HISTORY)
+        return c->has[p->region.p[op->home].result.p[op->index]];
     if (op->kind == REC_PROJ) {
         const RecOp *recur = rec_op(p, op->use[0].v);
         const RecRegionInfo *body = &p->region.p[recur->region];
@@ -224,7 +226,7 @@ static RecId batch_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
         return pass_push(b, op);
     if (op.kind == REC_PROJ)
         return batch_proj(w, b, was, &op);
-    if (op.kind == REC_ARG)
+    if (op.kind == REC_ARG || op.kind == REC_HISTORY)
         return batch_arg(w, b, op);
     if (pass_iterates(op.kind))
         return batch_iterating(w, b, was, op);

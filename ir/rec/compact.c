@@ -54,6 +54,8 @@ static void need_operands(Compact *c, RecId v)
     const RecOp *op = rec_op(c->old, v);
     if (op->kind == REC_PROJ)
         need_result(c, op->use[0].v, op->index);
+    else if (op->kind == REC_HISTORY)
+        need_result(c, c->old->region.p[op->home].owner, op->index);
     else if (op->kind == REC_REGARG)
         need_regarg(c, op);
     else if (op->kind != REC_RECUR)
@@ -180,6 +182,8 @@ static void copy_region(Compact *c, Rewrite *w, RecRegion from, RecRegion into)
         RecId now = rw_op(w, &b, v);
         if (op->kind == REC_PROJ)
             rec_op(w->p, now)->index = new_index(c, rec_op(c->old, op->use[0].v)->region, op->index);
+        if (op->kind == REC_HISTORY)
+            rec_op(w->p, now)->index = new_index(c, op->home, op->index);
     }
 }
 

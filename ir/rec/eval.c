@@ -225,6 +225,7 @@ static bool plan_op(RecEval *e, RecId v)
     case REC_ARG:
     case REC_RESHAPE:
     case REC_PROJ:
+    case REC_HISTORY:
     case REC_REGARG: return true; /* their values are elsewhere */
     case REC_KIND_COUNT: break;
     }
@@ -546,6 +547,8 @@ static bool run_recur(RecEval *e, RecId v)
         return run_grid(e, op, c);
     int64_t length = e->plan[v].number;
     int turn = 0;
+    for (uint32_t i = op->nstate; i < op->nstate + op->nout; i++) /* nothing ran yet */
+        memset(c->result[i], 0, sizeof *c->result[i] * (size_t)(length * e->plan[e->p->region.p[op->region].result.p[i]].count));
     for (uint32_t i = 0; i < op->nstate; i++)
         copy(c->state[i][0], e->value[op->use[i].v], e->plan[op->use[i].v].count);
     for (int64_t k = 0; k < length && !(op->until && *c->state[op->nstate - 1][turn] != 0); k++, turn = !turn)
@@ -597,6 +600,7 @@ static bool run_op(RecEval *e, RecId v)
     case REC_RESHAPE: e->value[v] = e->value[first]; return true;
     case REC_RECUR: return run_recur(e, v);
     case REC_PROJ: e->value[v] = e->plan[first].carry->result[op->index]; return true;
+    case REC_HISTORY: e->value[v] = e->plan[e->p->region.p[op->home].owner].carry->result[op->index]; return true;
     case REC_REGARG: break; /* set by its recurrence */
     case REC_KIND_COUNT: break;
     }

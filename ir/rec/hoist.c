@@ -28,7 +28,7 @@ static Depends depends(const Rewrite *w, const Hoist *h, RecId v, RecRegion body
     const RecOp *op = rec_op(&w->old, v);
     if (op->kind == REC_REGARG)
         return op->index < nstate ? DEP_STATE : DEP_PLACE;
-    if (op->kind == REC_RECUR || op->kind == REC_PROJ || op->kind == REC_RANDOM)
+    if (op->kind == REC_RECUR || op->kind == REC_PROJ || op->kind == REC_RANDOM || op->kind == REC_HISTORY)
         return DEP_STATE;
     Depends d = DEP_CONST;
     for (uint32_t i = 0; i < op->nuse; i++) {

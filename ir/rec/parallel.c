@@ -7,7 +7,7 @@ static bool is_parallel(const Rewrite *w, const RecOp *op)
     const RecRegionInfo *body = &w->old.region.p[op->region];
     for (uint32_t i = 0; i < body->op.n; i++) {
         const RecOp *inner = rec_op(&w->old, body->op.p[i]);
-        if (inner->kind == REC_RECUR || inner->type.rank >= MAXRANK || inner->nit >= MAXIT)
+        if (inner->kind == REC_RECUR || inner->kind == REC_HISTORY || inner->type.rank >= MAXRANK || inner->nit >= MAXIT)
             return false;
     }
     return op->nstate == 0 && !op->grid && !op->until;

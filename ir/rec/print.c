@@ -8,7 +8,7 @@ const char *const rec_kind_text[REC_KIND_COUNT] = {
 #undef OP
 };
 const char *const rec_reduce_text[RED_COUNT] = {"sum", "prod", "max", "min"};
-const char *const rec_role_text[REC_NROLE] = {"param", "input", "start", "lengths", "resets", "cotangent", "seed"};
+const char *const rec_role_text[REC_NROLE] = {"param", "plan", "input", "start", "lengths", "resets", "cotangent", "seed"};
 const char *const rec_out_role_text[REC_NOUTROLE] = {"value", "final", "grad", "grad_param", "param", "report"};
 const char *const rec_fn_text[REC_NFN] = {"forward", "backward", "init"};
 
@@ -170,6 +170,7 @@ void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)
     case REC_CONCAT: along(out, p, op, false); break;
     case REC_RECUR: recur(out, p, op); break;
     case REC_PROJ:
+    case REC_HISTORY:
     case REC_REGARG: text_add(out, " %u", op->index); break;
     case REC_MAP:
     case REC_GATHER:

@@ -251,6 +251,7 @@ static bool rest(Reader *r, RecOp *op)
     case REC_RESHAPE: return operands(r, op);
     case REC_RECUR: return recur_head(r, op);
     case REC_PROJ: return operands(r, op) && in_number(r->in, MAXNUMBER, &op->index);
+    case REC_HISTORY:
     case REC_REGARG: return in_number(r->in, MAXNUMBER, &op->index);
     case REC_KIND_COUNT: break;
     }

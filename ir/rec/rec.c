@@ -455,6 +455,12 @@ RecId rec_proj(RecBuild *b, RecId recur, uint32_t index)
     return append(b, proj_op(b->prog, recur, index));
 }
 
+RecId rec_history(RecBuild *b, uint32_t index, Type type)
+{
+    need(b->prog->region.p[b->region].owner != REC_NONE, "history", "it stands in a recurrence");
+    return append(b, (RecOp){.kind = REC_HISTORY, .type = type, .index = index});
+}
+
 static uint32_t place_in_home(const RecProg *p, RecId v)
 {
     const RecRegionInfo *home = &p->region.p[p->op.p[v].home];

@@ -69,6 +69,10 @@ typedef struct RecUse {
  *  RECUR    init..., seq...       the recurrence: see below.
  *  PROJ     recur                 index: its result number.
  *  REGARG   -                     index: argument number of its region (owner is the region's op).
+ *  HISTORY  -                     index: a per-step result of the recurrence in whose region it stands, stacked as its PROJ is:
+ *                                 as far as places ran before; what a place that did not run would be may be anything finite
+ *                                 (the evaluator gives 0), so it must not reach a value. Only as the table of a GATHER. Not
+ *                                 over a grid.
  *
  * RECUR runs its region `region` once for each place 0..length-1 (length-1..0 when `reverse`). Operands: nstate initial
  * states, then nseq sequences whose axis 0 has size `length`. Region arguments (REGARG): the nstate carried states as the
@@ -114,7 +118,7 @@ typedef struct RecOp {
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
         struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; const RecGrid *grid; }; /* RECUR */
-        uint32_t index;                                /* PROJ, REGARG */
+        uint32_t index;                                /* PROJ, REGARG, HISTORY */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
     Span at;
@@ -130,6 +134,7 @@ typedef struct RecRegionInfo {
 /* What an argument is to the caller. */
 typedef enum RecRole {
     ROLE_PARAM,   /* shared by all sequences */
+    ROLE_PLAN,    /* of a cell over a graph: in which order its nodes run, and where edges lead; made from the edges */
     ROLE_INPUT,   /* per place (leading time axis) or per sequence; type is that of one sequence */
     ROLE_START,   /* initial state `h0`: optional */
     ROLE_LENGTH,  /* `lengths`: int, per sequence, optional: the whole T */
@@ -267,6 +272,7 @@ RecId rec_pad(RecBuild *b, RecId a, uint8_t along, Dim lo, Dim size);
 RecId rec_concat(RecBuild *b, const RecId *v, uint32_t n, uint8_t along);
 RecId rec_reshape(RecBuild *b, RecId a, uint8_t rank, const Dim *dim);
 RecId rec_proj(RecBuild *b, RecId recur, uint32_t index);
+RecId rec_history(RecBuild *b, uint32_t index, Type type); /* in an open RECUR; type: of the stacked result */
 /* A RECUR is made in two steps: open it (operands given; its region and REGARGs exist), fill the region, close it. */
 RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, Dim length, bool reverse,
                      RecRegion *region);

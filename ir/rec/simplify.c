@@ -56,6 +56,7 @@ static bool same_attributes(const RecOp *a, const RecOp *b)
     case REC_PAD: return a->along == b->along && a->lo == b->lo;
     case REC_CONCAT: return a->along == b->along;
     case REC_PROJ: return a->index == b->index;
+    case REC_HISTORY: return a->index == b->index && a->home == b->home;
     case REC_CONTRACT:
     case REC_IOTA:
     case REC_RESHAPE: return true;
@@ -521,6 +522,7 @@ static RecId simple(Rewrite *w, RecBuild *b, RecOp op)
     case REC_IOTA:
     case REC_RANDOM:
     case REC_GIVEN: return emit(w, b, op);
+    case REC_HISTORY: return emit(w, b, op);
     case REC_RECUR:
     case REC_REGARG:
     case REC_KIND_COUNT: break;

@@ -104,7 +104,7 @@ static bool find_part(const RecProg *p, const Sink *s, const RecOp *recur, RecId
 
 static bool same_everywhere(const RecProg *p, const Sink *s, const RecOp *op)
 {
-    if (op->kind == REC_REGARG || op->kind == REC_RECUR || op->kind == REC_PROJ)
+    if (op->kind == REC_REGARG || op->kind == REC_RECUR || op->kind == REC_PROJ || op->kind == REC_HISTORY)
         return false;
     for (uint32_t i = 0; i < op->nuse; i++)
         if (rec_op(p, op->use[i].v)->home == op->home && !s->same[op->use[i].v])
@@ -219,6 +219,9 @@ static void choose(const RecProg *p, Sink *s, const RecOp *recur)
     unmark(p, s, recur->region);
     for (uint32_t i = 0; i < recur->nstate; i++)
         mark_core(p, s, body->result.p[i], recur->region);
+    for (uint32_t i = 0; i < body->op.n; i++) /* what later steps read must be there */
+        if (rec_op(p, body->op.p[i])->kind == REC_HISTORY)
+            mark_core(p, s, body->result.p[rec_op(p, body->op.p[i])->index], recur->region);
     for (uint32_t i = 0; i < body->op.n; i++)
         if (p->op.p[body->op.p[i]].kind == REC_RECUR) {
             mark_core(p, s, body->op.p[i], recur->region);

@@ -151,6 +151,7 @@ static RecId made(Tangent *t, RecId v)
     case REC_GIVEN:
     case REC_RECUR:
     case REC_PROJ:
+    case REC_HISTORY:
     case REC_REGARG:
     case REC_KIND_COUNT: break;
     }

@@ -53,6 +53,9 @@ static bool check_uses(Verifier *c, RecId v, const RecOp *op)
             return false;
         if (!need(c, c->visible[u], v, "an operand does not stand before it, in its region or around it"))
             return false;
+        bool table = op->kind == REC_GATHER && i == 0;
+        if (!need(c, table || rec_op(c->p, u)->kind != REC_HISTORY, v, "a history is read by an index only"))
+            return false;
         bool is_recur = rec_op(c->p, u)->kind == REC_RECUR;
         if (!need(c, is_recur == (op->kind == REC_PROJ), v, "PROJ, and nothing else, uses a recurrence"))
             return false;
@@ -70,6 +73,7 @@ static bool check_arity(Verifier *c, RecId v, const RecOp *op)
     case REC_IOTA:
     case REC_RANDOM:
     case REC_GIVEN:
+    case REC_HISTORY:
     case REC_REGARG: break;
     case REC_MAP:
         if (!need(c, (uint32_t)op->fun < FUN_COUNT, v, "there is no such function"))
@@ -387,6 +391,25 @@ static void check_regarg(Verifier *c, RecId v, const RecOp *op)
     need(c, op->index < home->arg.n && home->arg.p[op->index] == v, v, "it is no argument of its region");
 }
 
+/* The result it names is that of the recurrence around it; it is a table and nothing else. */
+static void check_history(Verifier *c, RecId v, const RecOp *op)
+{
+    RecId owner = c->p->region.p[op->home].owner;
+    if (!need(c, owner != REC_NONE && !rec_op(c->p, owner)->grid, v, "it stands in no recurrence over a line"))
+        return;
+    const RecOp *recur = rec_op(c->p, owner);
+    const RecRegionInfo *region = &c->p->region.p[op->home];
+    if (!need(c, op->index >= recur->nstate && op->index < region->result.n && region->result.p[op->index] < c->p->op.n, v,
+              "the recurrence has no such per-step result"))
+        return;
+    Type t = *rec_type(c->p, region->result.p[op->index]);
+    if (!need(c, t.rank < MAXRANK, v, "the stacked value has too many axes"))
+        return;
+    memmove(&t.dim[1], &t.dim[0], sizeof t.dim[0] * t.rank++);
+    t.dim[0] = recur->length;
+    need(c, type_eq(&t, &op->type), v, "the type is not that of the result, stacked");
+}
+
 static void check_kind(Verifier *c, RecId v, const RecOp *op)
 {
     switch (op->kind) {
@@ -411,6 +434,7 @@ static void check_kind(Verifier *c, RecId v, const RecOp *op)
     case REC_RECUR: check_recur(c, v, op); break;
     case REC_PROJ: check_proj(c, v, op); break;
     case REC_REGARG: check_regarg(c, v, op); break;
+    case REC_HISTORY: check_history(c, v, op); break;
     case REC_KIND_COUNT: break;
     }
 }
