@@ -125,10 +125,22 @@ static void put_shared(Head *h)
 
 /* ---- the top comment ---- */
 
-static const char *size_meaning(DimKind kind)
+static bool has_plan(const KernProg *k)
 {
-    switch (kind) {
-    case DIM_TIME: return "places of a sequence; 0 is allowed";
+    for (uint32_t i = 0; i < k->arg.n; i++)
+        if (k->arg.p[i].role == ROLE_PLAN)
+            return true;
+    return false;
+}
+
+static const char *size_meaning(const KernProg *k, DimSym sym)
+{
+    const DimSymInfo *info = dim_sym_info(k->dims, sym);
+    switch (info->kind) {
+    case DIM_TIME:
+        if (has_plan(k))
+            return str_is(info->name, "nodes") ? "nodes of a graph; 0 is allowed" : "of the plan, from rnn_plan_sizes";
+        return "places of a sequence; 0 is allowed";
     case DIM_BATCH: return "sequences at once; 0 is allowed";
     case DIM_USER:
     case DIM_KEEP:
@@ -232,7 +244,7 @@ static const char *out_note(const RecOut *o)
 static Str member_doc(const Head *h, IfaceStruct s, const IfaceMember *m)
 {
     if (s == IF_SIZES)
-        return str_of(size_meaning(dim_sym_info(h->k->dims, m->sym)->kind));
+        return str_of(size_meaning(h->k, m->sym));
     if (s == IF_CARRY)
         return STR("");
     return m->arg != K_NONE ? h->k->arg.p[m->arg].doc : h->k->out.p[m->out].doc;
@@ -372,14 +384,6 @@ static void put_function(Head *h, IfaceFn f)
         text_add(h->t, "\n * Here it always returns RNN_STREAM%s%.*s.", why.n ? ": " : "", STRF(comment(h->a, why)));
     text_add(h->t, " */\n");
     put_prototype(h, f, result[f] ? result[f] : "rnn_status ");
-}
-
-static bool has_plan(const KernProg *k)
-{
-    for (uint32_t i = 0; i < k->arg.n; i++)
-        if (k->arg.p[i].role == ROLE_PLAN)
-            return true;
-    return false;
 }
 
 Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o)

@@ -141,7 +141,10 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
         for (uint32_t i = 0; i < s->uses.n; i++)
             add_use(e, inst, &s->uses.use[i]);
         return;
-    case ST_FOR: vec_push(e->arena, &inst->loop, loop_new(e, inst, inst->scope, s)); return;
+    case ST_FOR:
+        if (inst->cell->domain == DOMAIN_GRAPH)
+            diag(e->diags, E_UNSUPPORTED, s->at, "a cell over a graph has no loops inside its step yet");
+        vec_push(e->arena, &inst->loop, loop_new(e, inst, inst->scope, s)); return;
     case ST_FN: bind_fn(e, inst->scope, s->fn); return;
     case ST_EQUATION: return;
     }

@@ -157,6 +157,15 @@ static bool is_pred_of(Scope *s, const Expr *range)
            str_eq(range->call.arg[0].value->name, s->inst->cell->index[0].text);
 }
 
+bool graph_inside(Elab *e, Scope *inner, const Expr *x)
+{
+    if (!inner->inst || !inner->inst->edges)
+        return false;
+    inner->place = inner->inst->edges;
+    vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[0].name, .kind = SYM_NODE, .place = inner->place});
+    return true;
+}
+
 Val graph_sum(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *range = x->reduce.bind[0].range;
@@ -170,8 +179,7 @@ Val graph_sum(Elab *e, Scope *s, const Expr *x)
         return poison;
     }
     Scope *inner = scope_new(e, s);
-    inner->place = s->inst->edges;
-    scope_add(e, inner, x->reduce.bind[0].name, SYM_NODE)->place = inner->place;
+    graph_inside(e, inner, x);
     Val v = elab_expr(e, inner, x->reduce.body);
     if (is_poison(v))
         return v;
@@ -197,8 +205,11 @@ typedef struct Graph {
     uint32_t nresult;
 } Graph;
 
-static Dim size_sym(Elab *e, const char *name)
+static Dim size_sym(Elab *e, const Cell *cell, const char *name)
 {
+    for (uint32_t i = 0; i < cell->ndim; i++)
+        if (str_is(cell->dim[i].name.text, name))
+            diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width and slots are taken in a cell over a graph: they are the sizes of its plan");
     DimSym sym = dim_sym_new(e->dims, str_of(name), DIM_TIME);
     if (!e->prog->has_time)
         e->prog->time = sym;
@@ -405,12 +416,15 @@ static void run_blocks(Graph *g)
 void elab_graph_entry(Elab *e, const Cell *cell)
 {
     Graph g = {.e = e, .cell = cell, .input = NEWN(e->arena, Val, cell->ninput + 1)};
-    g.nodes = size_sym(e, "N");
-    g.blocks = size_sym(e, "blocks");
-    g.width = size_sym(e, "width");
-    g.slots = size_sym(e, "slots");
+    uint32_t before = e->diags->nerrors;
+    g.nodes = size_sym(e, cell, "nodes");
+    g.blocks = size_sym(e, cell, "blocks");
+    g.width = size_sym(e, cell, "width");
+    g.slots = size_sym(e, cell, "slots");
+    if (e->diags->nerrors != before)
+        return;
     g.inst = inst_new(e, cell, STR(""), NULL, 0, cell->at, true);
-    if (!g.inst)
+    if (!g.inst || e->diags->nerrors != before)
         return;
     inst_params(e, g.inst);
     plan_arrays(&g);

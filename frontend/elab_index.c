@@ -526,6 +526,10 @@ void infer_index_sizes(Elab *e, Scope *s, const Expr *x)
     case EX_REDUCE: {
         /* its own indices are new: they hide ours of the same name, and have no size here */
         Scope *inner = scope_new(e, s);
+        if (is_graph_sum(x) && graph_inside(e, inner, x)) {
+            infer_index_sizes(e, inner, x->reduce.body);
+            return;
+        }
         for (uint32_t i = 0; i < x->reduce.nbind; i++)
             vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[i].name, .kind = SYM_INDEX,
                                                   .index = index_new(e, x->reduce.bind[i].name, NO_SIZE)});

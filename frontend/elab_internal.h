@@ -340,6 +340,7 @@ Val graph_value(Elab *e, Scope *s, Val v);                    /* as it is at the
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out); /* `h[u]` of an earlier node; false if it is none */
 bool is_graph_sum(const Expr *x);                             /* `sum(u in pred(v): ...)` */
 Val graph_sum(Elab *e, Scope *s, const Expr *x);
+bool graph_inside(Elab *e, Scope *inner, const Expr *x); /* binds its node in a scope for its body; false where there are none */
 void elab_graph_entry(Elab *e, const Cell *cell);
 
 /* ---- elab_loop.c ---- */

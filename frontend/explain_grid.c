@@ -1,4 +1,4 @@
-/* explain: in which order the places of a grid run, level by level, and a picture of it. */
+/* explain: in which order the places of a grid run, level by level, and a picture of it; and those of a graph. */
 #include "frontend/explain.h"
 #include "ir/rec/grid.h"
 
@@ -91,11 +91,28 @@ static void explain_level(const SayGrid *x)
         picture(x, weight);
 }
 
+/* Which states are read at other nodes. */
+static void explain_graph(Driver *d, const RecProg *p, RecId recur, ExplainList *out)
+{
+    const RecRegionInfo *step = &p->region.p[rec_op(p, recur)->region];
+    Text line = {.arena = d->arena};
+    for (uint32_t i = 0; i < step->op.n; i++) {
+        const RecOp *op = rec_op(p, step->op.p[i]);
+        if (op->kind == REC_HISTORY)
+            text_add(&line, "%s%.*s", line.n ? ", " : "", STRF(rec_op(p, step->result.p[op->index])->name));
+    }
+    if (line.n)
+        vec_push(d->arena, out, str_fmt(d->arena, "%.*s are read at earlier nodes: level by level, in blocks of `width` nodes with `slots` edges, as the plan says",
+                                        STRF(text_str(&line))));
+}
+
 void explain_grids(Driver *d, const RecProg *p, ExplainList *grids)
 {
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
         RecId v = p->region.p[REC_FORWARD].op.p[i];
         const RecOp *op = rec_op(p, v);
+        if (op->kind == REC_RECUR && !op->grid)
+            explain_graph(d, p, v, grids);
         if (op->kind != REC_RECUR || !op->grid || !op->nstate)
             continue;
         SayGrid x = {d, p, v, op, grids};

@@ -5,7 +5,7 @@ golden=$SRC/tests/golden/explain
 
 # The headings and items of grids, stages and forms, with the entry they belong to.
 stages_and_forms() {
-  awk '/^(cell|model) / { print; on = 0 } /^  [a-z]/ { on = $1 == "grid" || $1 == "stages" || $1 == "forms" } on'
+  awk '/^(cell|model) / { print; on = 0 } /^  [a-z]/ { on = $1 == "grid" || $1 == "graph" || $1 == "stages" || $1 == "forms" } on'
 }
 
 for file in "$SRC"/stdlib/*.rnn "$SRC"/tests/cells/*.rnn; do
