@@ -17,10 +17,17 @@ typedef struct rnn_plan {
     int32_t *node, *slot, *head, *tail;
 } rnn_plan;
 
-/* Bytes of scratch memory that rnn_plan_sizes and rnn_plan_fill need. */
+/* The same for cells with states or inputs on edges: plan_edge and plan_came [blocks, slots], plan_out and plan_from
+ * [blocks, outs], plan_pair, plan_pair_in and plan_pair_out [blocks, pairs]. */
+typedef struct rnn_edge_plan {
+    int64_t outs, pairs;
+    int32_t *edge, *came, *out, *from, *pair, *pair_in, *pair_out;
+} rnn_edge_plan;
+
+/* Bytes of scratch memory that all of these functions need. */
 static inline size_t rnn_plan_scratch(const rnn_graph *g)
 {
-    return (size_t)(6 * g->N + g->E + 2) * sizeof(int32_t);
+    return (size_t)(6 * g->N + 3 * g->E + 2) * sizeof(int32_t);
 }
 
 /* Nodes in an order in which each follows those that lead to it, by level: order[0..N-1], and level by node. False for a circle. */
@@ -160,6 +167,137 @@ static inline void rnn_plan_fill(const rnn_graph *g, void *scratch, rnn_plan *p)
         p->head[at] = (int32_t)(to % p->width);
         p->tail[at] = place[g->edges[2 * i]];
     }
+}
+
+/* Calls `put` for every pair of an edge that leads into a node and one that leaves it, in the order of the latter: the L pairs
+ * that are given, or with NULL all that there are. list: scratch behind the places. */
+static inline int64_t rnn_each_pair(const rnn_graph *g, int64_t L, const int32_t *pairs, int32_t *begin, int32_t *list,
+                                    void (*put)(void *context, int64_t number, int32_t in, int32_t out), void *context)
+{
+    int64_t i, n = 0;
+    if (pairs) {
+        for (i = 0; i < L; i++)
+            put(context, i, pairs[2 * i], pairs[2 * i + 1]);
+        return L;
+    }
+    for (i = 0; i <= g->N; i++)
+        begin[i] = 0;
+    for (i = 0; i < g->E; i++)
+        begin[g->edges[2 * i + 1] + 1]++;
+    for (i = 0; i < g->N; i++)
+        begin[i + 1] += begin[i];
+    for (i = 0; i < g->E; i++)
+        list[begin[g->edges[2 * i + 1]]++] = (int32_t)i; /* begin moves on by one node */
+    for (i = 0; i < g->E; i++) {
+        int32_t v = g->edges[2 * i], k = v ? begin[v - 1] : 0;
+        for (; k < begin[v]; k++)
+            put(context, n++, list[k], (int32_t)i);
+    }
+    return n;
+}
+
+/* What rnn_edge_sizes and rnn_edge_fill hand to themselves. */
+typedef struct rnn_edge_work {
+    const rnn_graph *g;
+    const rnn_plan *p;
+    rnn_edge_plan *e;
+    int32_t *count, *place, *where, *begin, *list; /* by block, by node, by edge; begin, list: of rnn_each_pair */
+} rnn_edge_work;
+
+static inline rnn_edge_work rnn_edge_begin(const rnn_graph *g, void *scratch, const rnn_plan *p, rnn_edge_plan *e)
+{
+    rnn_edge_work w;
+    int64_t i;
+    w.g = g;
+    w.p = p;
+    w.e = e;
+    w.begin = (int32_t *)scratch;
+    w.count = w.begin + 2 * g->N;
+    w.place = w.count + 2 * g->N + 1;
+    w.where = w.place + g->N + 1;
+    w.list = w.where + g->E;
+    for (i = 0; i < g->N; i++)
+        w.count[i] = 0;
+    return w;
+}
+
+static inline int64_t rnn_block_left(const rnn_edge_work *w, int32_t edge)
+{
+    return w->place[w->g->edges[2 * edge]] / w->p->width;
+}
+
+static inline void rnn_count_pair(void *context, int64_t number, int32_t in, int32_t out)
+{
+    const rnn_edge_work *w = (const rnn_edge_work *)context;
+    int32_t n = ++w->count[rnn_block_left(w, out)];
+    (void)number;
+    (void)in;
+    w->e->pairs = n > w->e->pairs ? n : w->e->pairs;
+}
+
+static inline void rnn_put_pair(void *context, int64_t number, int32_t in, int32_t out)
+{
+    const rnn_edge_work *w = (const rnn_edge_work *)context;
+    int64_t block = rnn_block_left(w, out), at = block * w->e->pairs + w->count[block]++;
+    w->e->pair[at] = (int32_t)number;
+    w->e->pair_in[at] = w->where[in];
+    w->e->pair_out[at] = (int32_t)(w->where[out] % w->e->outs);
+}
+
+/* After rnn_plan_fill, with its scratch: finds outs and pairs. pairs: [L][2], numbers of an edge that leads into a node and of
+ * one that leaves it, in the order of the inputs on pairs; NULL where there are no such inputs: all pairs. RNN_INDEX: a pair
+ * names an edge that is not there; RNN_GRAPH: its edges do not follow each other. */
+static inline rnn_status rnn_edge_sizes(const rnn_graph *g, void *scratch, const rnn_plan *p, int64_t L, const int32_t *pairs, rnn_edge_plan *e)
+{
+    int64_t i;
+    rnn_edge_work w;
+    for (i = 0; pairs && i < L; i++) {
+        int32_t in = pairs[2 * i], out = pairs[2 * i + 1];
+        if (in < 0 || in >= g->E || out < 0 || out >= g->E)
+            return RNN_INDEX;
+        if (g->edges[2 * in + 1] != g->edges[2 * out])
+            return RNN_GRAPH;
+    }
+    e->outs = e->pairs = 0;
+    w = rnn_edge_begin(g, scratch, p, e);
+    for (i = 0; i < g->E; i++) {
+        int32_t n = ++w.count[rnn_block_left(&w, (int32_t)i)];
+        e->outs = n > e->outs ? n : e->outs;
+    }
+    w = rnn_edge_begin(g, scratch, p, e);
+    rnn_each_pair(g, L, pairs, w.begin, w.list, rnn_count_pair, &w);
+    return RNN_OK;
+}
+
+/* Fills the arrays, after rnn_edge_sizes with the same arguments. */
+static inline void rnn_edge_fill(const rnn_graph *g, void *scratch, const rnn_plan *p, int64_t L, const int32_t *pairs, rnn_edge_plan *e)
+{
+    rnn_edge_work w = rnn_edge_begin(g, scratch, p, e);
+    int64_t i;
+    for (i = 0; i < p->blocks * e->outs; i++) {
+        e->out[i] = -1;
+        e->from[i] = 0;
+    }
+    for (i = 0; i < p->blocks * p->slots; i++)
+        e->edge[i] = e->came[i] = 0;
+    for (i = 0; i < p->blocks * e->pairs; i++) {
+        e->pair[i] = -1;
+        e->pair_in[i] = e->pair_out[i] = 0;
+    }
+    for (i = 0; i < g->E; i++) {
+        int64_t block = rnn_block_left(&w, (int32_t)i), at = block * e->outs + w.count[block]++;
+        e->out[at] = (int32_t)i;
+        e->from[at] = (int32_t)(w.place[g->edges[2 * i]] % p->width);
+        w.where[i] = (int32_t)at;
+    }
+    w = rnn_edge_begin(g, scratch, p, e);
+    for (i = 0; i < g->E; i++) { /* in the order of rnn_plan_fill */
+        int64_t block = w.place[g->edges[2 * i + 1]] / p->width, at = block * p->slots + w.count[block]++;
+        e->edge[at] = (int32_t)i;
+        e->came[at] = w.where[i];
+    }
+    w = rnn_edge_begin(g, scratch, p, e);
+    rnn_each_pair(g, L, pairs, w.begin, w.list, rnn_put_pair, &w);
 }
 
 #endif

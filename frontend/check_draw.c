@@ -37,6 +37,12 @@ static int64_t draw_other_axis(Checker *c, int64_t T)
     return some[draw_below(c, T > 1 ? 6 : 7)];
 }
 
+static int64_t plan_size(const Frame *f, const char *name)
+{
+    DimSym s;
+    return dim_find_sym(f->prog->dims, str_of(name), &s) ? f->dim[s] : 1;
+}
+
 /* Of a graph of how many nodes: few to a block, and blocks that are not full, or empty; with fewer edges than could be. */
 static int64_t draw_plan_size(Checker *c, const Frame *f, Str name)
 {
@@ -46,6 +52,12 @@ static int64_t draw_plan_size(Checker *c, const Frame *f, Str name)
         return nodes - (nodes > 3 ? draw_below(c, nodes / 3) : 0);
     if (str_is(name, "slots"))
         return draw_below(c, 5);
+    if (str_is(name, "outs")) /* none if no edge leads anywhere */
+        return plan_size(f, "slots") ? 1 + draw_below(c, 4) : 0;
+    if (str_is(name, "pairs"))
+        return plan_size(f, "outs") ? draw_below(c, 5) : 0;
+    if (str_is(name, "edges") || str_is(name, "links"))
+        return 1 + draw_below(c, 6);
     (void)dim_find_sym(f->prog->dims, STR("blocks"), &width);
     int64_t blocks = f->dim[width];
     return blocks > 0 ? (nodes + blocks - 1) / blocks + draw_below(c, 3) : 1;
@@ -115,18 +127,10 @@ static bool is_given(const RecArg *x, const Draw *how)
 
 static double *plan_array(const Frame *f, const char *name)
 {
-    uint32_t i = 0;
-    while (!str_is(f->prog->arg.p[i].name, name))
-        i++;
-    return f->in[i];
-}
-
-static int64_t plan_size(const Frame *f, const char *name)
-{
-    DimSym s;
-    if (!dim_find_sym(f->prog->dims, str_of(name), &s))
-        ice("plan_size: %s", name);
-    return f->dim[s];
+    for (uint32_t i = 0; i < f->prog->arg.n; i++)
+        if (str_is(f->prog->arg.p[i].name, name))
+            return f->in[i];
+    return NULL;
 }
 
 /* The nodes of one graph in any places, as many as there are; some have none. */
@@ -162,11 +166,56 @@ static void draw_edges(Checker *c, const Frame *f, int64_t b)
         }
 }
 
+/* Edges that leave: any numbers, from any nodes that there are. */
+static void draw_outs(Checker *c, const Frame *f, int64_t b)
+{
+    int64_t B = f->dim[f->prog->batch], blocks = plan_size(f, "blocks"), width = plan_size(f, "width"), outs = plan_size(f, "outs");
+    const double *node = plan_array(f, "plan.node");
+    double *out = plan_array(f, "plan.out"), *from = plan_array(f, "plan.from");
+    for (int64_t i = 0; i < blocks * outs; i++) {
+        int64_t row = draw_below(c, width);
+        bool is = draw_below(c, 4) && node[(i / outs * width + row) * B + b] >= 0;
+        out[i * B + b] = is ? (double)draw_below(c, plan_size(f, "edges")) : -1;
+        from[i * B + b] = (double)(is ? row : 0);
+    }
+}
+
+/* Where an edge's state was put out before block k; -1 where there is none. */
+static int64_t draw_earlier(Checker *c, const Frame *f, int64_t k, int64_t b)
+{
+    int64_t before = k * plan_size(f, "outs"), at = before ? draw_below(c, before) : 0;
+    return before && plan_array(f, "plan.out")[at * f->dim[f->prog->batch] + b] >= 0 ? at : -1;
+}
+
+static void draw_pairs(Checker *c, const Frame *f, int64_t b)
+{
+    int64_t B = f->dim[f->prog->batch], slots = plan_size(f, "slots"), outs = plan_size(f, "outs"), pairs = plan_size(f, "pairs");
+    double *tail = plan_array(f, "plan.tail"), *edge = plan_array(f, "plan.edge"), *came = plan_array(f, "plan.came");
+    double *pair = plan_array(f, "plan.pair"), *in = plan_array(f, "plan.pair_in"), *out = plan_array(f, "plan.pair_out");
+    for (int64_t i = 0; i < plan_size(f, "blocks") * slots; i++) {
+        int64_t at = draw_earlier(c, f, i / slots, b);
+        tail[i * B + b] = at < 0 ? -1 : tail[i * B + b];
+        edge[i * B + b] = (double)draw_below(c, plan_size(f, "edges"));
+        came[i * B + b] = (double)(at < 0 ? 0 : at);
+    }
+    for (int64_t i = 0; i < plan_size(f, "blocks") * pairs; i++) {
+        int64_t at = draw_earlier(c, f, i / pairs, b), to = outs ? draw_below(c, outs) : 0;
+        bool is = at >= 0 && plan_array(f, "plan.out")[(i / pairs * outs + to) * B + b] >= 0;
+        pair[i * B + b] = is ? (double)draw_below(c, plan_size(f, "links")) : -1;
+        in[i * B + b] = (double)(is ? at : 0);
+        out[i * B + b] = (double)(is ? to : 0);
+    }
+}
+
 static void draw_plan(Checker *c, const Frame *f)
 {
     for (int64_t b = 0; b < f->dim[f->prog->batch]; b++) {
         draw_nodes(c, f, b);
         draw_edges(c, f, b);
+        if (!plan_array(f, "plan.edge"))
+            continue;
+        draw_outs(c, f, b);
+        draw_pairs(c, f, b);
     }
 }
 

@@ -21,6 +21,13 @@ StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d)
     return st;
 }
 
+/* `state C[e]`, `C[e] = ...` */
+static bool on_its_edge(const Cell *cell, const Decl *d, const Target *t)
+{
+    return cell->has_edges && d->nplace == 1 && str_eq(d->place[0].text, cell->edge_out.text) && t->nindex &&
+           str_eq(t->index[0].name.text, cell->edge_out.text);
+}
+
 static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
 {
     const Target *t = &st->let.target[0];
@@ -37,6 +44,9 @@ static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
         report_unknown(e, s, t->name);
     else if (sym->kind != SYM_STATE)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at, STR("defined here"));
+    else if (sym->state->decl->nplace && !on_its_edge(s->inst->cell, sym->state->decl, t))
+        diag_help(diag(e->diags, E_BAD_PLACE, t->name.at, "a state on edges lives on those that leave a node, and so does its equation"),
+                  str_fmt(e->arena, "with `edges d -> v -> e` write `state %.*s[e]: ...` and `%.*s[e] = ...`", STRF(t->name.text), STRF(t->name.text)));
     else if (sym->state->equation)
         diag_also(diag(e->diags, E_TWO_EQUATIONS, t->name.at, str_c(e->arena, t->name.text)), sym->state->equation->at,
                   STR("the first one"));
@@ -111,7 +121,9 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
         diag(e->diags, E_UNSUPPORTED, d->name.at, "noise inputs are not supported yet: draw the noise and pass it as an input");
     uint8_t axis[REC_MAXAXES];
     if (d->nplace && !input_axes(inst->cell, d, axis))
-        diag(e->diags, E_BAD_PLACE, d->place[0].at, "an input that differs along some axes of a grid only names them in their order");
+        diag(e->diags, E_BAD_PLACE, d->place[0].at,
+             inst->cell->domain == DOMAIN_GRAPH ? "an input lives on the nodes of a graph, on edges, or on pairs of them, named as in the cell's `edges d -> v -> e`: `a[e]`, `b[d, e]`"
+                                                : "an input that differs along some axes of a grid only names them in their order");
     if (d->is_const)
         return;
     sym->has_place = true;
@@ -156,10 +168,10 @@ static bool supported_domain(Elab *e, const Cell *cell)
         return true;
     if (cell->domain == DOMAIN_GRID && cell->nindex <= REC_MAXAXES)
         return true;
-    if (cell->domain == DOMAIN_GRAPH && !cell->has_edges)
+    if (cell->domain == DOMAIN_GRAPH)
         return true;
     diag(e->diags, E_UNSUPPORTED, cell->nindex ? cell->index[0].at : cell->at,
-         cell->domain == DOMAIN_GRID ? "a grid has at most four axes" : "states and inputs on edges are not supported yet: only nodes have some");
+         "a grid has at most four axes");
     return false;
 }
 
@@ -202,6 +214,8 @@ Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndi
         scope_add(e, inst->scope, cell->index[i], SYM_PLACE)->axis = i;
         inst->place[i] = REC_NONE;
     }
+    if (cell->has_edges)
+        scope_add(e, inst->scope, cell->edge_out, SYM_NODE)->node = (GraphName){.what = GRAPH_OUT};
     for (uint32_t i = 0; i < cell->ninput; i++)
         add_input(e, inst, &cell->input[i]);
     for (uint32_t i = 0; i < cell->nbody; i++)

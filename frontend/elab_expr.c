@@ -70,7 +70,11 @@ static Val symbol_itself(Elab *e, Scope *s, Sym *sym, Ident name)
 
 static Val symbol_value(Elab *e, Scope *s, Sym *sym, Ident name)
 {
-    return graph_value(e, s, symbol_itself(e, s, sym, name));
+    if (sym->kind == SYM_VALUE && sym->delay && sym->delay->decl->nplace && s->inst && s->inst->cell->domain == DOMAIN_GRAPH) {
+        diag(e->diags, E_BAD_PLACE, name.at, "an input on edges is read at one, as in `a[e]`");
+        return poison;
+    }
+    return graph_value(e, s, symbol_itself(e, s, sym, name), name.at);
 }
 
 static Val name_value(Elab *e, Scope *s, Ident name)

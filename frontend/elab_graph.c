@@ -4,7 +4,8 @@
  *
  * A value at the nodes of a block has an index axis over them, one at edges an index axis over these. What is named inside
  * of `sum(u in pred(v): ...)` is taken from the node to its edges; the sum adds up what the edges of each node give. A state
- * at u is what an earlier block put out: a HISTORY. */
+ * at u is what an earlier block put out: a HISTORY. States on edges are put out by the block of the node that they leave; their
+ * sums run over pairs of an edge that leads into it and one that leaves it. */
 #include "frontend/elab_internal.h"
 
 static GraphPlace *place_of(Scope *s)
@@ -12,6 +13,11 @@ static GraphPlace *place_of(Scope *s)
     while (s && !s->place)
         s = s->up;
     return s ? s->place : NULL;
+}
+
+GraphPlace *graph_place_of(const Inst *inst, const StateDef *st)
+{
+    return st->decl->nplace ? inst->outs : inst->nodes;
 }
 
 static int axis_of(Val v, const IndexVar *var)
@@ -22,64 +28,81 @@ static int axis_of(Val v, const IndexVar *var)
     return -1;
 }
 
-/* A value at the nodes, at the edges: each has that of the node it leads to. */
-static Val at_edges(Elab *e, Val v, const GraphPlace *edges)
+/* One part of a value that lives above, at `below`. */
+static Val taken(Elab *e, RecId part, Val v, uint8_t axis, const GraphPlace *below)
 {
-    uint8_t axis = (uint8_t)axis_of(v, edges->up->var), rank = rec_type(e->prog, v.v)->rank, order[MAXRANK] = {axis}, n = 1;
+    uint8_t rank = rec_type(e->prog, part)->rank, order[MAXRANK] = {axis}, n = 1;
     IndexVar *rest[MAXRANK];
     for (uint8_t i = 0; i < rank; i++)
         if (i != axis) {
             rest[n - 1] = i < v.nfree ? v.free[i] : NULL;
             order[n++] = i;
         }
-    RecId part[2] = {v.v, v.im};
-    for (uint32_t k = 0; k < (v.is_complex ? 2u : 1u); k++) {
-        RecId table = axis ? rec_transpose(&e->b, part[k], order) : part[k];
-        Val taken = gather_vals(e, table, &edges->at, 1, rest, (uint8_t)(rank - 1));
-        if (is_poison(taken))
-            return poison;
-        part[k] = taken.v;
-        if (k == 0) {
-            bool complex = v.is_complex;
-            RecId im = v.im;
-            v = taken;
-            v.is_complex = complex;
-            part[1] = im;
-        }
-    }
-    v.v = part[0];
-    v.im = part[1];
-    return v;
+    return gather_vals(e, axis ? rec_transpose(&e->b, part, order) : part, &below->at, 1, rest, (uint8_t)(rank - 1));
 }
 
-Val graph_value(Elab *e, Scope *s, Val v)
+/* A value that lives above, such as at the nodes, at each of what is below: there it is that of the node it belongs to. */
+static Val value_at(Elab *e, Val v, const GraphPlace *here)
+{
+    if (!here || !here->up || is_poison(v) || axis_of(v, here->var) >= 0)
+        return v;
+    v = value_at(e, v, here->up);
+    int axis = axis_of(v, here->up->var);
+    if (axis < 0 || is_poison(v))
+        return v;
+    Val now = taken(e, v.v, v, (uint8_t)axis, here);
+    if (v.is_complex && !is_poison(now)) {
+        now.im = taken(e, v.im, v, (uint8_t)axis, here).v;
+        now.is_complex = true;
+    }
+    return now;
+}
+
+/* Whether it is one of edges, where these are none or others. */
+static bool is_elsewhere(const Inst *inst, Val v, const GraphPlace *here)
+{
+    const GraphPlace *all[] = {inst->nodes, inst->edges, inst->outs, inst->pairs};
+    bool elsewhere = false;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        elsewhere |= all[i] && all[i] != here && axis_of(v, all[i]->var) >= 0;
+    return elsewhere;
+}
+
+Val graph_value(Elab *e, Scope *s, Val v, Span at)
 {
     const GraphPlace *here = place_of(s);
-    if (!here || !here->up || is_poison(v) || axis_of(v, here->up->var) < 0)
+    if (!here || is_poison(v))
         return v;
-    return at_edges(e, v, here);
+    v = value_at(e, v, here);
+    if (is_poison(v) || !is_elsewhere(s->inst, v, here))
+        return v;
+    diag(e->diags, E_BAD_PLACE, at, "this is a state on the edges that leave the node: it has a value at one of them only");
+    return poison;
 }
 
-/* ---- another node ---- */
+/* ---- other nodes, and edges ---- */
 
 /* where(there, v, 0) */
 static Val only_there(Elab *e, const GraphPlace *at, Val v, Span span)
 {
+    if (is_poison(v))
+        return v;
     Val zero = to_dtype(e, val_of(rec_const(&e->b, part_dtype(val_dtype(e, v)), 0)), val_dtype(e, v)), three[3] = {at->there, v, zero};
     return map_vals(e, FUN_WHERE, three, 3, span);
 }
 
-static Val state_there(Elab *e, Inst *inst, StateDef *st, const GraphPlace *edge)
+/* What an earlier block put out for state st at block, row. */
+static Val earlier(Elab *e, Inst *inst, StateDef *st, Val block, Val row)
 {
     uint32_t which = 0;
     while (inst->state.p[which] != st)
         which++;
     RecId part[2];
-    Val index[2] = {edge->block, edge->row}, v = poison;
+    Val index[2] = {block, row}, v = poison;
     for (uint32_t k = 0; k < nparts(st->type.dt); k++) {
         Type t = {.dt = part_dtype(st->type.dt), .rank = (uint8_t)(st->type.rank + 2)};
         t.dim[0] = rec_op(e->prog, e->prog->region.p[e->b.region].owner)->length;
-        t.dim[1] = edge->up->var->size;
+        t.dim[1] = graph_place_of(inst, st)->var->size;
         memcpy(t.dim + 2, st->type.dim, st->type.rank * sizeof *t.dim);
         IndexVar *rest[MAXRANK] = {NULL};
         v = gather_vals(e, rec_history(&e->b, inst->history[which] + k, t), index, 2, rest, st->type.rank);
@@ -93,36 +116,93 @@ static Val state_there(Elab *e, Inst *inst, StateDef *st, const GraphPlace *edge
     return v;
 }
 
+/* `u`, or `tail(d)`. */
+static const GraphName *named(Scope *s, const Expr *x, bool *tail)
+{
+    *tail = x->kind == EX_CALL && str_is(x->call.callee.text, "tail") && x->call.narg == 1;
+    const Expr *name = *tail ? x->call.arg[0].value : x;
+    Sym *sym = name->kind == EX_NAME ? scope_find(s, name->name) : NULL;
+    return sym && sym->kind == SYM_NODE ? &sym->node : NULL;
+}
+
+/* The rows of an input that `index` says. */
+static Val input_rows(Elab *e, DelayDef *d, Val index, Span at)
+{
+    IndexVar *rest[MAXRANK] = {NULL};
+    if (!d->now.is_complex)
+        return gather_vals(e, d->now.v, &index, 1, rest, d->type.rank);
+    diag(e->diags, E_UNSUPPORTED, at, "a complex input cannot be read at another place of a graph yet");
+    return poison;
+}
+
+static Val no_place_here(Elab *e, Span at)
+{
+    diag(e->diags, E_BAD_PLACE, at, "this cannot be read here: a state on edges at an edge that leads in, an input where it lives, a state or an input of nodes at another node");
+    return poison;
+}
+
+static Val state_there(Elab *e, Scope *s, StateDef *st, const GraphName *n, bool tail, Span at)
+{
+    bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN), edge = n->what == GRAPH_IN && !tail;
+    if (!n->place || (node && !n->place->up) || (st->decl->nplace ? !edge : !node || is_poison(n->place->block)))
+        return no_place_here(e, at);
+    Val v = st->decl->nplace ? earlier(e, s->inst, st, n->place->in_block, n->place->in_row) : earlier(e, s->inst, st, n->place->block, n->place->row);
+    return only_there(e, n->place, v, at);
+}
+
+static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool tail, Span at)
+{
+    GraphPlace *here = n->what == GRAPH_OUT ? place_of(s) : n->place;
+    bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN);
+    Val index = poison;
+    if (d->decl->nplace == 0 && node)
+        index = here->node;
+    if (d->decl->nplace == 1 && n->what == GRAPH_IN && !tail)
+        index = here->in;
+    if (d->decl->nplace == 1 && n->what == GRAPH_OUT && here && here->up)
+        index = value_at(e, s->inst->outs->out, here);
+    bool fits = !is_poison(index) && axis_of(index, here->var) >= 0;
+    return fits ? only_there(e, here, input_rows(e, d, index, at), at) : no_place_here(e, at);
+}
+
+/* `transition[d, e]` */
+static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const GraphName *out, Span at)
+{
+    const GraphPlace *pairs = s->inst->pairs;
+    if (d->decl->nplace != 2 || in->what != GRAPH_IN || out->what != GRAPH_OUT || in->place != pairs)
+        return no_place_here(e, at);
+    return only_there(e, pairs, input_rows(e, d, pairs->pair, at), at);
+}
+
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
 {
     const Expr *base = x->index.base;
-    Sym *sym = s->inst && base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
-    bool one = sym && x->index.nsub == 1 && !x->index.sub[0].slice && x->index.sub[0].lo->kind == EX_NAME;
-    Sym *node = one ? scope_find(s, x->index.sub[0].lo->name) : NULL;
-    if (!node || node->kind != SYM_NODE)
+    Sym *sym = s->inst && s->inst->nodes && base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+    bool tail = false, ignored, one = sym && x->index.nsub && !x->index.sub[0].slice;
+    const GraphName *n = one ? named(s, x->index.sub[0].lo, &tail) : NULL;
+    const GraphName *second = n && x->index.nsub == 2 && !x->index.sub[1].slice ? named(s, x->index.sub[1].lo, &ignored) : NULL;
+    if (!n)
         return false;
-    *out = poison;
-    if (sym->kind == SYM_STATE)
-        *out = state_there(e, s->inst, sym->state, node->place);
-    else if (sym->kind == SYM_VALUE && sym->delay) {
-        IndexVar *rest[MAXRANK] = {NULL};
-        Val all = sym->delay->now;
-        *out = all.is_complex ? poison : gather_vals(e, all.v, &node->place->node, 1, rest, sym->delay->type.rank);
-        if (all.is_complex)
-            diag(e->diags, E_UNSUPPORTED, x->at, "a complex input cannot be read at another node yet");
-    } else
-        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states and inputs can be read at another node"), STR("make it a state"));
-    if (!is_poison(*out))
-        *out = only_there(e, node->place, *out, x->at);
+    bool input = sym->kind == SYM_VALUE && sym->delay;
+    if (sym->kind == SYM_STATE && x->index.nsub == 1)
+        *out = state_there(e, s, sym->state, n, tail, x->at);
+    else if (input && second)
+        *out = pair_there(e, s, sym->delay, n, second, x->at);
+    else if (input && x->index.nsub == 1)
+        *out = input_there(e, s, sym->delay, n, tail, x->at);
+    else {
+        *out = poison;
+        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states and inputs can be read at another node or edge"), STR("make it a state"));
+    }
     return true;
 }
 
-/* ---- sums over the edges ---- */
+/* ---- sums over edges ---- */
 
 bool is_graph_sum(const Expr *x)
 {
     const Expr *range = x->reduce.nbind == 1 ? x->reduce.bind[0].range : NULL;
-    return range && range->kind == EX_CALL && str_is(range->call.callee.text, "pred");
+    return range && range->kind == EX_CALL && (str_is(range->call.callee.text, "pred") || str_is(range->call.callee.text, "into"));
 }
 
 static RecId added_up(Elab *e, RecId v, const GraphPlace *edges, uint8_t axis)
@@ -151,7 +231,7 @@ static Val sum_of_edges(Elab *e, Val v, const GraphPlace *edges)
     return sum;
 }
 
-static bool is_pred_of(Scope *s, const Expr *range)
+static bool is_of_node(Scope *s, const Expr *range)
 {
     return range->call.narg == 1 && range->call.arg[0].value->kind == EX_NAME && s->inst &&
            str_eq(range->call.arg[0].value->name, s->inst->cell->index[0].text);
@@ -159,36 +239,45 @@ static bool is_pred_of(Scope *s, const Expr *range)
 
 bool graph_inside(Elab *e, Scope *inner, const Expr *x)
 {
-    if (!inner->inst || !inner->inst->edges)
+    const Inst *inst = inner->inst;
+    if (!inst || !inst->edges)
         return false;
-    inner->place = inner->inst->edges;
-    vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[0].name, .kind = SYM_NODE, .place = inner->place});
+    bool pred = str_is(x->reduce.bind[0].range->call.callee.text, "pred"), pairs = !pred && place_of(inner) == inst->outs;
+    inner->place = pairs ? inst->pairs : inst->edges;
+    GraphName name = {.what = pred ? GRAPH_NODE : GRAPH_IN, .place = inner->place};
+    vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[0].name, .kind = SYM_NODE, .node = name});
     return true;
 }
 
 Val graph_sum(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *range = x->reduce.bind[0].range;
-    const GraphPlace *nodes = place_of(s);
-    if (!nodes || nodes->up || !is_pred_of(s, range)) {
-        diag(e->diags, E_BAD_PLACE, range->at, "`pred(v)` are the nodes that lead to the node of a cell over a graph, and stand in no other sum over such nodes");
+    const GraphPlace *here = place_of(s);
+    bool pred = str_is(range->call.callee.text, "pred");
+    if (!here || (here->up && here != s->inst->outs) || !is_of_node(s, range) || (!pred && !s->inst->cell->has_edges)) {
+        diag(e->diags, E_BAD_PLACE, range->at,
+             "`pred(v)` are the nodes that lead to the node of a cell over a graph, `into(v)` with `edges d -> v -> e` the edges; they stand in no other such sum");
         return poison;
     }
     if (!str_is(x->reduce.callee.text, "sum")) {
-        diag(e->diags, E_UNSUPPORTED, x->reduce.callee.at, "over the nodes that lead to a node there are only sums yet");
+        diag(e->diags, E_UNSUPPORTED, x->reduce.callee.at, "over the nodes or edges that lead to a node there are only sums yet");
         return poison;
     }
     Scope *inner = scope_new(e, s);
+    if (pred)
+        inner->place = s->inst->nodes; /* each edge that leaves has the node's sum */
+    inner = scope_new(e, inner);
     graph_inside(e, inner, x);
+    const GraphPlace *edges = inner->place;
     Val v = elab_expr(e, inner, x->reduce.body);
     if (is_poison(v))
         return v;
-    if (axis_of(v, nodes->var) >= 0) {
+    if (axis_of(v, edges->up->var) >= 0) {
         diag(e->diags, E_UNSUPPORTED, x->at, "a function that reads names of the cell cannot be used in a sum over other nodes");
         return poison;
     }
-    v = only_there(e, inner->place, v, x->at); /* has the edges' axis now */
-    return is_poison(v) ? v : sum_of_edges(e, v, inner->place);
+    v = only_there(e, edges, v, x->at); /* has the edges' axis now */
+    return is_poison(v) ? v : value_at(e, sum_of_edges(e, v, edges), here);
 }
 
 /* ---- the cell ---- */
@@ -198,8 +287,10 @@ typedef struct Graph {
     Inst *inst;
     const Cell *cell;
     Dim nodes, blocks, width, slots;
-    Val *input;                   /* by input: at all nodes */
-    RecId node, slot, head, tail; /* the plan */
+    Dim edges, outs, links, pairs;      /* where there are states or inputs on edges */
+    Val *input;                         /* by input: at all nodes, edges or pairs */
+    RecId node, slot, head, tail;       /* the plan */
+    RecId edge, came, out, from, pair, pair_in, pair_out;
     VEC(RecId) seq;
     uint32_t *first_part;         /* by input: its number among the sequences */
     uint32_t nresult;
@@ -209,7 +300,7 @@ static Dim size_sym(Elab *e, const Cell *cell, const char *name)
 {
     for (uint32_t i = 0; i < cell->ndim; i++)
         if (str_is(cell->dim[i].name.text, name))
-            diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width and slots are taken in a cell over a graph: they are the sizes of its plan");
+            diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width, slots, edges, outs, links and pairs are taken in a cell over a graph: they are the sizes of its plan");
     DimSym sym = dim_sym_new(e->dims, str_of(name), DIM_TIME);
     if (!e->prog->has_time)
         e->prog->time = sym;
@@ -230,6 +321,15 @@ static void plan_arrays(Graph *g)
     g->slot = plan_array(g, "plan.slot", 1, g->nodes, DIM_ZERO, "where each node runs: block * width + place; -1 for nowhere");
     g->head = plan_array(g, "plan.head", 2, g->blocks, g->slots, "the place in the block of the node that an edge leads to");
     g->tail = plan_array(g, "plan.tail", 2, g->blocks, g->slots, "the slot of the node that it comes from, -1 for no edge");
+    if (!g->cell->has_edges)
+        return;
+    g->edge = plan_array(g, "plan.edge", 2, g->blocks, g->slots, "its number");
+    g->came = plan_array(g, "plan.came", 2, g->blocks, g->slots, "where its state was put out: block * outs + place");
+    g->out = plan_array(g, "plan.out", 2, g->blocks, g->outs, "the number of an edge that leaves a node of the block, -1 for none");
+    g->from = plan_array(g, "plan.from", 2, g->blocks, g->outs, "the place in the block of that node");
+    g->pair = plan_array(g, "plan.pair", 2, g->blocks, g->pairs, "the number of a pair of an edge that leads into a node and one that leaves it, -1 for none");
+    g->pair_in = plan_array(g, "plan.pair_in", 2, g->blocks, g->pairs, "where the state of the first was put out: block * outs + place");
+    g->pair_out = plan_array(g, "plan.pair_out", 2, g->blocks, g->pairs, "the second's place among those of plan.out");
 }
 
 static RecId int_map(RecBuild *b, Fun f, RecId v, double number)
@@ -257,13 +357,19 @@ static RecId rows(RecBuild *b, RecId table, RecId index)
     return rec_gather(b, use, 2, (uint8_t)(i.rank + t.rank - 1), dim);
 }
 
+/* Inputs on edges and pairs are looked up where they are read. */
+static bool is_at_nodes(const Decl *d)
+{
+    return !d->is_const && !d->nplace;
+}
+
 static void input_sequences(Graph *g)
 {
     Elab *e = g->e;
     g->first_part = NEWN(e->arena, uint32_t, g->cell->ninput + 1);
     for (uint32_t i = 0; i < g->cell->ninput; i++) {
         g->first_part[i] = g->seq.n;
-        for (uint32_t k = 0; !g->cell->input[i].is_const && k < nparts(val_dtype(e, g->input[i])); k++)
+        for (uint32_t k = 0; is_at_nodes(&g->cell->input[i]) && k < nparts(val_dtype(e, g->input[i])); k++)
             vec_push(e->arena, &g->seq, rows(&e->b, val_part(e, g->input[i], k).v, or_zero(&e->b, g->node)));
     }
 }
@@ -276,27 +382,65 @@ static Val along(RecId v, IndexVar *var)
 static GraphPlace *new_place(Graph *g, Dim size)
 {
     GraphPlace *at = NEW(g->e->arena, GraphPlace);
+    at->at = at->there = at->block = at->row = at->node = at->in_block = at->in_row = at->in = at->out = at->pair = poison;
     at->var = index_new(g->e, g->cell->index[0], size);
     return at;
 }
 
-/* Where the step's values are: from its parts of node, head and tail. */
-static void bind_places(Graph *g, RecId node, RecId head, RecId tail)
+static Val is_there(Graph *g, RecId number, IndexVar *var)
+{
+    return along(rec_map2(&g->e->b, FUN_LE, rec_const(&g->e->b, DT_INT, 0), number), var);
+}
+
+/* block * size + row, apart. */
+static void split_slot(Graph *g, RecId slot, Dim size, IndexVar *var, Val *block, Val *row)
 {
     RecBuild *b = &g->e->b;
+    RecId from = or_zero(b, slot), by = rec_dim(b, size);
+    *block = along(rec_map2(b, FUN_IDIV, from, by), var);
+    *row = along(rec_map2(b, FUN_IMOD, from, by), var);
+}
+
+/* An array over blocks and their places, at block, row: numbers, 0 for none. */
+static Val number_at(Graph *g, RecId all, Val block, Val row, GraphPlace *at)
+{
+    RecUse use[3] = {{.v = all}, rec_use(block.v, 1), rec_use(row.v, 1)};
+    return along(or_zero(&g->e->b, rec_gather(&g->e->b, use, 3, 1, &at->var->size)), at->var);
+}
+
+static void bind_nodes(Graph *g, RecId node, RecId head, RecId tail)
+{
     GraphPlace *nodes = new_place(g, g->width), *edges = new_place(g, g->slots);
-    RecId width = rec_dim(b, g->width), from = or_zero(b, tail);
-    RecId block = rec_map2(b, FUN_IDIV, from, width), row = rec_map2(b, FUN_IMOD, from, width);
-    nodes->there = along(rec_map2(b, FUN_LE, rec_const(b, DT_INT, 0), node), nodes->var);
+    nodes->there = is_there(g, node, nodes->var);
     edges->up = nodes;
     edges->at = along(head, edges->var);
-    edges->there = along(rec_map2(b, FUN_LE, rec_const(b, DT_INT, 0), tail), edges->var);
-    edges->block = along(block, edges->var);
-    edges->row = along(row, edges->var);
-    RecUse use[3] = {{.v = g->node}, rec_use(block, 1), rec_use(row, 1)};
-    edges->node = along(or_zero(b, rec_gather(b, use, 3, 1, &g->slots)), edges->var);
+    edges->there = is_there(g, tail, edges->var);
+    split_slot(g, tail, g->width, edges->var, &edges->block, &edges->row);
+    edges->node = number_at(g, g->node, edges->block, edges->row, edges);
     g->inst->nodes = g->inst->scope->place = nodes;
     g->inst->edges = edges;
+}
+
+/* seq: edge, came, out, from, pair, pair_in, pair_out. */
+static void bind_edges(Graph *g, const RecId *seq)
+{
+    RecId part[7];
+    memcpy(part, seq, sizeof part);
+    GraphPlace *edges = g->inst->edges, *outs = new_place(g, g->outs), *pairs = new_place(g, g->pairs);
+    edges->in = along(or_zero(&g->e->b, part[0]), edges->var);
+    split_slot(g, part[1], g->outs, edges->var, &edges->in_block, &edges->in_row);
+    outs->up = g->inst->nodes;
+    outs->there = is_there(g, part[2], outs->var);
+    outs->out = along(or_zero(&g->e->b, part[2]), outs->var);
+    outs->at = along(part[3], outs->var);
+    pairs->up = outs;
+    pairs->there = is_there(g, part[4], pairs->var);
+    pairs->pair = along(or_zero(&g->e->b, part[4]), pairs->var);
+    split_slot(g, part[5], g->outs, pairs->var, &pairs->in_block, &pairs->in_row);
+    pairs->at = along(part[6], pairs->var);
+    pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs);
+    g->inst->outs = outs;
+    g->inst->pairs = pairs;
 }
 
 /* Inputs are what they are at the nodes of the block; `delay->now` is what graph_read looks other nodes up in. */
@@ -305,11 +449,14 @@ static void bind_graph_inputs(Graph *g, const RecId *seq)
     for (uint32_t i = 0; i < g->cell->ninput; i++) {
         const Decl *d = &g->cell->input[i];
         Sym *sym = scope_find(g->inst->scope, d->name.text);
-        bind_input(g->e, g->inst, i, g->input[i], seq + g->first_part[i], REC_NONE);
+        if (d->is_const || is_at_nodes(d))
+            bind_input(g->e, g->inst, i, g->input[i], seq + g->first_part[i], REC_NONE);
         if (d->is_const)
             continue;
-        sym->val.nfree = 1;
-        sym->val.free[0] = g->inst->nodes->var;
+        if (is_at_nodes(d)) {
+            sym->val.nfree = 1;
+            sym->val.free[0] = g->inst->nodes->var;
+        }
         sym->delay->now = g->input[i];
     }
 }
@@ -326,13 +473,13 @@ static void number_histories(Graph *g)
     }
 }
 
-/* At the nodes that there are, else 0. */
-static Val at_nodes(Graph *g, Val v)
+/* At all nodes, or edges, that there are, else 0. */
+static Val at_all(Graph *g, Val v, GraphPlace *at)
 {
     Elab *e = g->e;
     Type t = val_type(e, v);
-    v = broadcast_val(e, v, &t, &g->inst->nodes->var, 1);
-    return is_poison(v) ? v : only_there(e, g->inst->nodes, v, g->cell->at);
+    v = broadcast_val(e, v, &t, &at->var, 1);
+    return is_poison(v) ? v : only_there(e, at, v, g->cell->at);
 }
 
 static void put_part(Graph *g, Val v, uint32_t k, RecId *result, uint32_t *n)
@@ -353,14 +500,18 @@ static DType *put_results(Graph *g, RecId recur)
         e->b.at = st->equation ? st->equation->at : st->decl->name.at;
         e->b.name = st->name;
         Val v = is_poison(st->now) ? to_dtype(e, val_of(rec_zeros(&e->b, &t)), st->type.dt) : st->now;
-        v = at_nodes(g, v);
+        v = at_all(g, v, graph_place_of(g->inst, st));
         for (uint32_t k = 0; k < nparts(st->type.dt); k++)
             put_part(g, v, k, result, &n);
     }
     e->b.name = (Str){0};
     for (uint32_t i = 0; i < g->cell->noutput; i++) {
         Val v = output_value(e, g->inst, g->cell->output[i]);
-        v = at_nodes(g, is_poison(v) ? real_const(e, 0) : v);
+        if (is_elsewhere(g->inst, v, g->inst->nodes)) {
+            diag(e->diags, E_UNSUPPORTED, g->cell->output[i].at, "a state on edges cannot be an output yet");
+            v = poison;
+        }
+        v = at_all(g, is_poison(v) ? real_const(e, 0) : v, g->inst->nodes);
         dt[i] = val_dtype(e, v);
         for (uint32_t k = 0; k < nparts(dt[i]); k++)
             put_part(g, v, k, result, &n);
@@ -393,13 +544,18 @@ static void run_blocks(Graph *g)
     vec_push(e->arena, &g->seq, g->node);
     vec_push(e->arena, &g->seq, g->head);
     vec_push(e->arena, &g->seq, g->tail);
+    const RecId edge[] = {g->edge, g->came, g->out, g->from, g->pair, g->pair_in, g->pair_out};
+    for (size_t i = 0; g->cell->has_edges && i < sizeof edge / sizeof *edge; i++)
+        vec_push(e->arena, &g->seq, edge[i]);
     input_sequences(g);
     number_histories(g);
     RecId recur = rec_recur_open(&e->b, NULL, 0, g->seq.p, g->seq.n, g->blocks, false, &step);
     RecBuild before = e->b;
     e->b.region = g->inst->scope->region = step;
     const RecId *seq = e->prog->region.p[step].arg.p;
-    bind_places(g, seq[0], seq[1], seq[2]);
+    bind_nodes(g, seq[0], seq[1], seq[2]);
+    if (g->cell->has_edges)
+        bind_edges(g, e->prog->region.p[step].arg.p + 3);
     bind_graph_inputs(g, e->prog->region.p[step].arg.p);
     compute_all(e, g->inst);
     const DType *dt = put_results(g, recur);
@@ -421,6 +577,16 @@ void elab_graph_entry(Elab *e, const Cell *cell)
     g.blocks = size_sym(e, cell, "blocks");
     g.width = size_sym(e, cell, "width");
     g.slots = size_sym(e, cell, "slots");
+    if (cell->has_edges) {
+        g.outs = size_sym(e, cell, "outs");
+        g.pairs = size_sym(e, cell, "pairs");
+        for (uint32_t i = 0; i < cell->ninput; i++) {
+            if (cell->input[i].nplace == 1 && !g.edges)
+                g.edges = size_sym(e, cell, "edges");
+            if (cell->input[i].nplace == 2 && !g.links)
+                g.links = size_sym(e, cell, "links");
+        }
+    }
     if (e->diags->nerrors != before)
         return;
     g.inst = inst_new(e, cell, STR(""), NULL, 0, cell->at, true);
@@ -429,7 +595,7 @@ void elab_graph_entry(Elab *e, const Cell *cell)
     inst_params(e, g.inst);
     plan_arrays(&g);
     for (uint32_t i = 0; i < cell->ninput; i++) {
-        g.input[i] = input_arg(e, g.inst, &cell->input[i], &g.nodes);
+        g.input[i] = input_arg(e, g.inst, &cell->input[i], (Dim[]){g.nodes, g.edges, g.links});
         if (is_poison(g.input[i]))
             return;
         if (cell->input[i].is_const)

@@ -8,9 +8,20 @@ uint8_t cell_axes(const Cell *cell)
     return (uint8_t)cell->nindex;
 }
 
+/* Of a graph: at its nodes, its edges, or pairs of these. */
+static uint8_t graph_axis(const Cell *cell, const Decl *d, uint8_t *axis)
+{
+    bool first_in = d->nplace && str_eq(d->place[0].text, cell->edge_in.text), first_out = d->nplace && str_eq(d->place[0].text, cell->edge_out.text);
+    bool pair = d->nplace == 2 && first_in && str_eq(d->place[1].text, cell->edge_out.text);
+    axis[0] = (uint8_t)d->nplace;
+    return !d->nplace || (cell->has_edges && (pair || (d->nplace == 1 && (first_in || first_out))));
+}
+
 uint8_t input_axes(const Cell *cell, const Decl *d, uint8_t *axis)
 {
     uint8_t n = 0;
+    if (cell->domain == DOMAIN_GRAPH)
+        return graph_axis(cell, d, axis);
     for (uint8_t i = 0; i < cell_axes(cell); i++)
         if (!d->nplace || (n < d->nplace && str_eq(d->place[n].text, cell->index[i].text)))
             axis[n++] = i;

@@ -43,6 +43,8 @@ bool is_place(Elab *e, Scope *s, const Expr *x, int64_t *offset)
     }
     if (!sym || !(sym->kind == SYM_STATE ? !sym->state->loop : sym->has_place))
         return false;
+    if (cell->domain == DOMAIN_GRAPH && sym->kind == SYM_VALUE && sym->delay && sym->delay->decl->nplace)
+        return false; /* of edges: see elab_graph.c */
     if (sym->kind == SYM_VALUE && sym->delay)
         n = input_axes(cell, sym->delay->decl, axis);
     return place_offsets(x, cell, axis, n, offset);

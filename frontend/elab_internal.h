@@ -42,7 +42,7 @@ typedef enum SymKind {
     SYM_LOOP,     /* loop: a state of a model's `for` */
     SYM_COUNTER,  /* counts: the index of a loop inside a step */
     SYM_LAST,     /* last: a state of such a loop, read after it */
-    SYM_NODE,     /* place: the node that an edge comes from, in `sum(u in pred(v): ...)` */
+    SYM_NODE,     /* node: another node or an edge of a graph, as in `sum(u in pred(v): ...)` */
 } SymKind;
 
 /* Progress of a value that is computed on demand. */
@@ -65,14 +65,23 @@ typedef struct GridRead {
     Val inside; /* of an input: whether there is such a place */
 } GridRead;
 
-/* Where values of a cell over a graph are: at the nodes of a block, or at the edges that lead into them. */
+/* Where values of a cell over a graph are: at the nodes of a block, at the edges that lead into them, at those that leave them,
+ * or at pairs of one that leads into a node and one that leaves it. */
 typedef struct GraphPlace {
-    struct GraphPlace *up;   /* of edges: the nodes */
+    struct GraphPlace *up;   /* of edges: the nodes; of pairs: the edges that leave */
     IndexVar *var;           /* runs over them; the values there have it as an index axis */
-    Val at;                  /* of an edge: which of the block's nodes it leads to */
+    Val at;                  /* which of those above each belongs to */
     Val there;               /* whether there is one: blocks are filled up */
-    Val block, row, node;    /* of an edge: where the node that it comes from ran, and its number */
+    Val block, row, node;    /* of an edge into a node: where the node that it comes from ran, and its number */
+    Val in_block, in_row;    /* of an edge into a node, and of a pair: where that edge's states were put out */
+    Val in, out, pair;       /* the numbers of the edge that leads in, of the one that leaves, of the pair */
 } GraphPlace;
+
+/* What a name in brackets stands for, `h[u]`, `C[d]`, `source[e]`. */
+typedef struct GraphName {
+    enum { GRAPH_NODE, GRAPH_IN, GRAPH_OUT } what;
+    GraphPlace *place; /* where it has a meaning; NULL for GRAPH_OUT, which has one wherever an edge leaves */
+} GraphName;
 
 /* A state of a cell instance. */
 typedef struct StateDef {
@@ -121,7 +130,7 @@ typedef struct Sym {
         struct Run *run;
         LoopState *loop;
         Loop *counts;
-        GraphPlace *place;
+        GraphName node;
         struct { Loop *loop; uint32_t state; } last;
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
@@ -151,7 +160,7 @@ struct Inst {
     Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
     const Dim *dim;  /* as given */
     uint32_t ndim;
-    GraphPlace *nodes, *edges; /* of a cell over a graph, once the step is open */
+    GraphPlace *nodes, *edges, *outs, *pairs; /* of a cell over a graph, once the step is open */
     uint32_t *history; /* by state: its first part's number among the step's results */
     bool uses_index; /* reads t */
     bool uses_count; /* reads an input behind with `else` */
@@ -336,11 +345,12 @@ void elab_grid_entry(Elab *e, const Cell *cell);
 Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 
 /* ---- elab_graph.c: running an instance over a graph ---- */
-Val graph_value(Elab *e, Scope *s, Val v);                    /* as it is at the place of scope s */
+Val graph_value(Elab *e, Scope *s, Val v, Span at);           /* as it is at the place of scope s */
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out); /* `h[u]` of an earlier node; false if it is none */
 bool is_graph_sum(const Expr *x);                             /* `sum(u in pred(v): ...)` */
 Val graph_sum(Elab *e, Scope *s, const Expr *x);
 bool graph_inside(Elab *e, Scope *inner, const Expr *x); /* binds its node in a scope for its body; false where there are none */
+GraphPlace *graph_place_of(const Inst *inst, const StateDef *st); /* where a state lives */
 void elab_graph_entry(Elab *e, const Cell *cell);
 
 /* ---- elab_loop.c ---- */

@@ -145,27 +145,34 @@ static Val fit_state(Elab *e, StateDef *st, Val v)
                   st->decl->name.at, STR("declared here"));
         return poison;
     }
-    GraphPlace *nodes = st->scope->inst->nodes;
-    return nodes ? broadcast_val(e, v, &st->type, &nodes->var, 1) : broadcast_val(e, v, &st->type, NULL, 0);
+    GraphPlace *place = graph_place_of(st->scope->inst, st);
+    return place ? broadcast_val(e, v, &st->type, &place->var, 1) : broadcast_val(e, v, &st->type, NULL, 0);
 }
 
 static Val state_equation(Elab *e, StateDef *st)
 {
     const Target *target = &st->equation->let.target[0];
-    if (!target->nindex)
-        return elab_expr(e, st->scope, st->equation->let.value);
-    if (target->nindex > st->type.rank) {
+    uint32_t edge = st->decl->nplace, n = target->nindex - edge; /* the first is the edge it lives on */
+    Scope *scope = st->scope;
+    if (edge) {
+        scope = scope_new(e, st->scope);
+        scope->place = graph_place_of(st->scope->inst, st);
+    }
+    if (!n)
+        return elab_expr(e, scope, st->equation->let.value);
+    if (n > st->type.rank) {
         diag(e->diags, E_INDEX, target->name.at, "more indices than the state has axes");
         return poison;
     }
     /* The indices run over the state's own axes. */
-    Scope *inner = scope_new(e, st->scope);
+    Scope *inner = scope_new(e, scope);
     IndexVar *var[MAXRANK];
-    for (uint32_t i = 0; i < target->nindex; i++) {
-        var[i] = index_new(e, target->index[i].name, st->type.dim[i]);
-        scope_add(e, inner, target->index[i].name, SYM_INDEX)->index = var[i];
+    for (uint32_t i = 0; i < n; i++) {
+        Ident name = target->index[edge + i].name;
+        var[i] = index_new(e, name, st->type.dim[i]);
+        scope_add(e, inner, name, SYM_INDEX)->index = var[i];
     }
-    return free_to_shape(e, elab_expr(e, inner, st->equation->let.value), var, target->nindex);
+    return free_to_shape(e, elab_expr(e, inner, st->equation->let.value), var, n);
 }
 
 Val state_now(Elab *e, StateDef *st)

@@ -181,18 +181,17 @@ static void decls_stmt(Parser *p, Stmt *s, StmtKind kind, const char *what)
         s->decls.decl[0].doc = doc;
 }
 
-/* name ['[' binder (',' binder)* ']'] */
+/* name ('[' binder (',' binder)* ']')*; the edge of a graph may stand in brackets of its own, `C[e][i, j]` */
 static Target target(Parser *p)
 {
     Target t = {.name = parser_name(p, "a name")};
     VEC(Binder) index = {0};
-    Span opened = parser_here(p);
-    if (!parser_accept(p, TOK_LBRACKET))
-        return t;
-    do
-        vec_push(p->arena, &index, parse_binder(p));
-    while (parser_accept(p, TOK_COMMA));
-    parser_close(p, TOK_RBRACKET, opened);
+    for (Span opened = parser_here(p); parser_accept(p, TOK_LBRACKET); opened = parser_here(p)) {
+        do
+            vec_push(p->arena, &index, parse_binder(p));
+        while (parser_accept(p, TOK_COMMA));
+        parser_close(p, TOK_RBRACKET, opened);
+    }
     PARSED(index, t.index, t.nindex);
     return t;
 }

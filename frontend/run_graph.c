@@ -19,7 +19,9 @@ static bool count_nodes(const Load *l, int64_t *nodes)
 {
     const RecProg *p = l->frame->prog;
     for (uint32_t i = 0; i < p->arg.n; i++) {
-        const Array *from = p->arg.p[i].role == ROLE_INPUT && type_places(p->dims, &p->arg.p[i].type) ? arrays_find(l->from, p->arg.p[i].name) : NULL;
+        const Type *t = &p->arg.p[i].type;
+        bool at_nodes = p->arg.p[i].role == ROLE_INPUT && t->rank && t->dim[0] == dim_of(p->dims, p->time);
+        const Array *from = at_nodes ? arrays_find(l->from, p->arg.p[i].name) : NULL;
         if (!from || !from->rank)
             continue;
         *nodes = from->dim[0];
@@ -28,22 +30,22 @@ static bool count_nodes(const Load *l, int64_t *nodes)
     return false;
 }
 
-static bool take_edges(Load *l, const Array *edges, rnn_graph *g)
+/* int[n, 2]; NULL after an error. */
+static int32_t *take_twos(Load *l, const Array *from, const char *what, int64_t *count)
 {
     int64_t n;
-    bool whole = edges->elem == EL_I32 || edges->elem == EL_I64 || edges->elem == EL_U8;
-    if (!whole || edges->rank != 2 || edges->dim[1] != 2 || !array_count(edges, &n)) {
-        text_add(&l->errors, "array `edges` is %.*s, but int[E, 2] is expected: from, to\n", STRF(array_type_str(l->frame->arena, edges)));
-        return false;
+    bool whole = from->elem == EL_I32 || from->elem == EL_I64 || from->elem == EL_U8;
+    if (!whole || from->rank != 2 || from->dim[1] != 2 || !array_count(from, &n)) {
+        text_add(&l->errors, "array `%.*s` is %.*s, but int[%s] is expected\n", STRF(from->name), STRF(array_type_str(l->frame->arena, from)), what);
+        return NULL;
     }
     int32_t *e = NEWN(l->frame->arena, int32_t, n + 1);
     for (int64_t i = 0; i < n; i++) {
-        double v = array_get(edges, i);
+        double v = array_get(from, i);
         e[i] = v < INT32_MIN || v > INT32_MAX ? -1 : (int32_t)v;
     }
-    g->E = edges->dim[0];
-    g->edges = e;
-    return true;
+    *count = from->dim[0];
+    return e;
 }
 
 static int32_t *ints(Load *l, Arrays *to, const char *name, uint32_t rank, const int64_t *dim)
@@ -57,6 +59,47 @@ static int32_t *ints(Load *l, Arrays *to, const char *name, uint32_t rank, const
     x.data = arena_alloc(l->frame->arena, (size_t)n * sizeof(int32_t));
     vec_push(l->frame->arena, &to->list, x);
     return x.data;
+}
+
+static bool has_argument(const Frame *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++)
+        if (str_is(f->prog->arg.p[i].name, name))
+            return true;
+    return false;
+}
+
+/* Inputs on pairs come with an array `pairs` that says which these are. */
+static bool has_pair_inputs(const Frame *f)
+{
+    DimSym links;
+    return dim_find_sym(f->prog->dims, STR("links"), &links);
+}
+
+static void make_edge_plan(Load *l, Arrays *to, const rnn_graph *g, void *scratch, const rnn_plan *p)
+{
+    const Array *given = arrays_find(l->from, STR("pairs"));
+    rnn_edge_plan e = {0};
+    int64_t n = 0;
+    int32_t *pairs = NULL;
+    if (has_pair_inputs(l->frame)) {
+        if (!given)
+            text_add(&l->errors, "array `pairs` (int[L, 2]: an edge that leads into a node, one that leaves it) is missing\n");
+        if (!given || !(pairs = take_twos(l, given, "L, 2", &n)))
+            return;
+    }
+    if (rnn_edge_sizes(g, scratch, p, n, pairs, &e) != RNN_OK) {
+        text_add(&l->errors, "array `pairs`: a pair is of two edges that are not there, or do not follow each other\n");
+        return;
+    }
+    e.edge = ints(l, to, "plan.edge", 2, (int64_t[]){p->blocks, p->slots});
+    e.came = ints(l, to, "plan.came", 2, (int64_t[]){p->blocks, p->slots});
+    e.out = ints(l, to, "plan.out", 2, (int64_t[]){p->blocks, e.outs});
+    e.from = ints(l, to, "plan.from", 2, (int64_t[]){p->blocks, e.outs});
+    e.pair = ints(l, to, "plan.pair", 2, (int64_t[]){p->blocks, e.pairs});
+    e.pair_in = ints(l, to, "plan.pair_in", 2, (int64_t[]){p->blocks, e.pairs});
+    e.pair_out = ints(l, to, "plan.pair_out", 2, (int64_t[]){p->blocks, e.pairs});
+    rnn_edge_fill(g, scratch, p, n, pairs, &e);
 }
 
 static void make_plan(Load *l, Arrays *to, const rnn_graph *g)
@@ -75,13 +118,15 @@ static void make_plan(Load *l, Arrays *to, const rnn_graph *g)
     p.head = ints(l, to, "plan.head", 2, (int64_t[]){p.blocks, p.slots});
     p.tail = ints(l, to, "plan.tail", 2, (int64_t[]){p.blocks, p.slots});
     rnn_plan_fill(g, scratch, &p);
+    if (has_argument(l->frame, "plan.edge"))
+        make_edge_plan(l, to, g, scratch, &p);
 }
 
 bool load_plan(Load *l, Arrays *to)
 {
     const Array *edges = arrays_find(l->from, STR("edges"));
     rnn_graph g = {0};
-    if (!wants_plan(l->frame) || !edges || !count_nodes(l, &g.N) || !take_edges(l, edges, &g))
+    if (!wants_plan(l->frame) || !edges || !count_nodes(l, &g.N) || !(g.edges = take_twos(l, edges, "E, 2", &g.E)))
         return false;
     for (uint32_t i = 0; i < l->from->list.n; i++)
         vec_push(l->frame->arena, &to->list, l->from->list.p[i]);

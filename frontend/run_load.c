@@ -174,7 +174,7 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
         l->from = planned;
     l->used = NEWN(l->frame->arena, bool, l->from->list.n);
     for (uint32_t i = 0; l->from == planned && i < planned->list.n; i++)
-        l->used[i] = str_is(planned->list.p[i].name, "edges");
+        l->used[i] = str_is(planned->list.p[i].name, "edges") || str_is(planned->list.p[i].name, "pairs");
     take_sizes(l, size, nsize);
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const Array *from = is_wanted(l, &p->arg.p[i]) ? arrays_find(l->from, p->arg.p[i].name) : NULL;
