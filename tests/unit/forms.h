@@ -15,7 +15,7 @@ typedef struct Forms {
     uint64_t random;
 } Forms;
 
-static double forms_uniform(Forms *t)
+static inline double forms_uniform(Forms *t)
 {
     uint64_t z = t->random += 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -23,7 +23,7 @@ static double forms_uniform(Forms *t)
     return (double)(float)((double)((z ^ z >> 31) >> 11) * 0x1p-52 - 1);
 }
 
-static void forms_open(Forms *t, const char *file, const char *entry)
+static inline void forms_open(Forms *t, const char *file, const char *entry)
 {
     Arena *a = arena_new();
     *t = (Forms){.d = {.arena = a, .sources = sources_new(a)}, .random = 1};
@@ -36,12 +36,12 @@ static void forms_open(Forms *t, const char *file, const char *entry)
     compile_reference(t->reference);
 }
 
-static void forms_close(Forms *t)
+static inline void forms_close(Forms *t)
 {
     arena_free(t->d.arena);
 }
 
-static const char *form_name(Forms *t, RecForm form)
+static inline const char *form_name(Forms *t, RecForm form)
 {
     static const char *const words[] = {[REC_FORM_SEQUENTIAL] = "sequential", [REC_FORM_CHUNK] = "chunk", [REC_FORM_SCAN] = "scan",
                                         [REC_FORM_CONVOLUTION] = "convolution", [REC_FORM_NEWTON] = "newton"};
@@ -50,7 +50,7 @@ static const char *form_name(Forms *t, RecForm form)
 }
 
 /* The entry's own code in a form that it must have. */
-static Code forms_compile(Forms *t, RecForm form, Precision precision)
+static inline Code forms_compile(Forms *t, RecForm form, Precision precision)
 {
     CpuOptions cpu;
     Code code = {0};
@@ -69,7 +69,7 @@ static Code forms_compile(Forms *t, RecForm form, Precision precision)
 }
 
 /* Sizes of a call: the entry's own dimensions are primes. */
-static Frame *forms_frame(Forms *t, Arena *a, int64_t T, int64_t B)
+static inline Frame *forms_frame(Forms *t, Arena *a, int64_t T, int64_t B)
 {
     static const int64_t prime[] = {2, 5, 3, 7};
     const RecProg *p = t->reference;
@@ -87,7 +87,7 @@ static Frame *forms_frame(Forms *t, Arena *a, int64_t T, int64_t B)
 }
 
 /* An argument's array in a call, with how many elements it has. */
-static double *forms_argument(const Frame *f, uint32_t arg, int64_t *n)
+static inline double *forms_argument(const Frame *f, uint32_t arg, int64_t *n)
 {
     const RecArg *x = &f->prog->arg.p[arg];
     *n = frame_count(f, &x->type, x->batched);

@@ -1,8 +1,10 @@
-/* Plans of graphs: every edge leads from an earlier block to a later one, every node has one place; what is no graph is told. */
-#include "backends/backend.h"
-#include "lang/base.h"
+/* Plans of graphs: every edge leads from an earlier block to a later one, every node has one place; what is no graph is told. And
+ * a grid is the graph that it is. */
+#include "tests/unit/forms.h"
 
-#include <criterion/criterion.h>
+#include <math.h>
+
+#include "backends/backend.h"
 
 typedef RnnStatus rnn_status;
 #include "backends/graph_plan.h"
@@ -146,4 +148,217 @@ Test(graph, what_is_none_is_refused)
     refused(RNN_NULL, 2, NULL, 1);
     refused(RNN_OK, 1, NULL, 0);
     refused(RNN_OK, 0, NULL, 0);
+}
+
+/* ---- a grid as a graph ---- */
+
+static double *array_of(Frame *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++)
+        if (str_is(f->prog->arg.p[i].name, name))
+            return f->in[i];
+    cr_assert_fail("no %s", name);
+    return NULL;
+}
+
+static void set_dim(Frame *f, const char *name, int64_t value)
+{
+    DimSym s;
+    cr_assert(dim_find_sym(f->prog->dims, str_of(name), &s), "no %s", name);
+    f->dim[s] = value;
+}
+
+static void make_arrays(Frame *f)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[i];
+        if (x->role == ROLE_INPUT || x->role == ROLE_PLAN || x->role == ROLE_COTANGENT)
+            f->in[i] = frame_array(f, &x->type, x->batched);
+    }
+}
+
+enum { HEADS = 2, KEYS = 3, VALUES = 2 };
+
+typedef struct Grid {
+    int64_t R, S, E, L;
+    int32_t *edges, *pairs; /* edge: from, to; which way it goes stands in way */
+    uint8_t *way;           /* 0: to the right, 1: downward */
+} Grid;
+
+static int64_t edge_from(const Grid *g, int64_t r, int64_t s, int way)
+{
+    for (int64_t e = 0; e < g->E; e++)
+        if (g->edges[2 * e] == r * g->S + s && g->way[e] == way)
+            return e;
+    return -1;
+}
+
+static void add_pair(Grid *g, int64_t in, int64_t out)
+{
+    if (in < 0 || out < 0)
+        return;
+    g->pairs[2 * g->L] = (int32_t)in;
+    g->pairs[2 * g->L++ + 1] = (int32_t)out;
+}
+
+static Grid grid_edges(Arena *a, int64_t R, int64_t S)
+{
+    Grid g = {R, S, 0, 0, NEWN(a, int32_t, 4 * R * S + 1), NEWN(a, int32_t, 8 * R * S + 1), NEWN(a, uint8_t, 2 * R * S + 1)};
+    for (int64_t r = 0; r < R; r++)
+        for (int64_t s = 0; s < S; s++)
+            for (int way = 0; way < 2; way++) {
+                int64_t to = way ? (r + 1 < R ? (r + 1) * S + s : -1) : (s + 1 < S ? r * S + s + 1 : -1);
+                if (to < 0)
+                    continue;
+                g.way[g.E] = (uint8_t)way;
+                g.edges[2 * g.E] = (int32_t)(r * S + s);
+                g.edges[2 * g.E++ + 1] = (int32_t)to;
+            }
+    for (int64_t r = 0; r < R; r++)
+        for (int64_t s = 0; s < S; s++)
+            for (int in = 0; in < 2; in++)
+                for (int out = 0; out < 2; out++)
+                    add_pair(&g, in ? (r ? edge_from(&g, r - 1, s, 1) : -1) : (s ? edge_from(&g, r, s - 1, 0) : -1), edge_from(&g, r, s, out));
+    return g;
+}
+
+static void same_array(Frame *to, Frame *from, const char *a, const char *b, double by)
+{
+    const double *x = array_of(from, b);
+    double *y = array_of(to, a);
+    uint32_t i = 0;
+    while (!str_is(from->prog->arg.p[i].name, b))
+        i++;
+    for (int64_t k = 0, n = frame_count(from, &from->prog->arg.p[i].type, true); k < n; k++)
+        y[k] = by * x[k];
+}
+
+/* Gates that stand at the nodes of the grid, at its edges and pairs. */
+static void spread_gates(Frame *to, Frame *from, const Grid *g)
+{
+    const double *source = array_of(from, "source"), *transition = array_of(from, "transition"), *mark = array_of(from, "mark");
+    for (int64_t e = 0; e < g->E; e++)
+        for (int n = 0; n < HEADS; n++) {
+            array_of(to, "source")[e * HEADS + n] = source[(g->edges[2 * e] * 2 + g->way[e]) * HEADS + n];
+            array_of(to, "mark")[e * HEADS + n] = mark[(g->edges[2 * e + 1] * 2 + g->way[e]) * HEADS + n];
+        }
+    for (int64_t p = 0; p < g->L; p++)
+        for (int n = 0; n < HEADS; n++) {
+            int64_t in = g->pairs[2 * p], out = g->pairs[2 * p + 1], v = g->edges[2 * out];
+            array_of(to, "transition")[p * HEADS + n] = transition[((v * 2 + g->way[out]) * 2 + g->way[in]) * HEADS + n];
+        }
+}
+
+static int32_t *plan_ints(Arena *a, int64_t n)
+{
+    return NEWN(a, int32_t, n + 1);
+}
+
+static void put_ints(Frame *f, const char *name, const int32_t *from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        array_of(f, name)[i] = from[i];
+}
+
+static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
+{
+    Arena *a = grid->arena;
+    rnn_graph graph = {g->R * g->S, g->E, g->edges};
+    rnn_plan p = {0};
+    rnn_edge_plan e = {0};
+    void *scratch = arena_alloc(a, rnn_plan_scratch(&graph));
+    cr_assert_eq(rnn_plan_sizes(&graph, scratch, &p), RNN_OK);
+    p.node = plan_ints(a, p.blocks * p.width);
+    p.slot = plan_ints(a, graph.N);
+    p.head = plan_ints(a, p.blocks * p.slots);
+    p.tail = plan_ints(a, p.blocks * p.slots);
+    rnn_plan_fill(&graph, scratch, &p);
+    cr_assert_eq(rnn_edge_sizes(&graph, scratch, &p, g->L, g->pairs, &e), RNN_OK);
+    e.edge = plan_ints(a, p.blocks * p.slots);
+    e.came = plan_ints(a, p.blocks * p.slots);
+    e.out = plan_ints(a, p.blocks * e.outs);
+    e.from = plan_ints(a, p.blocks * e.outs);
+    e.pair = plan_ints(a, p.blocks * e.pairs);
+    e.pair_in = plan_ints(a, p.blocks * e.pairs);
+    e.pair_out = plan_ints(a, p.blocks * e.pairs);
+    rnn_edge_fill(&graph, scratch, &p, g->L, g->pairs, &e);
+    Frame *f = frame_new(a, t->reference);
+    const int64_t size[] = {graph.N, p.blocks, p.width, p.slots, e.outs, e.pairs, g->E, g->L, 1, HEADS, KEYS, VALUES};
+    static const char *const name[] = {"nodes", "blocks", "width", "slots", "outs", "pairs", "edges", "links", "B", "N", "K", "V"};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        set_dim(f, name[i], size[i]);
+    make_arrays(f);
+    put_ints(f, "plan.node", p.node, p.blocks * p.width);
+    put_ints(f, "plan.slot", p.slot, graph.N);
+    put_ints(f, "plan.head", p.head, p.blocks * p.slots);
+    put_ints(f, "plan.tail", p.tail, p.blocks * p.slots);
+    put_ints(f, "plan.edge", e.edge, p.blocks * p.slots);
+    put_ints(f, "plan.came", e.came, p.blocks * p.slots);
+    put_ints(f, "plan.out", e.out, p.blocks * e.outs);
+    put_ints(f, "plan.from", e.from, p.blocks * e.outs);
+    put_ints(f, "plan.pair", e.pair, p.blocks * e.pairs);
+    put_ints(f, "plan.pair_in", e.pair_in, p.blocks * e.pairs);
+    put_ints(f, "plan.pair_out", e.pair_out, p.blocks * e.pairs);
+    same_array(f, grid, "q", "q", 1 / sqrt(KEYS));
+    same_array(f, grid, "k", "k", 1);
+    same_array(f, grid, "w", "v", 1);
+    same_array(f, grid, "d_y", "d_y", 1);
+    spread_gates(f, grid, g);
+    return f;
+}
+
+static double result_apart(const Frame *f, const char *a, const Frame *g, const char *b, double by)
+{
+    uint32_t i = 0, j = 0;
+    double most = 0, size = 0;
+    while (!str_is(f->prog->out.p[i].name, a))
+        i++;
+    while (!str_is(g->prog->out.p[j].name, b))
+        j++;
+    for (int64_t k = 0, n = frame_count(f, &f->prog->out.p[i].type, true); k < n; k++) {
+        most = fmax(most, fabs(f->out[i][k] - by * g->out[j][k]));
+        size = fmax(size, fabs(f->out[i][k]));
+    }
+    return size > 0 ? most / size : most;
+}
+
+static void grid_is_graph(int64_t R, int64_t S)
+{
+    Forms grid, graph;
+    Arena *a = arena_new();
+    uint64_t state = (uint64_t)(R * 100 + S);
+    forms_open(&grid, "stdlib/plstm.rnn", "plstm_grid");
+    forms_open(&graph, "stdlib/plstm.rnn", "plstm_graph");
+    Code one = forms_compile(&grid, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Code two = forms_compile(&graph, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Grid g = grid_edges(a, R, S);
+    Frame *f = frame_new(a, grid.reference);
+    const int64_t size[] = {R, S, 1, HEADS, KEYS, VALUES};
+    static const char *const name[] = {"R", "S", "B", "N", "K", "V"};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        set_dim(f, name[i], size[i]);
+    make_arrays(f);
+    for (uint32_t i = 0; i < f->prog->arg.n; i++)
+        for (int64_t k = 0, n = f->in[i] ? frame_count(f, &f->prog->arg.p[i].type, true) : 0; k < n; k++)
+            f->in[i][k] = (double)(next(&state) % 2001) / 1000 - 1;
+    Frame *h = as_graph(&graph, f, &g);
+    Str why = {0};
+    cr_assert(frame_compiled(f, &one, true, &why), "%s", str_c(a, why));
+    cr_assert(frame_compiled(h, &two, true, &why), "%s", str_c(a, why));
+    cr_expect_leq(result_apart(f, "y", h, "y", 1), 1e-12, "%lld x %lld", (long long)R, (long long)S);
+    cr_expect_leq(result_apart(f, "d_q", h, "d_q", 1 / sqrt(KEYS)), 1e-12, "d_q, %lld x %lld", (long long)R, (long long)S);
+    cr_expect_leq(result_apart(f, "d_v", h, "d_w", 1), 1e-12, "d_v, %lld x %lld", (long long)R, (long long)S);
+    code_free(&one);
+    code_free(&two);
+    forms_close(&grid);
+    forms_close(&graph);
+    arena_free(a);
+}
+
+Test(graph, a_grid_is_a_graph, .timeout = 120)
+{
+    grid_is_graph(1, 1);
+    grid_is_graph(1, 17);
+    grid_is_graph(5, 13);
+    grid_is_graph(33, 47);
 }
