@@ -96,14 +96,18 @@ static void explain_graph(Driver *d, const RecProg *p, RecId recur, ExplainList 
 {
     const RecRegionInfo *step = &p->region.p[rec_op(p, recur)->region];
     Text line = {.arena = d->arena};
+    uint32_t n = 0;
+    Str last = STR("");
     for (uint32_t i = 0; i < step->op.n; i++) {
         const RecOp *op = rec_op(p, step->op.p[i]);
-        if (op->kind == REC_HISTORY)
-            text_add(&line, "%s%.*s", line.n ? ", " : "", STRF(rec_op(p, step->result.p[op->index])->name));
+        if (op->kind != REC_HISTORY || str_eq(last, rec_op(p, step->result.p[op->index])->name))
+            continue;
+        last = rec_op(p, step->result.p[op->index])->name;
+        text_add(&line, "%s%.*s", n++ ? ", " : "", STRF(last));
     }
     if (line.n)
-        vec_push(d->arena, out, str_fmt(d->arena, "%.*s are read at earlier nodes: level by level, in blocks of `width` nodes with `slots` edges, as the plan says",
-                                        STRF(text_str(&line))));
+        vec_push(d->arena, out, str_fmt(d->arena, "%.*s %s read at earlier nodes: level by level, in blocks of `width` nodes with `slots` edges, as the plan says",
+                                        STRF(text_str(&line)), n == 1 ? "is" : "are"));
 }
 
 void explain_grids(Driver *d, const RecProg *p, ExplainList *grids)

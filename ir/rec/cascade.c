@@ -67,20 +67,70 @@ static void find_levels(Cascade *c)
         c->own[k] = !wants_stages(c->w->p) || c->stages.reads[c->stages.of[k]][c->body->result.p[k]];
 }
 
+static bool in_stage(const Cascade *c, uint32_t k, uint32_t stage)
+{
+    return c->own[k] && c->stages.of[k] == stage;
+}
+
+/* The axes that state k is read along, a bit each. */
+static uint32_t axes_of(const Cascade *c, uint32_t k)
+{
+    uint32_t along = 0;
+    for (uint8_t i = 0; i < c->op->grid->naxes; i++)
+        along |= (uint32_t)(c->op->grid->by[k].by[i] != 0) << i;
+    return along;
+}
+
+static uint32_t axes_of_stage(const Cascade *c, uint32_t stage)
+{
+    uint32_t along = 0;
+    for (uint32_t k = 0; k < c->op->nstate; k++)
+        along |= in_stage(c, k, stage) ? axes_of(c, k) : 0;
+    return along;
+}
+
+static bool many(uint32_t axes) { return (axes & (axes - 1)) != 0; }
+
 /* Whether each stage runs along one axis, and not all along the same one. */
 static bool is_cascade(const Cascade *c)
 {
     uint32_t along = 0;
     for (uint32_t s = 0; s < c->stages.n; s++) {
-        uint32_t own = 0;
-        for (uint32_t k = 0; k < c->op->nstate; k++)
-            for (uint8_t i = 0; c->own[k] && c->stages.of[k] == s && i < c->op->grid->naxes; i++)
-                own |= (uint32_t)(c->op->grid->by[k].by[i] != 0) << i;
-        if (own & (own - 1))
+        if (many(axes_of_stage(c, s)))
             return false;
-        along |= own;
+        along |= axes_of_stage(c, s);
     }
-    return (along & (along - 1)) != 0;
+    return many(along);
+}
+
+/* The first op that state k's new value needs and that reads a state of the same stage, but along another axis than k. */
+static RecId read_across(const Cascade *c, uint32_t k)
+{
+    const RecProg *p = &c->w->old;
+    bool *needed = NEWN(p->arena, bool, p->op.n + 1);
+    RecId found = REC_NONE;
+    needed[c->body->result.p[k]] = true;
+    for (uint32_t i = c->body->op.n; i--;) {
+        RecId v = c->body->op.p[i];
+        for (uint32_t u = 0; needed[v] && u < rec_op(p, v)->nuse; u++) {
+            const RecOp *from = rec_op(p, rec_op(p, v)->use[u].v);
+            needed[rec_op(p, v)->use[u].v] = true;
+            if (from->kind == REC_REGARG && from->home == c->op->region && from->index < c->op->nstate &&
+                in_stage(c, from->index, c->stages.of[k]) && axes_of(c, from->index) != axes_of(c, k))
+                found = v;
+        }
+    }
+    return found;
+}
+
+static RecId against_cascade(const Cascade *c)
+{
+    for (uint32_t k = 0; k < c->op->nstate; k++) {
+        RecId v = in_stage(c, k, c->stages.of[k]) && many(axes_of_stage(c, c->stages.of[k])) ? read_across(c, k) : REC_NONE;
+        if (v != REC_NONE)
+            return v;
+    }
+    return REC_NONE;
 }
 
 /* ---- values ---- */
@@ -182,7 +232,7 @@ static const RecGrid *open_level(Cascade *c)
     *g = *c->op->grid;
     g->by = NEWN(a, RecOffset, c->op->nstate + 1);
     for (uint32_t k = 0; k < c->op->nstate; k++)
-        if (c->own[k] && c->stages.of[k] + 1 == c->now) {
+        if (in_stage(c, k, c->now - 1)) {
             g->by[n] = c->op->grid->by[k];
             init[n++] = c->w->to[c->op->use[k].v];
         }
@@ -192,7 +242,7 @@ static const RecGrid *open_level(Cascade *c)
     c->in = (RecBuild){c->w->p, step, c->b->at, c->b->name};
     n = 0;
     for (uint32_t k = 0; k < c->op->nstate; k++)
-        if (c->own[k] && c->stages.of[k] + 1 == c->now) {
+        if (in_stage(c, k, c->now - 1)) {
             RecId arg = c->w->p->region.p[step].arg.p[n++];
             rec_op(c->w->p, arg)->name = rec_op(&c->w->old, c->body->arg.p[k])->name;
             c->here[c->body->arg.p[k]] = arg;
@@ -206,7 +256,7 @@ static void run_level(Cascade *c)
     VEC(RecId) out = {0}, of = {0};
     open_level(c);
     for (uint32_t k = 0; k < c->op->nstate; k++)
-        if (c->own[k] && c->stages.of[k] + 1 == c->now)
+        if (in_stage(c, k, c->now - 1))
             vec_push(a, &out, here(c, c->body->result.p[k]));
     uint32_t nstate = out.n;
     for (uint32_t i = 0; i < c->body->op.n; i++) {
@@ -257,12 +307,17 @@ static void cascade_recur(Rewrite *w, RecBuild *b, RecId old)
     }
     w->result[old] = result;
     w->changed |= is_cascade(&c);
+    RecId against = against_cascade(&c);
+    if (wants_stages(w->p) && against != REC_NONE && !w->p->form_missing_at.file)
+        w->p->form_missing_at = rec_op(&w->old, against)->at;
 }
 
 void rec_cascade(RecProg *p)
 {
     Rewrite w = {.recur = cascade_recur};
     rw_run(&w, p);
-    if (p->form.kind == REC_FORM_CASCADE && !w.changed)
+    if (p->form.kind != REC_FORM_CASCADE || w.changed)
+        p->form_missing_at = (Span){0};
+    else
         p->form_missing = WHY_NO_CASCADE;
 }

@@ -269,6 +269,12 @@ Test(grid, forms_that_do_not_exist)
     driver_try_form(&t.d, p, cascade);
     cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
     arena_free(t.d.arena);
+    bench_open(&t, "tests/cells/grids.rnn", "turning_back");
+    p = raw_program(&t);
+    driver_try_form(&t.d, p, cascade);
+    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
+    cr_assert_gt(p->form_missing_at.file, 0);
+    arena_free(t.d.arena);
     bench_open(&t, "stdlib/renet.rnn", "down_columns");
     p = raw_program(&t);
     driver_try_form(&t.d, p, waves);
