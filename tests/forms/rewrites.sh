@@ -35,7 +35,7 @@ declared() {
         text = substr(text, RSTART + RLENGTH)
       }
     }
-    match($0, /^(cell|fn) [^(]*/) { head = substr($0, 1, RLENGTH); sub(/^(cell|fn)/, "", head); sub(/ over /, " ", head); names(head) }
+    match($0, /^(cell|fn) [^(]*/) { head = substr($0, 1, RLENGTH); sub(/^(cell|fn)/, "", head); sub(/ over /, " ", head); sub(/ in dag/, "", head); sub(/, edges /, " ", head); names(head) }
     match($0, /^ *let [^=]*/) { head = substr($0, 1, RLENGTH); sub(/let/, "", head); gsub(/ in /, " ", head); names(head) }
     { text = $0
       while (match(text, /[A-Za-z_][A-Za-z_0-9]*:/)) {
