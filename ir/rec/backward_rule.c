@@ -184,6 +184,15 @@ static RecUse *indices_here(Level *l, const RecOp *op, RecUse first)
     return use;
 }
 
+/* A guard over a gather's result as one over its table: along the axes that are not indexed, any that is true. */
+static Guard guard_table(Level *l, const RecOp *op, Guard g)
+{
+    RecUse u = op->use[0];
+    for (uint8_t k = 0; k < op->nindex; k++)
+        u.axis[k] = UINT8_MAX;
+    return back_project(l, g, u);
+}
+
 void back_gather(Level *l, const RecOp *op, Part d)
 {
     RecId table = op->use[0].v;
@@ -192,7 +201,7 @@ void back_gather(Level *l, const RecOp *op, Part d)
         return;
     RecUse *use = indices_here(l, op, rec_use(d.v, op->type.rank));
     RecId r = rec_scatter(&l->b, use, op->nuse, op->nit, op->space, t, op->use[0].axis);
-    back_add(l, table, r, unguarded);
+    back_add(l, table, r, guard_table(l, op, d.guard));
 }
 
 void back_scatter(Level *l, const RecOp *op, Part d)
