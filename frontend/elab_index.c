@@ -436,6 +436,39 @@ static bool no_place(Elab *e, Scope *s, const Expr *x)
     return true;
 }
 
+/* What a place of this input looks like: `a[s-1]`, `x[r-1, s]`. */
+static Str place_example(Elab *e, const Cell *cell, const Decl *input)
+{
+    uint8_t axis[REC_MAXAXES], n = input_axes(cell, input, axis);
+    Text out = {.arena = e->arena};
+    text_add(&out, "%.*s[", STRF(input->name.text));
+    for (uint8_t i = 0; i < n; i++)
+        text_add(&out, "%s%.*s%s", i ? ", " : "", STRF(cell->index[axis[i]].text), i ? "" : "-1");
+    text_add(&out, "]");
+    return text_str(&out);
+}
+
+/* Brackets right behind an input of a grid that hold an index of the cell, but are none of its places: not an element either. */
+static bool half_place(Elab *e, Scope *s, const Expr *x)
+{
+    const Expr *base = x->index.base;
+    Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+    if (!sym || sym->kind != SYM_VALUE || !sym->delay || !s->inst || s->inst->cell->domain != DOMAIN_GRID)
+        return false;
+    const Cell *cell = s->inst->cell;
+    int64_t offset;
+    bool half = false;
+    for (uint32_t i = 0; i < x->index.nsub; i++)
+        for (uint32_t k = 0; k < cell->nindex && !x->index.sub[i].slice; k++)
+            half |= place_offset(x->index.sub[i].lo, cell->index[k].text, &offset);
+    if (!half)
+        return false;
+    Diag *d = diag(e->diags, E_BAD_PLACE, x->at, str_c(e->arena, str_fmt(e->arena, "this is not a place of `%.*s`", STRF(base->name))));
+    Str like = place_example(e, cell, sym->delay->decl);
+    diag_help(d, str_fmt(e->arena, "its places are such as `%.*s`; elements follow in brackets of their own: `%.*s[0]`", STRF(like), STRF(like)));
+    return true;
+}
+
 Val elab_index(Elab *e, Scope *s, const Expr *x)
 {
     int64_t offset[REC_MAXAXES];
@@ -443,7 +476,7 @@ Val elab_index(Elab *e, Scope *s, const Expr *x)
     Val before;
     if (loop_before(s, x, &before) || loop_place(e, s, x, &before) || graph_read(e, s, x, &before))
         return before;
-    if (!is_place(e, s, x, offset) && no_place(e, s, x))
+    if (!is_place(e, s, x, offset) && (no_place(e, s, x) || half_place(e, s, x)))
         return poison;
     if (is_place(e, s, x, offset))
         return place_value(e, s, x, offset);
