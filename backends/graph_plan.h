@@ -269,7 +269,8 @@ static inline rnn_status rnn_edge_sizes(const rnn_graph *g, void *scratch, const
     return RNN_OK;
 }
 
-/* Fills the arrays, after rnn_edge_sizes with the same arguments. */
+/* Fills the arrays, after rnn_edge_sizes with the same arguments; those of pairs where e->pair is not NULL: a cell that reads no
+ * pairs has no such inputs. */
 static inline void rnn_edge_fill(const rnn_graph *g, void *scratch, const rnn_plan *p, int64_t L, const int32_t *pairs, rnn_edge_plan *e)
 {
     rnn_edge_work w = rnn_edge_begin(g, scratch, p, e);
@@ -280,7 +281,7 @@ static inline void rnn_edge_fill(const rnn_graph *g, void *scratch, const rnn_pl
     }
     for (i = 0; i < p->blocks * p->slots; i++)
         e->edge[i] = e->came[i] = 0;
-    for (i = 0; i < p->blocks * e->pairs; i++) {
+    for (i = 0; e->pair && i < p->blocks * e->pairs; i++) {
         e->pair[i] = -1;
         e->pair_in[i] = e->pair_out[i] = 0;
     }
@@ -297,7 +298,8 @@ static inline void rnn_edge_fill(const rnn_graph *g, void *scratch, const rnn_pl
         e->came[at] = w.where[i];
     }
     w = rnn_edge_begin(g, scratch, p, e);
-    rnn_each_pair(g, L, pairs, w.begin, w.list, rnn_put_pair, &w);
+    if (e->pair)
+        rnn_each_pair(g, L, pairs, w.begin, w.list, rnn_put_pair, &w);
 }
 
 #endif

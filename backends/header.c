@@ -133,13 +133,30 @@ static bool has_plan(const KernProg *k)
     return false;
 }
 
+static const char *plan_size_meaning(Str name)
+{
+    static const struct {
+        const char *name, *meaning;
+    } row[] = {
+        {"nodes", "nodes of a graph; 0 is allowed"},
+        {"edges", "its edges; 0 is allowed"},
+        {"links", "pairs of edges that the inputs on pairs are for"},
+        {"outs", "of the plan, from rnn_edge_sizes"},
+        {"pairs", "of the plan, from rnn_edge_sizes"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (str_is(name, row[i].name))
+            return row[i].meaning;
+    return "of the plan, from rnn_plan_sizes";
+}
+
 static const char *size_meaning(const KernProg *k, DimSym sym)
 {
     const DimSymInfo *info = dim_sym_info(k->dims, sym);
     switch (info->kind) {
     case DIM_TIME:
         if (has_plan(k))
-            return str_is(info->name, "nodes") ? "nodes of a graph; 0 is allowed" : "of the plan, from rnn_plan_sizes";
+            return plan_size_meaning(info->name);
         return "places of a sequence; 0 is allowed";
     case DIM_BATCH: return "sequences at once; 0 is allowed";
     case DIM_USER:
@@ -224,11 +241,12 @@ static const char *struct_intro(IfaceStruct s)
 static const char *arg_default(const RecArg *x)
 {
     switch (x->role) {
-    case ROLE_LENGTH: return "steps of each sequence, 0..T; NULL: all have T";
+    case ROLE_LENGTH: return x->type.rank ? "places of each sequence along each axis, from 0; NULL: all that there are" : "steps of each sequence, 0..T; NULL: all have T";
     case ROLE_RESET: return "nonzero: a new sequence begins here, from the declared start; NULL: nowhere";
     case ROLE_START: return "NULL: the declared start value";
     case ROLE_COTANGENT: return "";
-    case ROLE_PLAN: return "from rnn_plan_fill";
+    case ROLE_PLAN: return str_is(x->name, "plan.node") || str_is(x->name, "plan.slot") || str_is(x->name, "plan.head") || str_is(x->name, "plan.tail")
+                               ? "from rnn_plan_fill" : "from rnn_edge_fill";
     case ROLE_PARAM:
     case ROLE_INPUT:
     case ROLE_SEED: break;

@@ -187,18 +187,24 @@ static int64_t draw_earlier(Checker *c, const Frame *f, int64_t k, int64_t b)
     return before && plan_array(f, "plan.out")[at * f->dim[f->prog->batch] + b] >= 0 ? at : -1;
 }
 
-static void draw_pairs(Checker *c, const Frame *f, int64_t b)
+/* Which edges lead in, and where their states were put out. */
+static void draw_ins(Checker *c, const Frame *f, int64_t b)
 {
-    int64_t B = f->dim[f->prog->batch], slots = plan_size(f, "slots"), outs = plan_size(f, "outs"), pairs = plan_size(f, "pairs");
+    int64_t B = f->dim[f->prog->batch], slots = plan_size(f, "slots");
     double *tail = plan_array(f, "plan.tail"), *edge = plan_array(f, "plan.edge"), *came = plan_array(f, "plan.came");
-    double *pair = plan_array(f, "plan.pair"), *in = plan_array(f, "plan.pair_in"), *out = plan_array(f, "plan.pair_out");
     for (int64_t i = 0; i < plan_size(f, "blocks") * slots; i++) {
         int64_t at = draw_earlier(c, f, i / slots, b);
         tail[i * B + b] = at < 0 ? -1 : tail[i * B + b];
         edge[i * B + b] = (double)draw_below(c, plan_size(f, "edges"));
         came[i * B + b] = (double)(at < 0 ? 0 : at);
     }
-    for (int64_t i = 0; i < plan_size(f, "blocks") * pairs; i++) {
+}
+
+static void draw_pairs(Checker *c, const Frame *f, int64_t b)
+{
+    int64_t B = f->dim[f->prog->batch], outs = plan_size(f, "outs"), pairs = plan_size(f, "pairs");
+    double *pair = plan_array(f, "plan.pair"), *in = plan_array(f, "plan.pair_in"), *out = plan_array(f, "plan.pair_out");
+    for (int64_t i = 0; pair && i < plan_size(f, "blocks") * pairs; i++) {
         int64_t at = draw_earlier(c, f, i / pairs, b), to = outs ? draw_below(c, outs) : 0;
         bool is = at >= 0 && plan_array(f, "plan.out")[(i / pairs * outs + to) * B + b] >= 0;
         pair[i * B + b] = is ? (double)draw_below(c, plan_size(f, "links")) : -1;
@@ -215,6 +221,7 @@ static void draw_plan(Checker *c, const Frame *f)
         if (!plan_array(f, "plan.edge"))
             continue;
         draw_outs(c, f, b);
+        draw_ins(c, f, b);
         draw_pairs(c, f, b);
     }
 }

@@ -237,12 +237,16 @@ static bool is_of_node(Scope *s, const Expr *range)
            str_eq(range->call.arg[0].value->name, s->inst->cell->index[0].text);
 }
 
+static void bind_pairs(struct Graph *g);
+
 bool graph_inside(Elab *e, Scope *inner, const Expr *x)
 {
     const Inst *inst = inner->inst;
     if (!inst || !inst->edges)
         return false;
     bool pred = str_is(x->reduce.bind[0].range->call.callee.text, "pred"), pairs = !pred && place_of(inner) == inst->outs;
+    if (pairs && !inst->pairs)
+        bind_pairs(inst->graph);
     inner->place = pairs ? inst->pairs : inst->edges;
     GraphName name = {.what = pred ? GRAPH_NODE : GRAPH_IN, .place = inner->place};
     vec_push(e->arena, &inner->sym, (Sym){.name = x->reduce.bind[0].name, .kind = SYM_NODE, .node = name});
@@ -290,7 +294,8 @@ typedef struct Graph {
     Dim edges, outs, links, pairs;      /* where there are states or inputs on edges */
     Val *input;                         /* by input: at all nodes, edges or pairs */
     RecId node, slot, head, tail;       /* the plan */
-    RecId edge, came, out, from, pair, pair_in, pair_out;
+    RecId edge, came, out, from;
+    RecId recur; /* over the blocks */
     VEC(RecId) seq;
     uint32_t *first_part;         /* by input: its number among the sequences */
     uint32_t nresult;
@@ -327,9 +332,6 @@ static void plan_arrays(Graph *g)
     g->came = plan_array(g, "plan.came", 2, g->blocks, g->slots, "where its state was put out: block * outs + place");
     g->out = plan_array(g, "plan.out", 2, g->blocks, g->outs, "the number of an edge that leaves a node of the block, -1 for none");
     g->from = plan_array(g, "plan.from", 2, g->blocks, g->outs, "the place in the block of that node");
-    g->pair = plan_array(g, "plan.pair", 2, g->blocks, g->pairs, "the number of a pair of an edge that leads into a node and one that leaves it, -1 for none");
-    g->pair_in = plan_array(g, "plan.pair_in", 2, g->blocks, g->pairs, "where the state of the first was put out: block * outs + place");
-    g->pair_out = plan_array(g, "plan.pair_out", 2, g->blocks, g->pairs, "the second's place among those of plan.out");
 }
 
 static RecId int_map(RecBuild *b, Fun f, RecId v, double number)
@@ -421,25 +423,45 @@ static void bind_nodes(Graph *g, RecId node, RecId head, RecId tail)
     g->inst->edges = edges;
 }
 
-/* seq: edge, came, out, from, pair, pair_in, pair_out. */
+/* seq: edge, came, out, from. */
 static void bind_edges(Graph *g, const RecId *seq)
 {
-    RecId part[7];
+    RecId part[4];
     memcpy(part, seq, sizeof part);
-    GraphPlace *edges = g->inst->edges, *outs = new_place(g, g->outs), *pairs = new_place(g, g->pairs);
+    GraphPlace *edges = g->inst->edges, *outs = new_place(g, g->outs);
     edges->in = along(or_zero(&g->e->b, part[0]), edges->var);
     split_slot(g, part[1], g->outs, edges->var, &edges->in_block, &edges->in_row);
     outs->up = g->inst->nodes;
     outs->there = is_there(g, part[2], outs->var);
     outs->out = along(or_zero(&g->e->b, part[2]), outs->var);
     outs->at = along(part[3], outs->var);
-    pairs->up = outs;
-    pairs->there = is_there(g, part[4], pairs->var);
-    pairs->pair = along(or_zero(&g->e->b, part[4]), pairs->var);
-    split_slot(g, part[5], g->outs, pairs->var, &pairs->in_block, &pairs->in_row);
-    pairs->at = along(part[6], pairs->var);
-    pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs);
     g->inst->outs = outs;
+}
+
+static RecId pair_array(Graph *g, const char *name, const char *doc)
+{
+    RecBuild here = g->e->b;
+    g->e->b.region = rec_op(g->e->prog, g->recur)->home;
+    RecId all = plan_array(g, name, 2, g->blocks, g->pairs, doc);
+    g->e->b = here;
+    return rec_recur_add_seq(g->e->prog, g->recur, all);
+}
+
+/* Pairs are many: a plan has them where they are read. */
+static void bind_pairs(struct Graph *g)
+{
+    g->pairs = size_sym(g->e, g->cell, "pairs");
+    RecId pair = pair_array(g, "plan.pair", "the number of a pair of an edge that leads into a node and one that leaves it, -1 for none");
+    RecId in = pair_array(g, "plan.pair_in", "where the state of the first was put out: block * outs + place");
+    RecId out = pair_array(g, "plan.pair_out", "the second's place among those of plan.out");
+    rec_recur_move_last(g->e->prog, g->recur);
+    GraphPlace *pairs = new_place(g, g->pairs);
+    pairs->up = g->inst->outs;
+    pairs->there = is_there(g, pair, pairs->var);
+    pairs->pair = along(or_zero(&g->e->b, pair), pairs->var);
+    split_slot(g, in, g->outs, pairs->var, &pairs->in_block, &pairs->in_row);
+    pairs->at = along(out, pairs->var);
+    pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs);
     g->inst->pairs = pairs;
 }
 
@@ -544,12 +566,13 @@ static void run_blocks(Graph *g)
     vec_push(e->arena, &g->seq, g->node);
     vec_push(e->arena, &g->seq, g->head);
     vec_push(e->arena, &g->seq, g->tail);
-    const RecId edge[] = {g->edge, g->came, g->out, g->from, g->pair, g->pair_in, g->pair_out};
+    const RecId edge[] = {g->edge, g->came, g->out, g->from};
     for (size_t i = 0; g->cell->has_edges && i < sizeof edge / sizeof *edge; i++)
         vec_push(e->arena, &g->seq, edge[i]);
     input_sequences(g);
     number_histories(g);
-    RecId recur = rec_recur_open(&e->b, NULL, 0, g->seq.p, g->seq.n, g->blocks, false, &step);
+    RecId recur = g->recur = rec_recur_open(&e->b, NULL, 0, g->seq.p, g->seq.n, g->blocks, false, &step);
+    g->inst->graph = g;
     RecBuild before = e->b;
     e->b.region = g->inst->scope->region = step;
     const RecId *seq = e->prog->region.p[step].arg.p;
@@ -579,7 +602,6 @@ void elab_graph_entry(Elab *e, const Cell *cell)
     g.slots = size_sym(e, cell, "slots");
     if (cell->has_edges) {
         g.outs = size_sym(e, cell, "outs");
-        g.pairs = size_sym(e, cell, "pairs");
         for (uint32_t i = 0; i < cell->ninput; i++) {
             if (cell->input[i].nplace == 1 && !g.edges)
                 g.edges = size_sym(e, cell, "edges");

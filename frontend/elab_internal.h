@@ -160,7 +160,8 @@ struct Inst {
     Scope *outer;    /* what start values see: dimensions, parameters, const inputs; the step's scope lies in it */
     const Dim *dim;  /* as given */
     uint32_t ndim;
-    GraphPlace *nodes, *edges, *outs, *pairs; /* of a cell over a graph, once the step is open */
+    GraphPlace *nodes, *edges, *outs, *pairs; /* of a cell over a graph, once the step is open; pairs once one is read */
+    struct Graph *graph;
     uint32_t *history; /* by state: its first part's number among the step's results */
     bool uses_index; /* reads t */
     bool uses_count; /* reads an input behind with `else` */

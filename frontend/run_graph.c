@@ -76,6 +76,16 @@ static bool has_pair_inputs(const Frame *f)
     return dim_find_sym(f->prog->dims, STR("links"), &links);
 }
 
+/* How many edges, or pairs, there are, for inputs on them. */
+static void say_size(Load *l, const char *name, int64_t n)
+{
+    DimSym s;
+    if (!dim_find_sym(l->frame->prog->dims, str_of(name), &s))
+        return;
+    l->frame->dim[s] = n;
+    l->frame->origin[s] = str_fmt(l->frame->arena, "from `%s`, axis 0", str_is(str_of(name), "links") ? "pairs" : "edges");
+}
+
 static void make_edge_plan(Load *l, Arrays *to, const rnn_graph *g, void *scratch, const rnn_plan *p)
 {
     const Array *given = arrays_find(l->from, STR("pairs"));
@@ -92,13 +102,16 @@ static void make_edge_plan(Load *l, Arrays *to, const rnn_graph *g, void *scratc
         text_add(&l->errors, "array `pairs`: a pair is of two edges that are not there, or do not follow each other\n");
         return;
     }
+    say_size(l, "links", n);
     e.edge = ints(l, to, "plan.edge", 2, (int64_t[]){p->blocks, p->slots});
     e.came = ints(l, to, "plan.came", 2, (int64_t[]){p->blocks, p->slots});
     e.out = ints(l, to, "plan.out", 2, (int64_t[]){p->blocks, e.outs});
     e.from = ints(l, to, "plan.from", 2, (int64_t[]){p->blocks, e.outs});
-    e.pair = ints(l, to, "plan.pair", 2, (int64_t[]){p->blocks, e.pairs});
-    e.pair_in = ints(l, to, "plan.pair_in", 2, (int64_t[]){p->blocks, e.pairs});
-    e.pair_out = ints(l, to, "plan.pair_out", 2, (int64_t[]){p->blocks, e.pairs});
+    if (has_argument(l->frame, "plan.pair")) {
+        e.pair = ints(l, to, "plan.pair", 2, (int64_t[]){p->blocks, e.pairs});
+        e.pair_in = ints(l, to, "plan.pair_in", 2, (int64_t[]){p->blocks, e.pairs});
+        e.pair_out = ints(l, to, "plan.pair_out", 2, (int64_t[]){p->blocks, e.pairs});
+    }
     rnn_edge_fill(g, scratch, p, n, pairs, &e);
 }
 
@@ -108,11 +121,11 @@ static void make_plan(Load *l, Arrays *to, const rnn_graph *g)
     rnn_plan p = {0};
     RnnStatus status = rnn_plan_sizes(g, scratch, &p);
     if (status != RNN_OK) {
-        text_add(&l->errors, "array `edges`: %s\n",
-                 status == RNN_INDEX ? "an edge names a node that is not there" : status == RNN_GRAPH ? "the edges go round in a circle, or one is there twice"
-                                                                                                    : "the graph is too large");
+        Str why = status == RNN_SIZE ? STR("the graph is too large") : graph_fault(l->frame->arena, g->edges, g->E, g->N, (int32_t *)scratch + 2 * g->N);
+        text_add(&l->errors, "array `edges`: %.*s\n", STRF(why));
         return;
     }
+    say_size(l, "edges", g->E);
     p.node = ints(l, to, "plan.node", 2, (int64_t[]){p.blocks, p.width});
     p.slot = ints(l, to, "plan.slot", 1, &g->N);
     p.head = ints(l, to, "plan.head", 2, (int64_t[]){p.blocks, p.slots});
@@ -126,7 +139,11 @@ bool load_plan(Load *l, Arrays *to)
 {
     const Array *edges = arrays_find(l->from, STR("edges"));
     rnn_graph g = {0};
-    if (!wants_plan(l->frame) || !edges || !count_nodes(l, &g.N) || !(g.edges = take_twos(l, edges, "E, 2", &g.E)))
+    if (!wants_plan(l->frame))
+        return false;
+    if (!edges)
+        text_add(&l->errors, "array `edges` (int[E, 2]: from, to) is missing\n");
+    if (!edges || !count_nodes(l, &g.N) || !(g.edges = take_twos(l, edges, "E, 2", &g.E)))
         return false;
     for (uint32_t i = 0; i < l->from->list.n; i++)
         vec_push(l->frame->arena, &to->list, l->from->list.p[i]);

@@ -181,8 +181,8 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
         if (from) {
             l->used[from - l->from->list.p] = true;
             take_array(l, i, from);
-        } else if (is_wanted(l, &p->arg.p[i])) {
-            missing(l, i);
+        } else if (is_wanted(l, &p->arg.p[i]) && p->arg.p[i].role != ROLE_PLAN) {
+            missing(l, i); /* what a plan lacks, its edges lack */
         }
     }
     if (l->errors.n || !find_sizes(l))

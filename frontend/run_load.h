@@ -18,9 +18,12 @@ typedef struct Load {
 /* Finds every argument's array, checks it, and finds all sizes. `size`: what -D says, of which only T and B
  * are still open. */
 bool load_arguments(Load *l, const Binding *size, uint32_t nsize);
-/* run_graph.c: for a cell over a graph, the plan's arrays beside those of the file, in `to`, if that has `edges`. False if it has
- * none, or bad ones. */
+/* run_graph.c: for a cell over a graph, the plan's arrays beside those of the file, in `to`, and the sizes that the edges say. False
+ * if it is none, or after an error. */
 bool load_plan(Load *l, Arrays *to);
+/* run_fault.c: what is wrong with edges that rnn_plan_sizes refused as RNN_INDEX or RNN_GRAPH. waits: by node, for how many edges
+ * it still waits when no more nodes can run. */
+Str graph_fault(Arena *a, const int32_t *edges, int64_t nedge, int64_t nodes, const int32_t *waits);
 /* Element type of a result. */
 Array load_result(const Frame *f, uint32_t out, bool f64);
 bool load_may_hold(DType dt, Elem e);

@@ -115,9 +115,25 @@ npy '<f4' '3, 1' 12 >x.npy
 npy '<i4' '0, 2' 0 >edges.npy
 check "no edges" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
 npy '<i4' '1, 2' 8 >edges.npy
-refuses "an edge to itself" 1 "array .edges.: the edges go round in a circle, or one is there twice" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
+refuses "an edge to itself" 1 "array .edges.: the edges go round in a circle, through edge 0 from node 0 to node 0" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
+npy '<i4' '2, 2' 16 >edges.npy
+refuses "an edge twice" 1 "array .edges.: edges 0 and 1 are the same, from node 0 to node 0" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
+npy '<f4' '0, 1' 0 >x.npy
+refuses "an edge to nowhere" 1 "array .edges.: edge 0 names node 0, but there are 0 nodes" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
+cat >weighed.rnn <<'E3'
+cell weighed over v in dag, edges d -> v -> e (x: real, w[d]: real) -> h {
+  state h: real
+  h = x + sum(d in into(v): w[d] * h[tail(d)])
+}
+E3
+npy '<f4' '3, 1' 12 >x.npy
+npy '<i4' '0, 2' 0 >edges.npy
+npy '<f4' '2, 1' 8 >w.npy
+refuses "more values on edges than edges" 1 "array .w. is float32\\[2, 1\\], but .* edges = 0 \\(from .edges., axis 0\\) is expected" "$RNNC" run weighed.rnn -i x.npy -i w.npy -i edges.npy -o out.npz
+"$RNNC" build weighed.rnn -o weighed.o
+check "no pairs where none are read" sh -c '! grep -q "plan_pair;" weighed.h'
 npy '<i4' '2, 3' 24 >edges.npy
 refuses "edges of another shape" 1 "array .edges. is int32\[2, 3\], but int\[E, 2\] is expected" "$RNNC" run sums.rnn -i x.npy -i edges.npy -o out.npz
 rm edges.npy
-refuses "no edges at all" 1 "array .plan.node. .* is missing" "$RNNC" run sums.rnn -i x.npy -o out.npz
+refuses "no edges at all" 1 "array .edges. \(int\[E, 2\]: from, to\) is missing" "$RNNC" run sums.rnn -i x.npy -o out.npz
 finish
