@@ -46,7 +46,9 @@ bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
     }
     if (try_dim(e, s, x, out))
         return true;
-    diag(e->diags, E_NOT_A_SIZE, x->at, "a size is made of whole numbers and dimensions with + - * and exact /");
+    Diag *d = diag(e->diags, E_NOT_A_SIZE, x->at, "a size is made of whole numbers and dimensions with + - * and exact /");
+    if (x->kind == EX_CALL)
+        diag_help(d, STR("of calls there are only `pred(v)` and `into(v)`, alone in a sum of a cell over a graph"));
     return false;
 }
 

@@ -258,7 +258,12 @@ Val graph_sum(Elab *e, Scope *s, const Expr *x)
     const Expr *range = x->reduce.bind[0].range;
     const GraphPlace *here = place_of(s);
     bool pred = str_is(range->call.callee.text, "pred");
-    if (!here || (here->up && here != s->inst->outs) || !is_of_node(s, range) || (!pred && !s->inst->cell->has_edges)) {
+    if (here && !pred && !s->inst->cell->has_edges) {
+        diag_help(diag(e->diags, E_BAD_PLACE, range->at, "`into(v)` are edges, but the cell's head names none"),
+                  STR("write `over v in dag, edges d -> v -> e`, or sum over the nodes `pred(v)`"));
+        return poison;
+    }
+    if (!here || (here->up && here != s->inst->outs) || !is_of_node(s, range)) {
         diag(e->diags, E_BAD_PLACE, range->at,
              "`pred(v)` are the nodes that lead to the node of a cell over a graph, `into(v)` with `edges d -> v -> e` the edges; they stand in no other such sum");
         return poison;

@@ -118,6 +118,11 @@ static Val place_value(Elab *e, Scope *s, const Expr *x, const int64_t *by)
     bool here = !by[0] && !by[1] && !by[2] && !by[3];
     if (!here && s->inst->cell->domain == DOMAIN_GRID && (sym->kind == SYM_STATE || sym->kind == SYM_VALUE))
         return grid_read(e, s, sym, by, x);
+    if (!here && s->inst->cell->domain == DOMAIN_GRAPH) {
+        diag_help(diag(e->diags, E_BAD_PLACE, x->at, "the nodes of a graph have no order to count in"),
+                  str_fmt(e->arena, "read the nodes that lead to this one: `sum(k in pred(%.*s): %.*s[k])`", STRF(s->inst->cell->index[0].text), STRF(base->name)));
+        return poison;
+    }
     if (sym->kind == SYM_STATE)
         return state_at(e, sym->state, offset, x->at);
     if (sym->kind == SYM_VALUE)

@@ -111,6 +111,7 @@ lacks kernels.rnn mixed convolution:64 ".* \[F1[78]\], line [0-9]+"
 lacks shapes.rnn nonlinear convolution:64 "the step is not affine in the state \[F05\], line 3"
 lacks shapes.rnn vector convolution:64 "the state itself is wanted at every place \[F15\]"
 
+refuses "a graph" 1 ".dag_rnn. has no form scan:16: it runs over a graph.* \[F27\]" "$RNNC" build "$SRC/stdlib/dag_rnn.rnn" --entry=dag_rnn --form=scan -o out
 # Data for each, from the standard library.
 for run in lstm:chunk:8:F05 lstm:scan:3:F05 rwkv7:scan:4:F08 elman:chunk:4:F05 mamba:chunk:16:F10; do
   entry=${run%%:*} id=${run##*:} form=${run#*:} form=${form%:*}
