@@ -4,10 +4,10 @@
  *   form     what rnnc built in this form
  *   chosen   what rnnc built by its own choice; a link to a form's program where both are the same
  *   rival    what others have */
-#include "turns.h"
+#include "digest.h"
 #include <limits.h>
 
-enum { MAX = 16, MAX_SHAPES = 128, NUMBERS = 32 };
+enum { MAX = 16, MAX_SHAPES = 128 };
 
 typedef struct Shape {
     char cell[32], mode[16];
@@ -96,34 +96,6 @@ static void start_for(Bench *b, Contestant *c, const Shape *s)
     snprintf(command + n, sizeof command - n, " %s%s%s %ld %ld %ld", is(c, "rival") ? s->cell : "", is(c, "rival") ? " " : "", s->mode, s->T,
         s->P, s->Q);
     start(c, command);
-}
-
-/* Largest difference of two digests: of the products with noise, over the norm. */
-static double digest_difference(const double *a, const double *b)
-{
-    double worst = 0;
-    for (int i = 0; i < NUMBERS && !isnan(b[i]); i += 2) {
-        double d = fabs(a[i] - b[i]) / sqrt(b[i + 1]);
-        if (!(d <= worst))
-            worst = d;
-    }
-    return worst;
-}
-
-static int read_digest(Contestant *c, double *numbers)
-{
-    char line[2048], *p = line + 6, *end;
-    for (int i = 0; i < NUMBERS; i++)
-        numbers[i] = NAN;
-    if (!ask(c, line, sizeof line, "digest\n") || strncmp(line, "digest", 6))
-        return c->alive = 0;
-    for (int i = 0; i < NUMBERS; i++, p = end) {
-        double x = strtod(p, &end);
-        if (end == p)
-            break;
-        numbers[i] = x;
-    }
-    return 1;
 }
 
 static void compare(Bench *b)
