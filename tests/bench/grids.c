@@ -37,12 +37,21 @@ static const Contestant *the(const Bench *b, const char *kind)
     return NULL;
 }
 
+static const char *label(const Shape *s)
+{
+    static char text[64];
+    int n = snprintf(text, sizeof text, "%ld x %ld", s->T, s->P);
+    if (s->Q > 1)
+        snprintf(text + n, sizeof text - (size_t)n, ", B = %ld", s->Q);
+    return text;
+}
+
 static void note(Bench *b, const Shape *s, const Contestant *c)
 {
     size_t n = strlen(b->notes);
     int length = (int)strcspn(c->said, "\n");
     if (c->alive && length > 1 && !is(c, "limit"))
-        snprintf(b->notes + n, sizeof b->notes - n, "- %ld x %ld, %s, %s:%.*s\n", s->T, s->P, s->mode, c->name, length, c->said);
+        snprintf(b->notes + n, sizeof b->notes - n, "- %s, %s, %s:%.*s\n", label(s), s->mode, c->name, length, c->said);
 }
 
 static void begin(Bench *b, Contestant *c, const Shape *s)
@@ -74,12 +83,11 @@ static void print_row(const Bench *b, const Shape *s, double apart)
     const Contestant *own = the(b, "own"), *limit = the(b, "limit");
     double ours = own ? own->median : NAN, nodes = (double)s->T * (double)s->P * (double)s->Q;
     double flops = b->flops * nodes * (strcmp(s->mode, "training") ? 1 : 3);
-    printf("| %ld x %ld", s->T, s->P);
-    if (s->Q > 1)
-        printf(", B = %ld", s->Q);
-    printf(" | %s | %.4g | %.0f |", s->mode, 1e3 * ours, 1e9 * ours / nodes);
-    if (b->flops)
-        printf(" %.0f |", limit ? 100 * flops / ours / (atof(limit->said) / limit->median) : NAN);
+    printf("| %s | %s | %.4g | %.0f |", label(s), s->mode, 1e3 * ours, 1e9 * ours / nodes);
+    if (b->flops) {
+        double peak = limit ? atof(limit->said) / limit->median : NAN;
+        printf(" %.0f of %.0f |", 100 * flops / ours / peak, 1e-9 * peak);
+    }
     for (int i = 0; i < b->n; i++)
         if (is(&b->c[i], "rival"))
             isnan(b->c[i].median) ? printf(" - | - |") : printf(" %.4g | %.1f |", 1e3 * b->c[i].median, b->c[i].median / ours);
@@ -92,7 +100,7 @@ static void print_row(const Bench *b, const Shape *s, double apart)
 static void print_head(const Bench *b)
 {
     int columns = b->flops ? 5 : 4;
-    printf("| %s | pass | rnnc, ms | ns a node |%s", b->of, b->flops ? " % of peak flops |" : "");
+    printf("| %s | pass | rnnc, ms | ns a node |%s", b->of, b->flops ? " % of peak flops, G/s |" : "");
     for (int i = 0; i < b->n; i++)
         if (is(&b->c[i], "rival"))
             printf(" %s, ms | over ours |", b->c[i].name), columns += 2;

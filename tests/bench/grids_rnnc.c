@@ -16,7 +16,7 @@ static NAME(cotangents) cotangents;
 static NAME(grads) grads;
 static NAME(input_grads) input_grads;
 static rnn_call call;
-static char detail[128];
+static char planned[128], detail[192];
 
 static void check(rnn_status s)
 {
@@ -69,7 +69,7 @@ static void plan(const Task *t)
     p.head = ints(p.blocks * p.slots);
     p.tail = ints(p.blocks * p.slots);
     rnn_plan_fill(&g, scratch, &p);
-    snprintf(detail, sizeof detail, "%lld blocks of %lld nodes and %lld edges, planned in %.2f ms", (long long)p.blocks, (long long)p.width,
+    snprintf(planned, sizeof planned, "%lld blocks of %lld nodes and %lld edges, planned in %.2f ms; ", (long long)p.blocks, (long long)p.width,
         (long long)p.slots, 1e3 * (job_seconds() - start));
     free(scratch);
     sizes.blocks = p.blocks, sizes.width = p.width, sizes.slots = p.slots;
@@ -100,6 +100,7 @@ int main(int argc, char **argv)
     if (call.bytes == SIZE_MAX)
         job_fail("sizes overflow");
     call.workspace = task_array((int64_t)((call.bytes + 3) / 4));
+    snprintf(detail, sizeof detail, "%sworkspace %.3g MiB", planned, (double)call.bytes / 1048576);
     task_serve(&t, detail);
     return 0;
 }
