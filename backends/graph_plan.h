@@ -78,29 +78,35 @@ static inline int rnn_plan_repeats(const rnn_graph *g, const int32_t *begin, con
     return 0;
 }
 
-/* Blocks of this width: how many rows they have in all, those that are filled up included. */
-static inline int64_t rnn_plan_rows(const rnn_graph *g, const int32_t *order, const int32_t *level, int64_t width, int64_t *blocks)
+/* Blocks of this width, of nodes of one level; one that has more than two edges for each of its places is closed earlier, so that
+ * nodes with many edges do not make all blocks have many slots. Sets blocks and slots, and where each node runs if place is not
+ * NULL. degree: how many edges lead to each node. */
+static inline void rnn_plan_place(const rnn_graph *g, const int32_t *order, const int32_t *level, const int32_t *degree, int32_t *place, rnn_plan *p)
 {
-    int64_t i = 0;
-    *blocks = 0;
-    while (i < g->N) {
-        int64_t end = i;
-        while (end < g->N && level[order[end]] == level[order[i]])
-            end++;
-        *blocks += (end - i + width - 1) / width;
-        i = end;
+    int64_t i, block = -1, row = 0, edges = 0;
+    p->slots = 0;
+    for (i = 0; i < g->N; i++, row++) {
+        int32_t v = order[i];
+        if (!i || row == p->width || level[v] != level[order[i - 1]] || edges + degree[v] > 2 * p->width) {
+            block++;
+            row = edges = 0;
+        }
+        edges += degree[v];
+        p->slots = edges > p->slots ? edges : p->slots;
+        if (place)
+            place[v] = (int32_t)(block * p->width + row);
     }
-    return *blocks * width;
+    p->blocks = block + 1;
 }
 
-/* Checks the edges, finds the order, and chooses the width: a block costs as much as some rows. Sets blocks, width and slots;
+/* Checks the edges, finds the order, and chooses the width: a block costs as much as some rows, a slot half a row. Sets blocks, width and slots;
  * what it finds stays in scratch for rnn_plan_fill. RNN_INDEX: an edge names a node that is not there. RNN_GRAPH: a circle, or
  * an edge that is there twice. RNN_SIZE: a size is negative or too large. */
 static inline rnn_status rnn_plan_sizes(const rnn_graph *g, void *scratch, rnn_plan *p)
 {
     enum { RNN_PLAN_MOST = 256, RNN_PLAN_COST = 4 };
     int32_t *order, *level, *left, *begin, *place, *out;
-    int64_t i, width, best = -1;
+    int64_t i, width, cost, best = -1;
     if (!g || !scratch || !p || (g->E && !g->edges))
         return RNN_NULL;
     if (g->N < 0 || g->E < 0 || g->N > INT32_MAX / 8 || g->E > INT32_MAX / 8)
@@ -116,32 +122,23 @@ static inline rnn_status rnn_plan_sizes(const rnn_graph *g, void *scratch, rnn_p
     out = place + g->N + 1;
     if (!rnn_plan_order(g, order, level, left, begin, out) || rnn_plan_repeats(g, begin, out, left))
         return RNN_GRAPH;
-    p->blocks = p->slots = 0;
-    p->width = 1;
-    for (width = 1; width <= RNN_PLAN_MOST; width *= 2) {
-        int64_t blocks, rows = rnn_plan_rows(g, order, level, width, &blocks), cost = rows + RNN_PLAN_COST * blocks;
+    for (i = 0; i < g->N; i++)
+        left[i] = 0;
+    for (i = 0; i < g->E; i++)
+        left[g->edges[2 * i + 1]]++;
+    for (width = p->width = 1; width <= RNN_PLAN_MOST; width *= 2) {
+        rnn_plan with = *p;
+        with.width = width;
+        rnn_plan_place(g, order, level, left, NULL, &with);
+        if (with.blocks * width > INT32_MAX)
+            break;
+        cost = with.blocks * (width + with.slots / 2 + RNN_PLAN_COST);
         if (best < 0 || cost <= best) {
             best = cost;
-            p->width = width;
-            p->blocks = blocks;
+            *p = with;
         }
     }
-    {
-        int64_t block = -1, row = p->width;
-        for (i = 0; i < g->N; i++, row++) {
-            if (row == p->width || level[order[i]] != level[order[i - 1]]) {
-                block++;
-                row = 0;
-            }
-            place[order[i]] = (int32_t)(block * p->width + row);
-        }
-    }
-    for (i = 0; i < g->N; i++)
-        left[i] = 0; /* edges into each block; there are no more blocks than nodes */
-    for (i = 0; i < g->E; i++) {
-        int32_t into = ++left[place[g->edges[2 * i + 1]] / p->width];
-        p->slots = into > p->slots ? into : p->slots;
-    }
+    rnn_plan_place(g, order, level, left, place, p);
     return RNN_OK;
 }
 
