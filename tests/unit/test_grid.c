@@ -213,8 +213,9 @@ static void in_form(Bench *t, const char *form, double tolerance)
     for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
         Draw how = {.T = extents[i][0], .B = 2, .lengths = i % 2};
         Str why = {0};
-        Frame *f = draw_call(&t->c, t->c.arena, &how, &why);
-        cr_assert(f, "%.*s", STRF(why));
+        Frame *drawn = draw_call(&t->c, t->c.arena, &how, &why), *f = frame_new(t->c.arena, t->c.reference);
+        cr_assert(drawn, "%.*s", STRF(why));
+        memcpy(f->dim, drawn->dim, dim_nsyms(f->prog->dims) * sizeof *f->dim);
         for (uint32_t k = 0; k < f->prog->open.n; k++)
             if (dim_sym_info(f->prog->dims, f->prog->open.p[k])->kind == DIM_TIME && f->prog->open.p[k] != f->prog->time)
                 f->dim[f->prog->open.p[k]] = extents[i][1];
