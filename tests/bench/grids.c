@@ -84,7 +84,7 @@ static void print_row(const Bench *b, const Shape *s, double apart)
     double ours = own ? own->median : NAN, nodes = (double)s->T * (double)s->P * (double)s->Q;
     double flops = b->flops * nodes * (strcmp(s->mode, "training") ? 1 : 3);
     printf("| %s | %s | %.4g | %.0f |", label(s), s->mode, 1e3 * ours, 1e9 * ours / nodes);
-    if (b->flops) {
+    if (b->flops > 0) {
         double peak = limit ? atof(limit->said) / limit->median : NAN;
         printf(" %.0f of %.0f |", 100 * flops / ours / peak, 1e-9 * peak);
     }
@@ -99,12 +99,12 @@ static void print_row(const Bench *b, const Shape *s, double apart)
 
 static void print_head(const Bench *b)
 {
-    int columns = b->flops ? 5 : 4;
-    printf("| %s | pass | rnnc, ms | ns a node |%s", b->of, b->flops ? " % of peak flops, G/s |" : "");
+    int columns = b->flops > 0 ? 5 : 4;
+    printf("| %s | pass | rnnc, ms | ns a node |%s", b->of, b->flops > 0 ? " % of peak flops, G/s |" : "");
     for (int i = 0; i < b->n; i++)
         if (is(&b->c[i], "rival"))
             printf(" %s, ms | over ours |", b->c[i].name), columns += 2;
-    printf(columns > (b->flops ? 5 : 4) ? " largest difference |\n|---|" : "\n|");
+    printf(columns > (b->flops > 0 ? 5 : 4) ? " largest difference |\n|---|" : "\n|");
     for (int i = 0; i < columns; i++)
         printf("---|");
     printf("\n");
