@@ -1,40 +1,9 @@
 /* Contestant: what rnnc built of one cell over a grid or over trees, -DCELL=plstm_grid. With -DTREES it says how many nodes a
  * block of the plan has, and the time to make the plan, which the runs do not hold. */
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define HEADER(cell) STRING(cell.h)
 #include "grids.h"
-#include HEADER(CELL)
+#include "built.h"
 
-#define NAME(x) GLUE(GLUE(CELL, _), x)
-
-static NAME(sizes) sizes;
-static NAME(params) params;
-static NAME(inputs) inputs;
-static NAME(outputs) outputs;
-static NAME(cotangents) cotangents;
-static NAME(grads) grads;
-static NAME(input_grads) input_grads;
-static rnn_call call;
 static char planned[128], detail[192];
-
-static void check(rnn_status s)
-{
-    if (s == RNN_OK)
-        return;
-    printf("skip status %d\n", (int)s);
-    exit(1);
-}
-
-static void once(Task *t)
-{
-    check(NAME(forward)(&sizes, &params, &inputs, &outputs, &call));
-    if (!t->training)
-        return;
-#define CLEAR(name, count, low, high) memset(t->a[A_##name].d, 0, (size_t)t->a[A_##name].n * sizeof(float));
-    PARAMS(CLEAR)
-    check(NAME(backward)(&sizes, &params, &inputs, &cotangents, &grads, &input_grads, &call));
-}
 
 #ifdef TREES
 static int32_t *ints(int64_t n)
@@ -83,23 +52,14 @@ int main(int argc, char **argv)
     int64_t P = t.P, Q = t.Q;
     (void)Q, (void)job_array;
     sizes = (NAME(sizes)){GLUE(SIZES_, CELL)};
-#define GIVE_INPUT(name, count, low, high) inputs.name = t.a[A_##name].value, input_grads.name = t.a[A_##name].d;
-#define GIVE_PARAM(name, count, low, high) params.name = t.a[A_##name].value, grads.name = t.a[A_##name].d;
-#define GIVE_OUTPUT(name, count, low, high) outputs.name = t.a[A_##name].value, cotangents.d_##name = t.a[A_##name].d;
-    INPUTS(GIVE_INPUT)
-    PARAMS(GIVE_PARAM)
-    OUTPUT(GIVE_OUTPUT)
+    give_arrays(&t);
 #ifdef HAS_C
     outputs.c = task_array(t.a[ARRAYS - 1].n);
 #endif
 #ifdef TREES
     plan(&t);
 #endif
-    call.passes = t.training ? RNN_TRAIN : RNN_FORWARD;
-    call.bytes = NAME(workspace)(&sizes, call.passes);
-    if (call.bytes == SIZE_MAX)
-        job_fail("sizes overflow");
-    call.workspace = task_array((int64_t)((call.bytes + 3) / 4));
+    give_workspace(&t);
     snprintf(detail, sizeof detail, "%sworkspace %.3g MiB", planned, (double)call.bytes / 1048576);
     task_serve(&t, detail);
     return 0;

@@ -7,6 +7,7 @@
 # Without arguments it only says which version there is.
 import os, resource, sys, time, types
 import numpy, torch
+from arrays import digest, draw
 
 if len(sys.argv) == 1:
     print(torch.__version__)
@@ -25,14 +26,6 @@ shapes = {  # inputs and parameters, then the output, as in grids.h
     "tree_lstm": [((T * P, H), -1, 1), ((3, H, H), *w), ((3, H, H), *w), ((3, H), -0.1, 0.1), ((H, H), *w), ((H, H), *w), ((H,), -1, 0),
                   ((T * P, H), -1, 1)],
 }
-
-
-def draw(array, n, low, high):
-    x = numpy.arange(n, dtype=numpy.uint32) * numpy.uint32(2654435761) ^ numpy.uint32(array * 2246822519 % 2**32)
-    for shift, factor in ((16, 0x7feb352d), (15, 0x846ca68b), (16, 1)):
-        x ^= x >> numpy.uint32(shift)
-        x *= numpy.uint32(factor)
-    return (low + (high - low) * ((x >> numpy.uint32(8)) / 16777216.0)).astype(numpy.float32)
 
 
 # ---- grids by anti-diagonals ----
@@ -301,19 +294,9 @@ if way == "published":
         sys.exit(1)
 
 
-def digest():
-    if scale != 1:
-        return ""
-    numbers = []
-    for p in [once()] + [x.grad for x in given if training]:
-        p = p.detach().numpy().ravel().astype(numpy.float64)
-        numbers += [p @ draw(99, p.size, -1, 1), p @ p]
-    return " ".join("%.17g" % x for x in numbers)
-
-
 print("ready", detail, flush=True)
 for line in sys.stdin:
     if line.startswith("run"):
         print("time %.9f" % (scale * seconds(int(line.split()[1]))), flush=True)
     else:
-        print("digest", digest(), flush=True)
+        print("digest", digest([once()] + [x.grad for x in given if training]) if scale == 1 else "", flush=True)

@@ -1,38 +1,6 @@
 /* Contestant: what rnnc built of one cell in one form. */
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define HEADER(cell) STRING(cell.h)
 #include "linear.h"
-#include HEADER(CELL)
-
-#define NAME(x) GLUE(GLUE(CELL, _), x)
-
-static NAME(sizes) sizes;
-static NAME(params) params;
-static NAME(inputs) inputs;
-static NAME(outputs) outputs;
-static NAME(cotangents) cotangents;
-static NAME(grads) grads;
-static NAME(input_grads) input_grads;
-static rnn_call call;
-
-static void check(rnn_status s)
-{
-    if (s == RNN_OK)
-        return;
-    printf("skip status %d\n", (int)s);
-    exit(1);
-}
-
-static void once(Task *t)
-{
-    check(NAME(forward)(&sizes, &params, &inputs, &outputs, &call));
-    if (!t->training)
-        return;
-#define CLEAR(name, count, low, high) memset(t->a[A_##name].d, 0, (size_t)t->a[A_##name].n * sizeof(float));
-    PARAMS(CLEAR)
-    check(NAME(backward)(&sizes, &params, &inputs, &cotangents, &grads, &input_grads, &call));
-}
+#include "built.h"
 
 int main(int argc, char **argv)
 {
@@ -40,17 +8,8 @@ int main(int argc, char **argv)
     int64_t P = t.P, Q = t.Q;
     (void)Q;
     sizes = (NAME(sizes)){.T = t.T, .B = 1, GLUE(SIZES_, CELL)};
-#define GIVE_INPUT(name, count, low, high) inputs.name = t.a[A_##name].value, input_grads.name = t.a[A_##name].d;
-#define GIVE_PARAM(name, count, low, high) params.name = t.a[A_##name].value, grads.name = t.a[A_##name].d;
-#define GIVE_OUTPUT(name, count, low, high) outputs.name = t.a[A_##name].value, cotangents.d_##name = t.a[A_##name].d;
-    INPUTS(GIVE_INPUT)
-    PARAMS(GIVE_PARAM)
-    OUTPUT(GIVE_OUTPUT)
-    call.passes = t.training ? RNN_TRAIN : RNN_FORWARD;
-    call.bytes = NAME(workspace)(&sizes, call.passes);
-    if (call.bytes == SIZE_MAX)
-        job_fail("sizes overflow");
-    call.workspace = task_array((int64_t)((call.bytes + 3) / 4));
+    give_arrays(&t);
+    give_workspace(&t);
     task_serve(&t, NAME(info)()->version);
     return 0;
 }

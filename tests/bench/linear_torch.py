@@ -15,6 +15,7 @@ if len(sys.argv) > 1:
         sys.exit(1)
 import numpy, torch
 import torch.nn.functional as F
+from arrays import digest, draw
 
 if len(sys.argv) == 1:
     print(torch.__version__)
@@ -32,14 +33,6 @@ shapes = {  # inputs and parameters, then the output, as in linear.h
     "mlstm": [("q", (T, P), -1, 1), ("k", (T, P), -1, 1), ("v", (T, Q), -1, 1), ("i", (T,), -2, 2), ("f", (T,), 0, 4),
               ("y", (T, Q), -1, 1)],
 }
-
-
-def draw(array, n, low, high):
-    x = numpy.arange(n, dtype=numpy.uint32) * numpy.uint32(2654435761) ^ numpy.uint32(array * 2246822519 % 2**32)
-    for shift, factor in ((16, 0x7feb352d), (15, 0x846ca68b), (16, 1)):
-        x ^= x >> numpy.uint32(shift)
-        x *= numpy.uint32(factor)
-    return (low + (high - low) * ((x >> numpy.uint32(8)) / 16777216.0)).astype(numpy.float32)
 
 
 # ---- loops over steps ----
@@ -209,17 +202,9 @@ def seconds(n):
     return (times[n // 2] + times[(n - 1) // 2]) / 2
 
 
-def digest():
-    numbers = []
-    for p in [once()] + [x.grad for x in given if training]:
-        p = p.detach().numpy().ravel().astype(numpy.float64)
-        numbers += [p @ draw(99, p.size, -1, 1), p @ p]
-    return " ".join("%.17g" % x for x in numbers)
-
-
 print("ready", torch.__version__, flush=True)
 for line in sys.stdin:
     if line.startswith("run"):
         print("time %.9f" % seconds(int(line.split()[1])), flush=True)
     else:
-        print("digest", digest(), flush=True)
+        print("digest", digest([once()] + [x.grad for x in given if training]), flush=True)

@@ -1,0 +1,61 @@
+/* What contestants share that rnnc built of one cell, -DCELL=gla: its structs, filled from the task's arrays, and one run of it.
+ * Behind linear.h, or what includes that. */
+#ifndef TESTS_BENCH_BUILT_H
+#define TESTS_BENCH_BUILT_H
+
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+#define HEADER(cell) STRING(cell.h)
+#include HEADER(CELL)
+
+#define NAME(x) GLUE(GLUE(CELL, _), x)
+
+static NAME(sizes) sizes;
+static NAME(params) params;
+static NAME(inputs) inputs;
+static NAME(outputs) outputs;
+static NAME(cotangents) cotangents;
+static NAME(grads) grads;
+static NAME(input_grads) input_grads;
+static rnn_call call;
+
+static void check(rnn_status s)
+{
+    if (s == RNN_OK)
+        return;
+    printf("skip status %d\n", (int)s);
+    exit(1);
+}
+
+static void once(Task *t)
+{
+    check(NAME(forward)(&sizes, &params, &inputs, &outputs, &call));
+    if (!t->training)
+        return;
+#define CLEAR(name, count, low, high) memset(t->a[A_##name].d, 0, (size_t)t->a[A_##name].n * sizeof(float));
+    PARAMS(CLEAR)
+    check(NAME(backward)(&sizes, &params, &inputs, &cotangents, &grads, &input_grads, &call));
+}
+
+/* Inputs, parameters and outputs of the task. */
+static void give_arrays(const Task *t)
+{
+#define GIVE_INPUT(name, count, low, high) inputs.name = t->a[A_##name].value, input_grads.name = t->a[A_##name].d;
+#define GIVE_PARAM(name, count, low, high) params.name = t->a[A_##name].value, grads.name = t->a[A_##name].d;
+#define GIVE_OUTPUT(name, count, low, high) outputs.name = t->a[A_##name].value, cotangents.d_##name = t->a[A_##name].d;
+    INPUTS(GIVE_INPUT)
+    PARAMS(GIVE_PARAM)
+    OUTPUT(GIVE_OUTPUT)
+}
+
+/* For the sizes as they are now. */
+static void give_workspace(const Task *t)
+{
+    call.passes = t->training ? RNN_TRAIN : RNN_FORWARD;
+    call.bytes = NAME(workspace)(&sizes, call.passes);
+    if (call.bytes == SIZE_MAX)
+        job_fail("sizes overflow");
+    call.workspace = task_array((int64_t)((call.bytes + 3) / 4));
+}
+
+#endif
