@@ -34,6 +34,16 @@ skip() {
   exit 77
 }
 
+# npy TYPE SHAPE ZEROS: a file of an array, a header and zero bytes
+npy() {
+  header="{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"
+  n=$((${#header} + 1))
+  printf '\223NUMPY\001\000'
+  printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
+  printf '%s\n' "$header"
+  head -c "$3" /dev/zero
+}
+
 finish() {
   [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
   exit 0

@@ -96,15 +96,6 @@ check "the order of edges, and company, make no difference" sh -c 'head -n 1 out
 check "a circle, an edge to nowhere, an empty graph" grep -qx "8 6 0" out.txt
 
 # From files: edges make the plan.
-printf 'print' >/dev/null
-npy() { # TYPE SHAPE ZEROS
-  header="{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"
-  n=$((${#header} + 1))
-  printf '\223NUMPY\001\000'
-  printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
-  printf '%s\n' "$header"
-  head -c "$3" /dev/zero
-}
 cat >sums.rnn <<'E2'
 cell sums over v in dag (x: real) -> h {
   state h: real

@@ -1,16 +1,6 @@
 # run on what compiled code and its caller can get wrong: indices, sizes, gradients that do not exist.
 . "$SRC/tests/lib.sh"
 
-# npy TYPE SHAPE ZEROS: a header and zero bytes
-npy() {
-  header="{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"
-  n=$((${#header} + 1))
-  printf '\223NUMPY\001\000'
-  printf "$(printf '\\%03o\\%03o' $((n % 256)) $((n / 256)))"
-  printf '%s\n' "$header"
-  head -c "$3" /dev/zero
-}
-
 cat > count.rnn <<'END'
 cell count over t (x: int) -> y {
   state y: int
