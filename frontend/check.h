@@ -51,7 +51,6 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow);
 bool frame_is_number(const Frame *f); /* no result is NaN */
 double draw_uniform(Checker *c); /* -1 to 1 */
 Frame *frame_copy(const Frame *f);   /* with arrays of its own */
-bool has_role(const RecProg *p, RecRole role);
 Str draw_str(Arena *a, const Frame *f); /* "T = 7, B = 3, H = 2" */
 
 /* ---- check_compare.c ---- */

@@ -22,14 +22,6 @@ double draw_uniform(Checker *c)
     return (double)(float)((double)(next_random(c) >> 11) * 0x1p-52 - 1);
 }
 
-bool has_role(const RecProg *p, RecRole role)
-{
-    for (uint32_t i = 0; i < p->arg.n; i++)
-        if (p->arg.p[i].role == role)
-            return true;
-    return false;
-}
-
 /* Of a grid, beside T places along the first one: few and odd, and sometimes none. */
 static int64_t draw_other_axis(Checker *c, int64_t T)
 {
@@ -74,7 +66,7 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
         for (uint32_t i = 0; i < p->open.n; i++) {
             DimSym s = p->open.p[i];
             bool time = dim_sym_info(p->dims, s)->kind == DIM_TIME;
-            if (time && has_role(p, ROLE_PLAN))
+            if (time && rec_has_role(p, ROLE_PLAN))
                 f->dim[s] = s == p->time ? how->T : draw_plan_size(c, f, dim_sym_info(p->dims, s)->name);
             else if (time)
                 f->dim[s] = s == p->time || p->is_model ? how->T : draw_other_axis(c, how->T);
@@ -127,10 +119,8 @@ static bool is_given(const RecArg *x, const Draw *how)
 
 static double *plan_array(const Frame *f, const char *name)
 {
-    for (uint32_t i = 0; i < f->prog->arg.n; i++)
-        if (str_is(f->prog->arg.p[i].name, name))
-            return f->in[i];
-    return NULL;
+    uint32_t i = rec_arg_named(f->prog, name);
+    return i == UINT32_MAX ? NULL : f->in[i];
 }
 
 /* The nodes of one graph in any places, as many as there are; some have none. */
@@ -232,14 +222,14 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *x = &p->arg.p[i];
         int64_t extent[REC_MAXAXES] = {how->T};
-        uint8_t naxes = has_role(p, ROLE_LENGTH) ? frame_extents(f, extent) : 1;
+        uint8_t naxes = rec_has_role(p, ROLE_LENGTH) ? frame_extents(f, extent) : 1;
         f->in[i] = is_given(x, how) ? frame_array(f, &x->type, x->batched) : NULL;
         for (int64_t k = 0, n = f->in[i] ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
             f->in[i][k] = draw_value(c, x, extent[k % naxes], narrow);
         for (uint8_t axis = 0; x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths && axis < naxes; axis++)
             f->in[i][axis] = (double)(extent[axis] > 0 ? extent[axis] / 2 + 1 : 0);
     }
-    if (has_role(p, ROLE_PLAN))
+    if (rec_has_role(p, ROLE_PLAN))
         draw_plan(c, f);
 }
 

@@ -199,7 +199,7 @@ static void check_ragged(Checker *c, Once *once, bool evaluator, const char *wha
     Str why = {0};
     uint32_t n = 0;
     c->rejected = 0;
-    if (!has_role(c->reference, ROLE_LENGTH))
+    if (!rec_has_role(c->reference, ROLE_LENGTH))
         return;
     for (uint32_t i = 0; i < NRAGGED; i++) {
         if (evaluator && !once(c, &ragged[i], NULL, &why)) {

@@ -225,21 +225,13 @@ static void list(Explain *x, const char *text, const ExplainList *lines)
     end(x);
 }
 
-static bool is_graph(const RecProg *p)
-{
-    for (uint32_t i = 0; i < p->arg.n; i++)
-        if (p->arg.p[i].role == ROLE_PLAN)
-            return true;
-    return false;
-}
-
 static void explain_entry(Explain *x, const ExplainList *grids, const ExplainList *stages, const ExplainList *forms)
 {
     printf("%s %.*s\n", x->rec->is_model ? "model" : "cell", STRF(x->rec->name));
     arguments(x, "inputs", ROLE_INPUT);
     arguments(x, "parameters", ROLE_PARAM);
     if (grids->n)
-        list(x, is_graph(x->rec) ? "graph" : "grid", grids);
+        list(x, rec_has_role(x->rec, ROLE_PLAN) ? "graph" : "grid", grids);
     else
         arguments(x, "states", ROLE_START);
     outputs(x);
@@ -312,9 +304,9 @@ static void explain_file(Driver *d, const Unit *u)
         if (!driver_has_form(d, c.rec, &choice))
             continue;
         explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &grids);
-        if (!is_graph(c.rec))
+        if (!rec_has_role(c.rec, ROLE_PLAN))
             explain_stages(d, behind_pass(d, u, i, grids.n ? "rec.cascade" : "rec.flatten"), &stages, &forms);
-        if (grids.n && !is_graph(c.rec))
+        if (grids.n && !rec_has_role(c.rec, ROLE_PLAN))
             grid_forms(d, u, i, &forms);
         put_choice(d, c.kern, &choice, &forms);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};

@@ -455,17 +455,14 @@ static RecId cut_after(Elab *e, ScanArgs *args, bool backwards)
         RecId cut = rec_map2(&e->b, FUN_AND, args->cut, inside);
         return args->active == REC_NONE ? cut : rec_map2(&e->b, FUN_AND, cut, args->active);
     }
-    Dim more = dim_add(e->dims, args->length, DIM_ONE);
     RecId cut = args->active == REC_NONE ? args->cut : rec_map2(&e->b, FUN_AND, args->cut, args->active);
-    return rec_slice(&e->b, rec_pad(&e->b, cut, 0, DIM_ZERO, more), 0, DIM_ONE, args->length);
+    return rec_moved(&e->b, cut, 0, 1);
 }
 
 /* A sequence moved by `by` places: element t is v[t + by] (v[t - by] when backwards), zero where there is none. */
-static RecId moved(Elab *e, RecId v, uint32_t by, bool backwards, Dim length)
+static RecId moved(Elab *e, RecId v, uint32_t by, bool backwards)
 {
-    Dim far = dim_const(e->dims, by), more = dim_add(e->dims, length, far);
-    RecId wide = rec_pad(&e->b, v, 0, backwards ? far : DIM_ZERO, more);
-    return by ? rec_slice(&e->b, wide, 0, backwards ? DIM_ZERO : far, length) : v;
+    return rec_moved(&e->b, v, 0, backwards ? -(int32_t)by : (int32_t)by);
 }
 
 /* For every place: is there one `by` places ahead in the same sequence, with no cut between? */
@@ -473,9 +470,9 @@ static RecId reachable(Elab *e, ScanArgs *args, uint32_t by, bool backwards)
 {
     Type places = {.dt = DT_BOOL, .rank = 1, .dim = {args->length}};
     RecId all = args->active != REC_NONE ? args->active : rec_broadcast(&e->b, rec_const(&e->b, DT_BOOL, 1), &places);
-    RecId there = moved(e, all, by, backwards, args->length);
+    RecId there = moved(e, all, by, backwards);
     for (uint32_t k = 0; args->cut != REC_NONE && k < by; k++) {
-        RecId cut = moved(e, args->cut, backwards ? k : k + 1, backwards, args->length);
+        RecId cut = moved(e, args->cut, backwards ? k : k + 1, backwards);
         there = rec_map2(&e->b, FUN_AND, there, rec_map1(&e->b, FUN_NOT, cut));
     }
     return there;
@@ -492,7 +489,7 @@ static void ahead_operands(Elab *e, Inst *inst, ScanArgs *args, Operands *op, bo
         for (uint32_t by = 1; by <= d->nahead; by++) {
             for (uint32_t part = 0; part < nparts(d->type.dt); part++) {
                 d->later[part][by - 1] = op->seq.n; /* operand numbers until the region is open */
-                vec_push(e->arena, &op->seq, moved(e, val_part(e, args->input[i], part).v, by, backwards, args->length));
+                vec_push(e->arena, &op->seq, moved(e, val_part(e, args->input[i], part).v, by, backwards));
             }
             d->there[by - 1] = op->seq.n;
             vec_push(e->arena, &op->seq, reachable(e, args, by, backwards));

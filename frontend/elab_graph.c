@@ -311,12 +311,7 @@ static Dim size_sym(Elab *e, const Cell *cell, const char *name)
     for (uint32_t i = 0; i < cell->ndim; i++)
         if (str_is(cell->dim[i].name.text, name))
             diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width, slots, edges, outs, links and pairs are taken in a cell over a graph: they are the sizes of its plan");
-    DimSym sym = dim_sym_new(e->dims, str_of(name), DIM_TIME);
-    if (!e->prog->has_time)
-        e->prog->time = sym;
-    e->prog->has_time = true;
-    vec_push(e->arena, &e->prog->open, sym);
-    return dim_of(e->dims, sym);
+    return new_extent(e, str_of(name));
 }
 
 static RecId plan_array(Graph *g, const char *name, uint8_t rank, Dim a, Dim b, const char *doc)

@@ -33,6 +33,19 @@ static bool same_place(const int64_t *a, const int64_t *b)
     return memcmp(a, b, REC_MAXAXES * sizeof *a) == 0;
 }
 
+static GridReads *reads_of(StateDef *st, DelayDef *d)
+{
+    return st ? &st->read : d ? &d->read : NULL;
+}
+
+static GridRead *find_read(const GridReads *read, const int64_t *by)
+{
+    for (uint32_t i = 0; i < read->n; i++)
+        if (same_place(read->p[i].by, by))
+            return &read->p[i];
+    return NULL;
+}
+
 void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span at)
 {
     static const int64_t here[REC_MAXAXES] = {0};
@@ -43,28 +56,16 @@ void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span 
             diag(e->diags, E_BAD_PLACE, at, str_c(e->arena, str_fmt(e->arena, "a place at most %d steps away can be read", MAX_DELAY - 1)));
             return;
         }
-    for (uint32_t i = 0; st && i < st->read.n; i++)
-        if (same_place(st->read.p[i].by, by))
-            return;
-    for (uint32_t i = 0; d && i < d->read.n; i++)
-        if (same_place(d->read.p[i].by, by))
-            return;
-    if (st && !same_place(by, here))
-        vec_push(e->arena, &st->read, r);
-    if (d && !same_place(by, here))
-        vec_push(e->arena, &d->read, r);
+    GridReads *read = reads_of(st, d);
+    if (read && !same_place(by, here) && !find_read(read, by))
+        vec_push(e->arena, read, r);
 }
 
 Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x)
 {
-    GridRead *r = NULL;
     StateDef *st = sym->kind == SYM_STATE ? sym->state : NULL;
-    for (uint32_t i = 0; st && i < st->read.n; i++)
-        if (same_place(st->read.p[i].by, by))
-            r = &st->read.p[i];
-    for (uint32_t i = 0; !st && sym->delay && i < sym->delay->read.n; i++)
-        if (same_place(sym->delay->read.p[i].by, by))
-            r = &sym->delay->read.p[i];
+    const GridReads *read = reads_of(st, st ? NULL : sym->delay);
+    GridRead *r = read ? find_read(read, by) : NULL;
     if (!r || is_poison(r->value)) {
         diag(e->diags, E_BAD_PLACE, x->at, "another place cannot be read here");
         return poison;
@@ -153,13 +154,8 @@ static void index_sequences(Sweep *w)
 /* An array moved so that each place has what stands `by` further on; zero where there is nothing. */
 static RecId moved_by(Sweep *w, RecId v, const int64_t *by)
 {
-    for (uint8_t i = 0; i < w->naxes; i++) {
-        int64_t far = turned(w, i, by[i]);
-        Dim more = dim_add(w->e->dims, w->args->extent[i], dim_const(w->e->dims, far < 0 ? -far : far));
-        Dim gap = dim_const(w->e->dims, far < 0 ? -far : far);
-        if (far)
-            v = rec_slice(&w->e->b, rec_pad(&w->e->b, v, i, far < 0 ? gap : DIM_ZERO, more), i, far < 0 ? DIM_ZERO : gap, w->args->extent[i]);
-    }
+    for (uint8_t i = 0; i < w->naxes; i++)
+        v = rec_moved(&w->e->b, v, i, (int32_t)turned(w, i, by[i]));
     return v;
 }
 
@@ -406,6 +402,16 @@ Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
 
 /* ---- a cell over a grid as the entry ---- */
 
+Dim new_extent(Elab *e, Str name)
+{
+    DimSym sym = dim_sym_new(e->dims, name, DIM_TIME);
+    if (!e->prog->has_time)
+        e->prog->time = sym;
+    e->prog->has_time = true;
+    vec_push(e->arena, &e->prog->open, sym);
+    return dim_of(e->dims, sym);
+}
+
 /* The extent of the axis `r` is called R. */
 static Dim extent_of(Elab *e, const Cell *cell, uint32_t axis)
 {
@@ -421,12 +427,7 @@ static Dim extent_of(Elab *e, const Cell *cell, uint32_t axis)
         diag_help(diag(e->diags, E_RESERVED, name.at,
                        str_c(e->arena, str_fmt(e->arena, "the extent of this axis would be called `%.*s`, and that name is taken", STRF(upper)))),
                   STR("call the index something else"));
-    DimSym sym = dim_sym_new(e->dims, upper, DIM_TIME);
-    if (!e->prog->has_time)
-        e->prog->time = sym;
-    e->prog->has_time = true;
-    vec_push(e->arena, &e->prog->open, sym);
-    return dim_of(e->dims, sym);
+    return new_extent(e, upper);
 }
 
 static void lengths_argument(Elab *e, const Cell *cell, ScanArgs *args)

@@ -64,6 +64,7 @@ typedef struct GridRead {
     Val value;  /* once the step is open: zero, or a state's start value, outside */
     Val inside; /* of an input: whether there is such a place */
 } GridRead;
+typedef VEC(GridRead) GridReads;
 
 /* Where values of a cell over a graph are: at the nodes of a block, at the edges that lead into them, at those that leave them,
  * or at pairs of one that leads into a node and one that leaves it. */
@@ -96,7 +97,7 @@ typedef struct StateDef {
     Val now;            /* the new value, once computed */
     RecId prev[2][MAX_DELAY];    /* by part: carried values by lag - 1, after cuts */
     RecId carried[2][MAX_DELAY]; /* as carried */
-    VEC(GridRead) read; /* of a cell over a grid, instead of all that is about lags */
+    GridReads read; /* of a cell over a grid, instead of all that is about lags */
     Str name;           /* with the instance path: `inner.h` */
     Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
@@ -110,7 +111,7 @@ typedef struct DelayDef {
     uint32_t nahead;          /* how many places ahead it is read */
     RecId later[2][MAX_DELAY]; /* the value so many (less one) places ahead, zero past the end, and whether there is one */
     RecId there[MAX_DELAY];
-    VEC(GridRead) read; /* of a cell over a grid, instead of all of these */
+    GridReads read; /* of a cell over a grid, instead of all of these */
     Type type;
     Str name;
 } DelayDef;
@@ -339,6 +340,7 @@ void compute_all(Elab *e, Inst *inst);
 
 /* ---- elab_grid.c: running an instance over a grid ---- */
 uint8_t cell_axes(const Cell *cell);
+Dim new_extent(Elab *e, Str name); /* a size that comes with the data: of an axis of places, or of a plan; the first is the program's time */
 uint8_t input_axes(const Cell *cell, const Decl *d, uint8_t *axis); /* along which axes an input differs */
 void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span at);
 Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x);

@@ -6,14 +6,6 @@
 typedef RnnStatus rnn_status;
 #include "backends/graph_plan.h"
 
-static bool wants_plan(const Frame *f)
-{
-    for (uint32_t i = 0; i < f->prog->arg.n; i++)
-        if (f->prog->arg.p[i].role == ROLE_PLAN)
-            return true;
-    return false;
-}
-
 /* How many nodes there are: what an input at the nodes says. */
 static bool count_nodes(const Load *l, int64_t *nodes)
 {
@@ -61,14 +53,6 @@ static int32_t *ints(Load *l, Arrays *to, const char *name, uint32_t rank, const
     return x.data;
 }
 
-static bool has_argument(const Frame *f, const char *name)
-{
-    for (uint32_t i = 0; i < f->prog->arg.n; i++)
-        if (str_is(f->prog->arg.p[i].name, name))
-            return true;
-    return false;
-}
-
 /* Inputs on pairs come with an array `pairs` that says which these are. */
 static bool has_pair_inputs(const Frame *f)
 {
@@ -107,7 +91,7 @@ static void make_edge_plan(Load *l, Arrays *to, const rnn_graph *g, void *scratc
     e.came = ints(l, to, "plan.came", 2, (int64_t[]){p->blocks, p->slots});
     e.out = ints(l, to, "plan.out", 2, (int64_t[]){p->blocks, e.outs});
     e.from = ints(l, to, "plan.from", 2, (int64_t[]){p->blocks, e.outs});
-    if (has_argument(l->frame, "plan.pair")) {
+    if (rec_arg_named(l->frame->prog, "plan.pair") != UINT32_MAX) {
         e.pair = ints(l, to, "plan.pair", 2, (int64_t[]){p->blocks, e.pairs});
         e.pair_in = ints(l, to, "plan.pair_in", 2, (int64_t[]){p->blocks, e.pairs});
         e.pair_out = ints(l, to, "plan.pair_out", 2, (int64_t[]){p->blocks, e.pairs});
@@ -131,7 +115,7 @@ static void make_plan(Load *l, Arrays *to, const rnn_graph *g)
     p.head = ints(l, to, "plan.head", 2, (int64_t[]){p.blocks, p.slots});
     p.tail = ints(l, to, "plan.tail", 2, (int64_t[]){p.blocks, p.slots});
     rnn_plan_fill(g, scratch, &p);
-    if (has_argument(l->frame, "plan.edge"))
+    if (rec_arg_named(l->frame->prog, "plan.edge") != UINT32_MAX)
         make_edge_plan(l, to, g, scratch, &p);
 }
 
@@ -139,7 +123,7 @@ bool load_plan(Load *l, Arrays *to)
 {
     const Array *edges = arrays_find(l->from, STR("edges"));
     rnn_graph g = {0};
-    if (!wants_plan(l->frame))
+    if (!rec_has_role(l->frame->prog, ROLE_PLAN))
         return false;
     if (!edges)
         text_add(&l->errors, "array `edges` (int[E, 2]: from, to) is missing\n");

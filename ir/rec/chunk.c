@@ -140,16 +140,6 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     w->to[old] = result[0];
 }
 
-/* Its steps read what any earlier ones put out. */
-static bool is_over_graph(const RecProg *p, RecId recur)
-{
-    const RecRegionInfo *step = &p->region.p[rec_op(p, recur)->region];
-    for (uint32_t i = 0; i < step->op.n; i++)
-        if (rec_op(p, step->op.p[i])->kind == REC_HISTORY)
-            return true;
-    return false;
-}
-
 /* Whether any recurrence of the forward function has the form that is asked for. */
 static void check_form(RecProg *p)
 {
@@ -159,7 +149,7 @@ static void check_form(RecProg *p)
             continue;
         Structure s = structure_of(p, p->arena, v);
         RecId at = REC_NONE;
-        p->form_missing = is_over_graph(p, v) ? WHY_GRAPH : structure_lacks(p, &s, &p->form, &at);
+        p->form_missing = rec_has_role(p, ROLE_PLAN) ? WHY_GRAPH : structure_lacks(p, &s, &p->form, &at);
         p->form_missing_at = rec_op(p, at == REC_NONE ? v : at)->at;
     }
 }

@@ -31,6 +31,7 @@ typedef struct Carry {
     double *(*state)[2];
     uint8_t naxes;
     int64_t extent[REC_MAXAXES], places;
+    bool looked_at; /* while it runs, by a HISTORY: what did not run yet is 0 */
 } Carry;
 
 struct RecEval {
@@ -225,8 +226,8 @@ static bool plan_op(RecEval *e, RecId v)
     case REC_ARG:
     case REC_RESHAPE:
     case REC_PROJ:
-    case REC_HISTORY:
     case REC_REGARG: return true; /* their values are elsewhere */
+    case REC_HISTORY: e->plan[e->p->region.p[op->home].owner].carry->looked_at = true; return true;
     case REC_KIND_COUNT: break;
     }
     ice("eval: no such op");
@@ -547,7 +548,7 @@ static bool run_recur(RecEval *e, RecId v)
         return run_grid(e, op, c);
     int64_t length = e->plan[v].number;
     int turn = 0;
-    for (uint32_t i = op->nstate; i < op->nstate + op->nout; i++) /* nothing ran yet */
+    for (uint32_t i = op->nstate; c->looked_at && i < op->nstate + op->nout; i++) /* nothing ran yet */
         memset(c->result[i], 0, sizeof *c->result[i] * (size_t)(length * e->plan[e->p->region.p[op->region].result.p[i]].count));
     for (uint32_t i = 0; i < op->nstate; i++)
         copy(c->state[i][0], e->value[op->use[i].v], e->plan[op->use[i].v].count);

@@ -4,6 +4,8 @@
  * Ops live in one growing array: a RecOp pointer does not survive the making of another op. */
 #include "ir/rec/rec.h"
 
+#include <stdlib.h>
+
 static void need(bool ok, const char *op, const char *rule)
 {
     if (!ok)
@@ -323,6 +325,22 @@ RecId rec_reshape(RecBuild *b, RecId a, uint8_t rank, const Dim *dim)
     return append(b, (RecOp){.kind = REC_RESHAPE, .type = to, .nuse = 1, .use = copy_uses(p, &(RecUse){.v = a}, 1)});
 }
 
+bool rec_has_role(const RecProg *p, RecRole role)
+{
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (p->arg.p[i].role == role)
+            return true;
+    return false;
+}
+
+uint32_t rec_arg_named(const RecProg *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->arg.n; i++)
+        if (str_is(p->arg.p[i].name, name))
+            return i;
+    return UINT32_MAX;
+}
+
 /* ---- the recurrence ---- */
 
 uint8_t rec_places(const RecOp *recur, Dim *extent)
@@ -519,6 +537,14 @@ RecId rec_recur_add_seq(RecProg *p, RecId recur, RecId seq)
 }
 
 /* ---- conveniences ---- */
+
+RecId rec_moved(RecBuild *b, RecId v, uint8_t axis, int32_t by)
+{
+    if (by == 0)
+        return v;
+    Dim size = rec_type(b->prog, v)->dim[axis], far = dim_const(b->prog->dims, abs(by)), more = dim_add(b->prog->dims, size, far);
+    return rec_slice(b, rec_pad(b, v, axis, by > 0 ? DIM_ZERO : far, more), axis, by > 0 ? far : DIM_ZERO, size);
+}
 
 RecUse rec_use(RecId v, uint8_t rank)
 {

@@ -278,12 +278,16 @@ RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecI
                      RecRegion *region);
 RecId rec_grid_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, const RecGrid *grid,
                     RecRegion *region);
+bool rec_has_role(const RecProg *p, RecRole role); /* of any argument */
+uint32_t rec_arg_named(const RecProg *p, const char *name); /* its number; UINT32_MAX if there is none */
 uint8_t rec_places(const RecOp *recur, Dim *extent); /* its axes of places, at most REC_MAXAXES, and their extents */
 void rec_recur_close(RecProg *p, RecId recur, const RecId *result, uint32_t nresult); /* nstate new states, then outputs */
 /* Behind all of its region, when values that it uses were made there after it was opened. */
 void rec_recur_move_last(RecProg *p, RecId recur);
 /* Appends one more per-step value to a closed RECUR and gives its PROJ in the RECUR's own region. */
 RecId rec_recur_export(RecProg *p, RecId recur, RecId step_value);
+/* Element i along the axis is v[i + by], zero where there is none. */
+RecId rec_moved(RecBuild *b, RecId v, uint8_t axis, int32_t by);
 RecId rec_recur_add_seq(RecProg *p, RecId recur, RecId seq); /* one more sequence operand; gives its REGARG */
 
 /* Conveniences over rec_map: operands are aligned at their trailing axes (numpy without stretching of ones). */

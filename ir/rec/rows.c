@@ -11,18 +11,15 @@
 RecId grid_moved(RecBuild *b, RecId v, uint8_t axis, int32_t by, RecId outside)
 {
     RecProg *p = b->prog;
-    Type t = *rec_type(p, v);
-    Dim far = dim_const(p->dims, abs(by)), more = dim_add(p->dims, t.dim[axis], far), from = by > 0 ? far : DIM_ZERO;
-    if (by == 0)
-        return v;
-    if (pass_zeros(p, outside))
-        return rec_slice(b, rec_pad(b, v, axis, by > 0 ? DIM_ZERO : far, more), axis, from, t.dim[axis]);
-    Type edge = t;
+    Type t = *rec_type(p, v), edge = t;
+    if (by == 0 || pass_zeros(p, outside))
+        return rec_moved(b, v, axis, by);
+    Dim far = dim_const(p->dims, abs(by));
     edge.dim[axis] = far;
     RecUse u = rec_use_tail(p, outside, edge.rank);
     RecId beyond = rec_map(b, FUN_ID, &u, edge.rank, edge.dim);
     RecId wide = rec_concat(b, by > 0 ? (RecId[]){v, beyond} : (RecId[]){beyond, v}, 2, axis);
-    return rec_slice(b, wide, axis, from, t.dim[axis]);
+    return rec_slice(b, wide, axis, by > 0 ? far : DIM_ZERO, t.dim[axis]);
 }
 
 /* ---- the order of the axes ---- */

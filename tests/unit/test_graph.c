@@ -154,11 +154,9 @@ Test(graph, what_is_none_is_refused)
 
 static double *array_of(Frame *f, const char *name)
 {
-    for (uint32_t i = 0; i < f->prog->arg.n; i++)
-        if (str_is(f->prog->arg.p[i].name, name))
-            return f->in[i];
-    cr_assert_fail("no %s", name);
-    return NULL;
+    uint32_t i = rec_arg_named(f->prog, name);
+    cr_assert_neq(i, UINT32_MAX, "no %s", name);
+    return f->in[i];
 }
 
 static void set_dim(Frame *f, const char *name, int64_t value)
@@ -226,9 +224,7 @@ static void same_array(Frame *to, Frame *from, const char *a, const char *b, dou
 {
     const double *x = array_of(from, b);
     double *y = array_of(to, a);
-    uint32_t i = 0;
-    while (!str_is(from->prog->arg.p[i].name, b))
-        i++;
+    uint32_t i = rec_arg_named(from->prog, b);
     for (int64_t k = 0, n = frame_count(from, &from->prog->arg.p[i].type, true); k < n; k++)
         y[k] = by * x[k];
 }

@@ -259,33 +259,27 @@ Test(grid, from_all_corners, .timeout = 120)
     in_forms("stdlib/plstm.rnn", "plstm_corners", (const char *const[]){"sequential", "wavefront", NULL});
 }
 
-Test(grid, forms_that_do_not_exist)
+/* Gives where the reason stands. */
+static Span lacks(const char *file, const char *entry, const char *form, RecWhy why)
 {
     Bench t;
-    RecForm cascade, waves;
-    rec_form_read(STR("cascade"), &cascade);
-    rec_form_read(STR("wavefront"), &waves);
-    bench_open(&t, "stdlib/mdrnn.rnn", "mdrnn");
+    RecForm read;
+    cr_assert(rec_form_read(str_of(form), &read), "%s", form);
+    bench_open(&t, file, entry);
     RecProg *p = raw_program(&t);
-    driver_try_form(&t.d, p, cascade);
-    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
+    driver_try_form(&t.d, p, read);
+    Span at = p->form_missing_at;
+    cr_assert_eq(p->form_missing, why, "%s, %s", entry, form);
     arena_free(t.d.arena);
-    bench_open(&t, "tests/cells/grids.rnn", "turning_back");
-    p = raw_program(&t);
-    driver_try_form(&t.d, p, cascade);
-    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
-    cr_assert_gt(p->form_missing_at.file, 0);
-    arena_free(t.d.arena);
-    bench_open(&t, "stdlib/renet.rnn", "down_columns");
-    p = raw_program(&t);
-    driver_try_form(&t.d, p, waves);
-    cr_assert_eq(p->form_missing, WHY_NO_GRID);
-    arena_free(t.d.arena);
-    bench_open(&t, "stdlib/lstm.rnn", "lstm");
-    p = raw_program(&t);
-    driver_try_form(&t.d, p, cascade);
-    cr_assert_eq(p->form_missing, WHY_NO_CASCADE);
-    arena_free(t.d.arena);
+    return at;
+}
+
+Test(grid, forms_that_do_not_exist)
+{
+    lacks("stdlib/mdrnn.rnn", "mdrnn", "cascade", WHY_NO_CASCADE);
+    cr_assert_gt(lacks("tests/cells/grids.rnn", "turning_back", "cascade", WHY_NO_CASCADE).file, 0);
+    lacks("stdlib/renet.rnn", "down_columns", "wavefront", WHY_NO_GRID);
+    lacks("stdlib/lstm.rnn", "lstm", "cascade", WHY_NO_CASCADE);
 }
 
 /* ---- Newton's method over a whole grid: one window of all its waves ---- */

@@ -80,9 +80,7 @@ static double all_apart(const Frame *f, const Frame *g)
 
 static uint32_t argument(const Forms *t, const char *name)
 {
-    uint32_t i = 0;
-    while (i < t->reference->arg.n && !str_is(t->reference->arg.p[i].name, name))
-        i++;
+    uint32_t i = rec_arg_named(t->reference, name);
     cr_assert_lt(i, t->reference->arg.n, "there is no %s", name);
     return i;
 }
