@@ -264,7 +264,7 @@ def choose():
     for name in ("pLSTM2D_torch", "pLSTM2D_fwbw"):
         said.append(name)
         if training and name == "pLSTM2D_fwbw" and T * P > 128 * 128:
-            said.append("left out, 90 s")
+            said.append("left out")
             break
         for cut_offs in (range(min(3, most), most + 1), range(min(3, most) - 1, 0, -1)):
             for cut_off in cut_offs:
