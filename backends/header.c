@@ -161,6 +161,7 @@ static const char *size_meaning(const KernProg *k, DimSym sym)
     case DIM_BATCH: return "sequences at once; 0 is allowed";
     case DIM_USER:
     case DIM_KEEP:
+    case DIM_FLAG:
     case DIM_PART: break;
     }
     return "";

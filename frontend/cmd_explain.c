@@ -187,6 +187,15 @@ static int64_t elem_bytes(DType dt)
     return dt == DT_BOOL ? 1 : 4;
 }
 
+/* Flags are `value`: 1 where copies of weights pay, which needs many places. */
+static Dim with_flags(DimTab *t, Dim d, int64_t value)
+{
+    for (DimSym s = 0; s < dim_nsyms(t); s++)
+        if (dim_sym_info(t, s)->kind == DIM_FLAG)
+            d = dim_subst(t, d, s, dim_const(t, value));
+    return d;
+}
+
 /* Bytes of workspace buffers in single precision; `keep` is 1 in training. */
 static Str memory(Explain *x, bool kept, int64_t keep)
 {
@@ -200,7 +209,12 @@ static Str memory(Explain *x, bool kept, int64_t keep)
         Dim bytes = dim_mul(t, b->size, dim_const(t, elem_bytes(b->dt)));
         sum = dim_add(t, sum, dim_subst(t, bytes, x->kern->keep, dim_const(t, keep)));
     }
-    return str_fmt(x->d->arena, "%.*s bytes (f32)", STRF(dim_str(x->d->arena, t, sum)));
+    Dim least = with_flags(t, sum, 0), more = dim_sub(t, with_flags(t, sum, 1), least);
+    Str text = str_fmt(x->d->arena, "%.*s bytes (f32)", STRF(dim_str(x->d->arena, t, least)));
+    if (more == DIM_ZERO)
+        return text;
+    return str_fmt(x->d->arena, "%.*s, up to %.*s more for copies of weights where they pay", STRF(text),
+                   STRF(dim_str(x->d->arena, t, more)));
 }
 
 static void memories(Explain *x)
@@ -249,7 +263,7 @@ static void explain_entry(Explain *x, const ExplainList *grids, const ExplainLis
 static Str own_choice(Driver *d, const KernProg *k)
 {
     for (uint32_t i = 0; i < k->derived.n; i++) {
-        if (!k->derived.p[i].floor)
+        if (!k->derived.p[i].floor || dim_sym_info(k->dims, k->derived.p[i].sym)->kind == DIM_FLAG)
             continue;
         Str size = dim_str(d->arena, k->dims, k->derived.p[i].den);
         bool training = dim_mentions(k->dims, k->derived.p[i].num, k->keep);

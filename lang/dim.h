@@ -16,6 +16,7 @@ typedef enum DimKind {
     DIM_TIME,  /* T: the length of a sequence, or the extent of a grid; comes with the data. Arrays have these first, then the batch */
     DIM_BATCH, /* B: how many sequences at once; never in a .rnn file */
     DIM_KEEP,  /* 1 when a backward pass will follow, else 0: buffers that only it needs shrink to one step */
+    DIM_FLAG,  /* 0 or 1, a quotient that kern makes: whether something pays at these sizes */
     DIM_PART,  /* how much of a range the task at hand has; only in kern, inside of its tasks */
 } DimKind;
 

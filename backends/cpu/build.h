@@ -128,7 +128,7 @@ typedef struct GemmCall {
 } GemmCall;
 GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add);
 LLVMTypeRef cpu_gemm_type(const CpuGen *g);
-typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_NFORM } GemmForm;
+typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_PACKED, GEMM_COPY, GEMM_NFORM } GemmForm;
 /* The function that it calls: ready code where there is some, else made here. */
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);
 

@@ -268,6 +268,7 @@ static void emit_stmt(Emit *e, const KStmt *s)
     case K_CHECK: emit_check(e, s); return;
     case K_LEAVE: leave_loop(e, s); return;
     case K_GEMM: emit_gemm(e, s); return;
+    case K_PACK: emit_pack(e, s); return;
     case K_FILL: emit_fill(e, s); return;
     case K_COPY: emit_copy(e, s); return;
     case K_TASKS: emit_tasks(e, s); return;
@@ -289,7 +290,7 @@ static bool is_nest(const KStmt *s)
 {
     if (s->kind == K_LOOP)
         return s->loop.kind != K_SERIAL || !has_loop(&s->loop.body);
-    return s->kind == K_GEMM || s->kind == K_TASKS || s->kind == K_FILL || s->kind == K_COPY;
+    return s->kind == K_GEMM || s->kind == K_PACK || s->kind == K_TASKS || s->kind == K_FILL || s->kind == K_COPY;
 }
 
 static void emit_nest(Emit *e, const KStmt *s)

@@ -87,6 +87,7 @@ void emit_store(Emit *e, const KStmt *s);
 void emit_fill(Emit *e, const KStmt *s);
 void emit_copy(Emit *e, const KStmt *s);
 void emit_gemm(Emit *e, const KStmt *s);
+void emit_pack(Emit *e, const KStmt *s);
 LLVMValueRef emit_buf(Emit *e, KBufId b);
 bool emit_can_be_null(const Emit *e, KBufId b);
 

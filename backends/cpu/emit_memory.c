@@ -320,6 +320,41 @@ static GemmArg gemm_arg(Emit *e, const KStmt *s)
     };
 }
 
+/* A copy pays where lanes would have to be added up often: with the widest vectors. */
+static bool packs(const CpuGen *g)
+{
+    return g->vector_bytes >= 64;
+}
+
+static LLVMValueRef is_not_0(Emit *e, Dim d)
+{
+    return LLVMBuildICmp(e->g.b, LLVMIntNE, emit_dim(e, d), gen_i64(&e->g, 0), "");
+}
+
+void emit_pack(Emit *e, const KStmt *s)
+{
+    CpuGen g = emit_gen(e, false);
+    if (!packs(&g))
+        return;
+    const KView *b = &s->pack.b;
+    GenIf pays = gen_if(&g, is_not_0(e, s->pack.when));
+    LLVMValueRef none = gen_i64(&g, 0), to = address(e, s->pack.buf, &s->pack.at, 0);
+    LLVMValueRef param[GEMM_NPARAM] = {none, emit_dim(e, s->pack.n), emit_dim(e, s->pack.k), to, none, none,
+                                       address(e, b->buf, &b->at, 0), emit_dim(e, b->row_stride), emit_dim(e, b->col_stride),
+                                       to, none, none, LLVMConstInt(gen_int1(&g, 1), 0, false)};
+    LLVMBuildCall2(g.b, cpu_gemm_type(&g), cpu_gemm_function(&g, GEMM_COPY), param, GEMM_NPARAM, "");
+    gen_end_if(&g, pays);
+}
+
+/* The same product by the copy, where there is one. A thread's columns begin at a multiple of KERN_PANEL. */
+static void use_copy(Emit *e, const CpuGen *g, const KStmt *s, GemmCall *call)
+{
+    LLVMValueRef there = is_not_0(e, s->gemm.when), *b = &call->param[6], *b_col = &call->param[8];
+    call->fn = gen_select(g, there, cpu_gemm_function(g, GEMM_PACKED), call->fn);
+    *b = gen_select(g, there, address(e, s->gemm.packed, &s->gemm.packed_at, 0), *b);
+    *b_col = gen_select(g, there, call->param[2], *b_col);
+}
+
 void emit_gemm(Emit *e, const KStmt *s)
 {
     GenIf given = {NULL};
@@ -328,6 +363,8 @@ void emit_gemm(Emit *e, const KStmt *s)
         given = if_given(e, s->gemm.c.buf);
     GemmArg arg = gemm_arg(e, s);
     GemmCall call = cpu_gemm_call(&g, &arg, s->gemm.add);
+    if (s->gemm.when != DIM_ZERO && packs(&g))
+        use_copy(e, &g, s, &call);
     if (s->gemm.least)
         emit_product(e, &call, s->gemm.least);
     else

@@ -42,6 +42,7 @@ static bool can_run(Map *m, const KStmt *s)
 {
     switch (s->kind) {
     case K_GEMM: return refuse(m, s->at, "a matrix product (K_GEMM)");
+    case K_PACK: return refuse(m, s->at, "a matrix copied for products (K_PACK)");
     case K_CHECK: return refuse(m, s->at, "an index that must be checked when it runs (K_CHECK)");
     case K_RANDOM: return refuse(m, s->at, "random numbers (K_RANDOM)");
     case K_TASKS: return refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
@@ -318,6 +319,7 @@ static void use_stmt(Map *m, KStmt *s)
     case K_CHECK:
     case K_LEAVE:
     case K_GEMM:
+    case K_PACK:
     case K_TASKS:
     case K_KIND_COUNT: break;
     }

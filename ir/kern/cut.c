@@ -237,6 +237,7 @@ static How how(Cut *c, const KStmt *s, Dim *run)
     case K_RANDOM:
     case K_TASKS:
     case K_LEAVE:
+    case K_PACK:
     case K_KIND_COUNT: break;
     }
     return NOT_AT_ALL;
@@ -268,6 +269,11 @@ static bool product_memory_ok(Cut *c, const KStmt *s, Dim rows, Dim cols)
            view_ok(c, &s->gemm.c, m, rows, n, cols);
 }
 
+static Dim pack_size(DimTab *d, const KStmt *s)
+{
+    return dim_mul(d, dim_mul(d, dim_add(d, s->pack.n, dim_const(d, KERN_PANEL - 1)), s->pack.k), s->pack.when);
+}
+
 /* All inside of the cut loop, which has its share of the axis already. */
 static bool memory_ok(Cut *c, KStmt *s)
 {
@@ -276,6 +282,9 @@ static bool memory_ok(Cut *c, KStmt *s)
     case K_LOAD:
     case K_STORE: return range_ok(c, s->mem.buf, &s->mem.at, DIM_ONE, DIM_ZERO);
     case K_GEMM: return product_memory_ok(c, s, DIM_ZERO, DIM_ZERO);
+    case K_PACK:
+        return range_ok(c, s->pack.buf, &s->pack.at, pack_size(c->p->dims, s), DIM_ZERO) &&
+               view_ok(c, &s->pack.b, s->pack.k, DIM_ZERO, s->pack.n, DIM_ZERO);
     case K_FILL: return range_ok(c, s->fill.buf, &s->fill.at, s->fill.count, DIM_ZERO);
     case K_COPY:
         return range_ok(c, s->copy.dst, &s->copy.to, s->copy.count, DIM_ZERO) &&
@@ -377,6 +386,10 @@ static void mark_read(Reads *r, KStmt *s)
         r->read[owner(r->p, s->mem.buf)] = true;
     if (s->kind == K_COPY)
         r->read[owner(r->p, s->copy.src)] = true;
+    if (s->kind == K_PACK)
+        r->read[owner(r->p, s->pack.b.buf)] = true;
+    if (s->kind == K_GEMM && s->gemm.when != DIM_ZERO)
+        r->read[owner(r->p, s->gemm.packed)] = true;
     if (s->kind == K_GEMM) {
         r->read[owner(r->p, s->gemm.a.buf)] = true;
         r->read[owner(r->p, s->gemm.b.buf)] = true;
@@ -431,6 +444,7 @@ void cut(Cut *c, KStmt *s)
         return;
     case THE_COLUMNS:
         s->gemm.n = part;
+        s->gemm.when = DIM_ZERO; /* the copy has columns in panels */
         move_on(c, &s->gemm.b.at, dim_mul(d, run, s->gemm.b.col_stride));
         move_on(c, &s->gemm.c.at, dim_mul(d, run, s->gemm.c.col_stride));
         return;

@@ -107,7 +107,7 @@ bool depend_defines(const KStmt *loop, KVar v)
 
 static bool list(Arena *a, const KStmt *s, DependAccess in, DependList *to)
 {
-    if (s->kind == K_GEMM || s->kind == K_FILL || s->kind == K_COPY)
+    if (s->kind == K_GEMM || s->kind == K_PACK || s->kind == K_FILL || s->kind == K_COPY)
         return false;
     if (s->kind == K_LOAD || s->kind == K_STORE) {
         in.buf = s->mem.buf;

@@ -44,6 +44,7 @@ static void forget_written(Forward *f, const KStmt *s)
     case K_GEMM: forget(f, s->gemm.c.buf); break;
     case K_FILL: forget(f, s->fill.buf); break;
     case K_COPY: forget(f, s->copy.dst); break;
+    case K_PACK: forget(f, s->pack.buf); break;
     default: break;
     }
 }
@@ -134,7 +135,11 @@ static void find_needs(const Needs *n, const KBlock *b)
         switch (s->kind) {
         case K_LOOP: find_needs(n, &s->loop.body); continue;
         case K_LOAD: n->buf[s->mem.buf] = true; break;
-        case K_GEMM: n->buf[s->gemm.a.buf] = n->buf[s->gemm.b.buf] = true; break;
+        case K_GEMM:
+            n->buf[s->gemm.a.buf] = n->buf[s->gemm.b.buf] = true;
+            n->buf[s->gemm.packed] |= s->gemm.when != DIM_ZERO;
+            break;
+        case K_PACK: n->buf[s->pack.b.buf] = true; break;
         case K_COPY: n->buf[s->copy.src] = true; break;
         default: break;
         }
@@ -160,6 +165,7 @@ static bool is_needed(const KernProg *p, const Needs *n, const KStmt *s)
     case K_CHECK:
     case K_LEAVE:
     case K_GEMM:
+    case K_PACK:
     case K_COPY:
     case K_KIND_COUNT: break;
     }

@@ -52,6 +52,14 @@ static void drop_term(KIndex *at, uint32_t i)
         at->term[i] = at->term[i + 1];
 }
 
+void kern_insert(KernProg *p, KBlock *to, uint32_t at, KStmt *s)
+{
+    vec_push(p->arena, to, s);
+    for (uint32_t i = to->n - 1; i > at; i--)
+        to->p[i] = to->p[i - 1];
+    to->p[at] = s;
+}
+
 bool kern_index_eq(const KIndex *a, const KIndex *b)
 {
     if (a->base != b->base || a->n != b->n)
@@ -91,6 +99,7 @@ KBufId kern_written(const KStmt *s)
     case K_FILL: return s->fill.buf;
     case K_COPY: return s->copy.dst;
     case K_GEMM: return s->gemm.c.buf;
+    case K_PACK: return s->pack.buf;
     case K_LOOP:
     case K_TASKS:
     case K_LET:
@@ -120,6 +129,12 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
         fn(cx, s->gemm.a.buf, &s->gemm.a.at);
         fn(cx, s->gemm.b.buf, &s->gemm.b.at);
         fn(cx, s->gemm.c.buf, &s->gemm.c.at);
+        if (s->gemm.when != DIM_ZERO)
+            fn(cx, s->gemm.packed, &s->gemm.packed_at);
+        break;
+    case K_PACK:
+        fn(cx, s->pack.buf, &s->pack.at);
+        fn(cx, s->pack.b.buf, &s->pack.b.at);
         break;
     case K_FILL: fn(cx, s->fill.buf, &s->fill.at); break;
     case K_COPY:
@@ -176,6 +191,7 @@ KVar kern_defines(const KStmt *s)
     case K_UPDATE:
     case K_LEAVE:
     case K_GEMM:
+    case K_PACK:
     case K_FILL:
     case K_COPY:
     case K_KIND_COUNT: break;
@@ -225,6 +241,7 @@ static void own_uses(KStmt *s, const Uses *u)
     case K_START:
     case K_GIVEN:
     case K_GEMM:
+    case K_PACK:
     case K_FILL:
     case K_COPY:
     case K_KIND_COUNT: break;

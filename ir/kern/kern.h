@@ -20,7 +20,7 @@
 typedef uint32_t KVar;   /* index into KernProg.var */
 typedef uint32_t KBufId; /* index into KernProg.buf */
 #define K_NONE UINT32_MAX
-enum { K_MAXTERM = 12 };
+enum { K_MAXTERM = 12, KERN_PANEL = 64 };
 
 typedef struct KVarInfo {
     DType dt;   /* loop variables are DT_INT (64 bits wide in generated code, like all sizes) */
@@ -79,7 +79,10 @@ typedef enum KKind {
     K_CHECK,  /* check: var = index if 0 <= index < bound, else 0 and the function will return RNN_INDEX */
     K_LEAVE,  /* leave: ends the serial loop whose body it stands in if var is true; before it the body has changed nothing */
     K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only. With
-                 `least`, several threads may do it, each some rows or columns, if m*n*k is as much */
+                 `least`, several threads may do it, each some rows or columns, if m*n*k is as much. If `when` is not 0, B
+                 is read from the copy of it in `packed`, with the same bits */
+    K_PACK,   /* pack: if `when` is not 0, buf[at ..) = the matrix b[k,n], in the target's own order, in no more than
+                 (n + KERN_PANEL - 1) * k elements */
     K_FILL,   /* fill: buf[at .. at + count) = number */
     K_COPY,   /* copy: dst[at .. + count) = src[from .. + count); equal types, no overlap */
     K_TASKS,  /* tasks: body for pieces of the range 0..extent that make all of it, in any order, on any threads. A piece
@@ -108,7 +111,8 @@ struct KStmt {
         struct { KVar var; uint32_t arg; } given;
         struct { KVar var; KVar index; Dim bound; } check;
         struct { KVar var; } leave;
-        struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; } gemm;
+        struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; KBufId packed; KIndex packed_at; Dim when; } gemm;
+        struct { KBufId buf; KIndex at; KView b; Dim k, n, when; } pack;
         struct { KBufId buf; KIndex at; Dim count; double number; } fill;
         struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;
         struct {
@@ -144,6 +148,7 @@ KernProg *kern_prog_new(Arena *a, const RecProg *rec); /* copies the interface *
 KVar kern_var(KernProg *p, DType dt, bool loop, Str name);
 KBufId kern_buf(KernProg *p, KBuf buf);
 KStmt *kern_add(KernProg *p, KBlock *to, KStmt stmt); /* appends a copy */
+void kern_insert(KernProg *p, KBlock *to, uint32_t at, KStmt *s); /* before the statement that is number `at` now */
 bool kern_index_eq(const KIndex *a, const KIndex *b);
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges equal variables, drops stride 0 */
 
@@ -181,6 +186,7 @@ void kern_columns(KernProg *p);   /* columns.c: sums over a matrix's rows stay i
 void kern_forward(KernProg *p);   /* forward.c: what was just stored is not loaded, what nobody reads is not made */
 void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */
 void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
+void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is copied once into a better order */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
 

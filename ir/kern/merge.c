@@ -51,6 +51,7 @@ static bool only_addresses(const Merge *m, const KStmt *s)
     case K_TASKS:
     case K_LOAD:
     case K_GEMM:
+    case K_PACK:
     case K_FILL:
     case K_COPY:
     case K_CONST:

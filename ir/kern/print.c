@@ -6,7 +6,7 @@
 const char *const kern_kind_text[K_KIND_COUNT] = {
     [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
     [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
-    [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_FILL] = "fill",     [K_COPY] = "copy",
+    [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_PACK] = "pack",   [K_FILL] = "fill",     [K_COPY] = "copy",
     [K_TASKS] = "tasks",  [K_LEAVE] = "leave",
 };
 const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vector"};
@@ -74,6 +74,12 @@ static void gemm(Text *out, const KernProg *p, const KStmt *s)
     view(out, p, &s->gemm.b);
     if (s->gemm.least)
         text_add(out, " least %u", s->gemm.least);
+    if (s->gemm.when == DIM_ZERO)
+        return;
+    text_add(out, " packed ");
+    element(out, p, s->gemm.packed, &s->gemm.packed_at);
+    text_add(out, " when ");
+    dim(out, p, s->gemm.when);
 }
 
 static void loop(Text *out, const KernProg *p, const KStmt *s)
@@ -144,6 +150,18 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
         break;
     case K_LEAVE: text_add(out, "leave %%%u", s->leave.var); break;
     case K_GEMM: gemm(out, p, s); break;
+    case K_PACK:
+        text_add(out, "pack ");
+        element(out, p, s->pack.buf, &s->pack.at);
+        text_add(out, " = k ");
+        dim(out, p, s->pack.k);
+        text_add(out, " n ");
+        dim(out, p, s->pack.n);
+        text_add(out, " ");
+        view(out, p, &s->pack.b);
+        text_add(out, " when ");
+        dim(out, p, s->pack.when);
+        break;
     case K_FILL:
         text_add(out, "fill ");
         element(out, p, s->fill.buf, &s->fill.at);

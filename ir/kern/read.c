@@ -166,7 +166,17 @@ static bool gemm(Reader *r, KStmt *s)
     return in_expect_word(r->in, "m") && in_size(r->in, &s->gemm.m) && in_expect_word(r->in, "n") &&
            in_size(r->in, &s->gemm.n) && in_expect_word(r->in, "k") && in_size(r->in, &s->gemm.k) &&
            view(r, &s->gemm.c) && assigns(r, &s->gemm.add) && view(r, &s->gemm.a) && in_expect(r->in, '@') &&
-           view(r, &s->gemm.b) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least));
+           view(r, &s->gemm.b) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least)) &&
+           (!in_accept_word(r->in, "packed") ||
+            (element(r, &s->gemm.packed, &s->gemm.packed_at) && in_expect_word(r->in, "when") && in_size(r->in, &s->gemm.when)));
+}
+
+static bool pack(Reader *r, KStmt *s)
+{
+    s->kind = K_PACK;
+    return element(r, &s->pack.buf, &s->pack.at) && in_expect(r->in, '=') && in_expect_word(r->in, "k") &&
+           in_size(r->in, &s->pack.k) && in_expect_word(r->in, "n") && in_size(r->in, &s->pack.n) &&
+           view(r, &s->pack.b) && in_expect_word(r->in, "when") && in_size(r->in, &s->pack.when);
 }
 
 static bool fill(Reader *r, KStmt *s)
@@ -200,6 +210,8 @@ static bool stmt(Reader *r, KStmt *s)
         return update(r, s);
     if (str_is(w, "gemm"))
         return gemm(r, s);
+    if (str_is(w, "pack"))
+        return pack(r, s);
     if (str_is(w, "fill"))
         return fill(r, s);
     if (str_is(w, "copy"))

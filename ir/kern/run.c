@@ -89,6 +89,22 @@ static int64_t cell(const Run *r, const KView *v, int64_t row, int64_t col)
     return offset(r, &v->at) + row * dim(r, v->row_stride) + col * dim(r, v->col_stride);
 }
 
+/* This target's order of a copy: column by column. */
+static void pack(const Run *r, const KStmt *s)
+{
+    int64_t n = dim(r, s->pack.n), k = dim(r, s->pack.k), to = offset(r, &s->pack.at);
+    for (int64_t j = 0; j < n && dim(r, s->pack.when); j++)
+        for (int64_t q = 0; q < k; q++)
+            store(r, s->pack.buf, to + j * k + q, load(r, s->pack.b.buf, cell(r, &s->pack.b, q, j)), false);
+}
+
+static double gemm_b(const Run *r, const KStmt *s, int64_t q, int64_t j)
+{
+    if (!dim(r, s->gemm.when))
+        return load(r, s->gemm.b.buf, cell(r, &s->gemm.b, q, j));
+    return load(r, s->gemm.packed, offset(r, &s->gemm.packed_at) + j * dim(r, s->gemm.k) + q);
+}
+
 static void gemm(const Run *r, const KStmt *s)
 {
     int64_t m = dim(r, s->gemm.m), n = dim(r, s->gemm.n), k = dim(r, s->gemm.k);
@@ -96,8 +112,7 @@ static void gemm(const Run *r, const KStmt *s)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t q = 0; q < k; q++)
-                sum += load(r, s->gemm.a.buf, cell(r, &s->gemm.a, i, q)) *
-                       load(r, s->gemm.b.buf, cell(r, &s->gemm.b, q, j));
+                sum += load(r, s->gemm.a.buf, cell(r, &s->gemm.a, i, q)) * gemm_b(r, s, q, j);
             store(r, s->gemm.c.buf, cell(r, &s->gemm.c, i, j), sum, s->gemm.add);
         }
 }
@@ -160,6 +175,7 @@ static void stmt(Run *r, const KStmt *s)
     case K_CHECK: r->var[s->check.var] = check(r, s); break;
     case K_LEAVE: r->left = r->var[s->leave.var] != 0; break;
     case K_GEMM: gemm(r, s); break;
+    case K_PACK: pack(r, s); break;
     case K_FILL: fill(r, s); break;
     case K_COPY: copy(r, s); break;
     case K_KIND_COUNT: break;

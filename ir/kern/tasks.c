@@ -32,6 +32,7 @@ static int64_t estimate(const KernProg *p, Dim a)
         case DIM_PART: value[s] = 16; break;
         case DIM_KEEP: value[s] = 1; break;
         case DIM_USER: value[s] = 48; break;
+        case DIM_FLAG: value[s] = 1; break;
         }
     return dim_eval(p->dims, a, value, &n) ? n : INT64_MAX;
 }
@@ -70,6 +71,8 @@ static Dim work_of(DimTab *d, const KBlock *b)
             work = times(d, times(d, s->gemm.m, s->gemm.n), s->gemm.k);
         else if (s->kind == K_FILL || s->kind == K_COPY)
             work = s->kind == K_FILL ? s->fill.count : s->copy.count;
+        else if (s->kind == K_PACK)
+            work = times(d, s->pack.n, s->pack.k);
         else if (s->kind == K_LET && is_long(s->let.fun))
             work = dim_const(d, LONG_FUNCTION);
         sum = dim_add(d, sum, work);

@@ -38,6 +38,7 @@ static bool has_inner(const KBlock *b)
         case K_LOOP:
         case K_TASKS:
         case K_GEMM:
+        case K_PACK:
         case K_FILL:
         case K_COPY: return true;
         default: break;

@@ -205,6 +205,20 @@ static void gemm(Verify *c, const KStmt *s)
     size(c, s, s->gemm.m);
     size(c, s, s->gemm.n);
     size(c, s, s->gemm.k);
+    size(c, s, s->gemm.when);
+    if (s->gemm.when != DIM_ZERO)
+        reads(c, s, s->gemm.packed, &s->gemm.packed_at);
+}
+
+static void pack(Verify *c, const KStmt *s)
+{
+    const KBuf *to = writes(c, s, s->pack.buf, &s->pack.at), *from = reads(c, s, s->pack.b.buf, &s->pack.b.at);
+    need(c, !to || !from || (to->dt == DT_REAL && from->dt == DT_REAL), s, "a copy for products of what is not real");
+    need(c, !to || to->kind == K_WORK, s, "a copy for products outside of the workspace");
+    need(c, !c->in_vector, s, "a copy for products inside a vector loop");
+    size(c, s, s->pack.k);
+    size(c, s, s->pack.n);
+    size(c, s, s->pack.when);
 }
 
 static void bulk(Verify *c, const KStmt *s)
@@ -260,6 +274,7 @@ static void stmt(Verify *c, const KStmt *s)
     case K_CHECK: check(c, s); break;
     case K_LEAVE: leave(c, s); break;
     case K_GEMM: gemm(c, s); break;
+    case K_PACK: pack(c, s); break;
     case K_FILL:
     case K_COPY: bulk(c, s); break;
     case K_KIND_COUNT: broken(c, NULL, "a statement without a kind"); break;

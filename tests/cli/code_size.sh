@@ -17,9 +17,9 @@ while read -r cell baseline avx2 avx512; do
   check "$cell avx2" at_most "$cell" avx2 "$avx2"
   check "$cell avx512" at_most "$cell" avx512 "$avx512"
 done <<L
-elman 3300 2900 2850
-gru 4400 3700 3550
-lstm 4650 3850 3700
+elman 3350 2950 2900
+gru 4400 3700 3600
+lstm 4700 3900 3800
 mamba 6800 5500 5300
 gla 10200 8750 8450
 deltanet 5150 4300 4200

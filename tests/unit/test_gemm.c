@@ -25,6 +25,11 @@ static void kernel_name(char *out, size_t n, Layout y, CpuLevel level, bool f64,
     snprintf(out, n, "gemm_%s_%s_%d_%d", layout_name[y], cpu_level_info(level)->text, f64, add);
 }
 
+static void packed_name(char *out, size_t n, CpuLevel level, bool f64, bool add)
+{
+    snprintf(out, n, "packed_%s_%d_%d", cpu_level_info(level)->text, f64, add);
+}
+
 static void add_kernel(CpuGen g, Layout y, bool add, const char *name)
 {
     LLVMTypeRef ptr = gen_ptr(&g), i64 = gen_int1(&g, 64);
@@ -52,6 +57,28 @@ static void add_kernel(CpuGen g, Layout y, bool add, const char *name)
     LLVMBuildRetVoid(g.b);
 }
 
+/* Copies B behind C's memory, then multiplies by the copy: (sizes, a, b, c, copy). */
+static void add_packed(CpuGen g, bool add)
+{
+    LLVMTypeRef ptr = gen_ptr(&g), i64 = gen_int1(&g, 64), call_type = cpu_gemm_type(&g);
+    LLVMTypeRef type =
+        LLVMFunctionType(LLVMVoidTypeInContext(g.context), (LLVMTypeRef[]){ptr, ptr, ptr, ptr, ptr}, 5, false);
+    char name[64];
+    packed_name(name, sizeof name, g.level, g.f64, add);
+    LLVMValueRef fn = LLVMAddFunction(g.module, name, type), size[9];
+    cpu_set_target(g.context, fn, g.level);
+    LLVMPositionBuilderAtEnd(g.b, LLVMAppendBasicBlockInContext(g.context, fn, "entry"));
+    for (int i = 0; i < 9; i++)
+        size[i] = gen_load(&g, i64, gen_at(&g, i64, LLVMGetParam(fn, 0), gen_i64(&g, i)), 8);
+    LLVMValueRef a = LLVMGetParam(fn, 1), b = LLVMGetParam(fn, 2), c = LLVMGetParam(fn, 3), copy = LLVMGetParam(fn, 4),
+                 adds = LLVMConstInt(gen_int1(&g, 1), add, false);
+    LLVMValueRef make[GEMM_NPARAM] = {size[0], size[1], size[2], a, size[3], size[4], b, size[5], size[6], copy, size[7], size[8], adds};
+    LLVMValueRef use[GEMM_NPARAM] = {size[0], size[1], size[2], a, size[3], size[4], copy, size[5], size[6], c, size[7], size[8], adds};
+    LLVMBuildCall2(g.b, call_type, cpu_gemm_function(&g, GEMM_COPY), make, GEMM_NPARAM, "");
+    LLVMBuildCall2(g.b, call_type, cpu_gemm_function(&g, GEMM_PACKED), use, GEMM_NPARAM, "");
+    LLVMBuildRetVoid(g.b);
+}
+
 static void add_all(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b)
 {
     char name[64];
@@ -61,6 +88,9 @@ static void add_all(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef
                 kernel_name(name, sizeof name, (Layout)y, (CpuLevel)level, v & 1, v >> 1);
                 add_kernel(cpu_gen(context, module, b, (CpuLevel)level, v & 1), (Layout)y, v >> 1, name);
             }
+    for (int level = 0; level < CPU_NLEVEL; level++)
+        for (int v = 0; v < 4; v++)
+            add_packed(cpu_gen(context, module, b, (CpuLevel)level, v & 1), v >> 1);
 }
 
 static Kernel *kernel(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, bool add)
@@ -72,7 +102,7 @@ static Kernel *kernel(LLVMOrcLLJITRef j, Layout y, CpuLevel level, bool f64, boo
 
 /* ---- arrays between guard pages ---- */
 
-enum { PAGE = 4096, ARENA = 1 << 20 };
+enum { PAGE = 4096, ARENA = 1 << 21 };
 static unsigned char *guarded(void)
 {
     unsigned char *p = mmap(NULL, ARENA + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -221,4 +251,49 @@ Test(gemm, arrays_end_at_a_guard, .timeout = 300)
 Test(gemm, arrays_begin_at_a_guard, .timeout = 300)
 {
     all_forms(false, sizes, sizeof sizes / sizeof *sizes);
+}
+
+/* ---- products by a copy ---- */
+
+typedef void PackedKernel(const Sizes *s, const void *a, const void *b, void *c, void *copy);
+
+/* Every third number is tiny: products of them are zeros with a sign. */
+static double value_or_tiny(int64_t i)
+{
+    return i % 3 ? value(i) : i % 2 ? -1e-30 : 1e-30;
+}
+
+static void check_packed(LLVMOrcLLJITRef j, CpuLevel level, bool f64, bool add, const int64_t size[3],
+                         unsigned char *const arena[4])
+{
+    char name[64];
+    packed_name(name, sizeof name, level, f64, add);
+    PackedKernel *packed = (PackedKernel *)jit_find(j, name);
+    Kernel *dot = kernel(j, MK_NK, level, f64, add);
+    int64_t m = size[0], n = size[1], k = size[2];
+    size_t bytes = f64 ? 8 : 4;
+    Sizes s = dense(MK_NK, m, n, k);
+    void *a = placed(arena[0], m * k, bytes, true), *b = placed(arena[1], k * n, bytes, true),
+         *copy = placed(arena[3], (n + 63) * k, bytes, true);
+    unsigned char *c = placed(arena[2], 2 * m * n, bytes, true), *expected = c, *got = c + (size_t)(m * n) * bytes;
+    for (int64_t i = 0; i < m * k; i++)
+        put(a, i, f64, value_or_tiny(i));
+    for (int64_t i = 0; i < k * n; i++)
+        put(b, i, f64, value_or_tiny(i + 1000));
+    for (int64_t i = 0; i < 2 * m * n; i++)
+        put(c, i, f64, add ? value(i % (m * n) + 5) : NAN);
+    dot(&s, a, b, expected);
+    packed(&s, a, b, got, copy);
+    cr_expect(memcmp(expected, got, (size_t)(m * n) * bytes) == 0, "%s m=%d n=%d k=%d: not the bits of dot", name, (int)m,
+              (int)n, (int)k);
+}
+
+Test(gemm, a_copy_gives_the_same_bits, .timeout = 300)
+{
+    LLVMOrcLLJITRef j = jit_new(add_all);
+    unsigned char *arena[4] = {guarded(), guarded(), guarded(), guarded()};
+    for (int level = 0; level < CPU_NLEVEL; level++)
+        for (int v = 0; v < 4 && cpu_level_here((CpuLevel)level); v++)
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+                check_packed(j, (CpuLevel)level, v & 1, v >> 1, sizes[i], arena);
 }

@@ -53,6 +53,7 @@ static int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
     case DIM_TIME: return c->T;
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
+    case DIM_FLAG: return (int64_t)(c->seed & 1); /* what pays is done at small sizes too */
     case DIM_USER:
     case DIM_PART: break;
     }
@@ -604,7 +605,8 @@ Test(kern, dead_workspace_is_used_again)
 static const char every_stmt[] = KERN
     "  fill b3[0] count B*H = 0\n"
     "  copy b3[0] = b0[0] count H\n"
-    "  gemm m H n H k B b3[0] rows H cols 1 += b0[0] rows 1 cols H @ b0[0] rows 0 cols -1*H least 7\n"
+    "  gemm m H n H k B b3[0] rows H cols 1 += b0[0] rows 1 cols H @ b0[0] rows 0 cols -1*H least 7 packed b3[0] when H\n"
+    "  pack b3[1] = k B n H b0[0] rows 1 cols H when H\n"
     "  serial %0 < H reverse {\n"
     "    %1 : real = start max\n"
     "    vector %2 < B {\n"

@@ -72,6 +72,7 @@ static int64_t open_size(const DimTab *t, DimSym s, const Case *c)
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
     case DIM_PART:
+    case DIM_FLAG:
     case DIM_USER: break;
     }
     return 2 + info->name.p[0] % 4;
