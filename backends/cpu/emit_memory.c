@@ -4,8 +4,8 @@
  * the variable is a scalar; anything else goes lane by lane. In the last, incomplete round vectors are masked, and what
  * goes lane by lane repeats the last lane that counts, so that every address is a valid one.
  *
- * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM; kern_memory() has the
- * exceptions. */
+ * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM; kern_memory()
+ * has the exceptions. */
 #include "backends/cpu/emit.h"
 
 static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
@@ -339,9 +339,19 @@ void emit_pack(Emit *e, const KStmt *s)
     const KView *b = &s->pack.b;
     GenIf pays = gen_if(&g, is_not_0(e, s->pack.when));
     LLVMValueRef none = gen_i64(&g, 0), to = address(e, s->pack.buf, &s->pack.at, 0);
-    LLVMValueRef param[GEMM_NPARAM] = {none, emit_dim(e, s->pack.n), emit_dim(e, s->pack.k), to, none, none,
-                                       address(e, b->buf, &b->at, 0), emit_dim(e, b->row_stride), emit_dim(e, b->col_stride),
-                                       to, none, none, LLVMConstInt(gen_int1(&g, 1), 0, false)};
+    LLVMValueRef param[GEMM_NPARAM] = {none,
+                                       emit_dim(e, s->pack.n),
+                                       emit_dim(e, s->pack.k),
+                                       to,
+                                       none,
+                                       none,
+                                       address(e, b->buf, &b->at, 0),
+                                       emit_dim(e, b->row_stride),
+                                       emit_dim(e, b->col_stride),
+                                       to,
+                                       none,
+                                       none,
+                                       LLVMConstInt(gen_int1(&g, 1), 0, false)};
     LLVMBuildCall2(g.b, cpu_gemm_type(&g), cpu_gemm_function(&g, GEMM_COPY), param, GEMM_NPARAM, "");
     gen_end_if(&g, pays);
 }

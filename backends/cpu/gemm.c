@@ -88,7 +88,7 @@ static void define_form(const Gemm *x, V fn, void (*make)(Gemm *x))
 {
     Gemm in = gemm_inside(x, fn);
     V *to[GEMM_NPARAM] = {&in.m,     &in.n,     &in.k, &in.a,     &in.a_row, &in.a_col, &in.b,
-                     &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
+                          &in.b_row, &in.b_col, &in.c, &in.c_row, &in.c_col, &in.add};
     for (unsigned i = 0; i < GEMM_NPARAM; i++)
         *to[i] = LLVMGetParam(fn, i);
     make(&in);
@@ -100,8 +100,11 @@ LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
     static const struct {
         const char *name;
         void (*make)(Gemm *x);
-    } forms[GEMM_NFORM] = {{"dot", gemm_make_dot}, {"broadcast", gemm_make_broadcast}, {"plain", make_plain},
-                            {"packed", gemm_make_packed}, {"copy", gemm_make_copy}};
+    } forms[GEMM_NFORM] = {{"dot", gemm_make_dot},
+                           {"broadcast", gemm_make_broadcast},
+                           {"plain", make_plain},
+                           {"packed", gemm_make_packed},
+                           {"copy", gemm_make_copy}};
     char name[64];
     snprintf(name, sizeof name, "gemm.%s.%s.%s", forms[form].name, g->f64 ? "f64" : "f32",
              cpu_level_info(g->level)->text);

@@ -103,8 +103,7 @@ static void lane_sums(const Gemm *x, const CastTile *t, const Lanes *e, V kc, V 
     for (uint32_t i = 0; i < n; i++)
         acc[i] = zero(x);
     GenLoop q = gen_loop(&x->s, num(x, 0), e->count, num(x, 1), acc, n);
-    V b = element(x, t->b, times(x, plus(x, e->first, q.i), t->b_row)),
-      at = plus(x, e->lane, times(x, q.i, num(x, W)));
+    V b = element(x, t->b, times(x, plus(x, e->first, q.i), t->b_row)), at = plus(x, e->lane, times(x, q.i, num(x, W)));
     for (uint32_t j = 0; j < t->nvec; j++)
         vec[j] = load(x, element(x, b, num(x, j * W)));
     for (uint32_t r = 0; r < t->nrow; r++) {
@@ -179,7 +178,8 @@ static V rows_by_six(const Gemm *x, V m)
 {
     V rest = LLVMBuildSRem(x->s.b, m, num(x, 6), ""), all = m, none = minus(x, m, rest);
     V one_less = most(x, minus(x, none, num(x, 6)), num(x, 0));
-    V few = is(x, LLVMIntSLE, rest, num(x, 2)), exact = LLVMBuildOr(x->s.b, is(x, LLVMIntEQ, rest, num(x, 0)), is(x, LLVMIntEQ, rest, num(x, 5)), "");
+    V few = is(x, LLVMIntSLE, rest, num(x, 2)),
+      exact = LLVMBuildOr(x->s.b, is(x, LLVMIntEQ, rest, num(x, 0)), is(x, LLVMIntEQ, rest, num(x, 5)), "");
     return gen_select(&x->s, exact, all, gen_select(&x->s, few, one_less, none));
 }
 

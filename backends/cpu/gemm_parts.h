@@ -117,7 +117,8 @@ static inline GenLoop each_block(const Gemm *x, uint32_t bytes, V *kc)
 }
 
 /* Calls one of two ways to go through a block. */
-static inline void either(const Gemm *x, V cond, void (*yes)(const Gemm *, V, V), void (*no)(const Gemm *, V, V), V kb, V kc)
+static inline void either(const Gemm *x, V cond, void (*yes)(const Gemm *, V, V), void (*no)(const Gemm *, V, V), V kb,
+                          V kc)
 {
     LLVMBasicBlockRef t = gen_block(&x->s, "one"), f = gen_block(&x->s, "many"), done = gen_block(&x->s, "both");
     LLVMBuildCondBr(x->s.b, cond, t, f);
@@ -128,7 +129,6 @@ static inline void either(const Gemm *x, V cond, void (*yes)(const Gemm *, V, V)
     no(x, kb, kc);
     gen_enter(&x->s, done);
 }
-
 
 /* ---- gemm_broadcast.c: tiles with lanes along n ---- */
 
@@ -141,7 +141,7 @@ typedef struct CastTile {
     V keeps;
     bool mask_b; /* columns of B that are not there must not be read */
 } CastTile;
-extern const uint32_t gemm_cast_vectors[CPU_NLEVEL]; /* of a tile */
+extern const uint32_t gemm_cast_vectors[CPU_NLEVEL];                  /* of a tile */
 void gemm_store_tile(const Gemm *x, const CastTile *t, const V *acc); /* acc[row * nvec + vector] */
 
 /* ---- gemm.c ---- */

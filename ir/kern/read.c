@@ -167,8 +167,8 @@ static bool gemm(Reader *r, KStmt *s)
            in_size(r->in, &s->gemm.n) && in_expect_word(r->in, "k") && in_size(r->in, &s->gemm.k) &&
            view(r, &s->gemm.c) && assigns(r, &s->gemm.add) && view(r, &s->gemm.a) && in_expect(r->in, '@') &&
            view(r, &s->gemm.b) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least)) &&
-           (!in_accept_word(r->in, "packed") ||
-            (element(r, &s->gemm.packed, &s->gemm.packed_at) && in_expect_word(r->in, "when") && in_size(r->in, &s->gemm.when)));
+           (!in_accept_word(r->in, "packed") || (element(r, &s->gemm.packed, &s->gemm.packed_at) &&
+                                                 in_expect_word(r->in, "when") && in_size(r->in, &s->gemm.when)));
 }
 
 static bool pack(Reader *r, KStmt *s)

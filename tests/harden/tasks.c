@@ -54,7 +54,8 @@ typedef struct Sizes {
 } Sizes;
 
 static const Sizes sizes[] = {
-    {2, 3, 5, true}, {9, 33, 41, false}, {30, 1, 131, false}, {2, 8, 260, false}, {5, 65, 180, false}, {64, 33, 131, false},
+    {2, 3, 5, true},    {9, 33, 41, false},  {30, 1, 131, false},
+    {2, 8, 260, false}, {5, 65, 180, false}, {64, 33, 131, false},
 };
 
 static void set_sizes(const Model *m, const Sizes *s, Case *c)

@@ -72,8 +72,10 @@ static void add_packed(CpuGen g, bool add)
         size[i] = gen_load(&g, i64, gen_at(&g, i64, LLVMGetParam(fn, 0), gen_i64(&g, i)), 8);
     LLVMValueRef a = LLVMGetParam(fn, 1), b = LLVMGetParam(fn, 2), c = LLVMGetParam(fn, 3), copy = LLVMGetParam(fn, 4),
                  adds = LLVMConstInt(gen_int1(&g, 1), add, false);
-    LLVMValueRef make[GEMM_NPARAM] = {size[0], size[1], size[2], a, size[3], size[4], b, size[5], size[6], copy, size[7], size[8], adds};
-    LLVMValueRef use[GEMM_NPARAM] = {size[0], size[1], size[2], a, size[3], size[4], copy, size[5], size[6], c, size[7], size[8], adds};
+    LLVMValueRef make[GEMM_NPARAM] = {size[0], size[1], size[2], a,       size[3], size[4], b,
+                                      size[5], size[6], copy,    size[7], size[8], adds};
+    LLVMValueRef use[GEMM_NPARAM] = {size[0], size[1], size[2], a,       size[3], size[4], copy,
+                                     size[5], size[6], c,       size[7], size[8], adds};
     LLVMBuildCall2(g.b, call_type, cpu_gemm_function(&g, GEMM_COPY), make, GEMM_NPARAM, "");
     LLVMBuildCall2(g.b, call_type, cpu_gemm_function(&g, GEMM_PACKED), use, GEMM_NPARAM, "");
     LLVMBuildRetVoid(g.b);
@@ -284,8 +286,8 @@ static void check_packed(LLVMOrcLLJITRef j, CpuLevel level, bool f64, bool add, 
         put(c, i, f64, add ? value(i % (m * n) + 5) : NAN);
     dot(&s, a, b, expected);
     packed(&s, a, b, got, copy);
-    cr_expect(memcmp(expected, got, (size_t)(m * n) * bytes) == 0, "%s m=%d n=%d k=%d: not the bits of dot", name, (int)m,
-              (int)n, (int)k);
+    cr_expect(memcmp(expected, got, (size_t)(m * n) * bytes) == 0, "%s m=%d n=%d k=%d: not the bits of dot", name,
+              (int)m, (int)n, (int)k);
 }
 
 Test(gemm, a_copy_gives_the_same_bits, .timeout = 300)
