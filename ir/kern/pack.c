@@ -69,8 +69,9 @@ static bool is_small(const KernProg *p, Dim d)
 
 static bool has_shape(const KernProg *p, const KStmt *s)
 {
-    return s->gemm.a.col_stride == DIM_ONE && s->gemm.b.row_stride == DIM_ONE && s->gemm.c.col_stride == DIM_ONE &&
-           s->gemm.m != DIM_ONE && !is_small(p, s->gemm.n) && !is_small(p, s->gemm.k);
+    return s->gemm.when == DIM_ZERO && s->gemm.a.col_stride == DIM_ONE && s->gemm.b.row_stride == DIM_ONE &&
+           s->gemm.c.col_stride == DIM_ONE && s->gemm.m != DIM_ONE && !is_small(p, s->gemm.n) &&
+           !is_small(p, s->gemm.k);
 }
 
 static bool writes(const KernProg *p, KStmt *s, KBufId b)

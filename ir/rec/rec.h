@@ -347,6 +347,7 @@ void rec_compact(RecProg *p);   /* compact.c: drops what no output needs; orders
 void rec_simplify(RecProg *p);  /* simplify.c: constants, x*1, x+0, where(const), ID maps, slices of concats, common subexpressions */
 void rec_backward(RecProg *p);  /* backward.c: adds the backward function, cotangent arguments and gradient outputs */
 void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, which only steer derivatives, become what they pass on */
+void rec_gauge(RecProg *p);     /* gauge.c: no derivative goes through running maxima that cancel in all results */
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_cascade(RecProg *p);   /* cascade.c: grids become levels of grids, each with less to read */
 void rec_wavefront(RecProg *p); /* wavefront.c: grids are skewed, so that everything is read at earlier times */
