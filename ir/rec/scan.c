@@ -323,10 +323,20 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     w->to[old] = x.result[0];
 }
 
+static void scan_adjoint(Rewrite *w, RecBuild *b, RecId old)
+{
+    (rec_op(&w->old, old)->home == REC_BACKWARD ? scan_recur : rw_recur)(w, b, old);
+}
+
+/* By Newton's method forward, the adjoint at the solution is a scan, where there is one. */
 void rec_scan(RecProg *p)
 {
-    if (p->form.kind != REC_FORM_SCAN || p->form_missing != WHY_NONE)
+    RecForm asked = p->form;
+    if (p->form_missing != WHY_NONE || (asked.kind != REC_FORM_SCAN && asked.kind != REC_FORM_NEWTON))
         return;
-    Rewrite w = {.recur = scan_recur};
+    Rewrite w = {.recur = asked.kind == REC_FORM_NEWTON ? scan_adjoint : scan_recur};
+    if (asked.kind == REC_FORM_NEWTON)
+        rec_form_read(STR("scan"), &p->form);
     rw_run(&w, p);
+    p->form = asked;
 }
