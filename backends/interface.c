@@ -203,7 +203,7 @@ bool iface_in_order(const KernProg *k)
 {
     for (uint32_t i = 0; i < k->derived.n; i++)
         if (k->derived.p[i].floor && dim_sym_info(k->dims, k->derived.p[i].sym)->kind != DIM_FLAG &&
-            !dim_mentions(k->dims, k->derived.p[i].num, k->keep))
+            dim_subst(k->dims, k->derived.p[i].num, k->keep, DIM_ZERO) != DIM_ZERO)
             return false;
     return true;
 }

@@ -259,15 +259,48 @@ static void explain_entry(Explain *x, const ExplainList *grids, const ExplainLis
     memories(x);
 }
 
+/* "K*V >= 576": what the flag s says. */
+static Str condition(Driver *d, const KernProg *k, DimSym s)
+{
+    DimTab *t = k->dims;
+    for (uint32_t i = 0; i < k->derived.n; i++) {
+        Dim half, twice = dim_mul(t, dim_const(t, 2), k->derived.p[i].den), least;
+        if (k->derived.p[i].sym != s || !dim_div(t, k->derived.p[i].num, dim_const(t, 2), &half) ||
+            !dim_div(t, dim_sub(t, twice, k->derived.p[i].num), dim_const(t, 2), &least))
+            continue;
+        return str_fmt(d->arena, "%.*s >= %.*s", STRF(dim_str(d->arena, t, half)), STRF(dim_str(d->arena, t, least)));
+    }
+    return STR("");
+}
+
+/* How a recurrence runs that is cut into `n` chunks, in training (keep 1) or inference. */
+static Str chunks_when(Driver *d, const KernProg *k, const struct RecDerivedDim *n, int64_t keep)
+{
+    Dim cut = dim_subst(k->dims, n->num, k->keep, dim_const(k->dims, keep));
+    Text out = {.arena = d->arena};
+    if (cut == DIM_ZERO)
+        return STR("sequential");
+    text_add(&out, "chunk:%.*s", STRF(dim_str(d->arena, k->dims, n->den)));
+    bool any = false;
+    for (DimSym s = 0; s < dim_nsyms(k->dims); s++)
+        if (dim_sym_info(k->dims, s)->kind == DIM_FLAG && dim_mentions(k->dims, cut, s)) {
+            text_add(&out, "%s%.*s", any ? " and " : " where ", STRF(condition(d, k, s)));
+            any = true;
+        }
+    text_add(&out, any ? ", else sequential" : "");
+    return text_str(&out);
+}
+
 /* What rec.chunk took where nobody says: read off the numbers of chunks. */
 static Str own_choice(Driver *d, const KernProg *k)
 {
     for (uint32_t i = 0; i < k->derived.n; i++) {
         if (!k->derived.p[i].floor || dim_sym_info(k->dims, k->derived.p[i].sym)->kind == DIM_FLAG)
             continue;
-        Str size = dim_str(d->arena, k->dims, k->derived.p[i].den);
-        bool training = dim_mentions(k->dims, k->derived.p[i].num, k->keep);
-        return str_fmt(d->arena, "taken: chunk:%.*s%s", STRF(size), training ? " in training, sequential in inference" : "");
+        Str training = chunks_when(d, k, &k->derived.p[i], 1), inference = chunks_when(d, k, &k->derived.p[i], 0);
+        if (str_eq(training, inference))
+            return str_fmt(d->arena, "taken: %.*s", STRF(training));
+        return str_fmt(d->arena, "taken: in training %.*s; in inference %.*s", STRF(training), STRF(inference));
     }
     return STR("taken: sequential");
 }

@@ -40,23 +40,13 @@ static bool times(DimTab *d, Dim *a, Dim b)
     return true;
 }
 
-/* A size that is 1 when d >= least, else 0: 2 d / (d + least), rounded down. */
 static Dim at_least(KernProg *p, Dim d, int64_t least)
 {
-    int64_t n;
-    if (dim_is_const(p->dims, d, &n))
-        return n >= least ? DIM_ONE : DIM_ZERO;
-    Dim num = dim_mul(p->dims, dim_const(p->dims, 2), d), den = dim_add(p->dims, d, dim_const(p->dims, least));
-    for (uint32_t i = 0; i < p->derived.n; i++)
-        if (p->derived.p[i].floor && p->derived.p[i].num == num && p->derived.p[i].den == den)
-            return dim_of(p->dims, p->derived.p[i].sym);
-    DimSym same, sym;
-    Str name = STR("many");
-    for (uint32_t k = 2; dim_find_sym(p->dims, name, &same); k++)
-        name = str_fmt(p->arena, "many.%u", k);
-    sym = dim_sym_new(p->dims, name, DIM_FLAG);
-    vec_push(p->arena, &p->derived, (struct RecDerivedDim){sym, num, den, true});
-    return dim_of(p->dims, sym);
+    struct RecDerivedDim made;
+    Dim flag = rec_flag(p->arena, p->dims, d, least, p->derived.p, p->derived.n, &made);
+    if (made.floor)
+        vec_push(p->arena, &p->derived, made);
+    return flag;
 }
 
 /* ---- which products ---- */

@@ -92,20 +92,50 @@ static void run_rest(Cut *k)
 
 enum { AUTO_SIZE = 16 }; /* measured: tests/bench/linear */
 
-typedef enum When { NEVER, IN_TRAINING, ALWAYS } When;
+/* From how many elements of the state on a chunk pays; 0: never. Measured likewise. */
+typedef struct Pays {
+    int64_t training, inference;
+} Pays;
 
-/* Where nobody says: what the stage that gains least allows. */
-static When when_it_pays(const Structure *s)
+static Pays pays_from(const Matrix *m, bool rounds)
 {
-    When when = NEVER;
+    static const Pays one_decay = {24 * 24, 24 * 24}, many_decays = {48 * 48, 64 * 64}, corrected = {64 * 64, 64 * 64},
+                      never = {0, 0};
+    if (m->low.n)
+        return m->diagonal || m->low.n > 1 || rounds ? never : corrected;
+    return m->diagonal ? many_decays : one_decay;
+}
+
+/* What one state of the stage has, without its batch axes. */
+static Dim elements(DimTab *t, const Matrix *m)
+{
+    Dim n = DIM_ONE;
+    for (uint8_t k = 0; k < m->type.rank; k++)
+        if (!(m->batch >> k & 1))
+            n = dim_mul(t, n, m->type.dim[k]);
+    return n;
+}
+
+/* Where nobody says: 1 where chunks pay at these sizes, for all matrix stages, else 0. Places that were rounds of a loop are no
+ * places of time: most of them are not read out. */
+static Dim where_it_pays(RecProg *p, const Structure *s, Dim length)
+{
+    DimTab *t = p->dims;
+    bool rounds = !dim_is_time(t, length);
+    Dim all = DIM_ZERO, keep = dim_of(t, p->keep);
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const Matrix *m = s->stage[k].matrix;
-        if (m && m->low.n)
-            return NEVER;
-        if (m)
-            when = m->diagonal || when == IN_TRAINING ? IN_TRAINING : ALWAYS;
+        Pays from = m ? pays_from(m, rounds) : (Pays){0, 0};
+        if (m && !from.training)
+            return DIM_ZERO;
+        if (!m)
+            continue;
+        Dim size = elements(t, m), inference = rec_at_least(p, size, from.inference),
+            more = dim_sub(t, rec_at_least(p, size, from.training), inference);
+        Dim pays = dim_add(t, inference, dim_mul(t, keep, more));
+        all = all == DIM_ZERO || all == pays ? pays : dim_mul(t, all, pays);
     }
-    return when;
+    return all;
 }
 
 static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
@@ -115,8 +145,9 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     Structure s = structure_of(&w->old, w->p->arena, old);
     RecId at;
     RecForm form = {.kind = REC_FORM_CHUNK, .size = size};
-    When when = w->old.form.kind == REC_FORM_CHUNK ? ALWAYS : when_it_pays(&s);
-    if (structure_lacks(&w->old, &s, &form, &at) != WHY_NONE || when == NEVER) {
+    bool exists = structure_lacks(&w->old, &s, &form, &at) == WHY_NONE;
+    Dim pays = w->old.form.kind == REC_FORM_CHUNK ? DIM_ONE : exists ? where_it_pays(w->p, &s, op->length) : DIM_ZERO;
+    if (!exists || pays == DIM_ZERO) {
         rw_recur(w, b, old);
         return;
     }
@@ -124,7 +155,7 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
     uint32_t nresult = op->nstate + op->nout;
     RecId *operand = rw_operands(w, old);
     Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, size), .seq = operand + op->nstate, .state = operand};
-    k.n = cut_count(w->p, when == ALWAYS ? op->length : dim_mul(t, op->length, dim_of(t, w->p->keep)), size);
+    k.n = cut_count(w->p, dim_mul(t, op->length, pays), size);
     k.rest = dim_sub(t, op->length, dim_mul(t, k.n, k.size));
     k.whole = NEWN(w->p->arena, RecId, nresult + 1);
     k.remainder = NEWN(w->p->arena, RecId, nresult + 1);

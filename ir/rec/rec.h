@@ -310,6 +310,13 @@ const char *rec_why_text(RecWhy why); /* structure.c */
 const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
 
+/* ---- flag.c: sizes that say whether something pays ---- */
+/* 1 if d >= least, else 0, as a derived size: 2 d / (d + least), rounded down. `made` is what to add to the `n` that are known; its
+ * `floor` is false when there is nothing to add. */
+Dim rec_flag(Arena *a, DimTab *t, Dim d, int64_t least, const struct RecDerivedDim *known, uint32_t n,
+             struct RecDerivedDim *made);
+Dim rec_at_least(RecProg *p, Dim d, int64_t least); /* adds it */
+
 /* ---- grid_order.c: in which order the places of a grid can run ---- */
 /* Weights of the axes: a place runs at the time that is the sum of weight * index, behind all that it reads; not all are 0.
  * False where the offsets by[0..n-1] go round in a circle. */

@@ -13,6 +13,7 @@ typedef struct Forms {
     uint32_t entry;
     RecProg *reference;
     uint64_t random;
+    int64_t scale; /* of the entry's own dimensions; 0: 1 */
 } Forms;
 
 static inline double forms_uniform(Forms *t)
@@ -78,7 +79,7 @@ static inline Frame *forms_frame(Forms *t, Arena *a, int64_t T, int64_t B)
     for (DimSym s = 0; s < dim_nsyms(p->dims); s++)
         f->dim[s] = -1;
     for (uint32_t i = 0, n = 0; i < p->open.n; i++)
-        f->dim[p->open.p[i]] = p->open.p[i] == p->time ? T : prime[n++ % 4];
+        f->dim[p->open.p[i]] = p->open.p[i] == p->time ? T : prime[n++ % 4] * (t->scale ? t->scale : 1);
     f->dim[p->time] = T;
     f->dim[p->batch] = B;
     f->dim[p->keep] = 1;

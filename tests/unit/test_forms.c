@@ -97,3 +97,34 @@ AGREE(mingru, false, true, false)
 AGREE(rwkv4, false, true, false)
 AGREE(aaren, false, true, false)
 AGREE(s4d, false, true, true)
+
+/* Where nobody asks for a form, the sizes of the call decide: small matrices run step by step, with the same bits; large ones do not. */
+static void chosen(const char *name)
+{
+    static const Call call = {29, 2, true, true, true};
+    Forms t;
+    char file[64];
+    snprintf(file, sizeof file, "stdlib/%s.rnn", name);
+    forms_open(&t, file, name);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Code itself = forms_compile(&t, (RecForm){.kind = REC_FORM_AUTO}, PREC_F64);
+    for (t.scale = 1; t.scale <= 17; t.scale += 16) {
+        Arena *a = arena_new();
+        Frame *f = drawn(&t, a, &call), *g = frame_copy(f);
+        Str why = STR("");
+        cr_assert(frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &itself, true, &why), "%s", str_c(a, why));
+        cr_expect(results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why), "%s, scale %d: %s", name, (int)t.scale, str_c(a, why));
+        cr_expect_eq(results_same(f, g, &why), t.scale == 1, "%s, scale %d: the other form ran", name, (int)t.scale);
+        arena_free(a);
+    }
+    code_free(&itself);
+    code_free(&sequential);
+    forms_close(&t);
+}
+
+Test(forms, sizes_decide, .timeout = 300)
+{
+    chosen("mlstm");
+    chosen("gla");
+    chosen("gated_deltanet");
+}
