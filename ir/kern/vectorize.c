@@ -1,6 +1,6 @@
 /* kern.vectorize: marks the innermost loops whose iterations can run in lanes: parallel ones, and serial ones that only
  * read and accumulate. Of two parallel loops with nothing between them the one along which more accesses are dense
- * becomes the inner one. */
+ * becomes the inner one. A parallel loop around a sum runs in lanes itself where its accesses are dense and the sum's are not. */
 #include "ir/kern/kern.h"
 
 /* ---- which loop ---- */
@@ -97,6 +97,41 @@ static bool only_accumulates(const KBlock *b)
     return updates;
 }
 
+/* The loop that accumulates what `outer` stores, if there is nothing else in it that cannot run in lanes. */
+static const KStmt *sum_inside(const KStmt *outer)
+{
+    const KStmt *sum = NULL;
+    for (uint32_t i = 0; i < outer->loop.body.n; i++) {
+        const KStmt *s = outer->loop.body.p[i];
+        switch (s->kind) {
+        case K_LOOP:
+            if (sum || s->loop.kind != K_SERIAL || !only_accumulates(&s->loop.body))
+                return NULL;
+            sum = s;
+            break;
+        case K_LET:
+        case K_CONST:
+        case K_SIZE:
+        case K_GIVEN:
+        case K_LOAD:
+        case K_START:
+        case K_STORE: break;
+        default: return NULL;
+        }
+    }
+    return sum;
+}
+
+/* Sums over the rows of a matrix: each lane has a column, and the rows are dense. */
+static bool sums_columns(const KernProg *p, const KStmt *outer)
+{
+    const KStmt *sum = outer->loop.kind == K_PARALLEL && !outer->loop.reverse ? sum_inside(outer) : NULL;
+    if (!sum || is_small(p, outer->loop.extent))
+        return false;
+    uint32_t lanes = score(&sum->loop.body, outer->loop.var).bad + score(&outer->loop.body, outer->loop.var).bad;
+    return lanes < score(&sum->loop.body, sum->loop.var).bad;
+}
+
 static void mark_block(KernProg *p, KBlock *b);
 
 static void mark(KernProg *p, KStmt *s)
@@ -104,6 +139,10 @@ static void mark(KernProg *p, KStmt *s)
     if (s->loop.kind == K_VECTOR)
         return;
     exchange(p, s);
+    if (sums_columns(p, s)) {
+        s->loop.kind = K_VECTOR;
+        return;
+    }
     if (has_inner(&s->loop.body)) {
         mark_block(p, &s->loop.body);
         return;
