@@ -4,7 +4,8 @@
  * form. Which one a product uses is known from its strides when it is compiled; whether a copy pays may depend on m:
  *
  *   dot        A and B run along k: a vector accumulates products of W consecutive k, its lanes are added at the end.
- *   broadcast  B and C run along n: a vector holds W consecutive n, and goes through k one by one.
+ *   broadcast  C runs along n: a vector holds W consecutive n, and goes through k one by one. So should B, else it is
+ *              packed first.
  *   plain      anything else, element by element.
  *   packed     dot, with the same bits, when B was copied before into an order that suits many products (`copy`).
  *
@@ -149,13 +150,12 @@ static GemmArg transposed(const GemmArg *t)
 
 GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add)
 {
-    GemmForm form = GEMM_PLAIN;
+    bool along_n = is_one(arg->c_col), along_m = is_one(arg->c_row), turn = along_m && !along_n;
+    GemmForm form = along_n || along_m ? GEMM_BROADCAST : GEMM_PLAIN;
     if (is_one(arg->a_col) && is_one(arg->b_row))
         form = GEMM_DOT;
-    else if ((is_one(arg->b_col) && is_one(arg->c_col)) || (is_one(arg->a_row) && is_one(arg->c_row)))
-        form = GEMM_BROADCAST;
-    bool turn = (form == GEMM_DOT && !is_one(arg->c_col) && is_one(arg->c_row)) ||
-                (form == GEMM_BROADCAST && !(is_one(arg->b_col) && is_one(arg->c_col)));
+    else if (along_n && along_m) /* of one row or column: as its operand runs */
+        turn = !is_one(arg->b_col) && is_one(arg->a_row);
     GemmArg t = turn ? transposed(arg) : *arg;
     V adds = LLVMConstInt(gen_int1(g, 1), add, false);
     return (GemmCall){cpu_gemm_function(g, form),

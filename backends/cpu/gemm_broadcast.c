@@ -1,4 +1,5 @@
-/* The form `broadcast` of matrix products (gemm.c): B and C run along n, and so do the lanes. */
+/* The form `broadcast` of matrix products (gemm.c): C runs along n, and so do the lanes. B is packed where it does not.
+ */
 #include "backends/cpu/gemm_parts.h"
 
 enum {
@@ -128,19 +129,24 @@ static V up_to(const Gemm *x, V v, uint32_t multiple)
     return LLVMBuildAnd(x->s.b, plus(x, v, num(x, multiple - 1)), num(x, -(int64_t)multiple), "");
 }
 
-static void make_pack(Gemm *x, V to, V from, V stride, V rows, V cols)
+/* Row r, element by element: its columns do not lie side by side. */
+static void pack_apart(const Gemm *x, V dst, V src, V col_stride, V cols)
 {
-    V full = is(x, LLVMIntEQ, cols, num(x, panel(x)));
-    GenLoop r = each(x, num(x, 0), rows, 1);
-    V src = element(x, from, times(x, r.i, stride)), dst = element(x, to, times(x, r.i, num(x, panel(x))));
-    LLVMBasicBlockRef part = gen_block(&x->s, "edge"), whole = gen_block(&x->s, "inside"),
-                      done = gen_block(&x->s, "packed");
-    LLVMBuildCondBr(x->s.b, full, whole, part);
-    LLVMPositionBuilderAtEnd(x->s.b, whole);
+    GenLoop c = each(x, num(x, 0), up_to(x, cols, gemm_cast_vectors[x->g.level] * x->g.lanes), x->g.lanes);
+    gen_store(&x->g, zero(x), element(x, dst, c.i), x->bytes);
+    end(x, &c);
+    c = each(x, num(x, 0), cols, 1);
+    V v = gen_load(&x->s, x->one, element(x, src, times(x, c.i, col_stride)), x->bytes);
+    gen_store(&x->s, v, element(x, dst, c.i), x->bytes);
+    end(x, &c);
+}
+
+static void pack_dense(const Gemm *x, V dst, V src, V cols)
+{
+    GenElse full = gen_if_else(&x->s, is(x, LLVMIntEQ, cols, num(x, panel(x))));
     for (uint32_t j = 0; j < panel(x); j += x->g.lanes)
         gen_store(&x->g, load(x, element(x, src, num(x, j))), element(x, dst, num(x, j)), x->bytes);
-    LLVMBuildBr(x->s.b, done);
-    LLVMPositionBuilderAtEnd(x->s.b, part);
+    gen_else(&x->s, full);
     GenLoop c = each(x, num(x, 0), cols, x->g.lanes);
     V count = least(x, minus(x, cols, c.i), num(x, x->g.lanes)), mask = gen_first(&x->g, count);
     V v = gen_load_first(&x->g, x->one, element(x, src, c.i), x->bytes, mask, count);
@@ -149,7 +155,18 @@ static void make_pack(Gemm *x, V to, V from, V stride, V rows, V cols)
     c = each(x, up_to(x, cols, x->g.lanes), up_to(x, cols, gemm_cast_vectors[x->g.level] * x->g.lanes), x->g.lanes);
     gen_store(&x->g, zero(x), element(x, dst, c.i), x->bytes);
     end(x, &c);
-    gen_enter(&x->s, done);
+    gen_end_else(&x->s, full);
+}
+
+static void make_pack(const Gemm *x, V to, V from, V row_stride, V col_stride, V rows, V cols)
+{
+    GenLoop r = each(x, num(x, 0), rows, 1);
+    V src = element(x, from, times(x, r.i, row_stride)), dst = element(x, to, times(x, r.i, num(x, panel(x))));
+    GenElse dense = gen_if_else(&x->s, is(x, LLVMIntEQ, col_stride, num(x, 1)));
+    pack_dense(x, dst, src, cols);
+    gen_else(&x->s, dense);
+    pack_apart(x, dst, src, col_stride, cols);
+    gen_end_else(&x->s, dense);
     end(x, &r);
 }
 
@@ -160,20 +177,19 @@ static V pack_function(const Gemm *x)
     V fn = LLVMGetNamedFunction(x->s.module, name);
     if (fn)
         return fn;
-    LLVMTypeRef ptr = gen_ptr(&x->s), i64 = gen_int1(&x->s, 64);
-    fn = gemm_new_function(
-        x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), (LLVMTypeRef[]){ptr, ptr, i64, i64, i64}, 5, 0));
+    LLVMTypeRef ptr = gen_ptr(&x->s), i64 = gen_int1(&x->s, 64), param[] = {ptr, ptr, i64, i64, i64, i64};
+    fn = gemm_new_function(x, name, LLVMFunctionType(LLVMVoidTypeInContext(x->s.context), param, 6, 0));
     Gemm in = gemm_inside(x, fn);
     make_pack(&in, LLVMGetParam(fn, 0), LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3),
-              LLVMGetParam(fn, 4));
+              LLVMGetParam(fn, 4), LLVMGetParam(fn, 5));
     gemm_finish(&in);
     return fn;
 }
 
-static void pack(const Gemm *x, V to, V from, V stride, V rows, V cols)
+static void pack(const Gemm *x, V to, V from, V row_stride, V col_stride, V rows, V cols)
 {
     V fn = pack_function(x);
-    LLVMBuildCall2(x->s.b, LLVMGlobalGetValueType(fn), fn, (V[]){to, from, stride, rows, cols}, 5, "");
+    LLVMBuildCall2(x->s.b, LLVMGlobalGetValueType(fn), fn, (V[]){to, from, row_stride, col_stride, rows, cols}, 6, "");
 }
 
 /* Where an operand's panel is now, and its strides: packed, or in its place. */
@@ -181,13 +197,13 @@ typedef struct Operand {
     V at, row, col;
 } Operand;
 
-static Operand packed_if(const Gemm *x, V cond, Operand place, Operand packed, V stride, V rows, V cols)
+static Operand packed_if(const Gemm *x, V cond, Operand place, Operand packed, V stride, V col_stride, V rows, V cols)
 {
     LLVMBasicBlockRef before = LLVMGetInsertBlock(x->s.b), yes = gen_block(&x->s, "pack"),
                       done = gen_block(&x->s, "ready");
     LLVMBuildCondBr(x->s.b, cond, yes, done);
     LLVMPositionBuilderAtEnd(x->s.b, yes);
-    pack(x, packed.at, place.at, stride, rows, cols);
+    pack(x, packed.at, place.at, stride, col_stride, rows, cols);
     gen_enter(&x->s, done);
     V from[3] = {place.at, place.row, place.col}, to[3] = {packed.at, packed.row, packed.col}, phi[3];
     for (int i = 0; i < 3; i++) {
@@ -232,12 +248,13 @@ static void cast_rows(const Gemm *x, V kb, V kc)
     GenLoop i = gen_loop(&x->s, num(x, 0), x->m, step, NULL, 0);
     V mc = least(x, minus(x, x->m, i.i), step);
     Operand a = {element(x, x->a, plus(x, times(x, i.i, x->a_row), times(x, kb, x->a_col))), x->a_row, x->a_col};
-    a = packed_if(x, pack_a, a, (Operand){a_buffer, one, P}, x->a_col, kc, mc);
+    a = packed_if(x, pack_a, a, (Operand){a_buffer, one, P}, x->a_col, one, kc, mc);
     GenLoop j = each(x, num(x, 0), x->n, panel(x));
     V nc = least(x, minus(x, x->n, j.i), P);
     V pack_b = LLVMBuildOr(x->s.b, is(x, LLVMIntSGE, mc, num(x, PACK_FROM)), is(x, LLVMIntSLT, nc, P), "");
-    Operand b = {element(x, x->b, plus(x, times(x, kb, x->b_row), j.i)), x->b_row, one};
-    b = packed_if(x, pack_b, b, (Operand){b_buffer, P, one}, x->b_row, kc, nc);
+    pack_b = LLVMBuildOr(x->s.b, pack_b, is(x, LLVMIntNE, x->b_col, one), "");
+    Operand b = {element(x, x->b, plus(x, times(x, kb, x->b_row), times(x, j.i, x->b_col))), x->b_row, one};
+    b = packed_if(x, pack_b, b, (Operand){b_buffer, P, one}, x->b_row, x->b_col, kc, nc);
     cast_panel(x, a, b, element(x, x->c, plus(x, times(x, i.i, x->c_row), j.i)), mc, nc, kb, kc);
     end(x, &j);
     gen_loop_end(&x->s, &i, NULL);
@@ -247,6 +264,7 @@ void gemm_make_broadcast(Gemm *x)
 {
     V kc;
     GenLoop kb = each_block(x, CAST_BYTES, &kc);
-    either(x, is(x, LLVMIntEQ, x->m, num(x, 1)), cast_one_row, cast_rows, kb.i, kc);
+    V in_place = is(x, LLVMIntEQ, x->b_col, num(x, 1)), row = is(x, LLVMIntEQ, x->m, num(x, 1));
+    either(x, LLVMBuildAnd(x->s.b, row, in_place, ""), cast_one_row, cast_rows, kb.i, kc);
     end(x, &kb);
 }

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 /* Which strides are 1: the others come at run time. Letters: what of A, B, C runs fastest. */
-typedef enum Layout { MK_NK, MK_NK_T, MK_KN, KM_KN, KM_NK_T, MK_ANY, NLAYOUT } Layout;
-static const char *const layout_name[NLAYOUT] = {"mk_nk", "mk_nk_t", "mk_kn", "km_kn", "km_nk_t", "any"};
+typedef enum Layout { MK_NK, MK_NK_T, MK_KN, KM_KN, KM_NK_T, KM_NK, MK_ANY, NLAYOUT } Layout;
+static const char *const layout_name[NLAYOUT] = {"mk_nk", "mk_nk_t", "mk_kn", "km_kn", "km_nk_t", "km_nk", "any"};
 static const struct {
     bool a_row, a_col, b_row, b_col, c_row, c_col;
-} unit[NLAYOUT] = {{0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}, {0, 1, 0, 1, 0, 1},
-                   {1, 0, 0, 1, 0, 1}, {1, 0, 1, 0, 1, 0}, {0, 0, 0, 0, 0, 0}};
+} unit[NLAYOUT] = {{0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}, {0, 1, 0, 1, 0, 1}, {1, 0, 0, 1, 0, 1},
+                   {1, 0, 1, 0, 1, 0}, {1, 0, 1, 0, 0, 1}, {0, 0, 0, 0, 0, 0}};
 
 typedef struct Sizes {
     int64_t m, n, k, a_row, a_col, b_row, b_col, c_row, c_col;
