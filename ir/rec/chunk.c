@@ -100,9 +100,11 @@ typedef struct Pays {
 static Pays pays_from(const Matrix *m, bool rounds)
 {
     static const Pays one_decay = {24 * 24, 24 * 24}, many_decays = {48 * 48, 64 * 64}, corrected = {64 * 64, 64 * 64},
-                      never = {0, 0};
+                      many_corrected = {64 * 64, 96 * 96}, never = {0, 0};
+    if (m->low.n > 1 || (m->low.n && rounds))
+        return never;
     if (m->low.n)
-        return m->diagonal || m->low.n > 1 || rounds ? never : corrected;
+        return m->diagonal ? many_corrected : corrected;
     return m->diagonal ? many_decays : one_decay;
 }
 

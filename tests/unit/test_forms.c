@@ -108,7 +108,7 @@ static void chosen(const char *name)
     forms_open(&t, file, name);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     Code itself = forms_compile(&t, (RecForm){.kind = REC_FORM_AUTO}, PREC_F64);
-    for (t.scale = 1; t.scale <= 17; t.scale += 16) {
+    for (t.scale = 1; t.scale <= 26; t.scale += 25) {
         Arena *a = arena_new();
         Frame *f = drawn(&t, a, &call), *g = frame_copy(f);
         Str why = STR("");
@@ -127,4 +127,5 @@ Test(forms, sizes_decide, .timeout = 300)
     chosen("mlstm");
     chosen("gla");
     chosen("gated_deltanet");
+    chosen("rwkv7");
 }
