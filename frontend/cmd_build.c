@@ -112,13 +112,21 @@ static Str output_base(Driver *d)
     return str_is(path_extension(out), extension) ? path_without_extension(out) : out;
 }
 
-static bool write_part(Driver *d, Str base, const char *extension, Str text)
+/* The files of one build. */
+typedef struct Parts {
+    Arena *arena;
+    Str base;
+    VEC(FileOut) file;
+} Parts;
+
+static void add_file(Parts *parts, Str path, Str text)
 {
-    Str error;
-    if (file_write(d->arena, str_fmt(d->arena, "%.*s.%s", STRF(base), extension), text.p, text.n, &error))
-        return true;
-    driver_fail(d, "%.*s", STRF(error));
-    return false;
+    vec_push(parts->arena, &parts->file, (FileOut){path, text.p, text.n});
+}
+
+static void add_part(Parts *parts, const char *extension, Str text)
+{
+    add_file(parts, str_fmt(parts->arena, "%.*s.%s", STRF(parts->base), extension), text);
 }
 
 /* A path in a makefile: blanks, `#` and `$` are escaped. */
@@ -143,12 +151,10 @@ static StrList dependencies(Driver *d, const Unit *u)
     return all;
 }
 
-static bool write_dependencies(Driver *d, Str base, const Unit *u)
+static Str dependency_text(Driver *d, Str base, const Unit *u)
 {
     Text out = {.arena = d->arena};
     StrList from = dependencies(d, u);
-    Str error, file = d->opt->given[OPT_DEPEND_FILE] ? d->opt->value[OPT_DEPEND_FILE]
-                                                     : str_fmt(d->arena, "%.*s.d", STRF(base));
     put_make_path(&out, str_fmt(d->arena, "%.*s.%s", STRF(base), option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o"));
     text_add(&out, ":");
     for (uint32_t i = 0; i < from.n; i++) {
@@ -161,10 +167,23 @@ static bool write_dependencies(Driver *d, Str base, const Unit *u)
         put_make_path(&out, from.p[i]);
         text_add(&out, ":\n");
     }
-    if (file_write(d->arena, file, out.p, out.n, &error))
-        return true;
-    driver_fail(d, "%.*s", STRF(error));
-    return false;
+    return text_str(&out);
+}
+
+static void add_dependencies(Driver *d, Parts *parts, const Unit *u)
+{
+    Str file = d->opt->given[OPT_DEPEND_FILE] ? d->opt->value[OPT_DEPEND_FILE]
+                                              : str_fmt(d->arena, "%.*s.d", STRF(parts->base));
+    if (d->opt->given[OPT_DEPEND])
+        add_file(parts, file, dependency_text(d, parts->base, u));
+}
+
+static int write_parts(Driver *d, const Parts *parts)
+{
+    Str error;
+    if (files_write(d->arena, parts->file.p, parts->file.n, &error))
+        return EXIT_FINE;
+    return driver_fail(d, "%.*s", STRF(error));
 }
 
 /* What only one target has is not left aside for the other one. */
@@ -189,31 +208,34 @@ static bool is_refused(Driver *d)
     return true;
 }
 
+/* The object comes last: if the machine stops in between, make finds the old one and builds again. */
 static int write_object(Driver *d, const Compile *c, const Unit *u)
 {
-    Str base = output_base(d);
+    Parts parts = {.arena = d->arena, .base = output_base(d)};
     HeaderOptions h = {.prefix = c->cpu.prefix,
                        .f64 = c->cpu.precision == PREC_F64,
                        .source_file = d->opt->file.p[0],
                        .version = c->cpu.version};
-    bool ok = write_part(d, base, "h", header_text(d->arena, c->kern, &h)) &&
-              write_part(d, base, "json", manifest_text(d->arena, c->kern, &h)) &&
-              write_part(d, base, "o", c->result) && (!d->opt->given[OPT_DEPEND] || write_dependencies(d, base, u));
-    return ok ? EXIT_FINE : EXIT_INPUT;
+    add_part(&parts, "h", header_text(d->arena, c->kern, &h));
+    add_part(&parts, "json", manifest_text(d->arena, c->kern, &h));
+    add_dependencies(d, &parts, u);
+    add_part(&parts, "o", c->result);
+    return write_parts(d, &parts);
 }
 
 static int write_ptx(Driver *d, const Compile *c, const Unit *u)
 {
-    Str base = output_base(d);
+    Parts parts = {.arena = d->arena, .base = output_base(d)};
     const NvFn *forward = &c->plan->fn[REC_FORWARD];
     if (forward->refused.n) {
         Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
         return driver_fail(d, "`%.*s` cannot be built for ptx yet: its forward function has %.*s%.*s", STRF(c->kern->name),
                            STRF(forward->refused), STRF(line));
     }
-    bool ok = write_part(d, base, "json", nv_manifest(c->plan, &c->gpu)) && write_part(d, base, "ptx", c->result) &&
-              (!d->opt->given[OPT_DEPEND] || write_dependencies(d, base, u));
-    return ok ? EXIT_FINE : EXIT_INPUT;
+    add_part(&parts, "json", nv_manifest(c->plan, &c->gpu));
+    add_dependencies(d, &parts, u);
+    add_part(&parts, "ptx", c->result);
+    return write_parts(d, &parts);
 }
 
 int cmd_build(Driver *d)

@@ -2,10 +2,7 @@
 #include "frontend/files.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static bool failed(Arena *a, Str *error, const char *what, Str path)
 {
@@ -50,78 +47,6 @@ bool file_read(Arena *a, Str path, Bytes *out, Str *error)
         failed(a, error, "read", path);
     fclose(in);
     return ok;
-}
-
-static bool write_stream(FILE *out, const void *p, size_t n)
-{
-    return (!n || fwrite(p, 1, n, out) == n) && fflush(out) == 0;
-}
-
-static bool write_directly(Arena *a, Str path, const void *p, size_t n, Str *error)
-{
-    FILE *out = fopen(str_c(a, path), "wb");
-    if (!out)
-        return failed(a, error, "open", path);
-    bool ok = write_stream(out, p, n);
-    if (!ok)
-        failed(a, error, "write", path);
-    if (fclose(out) != 0 && ok)
-        ok = failed(a, error, "write", path);
-    return ok;
-}
-
-static bool write_all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t put = write(fd, p, n);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        p += put;
-        n -= (size_t)put;
-    }
-    return true;
-}
-
-/* Beside the target, so that the last step is a rename within one file system. */
-static bool write_and_rename(Arena *a, Str path, const void *p, size_t n, Str *error)
-{
-    const char *target = str_c(a, path), *temporary = str_fmt(a, "%s.%ld.tmp", target, (long)getpid()).p;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return failed(a, error, "write", path);
-    bool ok = write_all(fd, p, n);
-    int why = errno;
-    if (close(fd) != 0 && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok && rename(temporary, target) != 0) {
-        ok = false;
-        why = errno;
-    }
-    if (!ok) {
-        unlink(temporary);
-        errno = why;
-        failed(a, error, "write", path);
-    }
-    return ok;
-}
-
-bool file_write(Arena *a, Str path, const void *p, size_t n, Str *error)
-{
-    struct stat st;
-    if (str_is(path, "-"))
-        return write_stream(stdout, p, n) || failed(a, error, "write", STR("standard output"));
-    const char *target = str_c(a, path);
-    if (stat(target, &st) != 0)
-        return write_and_rename(a, path, p, n, error);
-    if (!S_ISREG(st.st_mode))
-        return write_directly(a, path, p, n, error);
-    if (access(target, W_OK) != 0)
-        return failed(a, error, "write", path);
-    return write_and_rename(a, path, p, n, error);
 }
 
 static uint32_t name_begin(Str path)

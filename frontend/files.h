@@ -13,6 +13,13 @@ typedef struct Bytes {
 bool file_read(Arena *a, Str path, Bytes *out, Str *error);
 /* "-" is standard output; what is no regular file (a pipe, a device) is written to directly. */
 bool file_write(Arena *a, Str path, const void *p, size_t n, Str *error);
+typedef struct FileOut {
+    Str path;
+    const void *p;
+    size_t n;
+} FileOut;
+/* Files that belong together: all are there afterwards, or none has changed. They are replaced in order. */
+bool files_write(Arena *a, const FileOut *file, uint32_t n, Str *error);
 Str path_extension(Str path);              /* "npz" of "a/b.npz", or empty */
 Str path_stem(Str path);                   /* "b" of "a/b.npz" */
 Str path_without_extension(Str path);      /* "a/b" of "a/b.npz" */

@@ -24,7 +24,46 @@ fi
 check "build writes object, header and manifest" sh -c '"$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -o gru && [ -s gru.o ] && [ -s gru.h ] && [ -s gru.json ]'
 check "a file alone means build" sh -c '"$RNNC" "$SRC/stdlib/gru.rnn" -o again.o && cmp gru.o again.o'
 check "the same bytes again" sh -c 'cp gru.o first.o; "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -o gru.o && cmp gru.o first.o'
-check "no temporary files are left" sh -c '! ls *.tmp closed/*.tmp 2>/dev/null | grep -q .'
+
+# All files of a build, or none: whatever fails, an earlier build stays as it was.
+cat > part.sh <<'END'
+# part.sh COMMAND...: builds another cell under the same name, which must fail and change nothing
+dir=${dir:-.}
+printf 'an earlier header\n' > "$dir/p.h"
+printf 'an earlier manifest\n' > "$dir/p.json"
+before=$(ls "$dir")
+! "$@" 2> said || exit 1
+cat said
+[ "$(ls "$dir")" = "$before" ] && grep -q header "$dir/p.h" && grep -q manifest "$dir/p.json"
+END
+build='"$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -o'
+mkdir p.d full p.o
+: > said
+check "the object cannot be replaced: a folder" sh part.sh sh -c "$build p"
+rmdir p.o
+check "the dependency file has no folder" sh part.sh sh -c "$build p -MD -MF no/where.d"
+check "the dependency file cannot be replaced: a folder" sh part.sh sh -c "$build p -MD"
+check "two of the files have one name" sh part.sh sh -c "$build p -MD -MF p.json"
+check "there is room for the header, not for the object" sh part.sh sh -c "trap '' XFSZ; ulimit -f 60; $build p"
+check "what ran out is said" grep -q "cannot write p.o: File too large" said
+if [ -e /dev/full ]; then
+  ln -s /dev/full full/p.o
+  check "a full disk behind the object" env dir=full sh part.sh sh -c "$build full/p"
+  check "a full disk behind the dependency file" sh part.sh sh -c "$build p -MD -MF /dev/full"
+fi
+if [ "$(id -u)" = 0 ] && mkdir small && mount -t tmpfs -o size=64k none small 2>/dev/null; then
+  check "a small disk" env dir=small sh part.sh sh -c "$build small/p"
+  umount small
+fi
+chmod 711 .
+nobody="setpriv --reuid=65534 --clear-groups"
+if [ "$(id -u)" = 0 ] && mkdir sticky && chmod 1777 sticky && $nobody "$RNNC" version >/dev/null 2>&1; then
+  : > sticky/p.o && chmod 666 sticky/p.o && : > sticky/p.h && : > sticky/p.json && chown 65534 sticky/p.h sticky/p.json
+  check "the last rename is forbidden" env dir=sticky sh part.sh $nobody sh -c "$build sticky/p"
+  check "and said so" grep -q "cannot write sticky/p.o: Operation not permitted" said
+fi
+check "a link stays a link" sh -c 'mkdir real; : > real/q.o; ln -s real/q.o q.o; "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -o q && [ -L q.o ] && cmp real/q.o gru.o'
+check "no temporary files are left" sh -c '! ls *.tmp */*.tmp 2>/dev/null | grep -q .'
 
 cp "$SRC/stdlib/lstm.rnn" lstm.rnn
 printf 'import "lstm.rnn"\nmodel m[D, H](x: real[T, D]) -> y: real[T, H] {\n  use a = lstm[D, H]\n  let y = scan(a, x)\n}\n' > "m m.rnn"
