@@ -119,39 +119,6 @@ static uint32_t find_role(const RecProg *p, RecRole role)
     return i;
 }
 
-/* The places of an array: its leading axes, each one of the cell's axes. */
-typedef struct Places {
-    uint8_t n, of_cell; /* how many, and how many the cell has */
-    uint8_t axis[REC_MAXAXES];
-    int64_t extent[REC_MAXAXES], all;
-} Places;
-
-static Places places_of(const Frame *f, const Type *type)
-{
-    const RecProg *p = f->prog;
-    Places at = {.n = type_places(p->dims, type), .all = 1};
-    for (uint32_t i = 0; i < p->open.n; i++) {
-        bool time = dim_sym_info(p->dims, p->open.p[i])->kind == DIM_TIME;
-        for (uint8_t k = 0; time && k < at.n; k++)
-            if (type->dim[k] == dim_of(p->dims, p->open.p[i])) {
-                at.axis[k] = at.of_cell;
-                at.extent[k] = f->dim[p->open.p[i]];
-                at.all *= at.extent[k];
-            }
-        at.of_cell = (uint8_t)(at.of_cell + time);
-    }
-    return at;
-}
-
-/* Is place number `place` beyond a sequence of these lengths, one for each of the cell's axes? */
-static bool is_beyond(const Places *at, int64_t place, const double *length)
-{
-    bool beyond = false;
-    for (uint8_t k = at->n; k-- > 0; place /= at->extent[k])
-        beyond |= (double)(place % at->extent[k]) >= length[at->axis[k]];
-    return beyond;
-}
-
 /* Garbage at every place beyond: NaN, an int that no table has, a reset. */
 static void spoil_beyond(Frame *f)
 {
@@ -160,11 +127,11 @@ static void spoil_beyond(Frame *f)
     int64_t B = f->dim[p->batch];
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *x = &p->arg.p[i];
-        Places at = places_of(f, &x->type);
+        Places at = frame_places(f, &x->type);
         int64_t n = f->in[i] && x->batched ? frame_count(f, &x->type, true) : 0, rest = n ? n / (at.all * B) : 0;
         double garbage = x->type.dt == DT_REAL ? (double)NAN : x->type.dt == DT_INT ? 1 << 29 : 1;
         for (int64_t k = 0; at.n && k < n; k++)
-            if (is_beyond(&at, k / rest / B, length + k / rest % B * at.of_cell))
+            if (places_beyond(&at, k / rest / B, length + k / rest % B * at.of_cell))
                 f->in[i][k] = garbage;
     }
 }
@@ -229,11 +196,11 @@ void check_beyond(Checker *c)
 /* Sequence b's part of a batched array, the places within these lengths. */
 static double *part(const Frame *f, const Type *type, const double *whole, int64_t b, const double *length)
 {
-    Places at = places_of(f, type);
+    Places at = frame_places(f, type);
     int64_t B = f->dim[f->prog->batch], n = frame_count(f, type, true), rest = n ? n / (at.all * B) : 0;
     double *out = NEWN(f->arena, double, at.all * rest), *next = out;
     for (int64_t place = 0; place < at.all && rest; place++) {
-        if (is_beyond(&at, place, length))
+        if (places_beyond(&at, place, length))
             continue;
         memcpy(next, whole + (place * B + b) * rest, (size_t)rest * sizeof *out);
         next += rest;
@@ -268,11 +235,11 @@ static bool batch_results(const Frame *f, Frame *g, int64_t b, const double *len
         if (!f->out[i] || !o->batched)
             continue;
         g->out[i] = part(f, &o->type, f->out[i], b, length);
-        Places at = places_of(f, &o->type);
+        Places at = frame_places(f, &o->type);
         const double *all = part(f, &o->type, f->out[i], b, all_of);
         int64_t rest = at.all ? frame_count(f, &o->type, false) / at.all : 0;
         for (int64_t k = 0; k < at.all * rest; k++)
-            if (all[k] != 0 && is_beyond(&at, k / rest, length)) {
+            if (all[k] != 0 && places_beyond(&at, k / rest, length)) {
                 *why = str_fmt(f->arena, "`%.*s` is %g beyond its sequence", STRF(o->name), all[k]);
                 return false;
             }

@@ -1,9 +1,8 @@
 /* run: an entry on arrays from files, by the reference evaluator or by the very code that build would write. */
 #include "frontend/driver.h"
+#include "frontend/run_finite.h"
 #include "frontend/run_load.h"
 #include "frontend/run_trace.h"
-
-#include <math.h>
 
 typedef struct RunVerb {
     Driver *d;
@@ -132,53 +131,6 @@ static bool write_trace(RunVerb *r)
     return false;
 }
 
-/* ---- --check ---- */
-
-typedef struct Finding {
-    uint32_t out;     /* RecOut index */
-    int64_t place, b; /* place -1: a value per sequence */
-    double value;
-} Finding;
-
-static bool first_bad(const Frame *f, uint32_t out, Finding *found)
-{
-    const RecOut *o = &f->prog->out.p[out];
-    Array shape;
-    int64_t n = f->out[out] ? frame_count(f, &o->type, o->batched) : 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (isfinite(f->out[out][i]) || o->type.dt != DT_REAL || !frame_shape(f, &o->type, o->batched, &shape))
-            continue;
-        bool timed = frame_is_timed(f->prog, &o->type);
-        int64_t per_place = timed ? n / shape.dim[0] : n, batch = o->batched ? f->dim[f->prog->batch] : 1;
-        *found = (Finding){out, timed ? i / per_place : -1, i % per_place / (per_place / batch), f->out[out][i]};
-        return true;
-    }
-    return false;
-}
-
-static bool is_earlier(const Finding *a, const Finding *b)
-{
-    return a->place >= 0 && (b->place < 0 || a->place < b->place);
-}
-
-static bool check_finite(RunVerb *r)
-{
-    Finding best = {0}, next;
-    bool bad = false;
-    const RecProg *p = r->frame->prog;
-    for (uint32_t i = 0; i < p->out.n; i++)
-        if (first_bad(r->frame, i, &next) && (!bad || is_earlier(&next, &best))) {
-            best = next;
-            bad = true;
-        }
-    if (!bad)
-        return true;
-    Str place = best.place < 0 ? STR("") : str_fmt(r->d->arena, " at step %lld", (long long)best.place);
-    driver_fail(r->d, "%.*s: `%.*s` is %g%.*s of sequence %lld", STRF(p->name), STRF(p->out.p[best.out].name), best.value,
-                STRF(place), (long long)best.b);
-    return false;
-}
-
 int cmd_run(Driver *d)
 {
     RunVerb r = {.d = d, .reference = option_is(d->opt, OPT_ON, "reference")};
@@ -198,5 +150,5 @@ int cmd_run(Driver *d)
     choose_gradients(&r);
     if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_trace(&r) || !write_results(&r))
         return EXIT_INPUT;
-    return d->opt->given[OPT_CHECK] && !check_finite(&r) ? EXIT_INPUT : EXIT_FINE;
+    return d->opt->given[OPT_CHECK] && !check_finite(d, r.frame, !r.f64) ? EXIT_INPUT : EXIT_FINE;
 }

@@ -23,6 +23,9 @@ typedef struct Frame {
     double **in;  /* by RecArg; NULL: not given */
     double **out; /* by RecOut; NULL: not computed */
     VEC(Report) report; /* of the last compiled call */
+    RecWatch *watch;    /* told of every step that the evaluator makes; NULL for none */
+    void *watching;
+    int64_t sequence;   /* which of the batch the evaluator is at */
 } Frame;
 
 /* What was compiled, loaded and ready to be called. */
@@ -41,6 +44,17 @@ double *frame_array(const Frame *f, const Type *type, bool batched);  /* zeros *
 uint8_t frame_extents(const Frame *f, int64_t *extent); /* how far sequences go, axis by axis; how many axes */
 bool frame_is_timed(const RecProg *p, const Type *type);             /* leads with a time axis */
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
+
+/* ---- run_places.c ---- */
+/* The places of an array: its leading axes, each one of the cell's axes. */
+typedef struct Places {
+    uint8_t n, of_cell; /* how many, and how many the cell has */
+    uint8_t axis[REC_MAXAXES];
+    int64_t extent[REC_MAXAXES], all;
+} Places;
+Places frame_places(const Frame *f, const Type *type);
+/* Is place number `place` beyond a sequence of these lengths, one for each of the cell's axes? */
+bool places_beyond(const Places *at, int64_t place, const double *length);
 
 /* ---- run_dims.c: sizes from shapes ---- */
 Str dims_type_str(const Frame *f, const Type *type, bool batched); /* the caller's array: "real[T, B, 2*H]" */

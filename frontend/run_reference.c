@@ -68,6 +68,8 @@ static bool run_sequence(Frame *f, int64_t b, bool grad, bool rounded, Str *erro
     RecEval *e = rec_eval_new(scratch, p, f->dim, sequence_arguments(f, scratch, b), 0);
     if (rounded)
         rec_eval_round(e);
+    rec_eval_watch(e, f->watch, f->watching);
+    f->sequence = b;
     bool ok = rec_eval_run(e, REC_FORWARD, error) && (!grad || rec_eval_run(e, REC_BACKWARD, error));
     for (uint32_t i = 0; ok && i < p->out.n; i++)
         if (f->out[i])

@@ -44,6 +44,15 @@ npy() {
   head -c "$3" /dev/zero
 }
 
+# ints SHAPE VALUE...: a file of an array of whole numbers
+ints() {
+  npy '<i4' "$1" 0
+  shift
+  for v; do
+    printf "$(printf '\\%03o\\%03o\\%03o\\%03o' $((v & 255)) $((v >> 8 & 255)) $((v >> 16 & 255)) $((v >> 24 & 255)))"
+  done
+}
+
 finish() {
   [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
   exit 0

@@ -44,6 +44,8 @@ struct RecEval {
     double **value; /* by RecId: where its value is now */
     bool planned[REC_NFN], forward_done;
     bool rounds; /* to single precision, behind every op */
+    RecWatch *watch; /* NULL for none */
+    void *watching;
     Str error;
 };
 
@@ -70,6 +72,12 @@ void rec_eval_free(RecEval *e)
 void rec_eval_round(RecEval *e)
 {
     e->rounds = true;
+}
+
+void rec_eval_watch(RecEval *e, RecWatch *watch, void *context)
+{
+    e->watch = watch;
+    e->watching = context;
 }
 
 const double *rec_eval_value(const RecEval *e, RecId v)
@@ -462,6 +470,12 @@ static void copy(double *to, const double *from, int64_t n)
         memcpy(to, from, sizeof *to * (size_t)n);
 }
 
+static void tell(const RecEval *e, const RecRegionInfo *region, int64_t place)
+{
+    if (e->watch)
+        e->watch(e->watching, e, region->owner, place);
+}
+
 /* One step at place t; `turn` says which of the two buffers holds the carried states. */
 static bool run_step(RecEval *e, const RecOp *op, const Carry *c, int64_t t, int turn)
 {
@@ -472,6 +486,7 @@ static bool run_step(RecEval *e, const RecOp *op, const Carry *c, int64_t t, int
         e->value[region->arg.p[i]] = e->value[op->use[i].v] + t * e->plan[op->use[i].v].stride[0];
     if (!run_region(e, op->region))
         return false;
+    tell(e, region, t);
     for (uint32_t i = 0; i < op->nstate + op->nout; i++) {
         RecId v = region->result.p[i];
         int64_t n = e->plan[v].count;
@@ -504,6 +519,7 @@ static bool run_place(RecEval *e, const RecOp *op, const Carry *c, const int64_t
         e->value[region->arg.p[i]] = e->value[op->use[i].v] + place * e->plan[op->use[i].v].stride[c->naxes - 1];
     if (!run_region(e, op->region))
         return false;
+    tell(e, region, place);
     for (uint32_t i = 0; i < op->nstate + op->nout; i++) {
         RecId v = region->result.p[i];
         copy(c->result[i] + place * e->plan[v].count, e->value[v], e->plan[v].count);

@@ -346,6 +346,10 @@ typedef struct RecEval RecEval;
 RecEval *rec_eval_new(Arena *a, const RecProg *p, const int64_t *dim_value, const RecArray *arg, uint64_t seed);
 bool rec_eval_run(RecEval *e, RecFn fn, Str *error);
 const double *rec_eval_value(const RecEval *e, RecId v); /* of a root-region value, row-major */
+/* Called behind every step of every recurrence, with the place that ran (over a grid its number in row-major order); the region's
+ * results are there for rec_eval_value. */
+typedef void RecWatch(void *context, const RecEval *e, RecId recur, int64_t place);
+void rec_eval_watch(RecEval *e, RecWatch *watch, void *context);
 void rec_eval_round(RecEval *e); /* from now on every operation's result is rounded to single precision */
 void rec_eval_free(RecEval *e);
 
