@@ -28,7 +28,6 @@ typedef struct Checker {
     uint64_t random;
     uint32_t rejected;  /* draws, in the test that is running */
     Tally *tally;
-    Progress *progress;
 } Checker;
 
 /* ---- check_report.c ---- */

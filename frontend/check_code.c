@@ -20,7 +20,7 @@ static bool compile_level(Checker *c, Precision p, CpuLevel level)
     if (!raw)
         return false;
     raw->form = c->form;
-    progress_show(c->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
+    progress_show(c->d->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
     if (code_make(c->arena, raw, &cpu, &c->code[p][level], &error))
         return true;
     check_fail(c, "%.*s", STRF(error));

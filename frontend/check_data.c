@@ -95,6 +95,7 @@ static void compare(Checker *c, const Frame *expected, Frame *f, bool ran, Toler
 
 static void name_unused(Checker *c, const Arrays *data, const bool *used, const bool *also)
 {
+    progress_end(c->d->progress);
     for (uint32_t i = 0; i < data->list.n; i++)
         if (!used[i] && !also[i])
             printf("note  %.*s: nothing asks for array `%.*s`\n", STRF(c->name), STRF(data->list.p[i].name));

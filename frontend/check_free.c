@@ -104,7 +104,7 @@ void check_compiled(Checker *c)
     for (uint32_t p = 0; p < NPRECISION; p++)
         for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
             if (c->code[p][l].code) {
-                progress_show(c->progress, "%.*s: comparing", STRF(c->name));
+                progress_show(c->d->progress, "%.*s: comparing", STRF(c->name));
                 check_code(c, &c->code[p][l]);
             }
 }

@@ -127,7 +127,7 @@ void check_gradients(Checker *c)
     for (uint32_t i = 0; i < p->out.n; i++) {
         if (p->out.p[i].role != OUT_GRAD && p->out.p[i].role != OUT_GRAD_PARAM)
             continue;
-        progress_show(c->progress, "%.*s: differences by %.*s", STRF(c->name), STRF(p->arg.p[p->out.p[i].of].name));
+        progress_show(c->d->progress, "%.*s: differences by %.*s", STRF(c->name), STRF(p->arg.p[p->out.p[i].of].name));
         n++;
         ok += check_argument(c, i, &rejected);
     }

@@ -2,7 +2,7 @@
 
 static void line(Checker *c, const char *outcome, const char *fmt, va_list ap)
 {
-    progress_end(c->progress);
+    progress_end(c->d->progress);
     printf("%s  %.*s: ", outcome, STRF(c->name));
     vprintf(fmt, ap);
     if (c->rejected)

@@ -265,7 +265,10 @@ int cmd_build(Driver *d)
                         .source_file = path};
     c.stop_after = d->opt->value[OPT_STOP_AFTER];
     c.dump_after = d->opt->value[OPT_DUMP_AFTER];
+    if (!d->opt->given[OPT_DUMP_AFTER])
+        progress_show(d->progress, "%.*s: compiling", STRF(c.rec ? c.rec->name : c.kern->name));
     compile(&c);
+    progress_end(d->progress);
     if (unit && !driver_has_form(d, c.rec, &choice)) {
         driver_report(d);
         return EXIT_INPUT;

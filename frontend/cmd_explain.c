@@ -347,15 +347,18 @@ static void explain_file(Driver *d, const Unit *u)
         FormChoice choice;
         if (!raw || !driver_form(d, u, i, &choice))
             continue;
+        progress_show(d->progress, "%.*s: compiling", STRF(raw->name));
         compile(&c);
         if (!driver_has_form(d, c.rec, &choice))
             continue;
+        progress_show(d->progress, "%.*s: looking for its forms", STRF(c.rec->name));
         explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &grids);
         if (!rec_has_role(c.rec, ROLE_PLAN))
             explain_stages(d, behind_pass(d, u, i, grids.n ? "rec.cascade" : "rec.flatten"), &stages, &forms);
         if (grids.n && !rec_has_role(c.rec, ROLE_PLAN))
             grid_forms(d, u, i, &forms);
         put_choice(d, c.kern, &choice, &forms);
+        progress_end(d->progress);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
         explain_entry(&x, &grids, &stages, &forms);
     }

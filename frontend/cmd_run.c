@@ -15,11 +15,14 @@ typedef struct RunVerb {
 static bool read_inputs(RunVerb *r, Arrays *in)
 {
     Str error;
-    for (uint32_t i = 0; i < r->d->opt->input.n; i++)
+    for (uint32_t i = 0; i < r->d->opt->input.n; i++) {
+        progress_show(r->d->progress, "reading %.*s", STRF(r->d->opt->input.p[i]));
         if (!arrays_read(r->d->arena, r->d->opt->input.p[i], in, &error)) {
             driver_fail(r->d, "%.*s", STRF(error));
             return false;
         }
+    }
+    progress_end(r->d->progress);
     return true;
 }
 
@@ -75,23 +78,50 @@ static bool load(RunVerb *r, const Arrays *in)
     return false;
 }
 
-static bool compute(RunVerb *r)
+static void show_step(void *context, const RecEval *e, RecId recur, int64_t place)
 {
-    Str error;
+    const RunVerb *r = context;
+    (void)e;
+    (void)recur;
+    if (progress_is_due(r->d->progress))
+        progress_show(r->d->progress, "%.*s: sequence %lld of %lld, at %lld", STRF(r->frame->prog->name),
+                      (long long)r->frame->sequence, (long long)r->frame->dim[r->frame->prog->batch], (long long)place);
+}
+
+static bool evaluate(RunVerb *r, Str *error)
+{
+    r->frame->watch = show_step;
+    r->frame->watching = r;
+    progress_show(r->d->progress, "%.*s: evaluating", STRF(r->frame->prog->name));
+    bool ok = frame_reference(r->frame, r->grad, error);
+    r->frame->watch = NULL;
+    return ok;
+}
+
+static bool compile_and_call(RunVerb *r, RecProg *raw, Str *error)
+{
     Code code = {0};
     CpuOptions cpu;
     driver_targets(r->d, &cpu);
+    progress_show(r->d->progress, "%.*s: compiling", STRF(raw->name));
+    bool ok = code_make(r->d->arena, raw, &cpu, &code, error);
+    progress_show(r->d->progress, "%.*s: running", STRF(raw->name));
+    ok = ok && frame_compiled(r->frame, &code, r->grad, error);
+    code_free(&code);
+    return ok;
+}
+
+static bool compute(RunVerb *r)
+{
+    Str error;
     FormChoice choice = {0};
     RecProg *raw = r->reference ? NULL : driver_elab(r->d, r->unit, r->entry);
-    bool ok = r->reference ? frame_reference(r->frame, r->grad, &error)
-                           : code_make(r->d->arena, raw, &cpu, &code, &error) &&
-                                 frame_compiled(r->frame, &code, r->grad, &error);
+    bool ok = raw ? compile_and_call(r, raw, &error) : evaluate(r, &error);
+    progress_end(r->d->progress);
     if (raw && driver_form(r->d, r->unit, r->entry, &choice) && !driver_has_form(r->d, raw, &choice)) {
-        code_free(&code);
         driver_report(r->d);
         return false;
     }
-    code_free(&code);
     if (!ok)
         driver_fail(r->d, "%.*s: %.*s", STRF(r->frame->prog->name), STRF(error));
     return ok;

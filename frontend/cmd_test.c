@@ -163,10 +163,14 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
 {
     Arena *a = arena_new();
     Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources), .form = all->form};
-    Progress progress = progress_begin();
+    Driver d = {.arena = a,
+                .opt = all->opt,
+                .sources = sources,
+                .diags = diags_new(a, sources),
+                .progress = progress_begin(a),
+                .form = all->form};
     Unit *u = driver_load(&d, path);
-    Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally, .progress = &progress};
+    Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally};
     c.chosen = u && gives_derivatives(&d);
     printf("# %.*s\n", STRF(path));
     for (uint32_t i = 0; u && i < unit_entries(u) && !d.diags->nerrors; i++)
@@ -175,7 +179,7 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
     if (u)
         name_stray_tests(&c);
     checker_free(&c);
-    progress_end(&progress);
+    progress_end(d.progress);
     tally->failed += u == NULL;
     int code = driver_report(&d);
     arena_free(a);

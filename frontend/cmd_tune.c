@@ -24,7 +24,6 @@ typedef struct Tuner {
     CpuOptions cpu; /* one level */
     Frame *frame;
     Candidate candidate[NMEASURED];
-    Progress *progress;
     TuneFile *out;
 } Tuner;
 
@@ -173,7 +172,7 @@ static bool make_candidate(Tuner *t, uint32_t i, Str *error)
     Candidate *c = &t->candidate[i];
     if (!rec_form_read(str_of(measured[i]), &c->form))
         ice("tune: there is no form %s", measured[i]);
-    progress_show(t->progress, "%.*s: compiling %s", STRF(t->name), measured[i]);
+    progress_show(t->d->progress, "%.*s: compiling %s", STRF(t->name), measured[i]);
     RecProg *half = raw_program(t), *raw = raw_program(t);
     driver_try_form(t->d, half, c->form);
     if (half->form_missing != WHY_NONE) {
@@ -207,13 +206,13 @@ static bool measure(Tuner *t, Str *error)
     bool more = true;
     for (uint32_t i = 0; i < NMEASURED; i++) {
         Candidate *c = &t->candidate[i];
-        progress_show(t->progress, "%.*s: first run of %s", STRF(t->name), measured[i]);
+        progress_show(t->d->progress, "%.*s: first run of %s", STRF(t->name), measured[i]);
         if (!c->lacks.n && !time_begin(&c->timed, t->frame, &c->code, error))
             return false;
     }
     for (uint32_t round = 1; more; round++) {
         more = false;
-        progress_show(t->progress, "%.*s: round %u of %d", STRF(t->name), round, (int)TIME_MAXROUNDS);
+        progress_show(t->d->progress, "%.*s: round %u of %d", STRF(t->name), round, (int)TIME_MAXROUNDS);
         for (uint32_t i = 0; i < NMEASURED; i++)
             if (!t->candidate[i].lacks.n)
                 more |= time_round(&t->candidate[i].timed, 1);
@@ -300,7 +299,7 @@ static bool tune_entry(Tuner *t)
     t->name = unit_entry_name(t->unit, t->entry);
     memset(t->candidate, 0, sizeof t->candidate);
     bool ok = make_candidates(t, &error) && measure(t, &error);
-    progress_end(t->progress);
+    progress_end(t->d->progress);
     if (ok)
         conclude(t);
     else
@@ -383,11 +382,10 @@ static int tune_file(const Driver *all, Str path, const CpuOptions *cpu)
 {
     Arena *a = arena_new();
     Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources)};
-    Progress progress = progress_begin();
+    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources), .progress = progress_begin(a)};
     TuneFile out;
     Unit *u = driver_load(&d, path);
-    Tuner t = {.d = &d, .unit = u, .cpu = *cpu, .progress = &progress, .out = &out};
+    Tuner t = {.d = &d, .unit = u, .cpu = *cpu, .out = &out};
     bool ok = u && check_sizes(&d, u) && old_lines(&d, u, &out) && tune_entries(&t) && write_lines(&d, &out);
     driver_report(&d);
     arena_free(a);

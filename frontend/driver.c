@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 int driver_fail(Driver *d, const char *fmt, ...)
 {
     va_list ap;
     d->failed = true;
+    progress_end(d->progress);
     fflush(stdout); /* both may go to one place */
     fputs("rnnc: error: ", stderr);
     va_start(ap, fmt);
@@ -21,6 +21,7 @@ int driver_fail(Driver *d, const char *fmt, ...)
 
 int driver_report(Driver *d)
 {
+    progress_end(d->progress);
     fflush(stdout);
     if (option_is(d->opt, OPT_DIAGNOSTICS, "json"))
         diags_print_json(d->diags, d->opt->verb == VERB_CHECK ? stdout : stderr);
@@ -161,34 +162,4 @@ bool driver_number(Driver *d, OptionId id, uint64_t *out)
         return true;
     driver_fail(d, errno == ERANGE ? "`%s` is too large a number" : "`%s` is not a whole number from 0", text);
     return false;
-}
-
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-Progress progress_begin(void)
-{
-    return (Progress){.begin = seconds_now(), .terminal = isatty(STDERR_FILENO) == 1};
-}
-
-void progress_show(Progress *p, const char *fmt, ...)
-{
-    va_list ap;
-    if (!p->terminal || seconds_now() - p->begin < 1)
-        return;
-    fputs("\r\033[K", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    p->shown = true;
-}
-
-void progress_end(Progress *p)
-{
-    if (p->shown)
-        fputs("\r\033[K", stderr);
 }

@@ -8,12 +8,14 @@
 #include "frontend/options.h"
 
 typedef VEC(Str) StrList;
+typedef struct Progress Progress;
 
 typedef struct Driver {
     Arena *arena;
     const Options *opt;
     Sources *sources;
     Diags *diags;
+    Progress *progress;
     RecForm form; /* --form; without it what is done where nobody says a form */
     bool failed;  /* driver_fail was called */
     TuneFile tune; /* of `tune_of`; read when an entry's form is not said elsewhere */
@@ -66,14 +68,14 @@ bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice);
 Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
 Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3", "gla.rnn.tune, line 4" */
 
-/* ---- one line on a terminal, for what takes longer than a second ---- */
-typedef struct Progress {
-    double begin;
-    bool terminal, shown;
-} Progress;
+/* ---- driver_progress.c: one line on a terminal, for what takes longer than a second ---- */
 double seconds_now(void);
-Progress progress_begin(void);
+Progress *progress_begin(Arena *a); /* nothing is shown where standard error is no terminal */
+/* What is being done from now on, until the next call or progress_end; the line also says for how long. */
 void progress_show(Progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether somebody would see the next progress_show: for calls that would come too often. */
+bool progress_is_due(Progress *p);
+/* Takes the line away: before anything else is printed, and at the end. */
 void progress_end(Progress *p);
 
 #endif

@@ -29,14 +29,21 @@ static int run(Arena *a, int argc, char **argv)
         return EXIT_USAGE;
     }
     Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = &opt, .sources = sources, .diags = diags_new(a, sources), .form = {.kind = REC_FORM_AUTO}};
+    Driver d = {.arena = a,
+                .opt = &opt,
+                .sources = sources,
+                .diags = diags_new(a, sources),
+                .progress = progress_begin(a),
+                .form = {.kind = REC_FORM_AUTO}};
     if (opt.given[OPT_SHOW_VERSION])
         return cmd_version(&d);
     if (opt.given[OPT_HELP] || opt.given[OPT_MAN] || opt.given[OPT_COMPLETION]) {
         print_information(a, &opt);
         return EXIT_FINE;
     }
-    return driver_read_form(&d) ? command[opt.verb](&d) : EXIT_USAGE;
+    int code = driver_read_form(&d) ? command[opt.verb](&d) : EXIT_USAGE;
+    progress_end(d.progress);
+    return code;
 }
 
 /* What was printed but could not be written is an error too. */

@@ -150,7 +150,9 @@ bool check_finite(Driver *d, const Frame *f, bool single)
         return true;
     for (uint32_t i = 0; i < f->prog->arg.n; i++)
         name_argument(f, i);
+    progress_show(d->progress, "%.*s: looking for where it began", STRF(f->prog->name));
     Str origin = forward ? frame_origin(f, single) : STR("");
+    progress_end(d->progress);
     if (origin.n)
         driver_fail(d, "%.*s: %.*s", STRF(f->prog->name), STRF(origin));
     else

@@ -8,7 +8,6 @@ typedef struct Bench {
     Driver d;
     Options options;
     Tally tally;
-    Progress progress;
     Checker c;
 } Bench;
 
@@ -19,18 +18,18 @@ static void bench_open(Bench *t, const char *file, const char *entry)
     *t = (Bench){.d = {.arena = a, .sources = sources_new(a)}};
     t->d.opt = &t->options;
     t->d.diags = diags_new(a, t->d.sources);
-    t->progress = progress_begin();
+    t->d.progress = progress_begin(a);
     Str path = str_fmt(a, "%s/%s", RNNC_SOURCE_DIR, file);
     Unit *u = driver_load(&t->d, path);
     cr_assert(u && unit_find_entry(u, str_of(entry), &i), "%s in %s", entry, file);
     t->c = (Checker){.d = &t->d, .arena = a, .unit = u, .path = path, .name = str_of(entry), .random = 1};
     t->c.tally = &t->tally;
-    t->c.progress = &t->progress;
 }
 
 static void bench_close(Bench *t)
 {
     checker_free(&t->c);
+    progress_end(t->d.progress);
     arena_free(t->d.arena);
 }
 
