@@ -5,6 +5,9 @@ check "the command" there/bin/rnnc version
 check "the man page" test -s there/share/man/man1/rnnc.1
 check "the standard library" test -s there/share/rnnc/lstm.rnn
 check "pkg-config" sh -c 'PKG_CONFIG_PATH=$PWD/there/share/pkgconfig pkg-config --modversion rnnc'
+check "pkg-config knows where the command is" sh -c '"$(PKG_CONFIG_PATH=$PWD/there/share/pkgconfig pkg-config --variable=rnnc rnnc)" version'
+check "and the standard library" sh -c 'test -s "$(PKG_CONFIG_PATH=$PWD/there/share/pkgconfig pkg-config --variable=stdlib rnnc)/lstm.rnn"'
+check "and finds both again when they are moved" sh -c 'mv there moved; "$(PKG_CONFIG_PATH=$PWD/moved/share/pkgconfig pkg-config --variable=rnnc rnnc)" version; got=$?; mv moved there; exit $got'
 mkdir user && cd user || exit 1
 cat > CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.25)
