@@ -180,54 +180,90 @@ static void loops(Explain *x)
     end(x);
 }
 
-/* ---- memory ---- */
+/* ---- memory, in single precision ---- */
 
-static int64_t elem_bytes(DType dt)
+static Str in_bytes(Explain *x, Dim d)
 {
-    return dt == DT_BOOL ? 1 : 4;
+    return dim_str(x->d->arena, x->kern->dims, d);
 }
 
-/* Flags are `value`: 1 where copies of weights pay, which needs many places. */
-static Dim with_flags(DimTab *t, Dim d, int64_t value)
-{
-    for (DimSym s = 0; s < dim_nsyms(t); s++)
-        if (dim_sym_info(t, s)->kind == DIM_FLAG)
-            d = dim_subst(t, d, s, dim_const(t, value));
-    return d;
-}
-
-/* Bytes of workspace buffers in single precision; `keep` is 1 in training. */
-static Str memory(Explain *x, bool kept, int64_t keep)
+/* What forward keeps for backward. */
+static Str kept(Explain *x)
 {
     DimTab *t = x->kern->dims;
     Dim sum = DIM_ZERO;
     for (uint32_t i = 0; i < x->kern->buf.n; i++) {
         const KBuf *b = &x->kern->buf.p[i];
-        bool used = keep ? (b->used_by & (1u << REC_FORWARD | 1u << REC_BACKWARD)) != 0 : (b->used_by & 1u << REC_FORWARD) != 0;
-        if (b->kind != K_WORK || b->shares != K_NONE || !used || (kept && !b->kept))
+        if (b->kind != K_WORK || b->shares != K_NONE || !b->kept)
             continue;
-        Dim bytes = dim_mul(t, b->size, dim_const(t, elem_bytes(b->dt)));
-        sum = dim_add(t, sum, dim_subst(t, bytes, x->kern->keep, dim_const(t, keep)));
+        Dim bytes = dim_mul(t, b->size, dim_const(t, cpu_element_bytes(PREC_F32, b->dt)));
+        sum = dim_add(t, sum, dim_subst(t, bytes, x->kern->keep, DIM_ONE));
     }
-    Dim least = with_flags(t, sum, 0), more = dim_sub(t, with_flags(t, sum, 1), least);
-    Str text = str_fmt(x->d->arena, "%.*s bytes (f32)", STRF(dim_str(x->d->arena, t, least)));
-    if (more == DIM_ZERO)
-        return text;
-    return str_fmt(x->d->arena, "%.*s, up to %.*s more for copies of weights where they pay", STRF(text),
-                   STRF(dim_str(x->d->arena, t, more)));
+    return in_bytes(x, sum);
+}
+
+static Str workspace(Explain *x, bool train)
+{
+    CpuWorkspace w = cpu_workspace(x->d->arena, x->kern, false, train);
+    Text out = {.arena = x->d->arena};
+    text_add(&out, "%.*s", STRF(in_bytes(x, w.sum)));
+    for (uint32_t i = 0; i < w.most.n; i++)
+        text_add(&out, "%s%.*s%s", i ? ", " : " + max(", STRF(in_bytes(x, w.most.p[i])), i + 1 == w.most.n ? ")" : "");
+    text_add(&out, " bytes (f32), and up to 63 for each of %u arrays", w.narrays);
+    return text_str(&out);
+}
+
+/* "K*V >= 576": what the flag s says. */
+static Str condition(Arena *a, const KernProg *k, DimSym s)
+{
+    DimTab *t = k->dims;
+    for (uint32_t i = 0; i < k->derived.n; i++) {
+        Dim half, twice = dim_mul(t, dim_const(t, 2), k->derived.p[i].den), least;
+        if (k->derived.p[i].sym == s && dim_div(t, k->derived.p[i].num, dim_const(t, 2), &half) &&
+            dim_div(t, dim_sub(t, twice, k->derived.p[i].num), dim_const(t, 2), &least))
+            return str_fmt(a, "%.*s >= %.*s", STRF(dim_str(a, t, half)), STRF(dim_str(a, t, least)));
+    }
+    return STR("");
+}
+
+static void chunk_number(Explain *x, const struct RecDerivedDim *n, Dim num, const char *when)
+{
+    bool sum = dim_nterms(x->kern->dims, num) > 1;
+    item(x, str_fmt(x->d->arena, "%.*s: %s%.*s%s / %.*s, rounded down%s", STRF(dim_sym_info(x->kern->dims, n->sym)->name),
+                    sum ? "(" : "", STRF(in_bytes(x, num)), sum ? ")" : "", STRF(in_bytes(x, n->den)), when));
+}
+
+/* Numbers of whole chunks, and whether something pays, which the formulas name. */
+static void derived_sizes(Explain *x)
+{
+    const KernProg *k = x->kern;
+    for (uint32_t i = 0; i < k->derived.n; i++) {
+        const struct RecDerivedDim *n = &k->derived.p[i];
+        Dim training = dim_subst(k->dims, n->num, k->keep, DIM_ONE), alone = dim_subst(k->dims, n->num, k->keep, DIM_ZERO);
+        if (!n->floor)
+            continue;
+        if (dim_sym_info(k->dims, n->sym)->kind == DIM_FLAG)
+            item(x, str_fmt(x->d->arena, "%.*s: 1 where %.*s, else 0", STRF(dim_sym_info(k->dims, n->sym)->name),
+                            STRF(condition(x->d->arena, k, n->sym))));
+        else if (training == alone || alone == DIM_ZERO)
+            chunk_number(x, n, training, "");
+        else
+            chunk_number(x, n, alone, ", forward alone"), chunk_number(x, n, training, ", training");
+    }
 }
 
 static void memories(Explain *x)
 {
     if (x->kern->has_fn[REC_BACKWARD]) {
         heading(x, "kept");
-        item(x, str_fmt(x->d->arena, "%.*s, from forward for backward", STRF(memory(x, true, 1))));
+        item(x, str_fmt(x->d->arena, "%.*s bytes (f32), from forward for backward", STRF(kept(x))));
         end(x);
     }
     heading(x, "workspace");
-    item(x, str_fmt(x->d->arena, "%.*s, forward alone", STRF(memory(x, false, 0))));
+    item(x, str_fmt(x->d->arena, "%.*s, forward alone", STRF(workspace(x, false))));
     if (x->kern->has_fn[REC_BACKWARD])
-        item(x, str_fmt(x->d->arena, "%.*s, training", STRF(memory(x, false, 1))));
+        item(x, str_fmt(x->d->arena, "%.*s, training", STRF(workspace(x, true))));
+    derived_sizes(x);
     end(x);
 }
 
@@ -259,20 +295,6 @@ static void explain_entry(Explain *x, const ExplainList *grids, const ExplainLis
     memories(x);
 }
 
-/* "K*V >= 576": what the flag s says. */
-static Str condition(Driver *d, const KernProg *k, DimSym s)
-{
-    DimTab *t = k->dims;
-    for (uint32_t i = 0; i < k->derived.n; i++) {
-        Dim half, twice = dim_mul(t, dim_const(t, 2), k->derived.p[i].den), least;
-        if (k->derived.p[i].sym != s || !dim_div(t, k->derived.p[i].num, dim_const(t, 2), &half) ||
-            !dim_div(t, dim_sub(t, twice, k->derived.p[i].num), dim_const(t, 2), &least))
-            continue;
-        return str_fmt(d->arena, "%.*s >= %.*s", STRF(dim_str(d->arena, t, half)), STRF(dim_str(d->arena, t, least)));
-    }
-    return STR("");
-}
-
 /* How a recurrence runs that is cut into `n` chunks, in training (keep 1) or inference. */
 static Str chunks_when(Driver *d, const KernProg *k, const struct RecDerivedDim *n, int64_t keep)
 {
@@ -284,7 +306,7 @@ static Str chunks_when(Driver *d, const KernProg *k, const struct RecDerivedDim 
     bool any = false;
     for (DimSym s = 0; s < dim_nsyms(k->dims); s++)
         if (dim_sym_info(k->dims, s)->kind == DIM_FLAG && dim_mentions(k->dims, cut, s)) {
-            text_add(&out, "%s%.*s", any ? " and " : " where ", STRF(condition(d, k, s)));
+            text_add(&out, "%s%.*s", any ? " and " : " where ", STRF(condition(d->arena, k, s)));
             any = true;
         }
     text_add(&out, any ? ", else sequential" : "");

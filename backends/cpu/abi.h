@@ -76,5 +76,9 @@ void abi_emit_info(Abi *a);                     /* abi_info.c: PREFIX_info */
 LLVMValueRef abi_length(Abi *a, LLVMValueRef lengths, uint32_t axis); /* the first of an axis, in abi_check.c */
 uint32_t abi_element_bytes(const Abi *a, DType dt);
 bool abi_uses(const KBuf *buf, RecFn fn);
+/* ---- workspace.c ---- */
+uint32_t cpu_memory_of(const KernProg *k, uint32_t buf);                /* the buffer whose memory it lives in */
+bool cpu_memory_used(const KernProg *k, uint32_t root, RecFn fn);       /* it, or what shares its memory, is used by fn */
+bool cpu_takes_zeros(const KernProg *k, uint32_t arg, RecFn fn);        /* zeros stand for this argument if it is missing */
 
 #endif

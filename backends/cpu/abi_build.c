@@ -158,15 +158,20 @@ LLVMValueRef abi_table(Abi *a, const char *name, LLVMTypeRef elem, LLVMValueRef 
     return constant(a, LLVMConstArray2(elem, v, n), name);
 }
 
-uint32_t abi_element_bytes(const Abi *a, DType dt)
+uint32_t cpu_element_bytes(Precision p, DType dt)
 {
     switch (dt) {
-    case DT_REAL: return a->m->options.precision == PREC_F64 ? 8 : 4;
+    case DT_REAL: return p == PREC_F64 ? 8 : 4;
     case DT_INT: return 4;
     case DT_BOOL: return 1;
     case DT_COMPLEX: break;
     }
     ice("abi: element type %d", (int)dt);
+}
+
+uint32_t abi_element_bytes(const Abi *a, DType dt)
+{
+    return cpu_element_bytes(a->m->options.precision, dt);
 }
 
 bool abi_uses(const KBuf *buf, RecFn fn)

@@ -160,14 +160,6 @@ static LLVMValueRef max_of(Abi *a, LLVMValueRef x, LLVMValueRef y)
     return LLVMBuildSelect(a->b, abi_cmp(a, LLVMIntSGT, x, y), x, y, "");
 }
 
-static bool has_buffer(const Abi *a, uint32_t arg, RecFn fn)
-{
-    for (uint32_t i = 0; i < a->nbuf; i++)
-        if (a->k->buf.p[i].kind == K_ARG && a->k->buf.p[i].slot == arg && abi_uses(&a->k->buf.p[i], fn))
-            return true;
-    return false;
-}
-
 /* What only a backward pass needs takes no room in inference. */
 static LLVMValueRef if_needed(Place *p, bool forward, LLVMValueRef size)
 {
@@ -180,8 +172,8 @@ static LLVMValueRef zeros_bytes(Place *p)
     Abi *a = p->sum.a;
     LLVMValueRef most = abi_i64(a, 0);
     for (uint32_t i = 0; i < a->narg; i++) {
-        bool forward = has_buffer(a, i, REC_FORWARD), backward = has_buffer(a, i, REC_BACKWARD);
-        if (a->k->arg.p[i].optional && a->k->arg.p[i].role != ROLE_LENGTH && (forward || backward))
+        bool forward = cpu_takes_zeros(a->k, i, REC_FORWARD), backward = cpu_takes_zeros(a->k, i, REC_BACKWARD);
+        if (forward || backward)
             most = max_of(a, most, if_needed(p, forward, abi_load(a, a->i64, p->bytes, i)));
     }
     return most;
@@ -196,28 +188,12 @@ static void place(Place *p, LLVMValueRef size, uint32_t slot)
     p->at = abi_and(a, end, abi_i64(a, -ABI_ALIGN));
 }
 
-static uint32_t root_of(const Abi *a, uint32_t i)
-{
-    while (a->k->buf.p[i].shares != K_NONE)
-        i = a->k->buf.p[i].shares;
-    return i;
-}
-
-/* It, or what shares its memory, is used by fn. */
-static bool memory_used(const Abi *a, uint32_t root, RecFn fn)
-{
-    for (uint32_t i = 0; i < a->nbuf; i++)
-        if (root_of(a, i) == root && abi_uses(&a->k->buf.p[i], fn))
-            return true;
-    return false;
-}
-
 static void place_buffer(Place *p, uint32_t i)
 {
     Abi *a = p->sum.a;
     const KBuf *buf = &a->k->buf.p[i];
-    bool forward = memory_used(a, i, REC_FORWARD);
-    if (buf->kind != K_WORK || root_of(a, i) != i || !(forward || memory_used(a, i, REC_BACKWARD)))
+    bool forward = cpu_memory_used(a->k, i, REC_FORWARD);
+    if (buf->kind != K_WORK || cpu_memory_of(a->k, i) != i || !(forward || cpu_memory_used(a->k, i, REC_BACKWARD)))
         return;
     LLVMValueRef n = max_of(a, value(&p->sum, buf->size), abi_i64(a, 0));
     n = mul(&p->sum, n, abi_i64(a, abi_element_bytes(a, buf->dt)));
@@ -227,8 +203,8 @@ static void place_buffer(Place *p, uint32_t i)
 static void place_sharer(Place *p, uint32_t i)
 {
     Abi *a = p->sum.a;
-    uint32_t root = root_of(a, i);
-    if (root != i && (memory_used(a, root, REC_FORWARD) || memory_used(a, root, REC_BACKWARD)))
+    uint32_t root = cpu_memory_of(a->k, i);
+    if (root != i && (cpu_memory_used(a->k, root, REC_FORWARD) || cpu_memory_used(a->k, root, REC_BACKWARD)))
         abi_store(a, abi_load(a, a->ptr, p->bufs, root), p->bufs, i);
 }
 

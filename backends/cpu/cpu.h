@@ -66,6 +66,15 @@ LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level);
 LLVMValueRef cpu_declare_kernel(CpuModule *m, RecFn fn, CpuLevel level); /* one that another part has */
 /* abi.c: the public functions NAME_workspace, NAME_forward, ... and the choice of level */
 void cpu_emit_abi(CpuModule *m);
+/* workspace.c: what NAME_workspace answers, as a formula: `sum` and, of what shares one place, the largest; each of the arrays in it
+ * takes up to 63 bytes more for its alignment. Names of dimensions that passes made stand in it as they are. */
+typedef struct CpuWorkspace {
+    Dim sum;
+    VEC(Dim) most; /* none, or several */
+    uint32_t narrays;
+} CpuWorkspace;
+CpuWorkspace cpu_workspace(Arena *a, const KernProg *k, bool f64, bool train);
+uint32_t cpu_element_bytes(Precision p, DType dt);
 /* object.c: one module; the result is an object file in memory, the same bytes for the same input */
 CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options); /* emits kernels and abi, verifies */
 CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options); /* without any function yet */

@@ -1,0 +1,88 @@
+/* What stands in a workspace, in this order: its head, the zeros for optional arrays that are missing, the lengths, and
+ * the kernels' buffers. abi_sizes.c makes the code that places them, explain says what they come to. */
+#include "backends/cpu/abi.h"
+
+uint32_t cpu_memory_of(const KernProg *k, uint32_t buf)
+{
+    while (k->buf.p[buf].shares != K_NONE)
+        buf = k->buf.p[buf].shares;
+    return buf;
+}
+
+bool cpu_memory_used(const KernProg *k, uint32_t root, RecFn fn)
+{
+    for (uint32_t i = 0; i < k->buf.n; i++)
+        if (cpu_memory_of(k, i) == root && abi_uses(&k->buf.p[i], fn))
+            return true;
+    return false;
+}
+
+bool cpu_takes_zeros(const KernProg *k, uint32_t arg, RecFn fn)
+{
+    if (!k->arg.p[arg].optional || k->arg.p[arg].role == ROLE_LENGTH)
+        return false;
+    for (uint32_t i = 0; i < k->buf.n; i++)
+        if (k->buf.p[i].kind == K_ARG && k->buf.p[i].slot == arg && abi_uses(&k->buf.p[i], fn))
+            return true;
+    return false;
+}
+
+/* ---- as a formula ---- */
+
+/* The keep flag is known, and so are numbers of chunks that are 0 without it. */
+static Dim in_passes(const KernProg *k, Dim d, bool train)
+{
+    Dim keep = dim_const(k->dims, train);
+    for (uint32_t i = k->derived.n; i-- > 0;)
+        if (k->derived.p[i].floor && dim_subst(k->dims, k->derived.p[i].num, k->keep, keep) == DIM_ZERO)
+            d = dim_subst(k->dims, d, k->derived.p[i].sym, DIM_ZERO);
+    return dim_subst(k->dims, d, k->keep, keep);
+}
+
+static Dim array_bytes(const KernProg *k, const RecArg *x, bool f64)
+{
+    Dim dim[MAXRANK + 1], bytes = dim_const(k->dims, cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
+    for (uint32_t i = 0, n = iface_array_dims(k, &x->type, x->batched, dim); i < n; i++)
+        bytes = dim_mul(k->dims, bytes, dim[i]);
+    return bytes;
+}
+
+static void add_most(Arena *a, CpuWorkspace *w, Dim bytes)
+{
+    for (uint32_t i = 0; i < w->most.n; i++)
+        if (w->most.p[i] == bytes)
+            return;
+    vec_push(a, &w->most, bytes);
+}
+
+static void add_arguments(Arena *a, const KernProg *k, bool f64, bool train, CpuWorkspace *w)
+{
+    for (uint32_t i = 0; i < k->arg.n; i++) {
+        Dim bytes = in_passes(k, array_bytes(k, &k->arg.p[i], f64), train);
+        if (k->arg.p[i].role == ROLE_LENGTH) {
+            w->sum = dim_add(k->dims, w->sum, bytes);
+            w->narrays++;
+        } else if (cpu_takes_zeros(k, i, REC_FORWARD) || (train && cpu_takes_zeros(k, i, REC_BACKWARD))) {
+            add_most(a, w, bytes);
+        }
+    }
+    w->narrays += w->most.n > 0;
+}
+
+CpuWorkspace cpu_workspace(Arena *a, const KernProg *k, bool f64, bool train)
+{
+    CpuWorkspace w = {.sum = dim_const(k->dims, ABI_HEAD + ABI_ALIGN - 1)};
+    add_arguments(a, k, f64, train, &w);
+    for (uint32_t i = 0; i < k->buf.n; i++) {
+        const KBuf *b = &k->buf.p[i];
+        bool needed = cpu_memory_used(k, i, REC_FORWARD) || (train && cpu_memory_used(k, i, REC_BACKWARD));
+        if (b->kind != K_WORK || cpu_memory_of(k, i) != i || !needed)
+            continue;
+        Dim bytes = dim_mul(k->dims, b->size, dim_const(k->dims, cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, b->dt)));
+        w.sum = dim_add(k->dims, w.sum, in_passes(k, bytes, train));
+        w.narrays++;
+    }
+    if (w.most.n == 1)
+        w.sum = dim_add(k->dims, w.sum, w.most.p[--w.most.n]);
+    return w;
+}
