@@ -1,4 +1,5 @@
 #include "frontend/arrays.h"
+#include "lang/utf8.h"
 
 static const ElemInfo elem_row[EL_COUNT] = {
     [EL_F32] = {"float32", "<f4", "F32", 4}, [EL_F64] = {"float64", "<f8", "F64", 8},
@@ -117,9 +118,10 @@ void arrays_add(Arena *a, Arrays *to, const Array *x)
     }
 }
 
+/* What is said of a file may quote it, and there may be anything in it. */
 static bool located(Arena *a, Str path, Str *error)
 {
-    *error = str_fmt(a, "%.*s: %.*s", STRF(path), STRF(*error));
+    *error = str_fmt(a, "%.*s: %.*s", STRF(path), STRF(str_printable(a, *error)));
     return false;
 }
 
@@ -150,7 +152,7 @@ bool arrays_read(Arena *a, Str path, Arrays *out, Str *error)
     if (!decode(a, path, in, &found, error))
         return located(a, path, error);
     for (uint32_t i = 0; i < found.list.n; i++) {
-        Str name = found.list.p[i].name;
+        Str name = found.list.p[i].name = str_printable(a, found.list.p[i].name);
         if (arrays_find(out, name)) {
             *error = str_fmt(a, "`%.*s` is there twice", STRF(name));
             return located(a, path, error);

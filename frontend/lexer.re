@@ -3,6 +3,8 @@
  * decides which newlines end a statement. */
 #include "frontend/lexer.h"
 
+#include "lang/utf8.h"
+
 typedef struct Lexer {
     Arena *arena;
     Diags *diags;
@@ -51,36 +53,6 @@ static TokenKind word_kind(Str s)
         if ((token_row[k].flags & WORD) && str_is(s, token_row[k].text))
             return (TokenKind)k;
     return TOK_NAME;
-}
-
-/* ---- UTF-8 ---- */
-
-static bool continues(const unsigned char *p, size_t left, size_t n)
-{
-    if (left < n)
-        return false;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xC0u) != 0x80u)
-            return false;
-    return true;
-}
-
-/* Bytes of the code point at p, or 0 if there is none: over-long forms, surrogates, and past U+10FFFF are none. */
-static uint32_t utf8_length(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        return continues(p, left, 2) ? 2 : 0;
-    if (p[0] >= 0xE0 && p[0] <= 0xEF) {
-        bool ok = continues(p, left, 3) && !(p[0] == 0xE0 && p[1] < 0xA0) && !(p[0] == 0xED && p[1] >= 0xA0);
-        return ok ? 3 : 0;
-    }
-    if (p[0] >= 0xF0 && p[0] <= 0xF4) {
-        bool ok = continues(p, left, 4) && !(p[0] == 0xF0 && p[1] < 0x90) && !(p[0] == 0xF4 && p[1] >= 0x90);
-        return ok ? 4 : 0;
-    }
-    return 0;
 }
 
 static Span span_of(const Lexer *lx, const unsigned char *from, const unsigned char *to)

@@ -86,8 +86,11 @@ static bool take_type(Arena *a, Scan *s, Array *out, Str *error)
     out->elem = str_is(text, "<c8") ? EL_F32 : EL_F64;
     if (out->is_complex)
         return true;
-    *error = str_fmt(a, "element type `%.*s` is not read; it must be float32, float64, complex64, complex128, int32, int64, uint8 or bool, little endian",
-                     STRF(text));
+    enum { SHOWN = 40 };
+    bool cut = text.n > SHOWN;
+    text.n = cut ? SHOWN : text.n;
+    *error = str_fmt(a, "element type `%.*s%s` is not read; it must be float32, float64, complex64, complex128, int32, int64, uint8 or bool, little endian",
+                     STRF(text), cut ? "..." : "");
     return false;
 }
 

@@ -75,6 +75,10 @@ npy '<f8' '4611686018427387904, 4' 8 > x.npy
 refuses "a size that overflows" 1 "x.npy: .*overflows" $sum -i x.npy
 npy '>f8' '4, 2, 3' 192 > x.npy
 refuses "the other byte order" 1 "element type .>f8" $sum -i x.npy
+npy "$(printf '<f\377\033[31m\303\244\302\233')" '4, 2, 3' 192 > x.npy
+refuses "an element type of other bytes" 1 'element type .<f\\xff\\x1b\[31m'"$(printf '\303\244')"'\\xc2\\x9b. is not read' $sum -i x.npy
+npy "$(printf '%02000d' 0)" '4, 2, 3' 192 > x.npy
+refuses "a long element type" 1 'element type .0{40}\.\.\.. is not read' $sum -i x.npy
 npy '<f8' '4, 6' 192 > x.npy
 refuses "wrong rank" 1 "array .x. is float64\[4, 6\], but real\[T, B, D\] is expected" $sum -i x.npy
 npy '|b1' '4, 2, 3' 24 > x.npy
@@ -116,6 +120,8 @@ safe() {
 }
 safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]},"__metadata__":{"a":"b"}}' 96 > a.safetensors
 check "safetensors in" $sum -i a.safetensors
+safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]},"\u001b[31m":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' 96 > a.safetensors
+check "a name that is no text" sh -c '"$@" 2>&1 | grep -q "nothing asks for array .\\\\x1b\[31m"' sh $sum -i a.safetensors
 safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]}}' 90 > a.safetensors
 refuses "truncated safetensors" 1 "a.safetensors: array .x.: its bytes 0 to 96" $sum -i a.safetensors
 safe '{"x":{"dtype":"F16","shape":[4,2,3],"data_offsets":[0,48]}}' 48 > a.safetensors

@@ -19,8 +19,8 @@ driver='frontend/(main|cmd_|driver|compile|passes|run_|check|explain)'
 language=$(ls frontend/*.h frontend/*.c | grep -vE "^$driver")
 allow "$language" 'lang/|ir/rec/rec\.h|frontend/'
 # what reads files of the user or is read by tools knows no compiler
-allow "frontend/arrays.h frontend/arrays.c frontend/npy.c frontend/npz.c frontend/safetensors.c frontend/files.h frontend/files.c" \
-  'lang/base\.h|frontend/(arrays|files)\.h'
+allow "frontend/arrays.h frontend/arrays.c frontend/npy.c frontend/npz.c frontend/safetensors.c frontend/files.h frontend/files.c frontend/files_write.c" \
+  'lang/(base|utf8)\.h|frontend/(arrays|files)\.h'
 for file in $language; do
   grep -nE "#include \"$driver" "$file" /dev/null >>"$out"
 done
