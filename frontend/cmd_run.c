@@ -10,6 +10,7 @@ typedef struct RunVerb {
     uint32_t entry;
     Frame *frame;
     bool reference, f64, grad;
+    bool no_finals; /* final states are not written */
 } RunVerb;
 
 static bool read_inputs(RunVerb *r, Arrays *in)
@@ -135,12 +136,46 @@ static void print_shapes(const Arrays *out)
     arena_free(scratch);
 }
 
+/* ---- a .npy file holds one array ---- */
+
+static bool is_written(const RunVerb *r, const RecOut *o)
+{
+    bool gradient = o->role == OUT_GRAD || o->role == OUT_GRAD_PARAM;
+    return o->role == OUT_VALUE || o->role == OUT_FINAL || (r->grad && gradient);
+}
+
+static uint32_t count_results(const RunVerb *r, bool finals, Text *names)
+{
+    const RecProg *p = r->frame->prog;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (is_written(r, &p->out.p[i]) && (finals || p->out.p[i].role != OUT_FINAL))
+            text_add(names, "%s%.*s", n++ ? ", " : "", STRF(p->out.p[i].name));
+    return n;
+}
+
+/* Into a .npy file goes the one result that is no final state. False, and a message, when there are more: before anything is run. */
+static bool choose_results(RunVerb *r)
+{
+    Text all = {.arena = r->d->arena}, some = {.arena = r->d->arena};
+    uint32_t n = count_results(r, true, &all);
+    if (!str_is(path_extension(r->d->opt->value[OPT_OUTPUT]), "npy") || n == 1)
+        return true;
+    r->no_finals = count_results(r, false, &some) == 1;
+    if (r->no_finals)
+        fprintf(stderr, "rnnc: note: final states are left out: a .npy file holds one array, `%.*s`\n", STRF(text_str(&some)));
+    else
+        driver_fail(r->d, "%.*s: a .npy file holds one array, and there are %u (%.*s); write .npz", STRF(r->d->opt->value[OPT_OUTPUT]), n,
+                    STRF(text_str(&all)));
+    return r->no_finals;
+}
+
 static bool write_results(RunVerb *r)
 {
     Arrays out = {0};
     Str error;
     for (uint32_t i = 0; i < r->frame->prog->out.n; i++)
-        if (r->frame->out[i])
+        if (r->frame->out[i] && !(r->no_finals && r->frame->prog->out.p[i].role == OUT_FINAL))
             vec_push(r->d->arena, &out.list, load_result(r->frame, i, r->f64));
     if (!r->d->opt->given[OPT_OUTPUT]) {
         print_shapes(&out);
@@ -178,7 +213,7 @@ int cmd_run(Driver *d)
     compile_reference(reference);
     r.frame = frame_new(d->arena, reference);
     choose_gradients(&r);
-    if (!read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_trace(&r) || !write_results(&r))
+    if (!choose_results(&r) || !read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_trace(&r) || !write_results(&r))
         return EXIT_INPUT;
     return d->opt->given[OPT_CHECK] && !check_finite(d, r.frame, !r.f64) ? EXIT_INPUT : EXIT_FINE;
 }

@@ -43,5 +43,15 @@ check "has a status and a row for each sequence" sh -c 'test "$(grep -cE "\"stat
 check "or a picture" sh -c '"$RNNC" run "$SRC/stdlib/pararnn.rnn" --entry=para_gru --form=newton:5 -i "$0" --trace=t.svg 2> note.txt >shapes.txt && test "$(grep -c "<rect" t.svg)" -eq 21' "$npz"
 refuses "no trace of the sequential form" 1 "trace is for the form newton" "$RNNC" run "$SRC/stdlib/pararnn.rnn" --entry=para_gru -i "$npz" -o no.npz --trace=no.json
 check "nothing is written" test ! -e no.npz -a ! -e no.json
+# A .npy file holds one array: the output, if there is one.
+check "npy out, without the final state" sh -c '"$RNNC" run count.rnn -i x.npy -o y.npy 2> note.txt && [ -s y.npy ]'
+check "which is said in one line" sh -c '[ "$(cat note.txt)" = "rnnc: note: final states are left out: a .npy file holds one array, \`y\`" ]'
+check "and it can be read back" sh -c 'mv y.npy x.npy; "$RNNC" run count.rnn -i x.npy 2>&1 | grep -q "^y: int32\[3, 2\]"'
+printf 'model double(x: real[T]) -> y: real[T] {\n  let y = 2 * x\n}\n' > double.rnn
+check "npy out of what has no states" sh -c '"$RNNC" run double.rnn -i x.npy -o y.npy 2> note.txt && [ -s y.npy ] && [ ! -s note.txt ]'
+printf 'cell both over t (x: real) -> y, z {\n  state y: real\n  y = y[t-1] + x\n  let z = 2 * y\n}\n' > both.rnn
+refuses "npy out of two outputs" 1 "no.npy: a .npy file holds one array, and there are 3 .y, z, yT.; write .npz" "$RNNC" run both.rnn -i x.npy -o no.npy
+refuses "npy out of gradients" 1 "there are 2 .y, d_x.; write .npz" "$RNNC" run double.rnn -i x.npy -o no.npy --grad
+check "of which nothing is written" test ! -e no.npy
 refuses "several entries, none named as the file" 1 "several cells and models \(pick, plain\)" "$RNNC" run two.rnn -i k.npy -i W.npy
 finish
