@@ -75,16 +75,31 @@ static bool fits(const Frame *f, const Type *type, bool batched, Str name, Str *
     return false;
 }
 
+static bool arguments_fit(const Frame *f, bool optional, Str *error)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->arg.n; i++) {
+        const RecArg *x = &p->arg.p[i];
+        if (x->optional == optional && x->role != ROLE_COTANGENT && !fits(f, &x->type, x->batched, x->name, error))
+            return false;
+    }
+    return true;
+}
+
+/* Named is what the caller has: first what must be given, then results. A cotangent is as large as its output, a gradient as what it
+ * is of. */
 bool frame_fits(const Frame *f, Str *error)
 {
     const RecProg *p = f->prog;
-    for (uint32_t i = 0; i < p->arg.n; i++)
-        if (!fits(f, &p->arg.p[i].type, p->arg.p[i].batched, p->arg.p[i].name, error))
+    if (!arguments_fit(f, false, error))
+        return false;
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const RecOut *o = &p->out.p[i];
+        bool result = o->role == OUT_VALUE || o->role == OUT_FINAL;
+        if (result && !fits(f, &o->type, o->batched, o->name, error))
             return false;
-    for (uint32_t i = 0; i < p->out.n; i++)
-        if (!fits(f, &p->out.p[i].type, p->out.p[i].batched, p->out.p[i].name, error))
-            return false;
-    return true;
+    }
+    return arguments_fit(f, true, error);
 }
 
 double *frame_array(const Frame *f, const Type *type, bool batched)

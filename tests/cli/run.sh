@@ -53,5 +53,7 @@ printf 'cell both over t (x: real) -> y, z {\n  state y: real\n  y = y[t-1] + x\
 refuses "npy out of two outputs" 1 "no.npy: a .npy file holds one array, and there are 3 .y, z, yT.; write .npz" "$RNNC" run both.rnn -i x.npy -o no.npy
 refuses "npy out of gradients" 1 "there are 2 .y, d_x.; write .npz" "$RNNC" run double.rnn -i x.npy -o no.npy --grad
 check "of which nothing is written" test ! -e no.npy
+printf 'cell wide[K] over t (x: real) -> h, z {\n  state h: real\n  h = h[t-1] + x\n  let z[i in K] = i + h\n}\n' > wide.rnn
+refuses "an output that is too large" 1 "array .z. would be too large" "$RNNC" run wide.rnn -i x.npy -D K=5000000000000
 refuses "several entries, none named as the file" 1 "several cells and models \(pick, plain\)" "$RNNC" run two.rnn -i k.npy -i W.npy
 finish
