@@ -70,6 +70,10 @@ void check_streaming(Checker *c);
 void check_beyond(Checker *c);
 void check_alone(Checker *c);
 
+/* ---- check_spoil.c ---- */
+bool can_spoil(const RecProg *p); /* there is something that is read up to a length only */
+void spoil_beyond(Frame *f);      /* garbage at every place that is not read: NaN, an int that no table has, a reset */
+
 /* ---- check_data.c: the file's own tests ---- */
 void check_data(Checker *c, uint32_t entry, const Test *test);
 /* The sizes that a test binds, after those of the command line. */

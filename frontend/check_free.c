@@ -119,23 +119,6 @@ static uint32_t find_role(const RecProg *p, RecRole role)
     return i;
 }
 
-/* Garbage at every place beyond: NaN, an int that no table has, a reset. */
-static void spoil_beyond(Frame *f)
-{
-    const RecProg *p = f->prog;
-    const double *length = f->in[find_role(p, ROLE_LENGTH)];
-    int64_t B = f->dim[p->batch];
-    for (uint32_t i = 0; i < p->arg.n; i++) {
-        const RecArg *x = &p->arg.p[i];
-        Places at = frame_places(f, &x->type);
-        int64_t n = f->in[i] && x->batched ? frame_count(f, &x->type, true) : 0, rest = n ? n / (at.all * B) : 0;
-        double garbage = x->type.dt == DT_REAL ? (double)NAN : x->type.dt == DT_INT ? 1 << 29 : 1;
-        for (int64_t k = 0; at.n && k < n; k++)
-            if (places_beyond(&at, k / rest / B, length + k / rest % B * at.of_cell))
-                f->in[i][k] = garbage;
-    }
-}
-
 static bool run_one(Checker *c, Frame *f, const Code *code, Str *why)
 {
     return code ? frame_compiled(f, code, has_gradients(c), why) : frame_reference(f, has_gradients(c), why);
@@ -166,8 +149,6 @@ static void check_ragged(Checker *c, Once *once, bool evaluator, const char *wha
     Str why = {0};
     uint32_t n = 0;
     c->rejected = 0;
-    if (!rec_has_role(c->reference, ROLE_LENGTH))
-        return;
     for (uint32_t i = 0; i < NRAGGED; i++) {
         if (evaluator && !once(c, &ragged[i], NULL, &why)) {
             check_fail(c, "%s: evaluator: %.*s", what, STRF(why));
@@ -188,7 +169,8 @@ static void check_ragged(Checker *c, Once *once, bool evaluator, const char *wha
 
 void check_beyond(Checker *c)
 {
-    check_ragged(c, beyond_once, true, "what lies beyond a sequence's length reaches no result");
+    if (can_spoil(c->reference))
+        check_ragged(c, beyond_once, true, "what lies beyond a sequence's length reaches no result");
 }
 
 /* ---- a sequence of a ragged batch is the sequence alone ---- */
@@ -266,6 +248,6 @@ static bool alone_once(Checker *c, const Draw *how, const Code *code, Str *why)
 
 void check_alone(Checker *c)
 {
-    if (c->reference->has_time)
+    if (rec_has_role(c->reference, ROLE_LENGTH))
         check_ragged(c, alone_once, false, "a ragged batch gives what each sequence alone gives");
 }

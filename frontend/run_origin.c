@@ -35,28 +35,6 @@ static const RecRegionInfo *step_of(const Look *l, RecId recur)
     return &l->f->prog->region.p[rec_op(l->f->prog, recur)->region];
 }
 
-static bool is_used_forward(const RecProg *p, RecId v)
-{
-    for (uint32_t i = 0; i < p->out.n; i++)
-        if (p->out.p[i].value == v)
-            return true;
-    for (RecId w = 0; w < p->op.n; w++)
-        for (uint32_t i = 0; i < rec_op(p, w)->nuse; i++)
-            if (rec_op(p, w)->use[i].v == v && !rec_inside(p, w, REC_BACKWARD))
-                return true;
-    return false;
-}
-
-/* A state or an output, not one of the values that are only kept for backward. */
-static bool is_of_cell(const RecProg *p, RecId recur, uint32_t result)
-{
-    for (RecId v = 0; v < p->op.n; v++)
-        if (rec_op(p, v)->kind == REC_PROJ && rec_op(p, v)->use[0].v == recur && rec_op(p, v)->index == result &&
-            is_used_forward(p, v))
-            return true;
-    return result < rec_op(p, recur)->nstate;
-}
-
 /* In a cell over a graph a step is a block of nodes; what it makes on edges is seen at the nodes behind them. */
 static bool is_looked_at(const Look *l, const Type *type)
 {
@@ -77,7 +55,7 @@ static bool is_start(const Look *l, const RecEval *e, const Spot *s)
 static bool is_sought(const Look *l, const Search *s, const RecEval *e, const Spot *at)
 {
     bool bad = s->nan_only ? isnan(at->value) : !isfinite(at->value);
-    return bad && !is_start(l, e, at) && is_of_cell(l->f->prog, at->recur, at->result);
+    return bad && !is_start(l, e, at) && rec_is_of_forward(l->f->prog, at->recur, at->result);
 }
 
 static bool find_in(const Look *l, const Search *s, const RecEval *e, Spot *spot)

@@ -633,6 +633,27 @@ bool rec_inside(const RecProg *p, RecId v, RecRegion r)
     }
 }
 
+static bool is_used_forward(const RecProg *p, RecId v)
+{
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (p->out.p[i].value == v)
+            return true;
+    for (RecId w = 0; w < p->op.n; w++)
+        for (uint32_t i = 0; i < rec_op(p, w)->nuse; i++)
+            if (rec_op(p, w)->use[i].v == v && !rec_inside(p, w, REC_BACKWARD))
+                return true;
+    return false;
+}
+
+bool rec_is_of_forward(const RecProg *p, RecId recur, uint32_t result)
+{
+    for (RecId v = 0; v < p->op.n; v++)
+        if (rec_op(p, v)->kind == REC_PROJ && rec_op(p, v)->use[0].v == recur && rec_op(p, v)->index == result &&
+            is_used_forward(p, v))
+            return true;
+    return result < rec_op(p, recur)->nstate;
+}
+
 /* The finaliser of splitmix64. */
 static uint64_t mix(uint64_t z)
 {

@@ -306,6 +306,7 @@ bool rec_same_but_axis(const Type *a, const Type *b, uint32_t axis);
 bool rec_surely_outside(DimTab *t, Dim lo, Dim size, Dim whole);
 
 bool rec_inside(const RecProg *p, RecId v, RecRegion r); /* v stands in r or in a region nested in it */
+bool rec_is_of_forward(const RecProg *p, RecId recur, uint32_t result); /* a state or an output; not only kept for backward */
 const char *rec_why_text(RecWhy why); /* structure.c */
 const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */

@@ -31,6 +31,31 @@ for seed in 1 2 3 4 5 6 7 8 9 10; do
   check "layer_norm with seed $seed" "$RNNC" test ln.rnn --seed=$seed --precision=f32
 done
 
+cat > length.rnn <<'END'
+import "gru.rnn"
+model scanned[D, H](x: real[T, D], n: int) -> y: real[T, H] {
+  use g = gru[D, H]
+  let y = scan(g, x, length = n)
+}
+model added[D](x: real[T, D], n: int) -> y: real[T, D] {
+  use g = gru[D, D]
+  let y = x + scan(g, x, length = n)
+}
+model copied[N](x: int[T], n: int) -> y: real[T, N] {     # says itself what it reads: x is read everywhere
+  use c = copy[N]
+  let live[i in T] = i < n
+  let y = scan(c, x, live)
+}
+cell copy[N] over t (x: int, live: bool) -> h {
+  param E: real[N, 4]
+  state h: real[N]
+  h[i] = where(live, E[i, x], h[t-1][i])
+}
+END
+check "lengths of models" sh -c '"$RNNC" test length.rnn --cpu=baseline > said.txt'
+check "what lies beyond them" grep -q "pass  scanned: what lies beyond" said.txt
+check "but not what is read elsewhere" sh -c '! grep -qE "(added|copied): what lies beyond" said.txt'
+
 cat > bad.rnn <<'END'
 cell bad[H] over t (x: real[H]) -> h {
   state h: real[H]

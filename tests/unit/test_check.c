@@ -338,3 +338,43 @@ Test(check, a_wrong_scan_is_seen, .timeout = 300)
 {
     wrong_pass_in_form("tests/cells/affine_coupled_pair.rnn", "coupled_pair", (RecForm){.kind = REC_FORM_SCAN, .size = 3}, "scan", 11);
 }
+
+/* ---- a length that is taken one too long ---- */
+
+static void lengthen(RecProg *p)
+{
+    for (RecId v = 0; v < p->op.n; v++)
+        if (rec_op(p, v)->kind == REC_MAP && rec_op(p, v)->fun == FUN_LT && rec_op(p, rec_op(p, v)->use[0].v)->kind == REC_IOTA)
+            rec_op(p, v)->fun = FUN_LE;
+}
+
+static void wrong_length(const char *file, const char *entry)
+{
+    Bench t;
+    Str error;
+    CpuOptions cpu = {.precision = PREC_F64, .level = {[CPU_BASELINE] = true}};
+    Code *code = &t.c.code[PREC_F64][CPU_BASELINE];
+    bench_open(&t, file, entry);
+    t.c.reference = reference_program(&t);
+    cr_assert(code_make(t.c.arena, raw_program(&t), &cpu, code, &error));
+    cr_expect_not(fails(&t, check_beyond), "%s: the right program passes", entry);
+    cr_expect_eq(t.tally.passed, 1, "%s: it is tested", entry);
+    code_free(code);
+    RecProg *p = raw_program(&t);
+    lengthen(p);
+    cr_assert(code_make(t.c.arena, p, &cpu, code, &error));
+    cr_expect(fails(&t, check_beyond), "%s: a length that is one too long is not seen", entry);
+    bench_close(&t);
+}
+
+Test(check, a_wrong_length_of_a_cell_is_seen)
+{
+    wrong_length("stdlib/gru.rnn", "gru");
+}
+
+Test(check, a_wrong_length_of_models_is_seen)
+{
+    wrong_length("stdlib/classifier.rnn", "classifier");
+    wrong_length("stdlib/bidirectional.rnn", "bigru");
+    wrong_length("stdlib/hmm.rnn", "viterbi");
+}
