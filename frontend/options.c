@@ -381,6 +381,31 @@ static Str verbs_of(Arena *a, OptionId id)
     return text_str(&out);
 }
 
+/* What `run` reads and writes, by what the cell runs over. */
+static void man_arrays(Text *out)
+{
+    static const struct {
+        const char *of, *text;
+    } row[] = {
+        {"sequences", "inputs and outputs are [T, B, ...]. lengths [B] and resets [T, B] are optional, and so are "
+                      "start values h0 [B, ...]; final states are hT."},
+        {"grids", "a cell over (r, s): [R, S, B, ...], where an input a[s] is [S, B, ...]. lengths [B, 2], how far "
+                  "each grid goes along each axis, is optional. There are no resets, "
+                  "start values or final states."},
+        {"graphs", "a cell over v in dag: arrays at nodes are [nodes, 1, ...]. edges, int[E, 2] (from, to), in any "
+                   "order, must be given; what lives on edges is [E, 1, ...] in that order, "
+                   "what lives on pairs of edges comes with pairs, int[L, 2] of edge numbers. There are no "
+                   "lengths, start values or final states."},
+        {"models", "inputs and outputs as they are declared, with B behind the leading axes that come with the data."},
+        {"gradients", "with --grad: cotangents d_h and d_hT are read, those that are missing are 0; gradients d_x, d_W "
+                      "and d_h0 are written."},
+    };
+    text_add(out, ".SH ARRAYS\nThe arrays of\n.B rnnc run\nhave the names of the model file. B counts sequences, grids "
+                  "or graphs.\n");
+    for (uint32_t i = 0; i < sizeof row / sizeof *row; i++)
+        man_row(out, str_of(row[i].of), row[i].text);
+}
+
 void options_man(Text *out)
 {
     text_add(out, ".TH RNNC 1\n.SH NAME\nrnnc \\- compiler for recurrent models\n.SH SYNOPSIS\n.B rnnc\n"
@@ -393,6 +418,7 @@ void options_man(Text *out)
         const char *text = str_fmt(out->arena, "%s (%.*s)", option_row[id].text, STRF(where)).p;
         man_row(out, option_form(out->arena, id), text);
     }
+    man_arrays(out);
     text_add(out, ".SH EXIT STATUS\n.TP\n.B 0\nfine\n.TP\n.B 1\nthe input is wrong\n.TP\n.B 2\nthe command line is wrong\n"
                   ".TP\n.B 70\na fault of the compiler\n");
 }

@@ -27,6 +27,9 @@ refuses "two files to build" 2 "usage" "$RNNC" build a.rnn b.rnn
 refuses "unknown pass" 2 "did you mean rec.hoist" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru --stop-after=rec.hosit
 refuses "unknown dimension" 1 "no such dimension" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru -D Hidden=4
 refuses "unknown entry" 1 "did you mean gru" "$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gruu
+for word in grids graphs edges lengths pairs; do
+  check "the man page tells of $word" sh -c '"$RNNC" --man | sed -n "/^.SH ARRAYS/,/^.SH EXIT/p" | grep -qw "$0"' $word
+done
 check "man page is troff without complaints" sh -c 'command -v man >/dev/null || exit 0; "$RNNC" --man > m.1 && [ -z "$(man --warnings -l m.1 2>&1 >/dev/null)" ]'
 if command -v bash >/dev/null; then
   check "completion is bash" sh -c '"$RNNC" --completion > c.bash && bash -n c.bash'
