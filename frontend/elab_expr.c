@@ -256,6 +256,37 @@ static Val list(Elab *e, Scope *s, const Expr *x)
     return first;
 }
 
+/* `run.h[R - 1, S - 1]`: what there is of a sweep where another run has its last states. */
+static Str last_place(Elab *e, const Run *run, Str name)
+{
+    uint32_t i = 0;
+    while (i + 1 < run->noutput && !str_eq(run->inst->cell->output[i].text, name))
+        i++;
+    Type type = val_type(e, run->output[i]);
+    Text out = {.arena = e->arena};
+    text_add(&out, ".%.*s[", STRF(run->inst->cell->output[i].text));
+    for (uint32_t k = 0; k < run->inst->cell->nindex; k++)
+        text_add(&out, "%s%.*s - 1", k ? ", " : "", STRF(dim_str(e->arena, e->dims, type.dim[k])));
+    text_add(&out, "]");
+    return text_str(&out);
+}
+
+static Val last_state(Elab *e, const Run *run, const Expr *x)
+{
+    const Expr *of = x->field.base->field.base;
+    for (uint32_t i = 0; i < run->nlast; i++)
+        if (str_eq(run->inst->state.p[i]->decl->name.text, x->field.name.text))
+            return run->last[i];
+    if (run->inst->cell->domain != DOMAIN_GRID) {
+        diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, x->field.name.text));
+        return poison;
+    }
+    Str place = last_place(e, run, x->field.name.text), name = of->kind == EX_NAME ? of->name : STR("run");
+    diag_help(diag(e->diags, E_UNSUPPORTED, x->field.base->field.name.at, "a sweep has no last states"),
+              str_fmt(e->arena, "take an output at the place that is meant, `%.*s%.*s`", STRF(name), STRF(place)));
+    return poison;
+}
+
 /* `W.T`, `run.y`, `run.last.S`, `inner.h` */
 static Val field(Elab *e, Scope *s, const Expr *x)
 {
@@ -271,13 +302,8 @@ static Val field(Elab *e, Scope *s, const Expr *x)
         run = r && r->kind == SYM_LET ? r->let.def->run : r && r->kind == SYM_RUN ? r->run : NULL;
     } else if (last && base->field.base->kind == EX_CALL)
         elab_scan(e, s, base->field.base, &run);
-    if (last && run) {
-        for (uint32_t i = 0; i < run->nlast; i++)
-            if (str_eq(run->inst->state.p[i]->decl->name.text, name))
-                return run->last[i];
-        diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, name));
-        return poison;
-    }
+    if (last && run)
+        return last_state(e, run, x);
     if (sym && sym->kind == SYM_LET && !str_is(name, "T")) {
         let_value(e, sym);
         run = sym->let.def->run;

@@ -273,6 +273,10 @@ static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *ar
         diag(e->diags, E_TYPE, x->at, "`from` takes the final states of a run, `run.last`, or named values, `(h = a, c = b)`");
         return false;
     }
+    if (run && run->inst->cell->domain == DOMAIN_GRID) {
+        diag(e->diags, E_UNSUPPORTED, x->at, "a sweep has no last states");
+        return false;
+    }
     for (uint32_t i = 0; i < inst->state.n; i++) {
         StateDef *st = inst->state.p[i];
         Val v = poison;
