@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { NO_ARG = UINT32_MAX };
+#define NO_ARG UINT32_MAX
 
 static uint32_t lengths_of_cell(const RecProg *p)
 {
