@@ -129,7 +129,7 @@ static Val reshape_call(Elab *e, Scope *s, Val v, const Expr *x)
 {
     Type want = {.dt = val_dtype(e, v)}, full = *rec_type(e->prog, v.v), have = val_type(e, v);
     for (uint32_t i = 1; i < x->call.narg; i++)
-        if (!elab_dim(e, s, x->call.arg[i].value, &want.dim[want.rank++]))
+        if (!elab_size(e, s, x->call.arg[i].value, &want.dim[want.rank++]))
             return poison;
     if (type_size(e->dims, &want) != type_size(e->dims, &have)) {
         Str w = type_str(e->arena, e->dims, &want);
@@ -146,7 +146,7 @@ static Val reshape_call(Elab *e, Scope *s, Val v, const Expr *x)
 static Val one_hot_call(Elab *e, Scope *s, Val v, const Expr *x)
 {
     Dim n;
-    if (!elab_dim(e, s, x->call.arg[1].value, &n))
+    if (!elab_size(e, s, x->call.arg[1].value, &n))
         return poison;
     if (val_dtype(e, v) != DT_INT)
         return type_error(e, x->at, "an int", v);
@@ -290,7 +290,7 @@ static bool bind_fn_dims(Elab *e, const Fn *fn, Scope *fs, const Val *arg, Span 
     }
     unify_dims(e, fn, arg, dim, known);
     for (uint32_t i = 0; i < fn->ndim; i++) {
-        if (!known[i] && fn->dim[i].value && elab_dim(e, fs, fn->dim[i].value, &dim[i]))
+        if (!known[i] && fn->dim[i].value && elab_size(e, fs, fn->dim[i].value, &dim[i]))
             known[i] = true;
         if (!known[i]) {
             diag(e->diags, E_NOT_A_SIZE, at,
@@ -510,7 +510,7 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
     for (uint32_t i = 0; i < x->reduce.nbind; i++) {
         Binder b = x->reduce.bind[i];
         var[i] = index_new(e, b.name, NO_SIZE);
-        if (b.range && !elab_dim(e, s, b.range, &var[i]->size))
+        if (b.range && !elab_size(e, s, b.range, &var[i]->size))
             return poison;
         scope_add(e, inner, b.name, SYM_INDEX)->index = var[i];
     }

@@ -86,7 +86,7 @@ Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
         return NULL;
     }
     for (uint32_t k = 0; k < u->ndim; k++)
-        if (!elab_dim(e, s, u->dim[k], &dim[k]))
+        if (!elab_size(e, s, u->dim[k], &dim[k]))
             return NULL;
     e->depth++;
     Inst *inst = inst_new(e, cell, path, dim, u->ndim, u->at, false);

@@ -36,6 +36,30 @@ bool try_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
     }
 }
 
+static bool not_huge(Elab *e, Dim d, Span at)
+{
+    if (d != DIM_HUGE)
+        return true;
+    diag(e->diags, E_SIZE_RANGE, at, "this size is too large: it must be below 2^63, and no product of more than 8 dimensions");
+    return false;
+}
+
+static bool in_range(Elab *e, Dim d, Span at)
+{
+    int64_t n;
+    if (!not_huge(e, d, at))
+        return false;
+    if (!dim_is_const(e->dims, d, &n) || n >= 0)
+        return true;
+    diag(e->diags, E_SIZE_RANGE, at, str_c(e->arena, str_fmt(e->arena, "this size is %lld, and no size is below 0", (long long)n)));
+    return false;
+}
+
+bool elab_size(Elab *e, Scope *s, const Expr *x, Dim *out)
+{
+    return elab_dim(e, s, x, out) && in_range(e, *out, x->at);
+}
+
 bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
 {
     if (x->kind == EX_ERROR)
@@ -45,7 +69,7 @@ bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
         return false;
     }
     if (try_dim(e, s, x, out))
-        return true;
+        return not_huge(e, *out, x->at);
     Diag *d = diag(e->diags, E_NOT_A_SIZE, x->at, "a size is made of whole numbers and dimensions with + - * and exact /");
     if (x->kind == EX_CALL)
         diag_help(d, STR("of calls there are only `pred(v)` and `into(v)`, alone in a sum of a cell over a graph"));
@@ -68,6 +92,17 @@ static bool dtype_find(Elab *e, Ident name, DType *out)
     return false;
 }
 
+bool type_fits(Elab *e, const Type *t, Span at)
+{
+    Dim n = dim_mul(e->dims, type_size(e->dims, t), dim_const(e->dims, MAX_REST));
+    if (n != DIM_HUGE)
+        return true;
+    diag(e->diags, E_SIZE_RANGE, at,
+         str_c(e->arena, str_fmt(e->arena, "%.*s is too large: an array has fewer than 2^47 elements, not counting its open sizes",
+                                 STRF(type_str(e->arena, e->dims, t)))));
+    return false;
+}
+
 bool elab_type(Elab *e, Scope *s, const TypeExpr *t, Type *out)
 {
     *out = (Type){0};
@@ -78,9 +113,9 @@ bool elab_type(Elab *e, Scope *s, const TypeExpr *t, Type *out)
         return false;
     }
     for (uint32_t i = 0; i < t->ndim; i++)
-        if (!elab_dim(e, s, t->dim[i], &out->dim[out->rank++]))
+        if (!elab_size(e, s, t->dim[i], &out->dim[out->rank++]))
             return false;
-    return true;
+    return type_fits(e, out, t->at);
 }
 
 static bool bound_value(const Elab *e, Str name, int64_t *value)
@@ -105,7 +140,7 @@ static void follow(Scope *s, Dim was, Dim is)
 static bool derived_dim(Elab *e, Scope *s, const DimDecl *d, Dim *out)
 {
     if (try_dim(e, s, d->value, out))
-        return true;
+        return in_range(e, *out, d->value->at);
     Dim num, den;
     if (d->value->kind != EX_BINARY || d->value->bin.op != BIN_DIV)
         return elab_dim(e, s, d->value, out);

@@ -146,7 +146,7 @@ bool not_negative(Elab *e, Dim d, Span at)
 {
     int64_t value;
     if (dim_is_const(e->dims, d, &value))
-        return value >= 0;
+        return value >= 0 && d != DIM_HUGE;
     bool sure = true;
     for (uint32_t i = 0; i < dim_nterms(e->dims, d); i++)
         sure &= dim_term(e->dims, d, i)->coef >= 0;

@@ -5,6 +5,8 @@
 #include "frontend/elab.h"
 
 enum { MAX_DEPTH = 64, MAX_DELAY = 64 };
+/* What later passes may multiply the known part of an array's size by: bytes, places of a chunk, parts of a plan. */
+enum { MAX_REST = 1 << 16 };
 
 /* A bound index: `i` in `let a[i] = ...` or `sum(i in K: ...)`. size is NO_SIZE until an axis or a range says it. */
 #define NO_SIZE UINT32_MAX
@@ -244,7 +246,9 @@ IndexVar *index_new(Elab *e, Ident name, Dim size);
 
 /* ---- elab_dim.c ---- */
 bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out);     /* reports */
-bool try_dim(Elab *e, Scope *s, const Expr *x, Dim *out);      /* silently */
+bool try_dim(Elab *e, Scope *s, const Expr *x, Dim *out);      /* silently; may be DIM_HUGE */
+bool elab_size(Elab *e, Scope *s, const Expr *x, Dim *out);    /* reports; what is surely below 0 too */
+bool type_fits(Elab *e, const Type *t, Span at);               /* reports too many elements */
 bool elab_type(Elab *e, Scope *s, const TypeExpr *t, Type *out);
 bool bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry);
 

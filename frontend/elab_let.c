@@ -18,7 +18,7 @@ Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value)
     }
     for (uint32_t i = 0; i < target->nindex; i++) {
         var[i] = index_new(e, target->index[i].name, NO_SIZE);
-        if (target->index[i].range && !elab_dim(e, s, target->index[i].range, &var[i]->size))
+        if (target->index[i].range && !elab_size(e, s, target->index[i].range, &var[i]->size))
             return poison;
         scope_add(e, inner, target->index[i].name, SYM_INDEX)->index = var[i];
     }

@@ -312,10 +312,12 @@ static uint32_t recurrences_around(const RecProg *p, const RecOp *op)
 }
 
 /* Any value may get an axis for the sequences, and one for each recurrence around it when all places are kept. */
-static void check_axes(Elab *e)
+static void check_values(Elab *e)
 {
     for (RecId v = 0; v < e->prog->op.n; v++) {
         const RecOp *op = rec_op(e->prog, v);
+        if (!type_fits(e, &op->type, op->at))
+            return;
         uint32_t n = recurrences_around(e->prog, op);
         if (op->type.rank + n + 1 <= MAXRANK)
             continue;
@@ -358,7 +360,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     check_clashes(&e);
     check_no_output(&e, cell ? cell->name.at : model->name.at);
     if (diags->nerrors == before)
-        check_axes(&e);
+        check_values(&e);
     if (diags->nerrors != before)
         return NULL;
     elab_streams(&e);

@@ -59,8 +59,8 @@ DimTab *dim_tab_new(Arena *a)
 {
     DimTab *t = NEW(a, DimTab);
     t->arena = a;
-    Dim zero = intern(t, NULL, 0), one = dim_const(t, 1);
-    if (zero != DIM_ZERO || one != DIM_ONE)
+    Dim zero = intern(t, NULL, 0), one = dim_const(t, 1), huge = dim_const(t, INT64_MAX);
+    if (zero != DIM_ZERO || one != DIM_ONE || huge != DIM_HUGE)
         ice("dim_tab_new: constants are out of place");
     return t;
 }
@@ -103,19 +103,31 @@ Dim dim_of(DimTab *t, DimSym s)
     return intern(t, &one, 1);
 }
 
+static bool either_huge(Dim a, Dim b)
+{
+    return a == DIM_HUGE || b == DIM_HUGE;
+}
+
+/* a + k * b; false where that, or its negative, is no int64 */
+static bool coef_add(int64_t a, int64_t b, int64_t k, int64_t *out)
+{
+    int64_t product;
+    return !__builtin_mul_overflow(b, k, &product) && !__builtin_add_overflow(a, product, out) && *out != INT64_MIN;
+}
+
 /* a + k * b, by merging two sorted lists */
 static Dim add_scaled(DimTab *t, Dim a, Dim b, int64_t k)
 {
+    if (either_huge(a, b))
+        return DIM_HUGE;
     Poly p = t->poly.p[a], q = t->poly.p[b];
     DimTerm *out = NEWN(t->arena, DimTerm, p.nterm + q.nterm);
     uint32_t i = 0, j = 0, n = 0;
     while (i < p.nterm || j < q.nterm) {
         int order = i == p.nterm ? 1 : j == q.nterm ? -1 : term_order(&p.term[i], &q.term[j]);
         DimTerm next = order <= 0 ? p.term[i++] : q.term[j];
-        if (order > 0)
-            next.coef *= k;
-        if (order == 0)
-            next.coef += k * q.term[j].coef;
+        if (order >= 0 && !coef_add(order ? 0 : next.coef, q.term[j].coef, k, &next.coef))
+            return DIM_HUGE;
         j += order >= 0;
         if (next.coef)
             out[n++] = next;
@@ -133,24 +145,22 @@ Dim dim_sub(DimTab *t, Dim a, Dim b)
     return add_scaled(t, a, b, -1);
 }
 
-static DimTerm term_mul(const DimTerm *a, const DimTerm *b)
+static Dim term_mul(DimTab *t, const DimTerm *a, const DimTerm *b)
 {
-    DimTerm r = {.coef = a->coef * b->coef, .nsym = a->nsym + b->nsym};
-    if (r.nsym > DIM_MAXDEG)
-        ice("a size is a product of more than %d dimensions", DIM_MAXDEG);
+    DimTerm r = {.nsym = a->nsym + b->nsym};
+    if (r.nsym > DIM_MAXDEG || !coef_add(0, a->coef, b->coef, &r.coef))
+        return DIM_HUGE;
     for (uint32_t i = 0, j = 0, n = 0; n < r.nsym; n++)
         r.sym[n] = j == b->nsym || (i < a->nsym && a->sym[i] <= b->sym[j]) ? a->sym[i++] : b->sym[j++];
-    return r;
+    return intern(t, &r, 1);
 }
 
 Dim dim_mul(DimTab *t, Dim a, Dim b)
 {
-    Dim sum = DIM_ZERO;
+    Dim sum = either_huge(a, b) ? DIM_HUGE : DIM_ZERO;
     for (uint32_t i = 0; i < t->poly.p[a].nterm; i++)
-        for (uint32_t j = 0; j < t->poly.p[b].nterm; j++) {
-            DimTerm one = term_mul(&t->poly.p[a].term[i], &t->poly.p[b].term[j]);
-            sum = dim_add(t, sum, intern(t, &one, 1));
-        }
+        for (uint32_t j = 0; j < t->poly.p[b].nterm; j++)
+            sum = dim_add(t, sum, term_mul(t, &t->poly.p[a].term[i], &t->poly.p[b].term[j]));
     return sum;
 }
 
@@ -171,6 +181,8 @@ static bool term_div(const DimTerm *a, const DimTerm *b, DimTerm *out)
 bool dim_div(DimTab *t, Dim a, Dim b, Dim *out)
 {
     Dim sum = DIM_ZERO;
+    if (either_huge(a, b))
+        return *out = DIM_HUGE, true;
     if (t->poly.p[b].nterm != 1)
         return a == b ? (*out = DIM_ONE, true) : false;
     for (uint32_t i = 0; i < t->poly.p[a].nterm; i++) {
@@ -250,7 +262,7 @@ bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out)
             return false;
     }
     *out = sum;
-    return sum >= 0;
+    return sum >= 0 && a != DIM_HUGE;
 }
 
 uint32_t dim_nterms(const DimTab *t, Dim a)

@@ -6,10 +6,12 @@
 
 #include "lang/base.h"
 
-typedef uint32_t Dim;    /* DIM_ZERO, DIM_ONE are the same in every table */
+typedef uint32_t Dim;    /* DIM_ZERO, DIM_ONE, DIM_HUGE are the same in every table */
 typedef uint32_t DimSym; /* a named dimension, index into DimTab.sym */
 
-enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_MAXDEG = 8 };
+/* DIM_HUGE is INT64_MAX, and stands for every size that int64 coefficients or products of DIM_MAXDEG dimensions cannot say;
+ * whatever is computed from it is DIM_HUGE again, so nothing wraps. The frontend reports it where it is written. */
+enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_HUGE = 2, DIM_MAXDEG = 8 };
 
 typedef enum DimKind {
     DIM_USER,  /* H, D: an argument of the generated functions */

@@ -49,6 +49,22 @@ check "an open size builds" "$RNNC" build oob.rnn --entry oob -o oob.o
 check "the program builds" "$CC" -std=c99 -o oob oob.c oob.o
 check "too small a size is a status of every function" ./oob
 refuses "a bound size is refused with its place" 1 "E0214" "$RNNC" build oob.rnn --entry oob -D H=5 -o no.o
+cat > wide.rnn <<'R'
+cell wide[H] over t (x: real[H]) -> h {
+  param W: real[H * H * H, H]
+  state h: real
+  h = h[t-1] + sum(W) + sum(x)
+}
+cell few[H] over t (x: real[H - 5]) -> h {
+  state h: real
+  h = h[t-1] + sum(x)
+}
+R
+check "sizes that may fit" "$RNNC" check wide.rnn
+refuses "a size that -D makes too large" 1 "^wide.rnn:2:17: error: .*E0224" "$RNNC" check wide.rnn --entry wide -D H=4294967296
+refuses "an array that -D makes too large" 1 "^wide.rnn:2:12: error: real\[1000000000000000, 100000\] .*E0224" "$RNNC" check wide.rnn --entry wide -D H=100000
+refuses "a size that -D makes negative" 1 "^wide.rnn:6:29: error: this size is -2, .*E0224" "$RNNC" build wide.rnn --entry few -D H=3 -o no.o
+check "and 0 is a size" "$RNNC" check wide.rnn --entry few -D H=5
 check "the text of rec keeps what is needed" sh -c '"$RNNC" build oob.rnn --entry oob --emit=rec -o - | grep -q "^need H - 6"'
 printf 'model last[D](x: real[T, D]) -> y: real[D] { let y = x[T - 1] }\n' > last.rnn
 check "the last place of a sequence" "$RNNC" test last.rnn
