@@ -386,6 +386,8 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
 Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at)
 {
     IndexVar *extra[MAXRANK];
+    if (fn->broken)
+        return poison;
     if (narg != fn->narg) {
         diag_also(diag(e->diags, E_ARGUMENTS, at,
                        str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u arguments, and here are %u", STRF(fn->name.text), fn->narg, narg))),
@@ -444,6 +446,8 @@ static bool is_planned(Str name)
 static Val unknown_function(Elab *e, Scope *s, const Expr *x)
 {
     Ident name = x->call.callee;
+    if (unit_lost(e->unit, name.text))
+        return poison;
     if (is_planned(name.text)) {
         diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is not supported", STRF(name.text))));
         return poison;
@@ -477,6 +481,8 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     if (!no_names(e, x))
         return poison;
     bool fn = sym && sym->kind == SYM_FN, bad = false;
+    if (fn && sym->fn->broken)
+        return poison;
     uint32_t n = x->call.narg, max = fn ? sym->fn->narg : bi->max, min = fn ? sym->fn->narg : bi->min;
     if (n < min || n > max || n > 16) {
         diag(e->diags, E_ARGUMENTS, x->at,
@@ -541,6 +547,8 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
     if (x->reduce.nbind == 1)
         v = free_to_shape(e, v, var, 1);
     Sym *sym = scope_find(s, name.text);
+    if (sym && sym->kind == SYM_FN ? sym->fn->broken : unit_lost(e->unit, name.text))
+        return poison;
     if (x->reduce.nbind != 1 || !sym || sym->kind != SYM_FN || sym->fn->narg != 1 || sym->fn->arg[0].type.ndim != 1 || val_type(e, v).rank != 1) {
         diag(e->diags, E_ARGUMENTS, name.at,
              str_c(e->arena, str_fmt(e->arena, "`%.*s` cannot reduce over indices: one index, over scalars, and a function of one vector",

@@ -75,6 +75,8 @@ Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 {
     Dim dim[MAXRANK];
     const Cell *cell = unit_find_cell(e->unit, u->cell.text);
+    if (cell ? cell->broken : unit_lost(e->unit, u->cell.text))
+        return NULL;
     if (!cell) {
         Names names = {0};
         unit_cell_names(e, e->unit, &names);

@@ -595,7 +595,7 @@ static void run_blocks(Graph *g)
 void elab_graph_entry(Elab *e, const Cell *cell)
 {
     Graph g = {.e = e, .cell = cell, .input = NEWN(e->arena, Val, cell->ninput + 1)};
-    uint32_t before = e->diags->nerrors;
+    uint32_t before = e->diags->nreported;
     g.nodes = size_sym(e, cell, "nodes");
     g.blocks = size_sym(e, cell, "blocks");
     g.width = size_sym(e, cell, "width");
@@ -609,10 +609,10 @@ void elab_graph_entry(Elab *e, const Cell *cell)
                 g.links = size_sym(e, cell, "links");
         }
     }
-    if (e->diags->nerrors != before)
+    if (e->diags->nreported != before)
         return;
     g.inst = inst_new(e, cell, STR(""), NULL, 0, cell->at, true);
-    if (!g.inst || e->diags->nerrors != before)
+    if (!g.inst || e->diags->nreported != before)
         return;
     inst_params(e, g.inst);
     plan_arrays(&g);

@@ -442,10 +442,10 @@ static void lengths_argument(Elab *e, const Cell *cell, ScanArgs *args)
 void elab_grid_entry(Elab *e, const Cell *cell)
 {
     ScanArgs args = {.input = NEWN(e->arena, Val, cell->ninput + 1), .prefix = STR("")};
-    uint32_t before = e->diags->nerrors;
+    uint32_t before = e->diags->nreported;
     for (uint32_t i = 0; i < cell->nindex && i < REC_MAXAXES; i++)
         args.extent[i] = extent_of(e, cell, i);
-    Inst *inst = e->diags->nerrors == before ? inst_new(e, cell, STR(""), NULL, 0, cell->at, true) : NULL;
+    Inst *inst = e->diags->nreported == before ? inst_new(e, cell, STR(""), NULL, 0, cell->at, true) : NULL;
     if (!inst)
         return;
     inst_params(e, inst);

@@ -384,6 +384,7 @@ void elab_streams(Elab *e);
 
 /* ---- unit.c ---- */
 const Cell *unit_find_cell(const Unit *u, Str name);
+bool unit_lost(const Unit *u, Str name); /* whether something that could not be read may be called so */
 void unit_add_functions(Elab *e, const Unit *u, Scope *s);
 void unit_cell_names(Elab *e, const Unit *u, Names *to);
 const Cell *unit_entry_cell(const Unit *u, uint32_t i);

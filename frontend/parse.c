@@ -10,6 +10,8 @@ typedef struct FileLists {
     VEC(Fn *) fn;
     VEC(Schedule *) schedule;
     VEC(Test *) test;
+    VEC(Ident) lost;
+    bool *broken; /* of the declaration that an error here belongs to, or NULL */
 } FileLists;
 
 /* ---- strings and imports ---- */
@@ -90,8 +92,10 @@ static void cell(Parser *p, FileLists *out)
     parse_names(p, &c->output, &c->noutput, "the name of an output");
     parse_block(p, &c->body, &c->nbody);
     c->at = parser_since(p, begin);
-    if (!p->failed)
-        vec_push(p->arena, &out->cell, c);
+    if (p->failed)
+        return;
+    vec_push(p->arena, &out->cell, c);
+    out->broken = &c->broken;
 }
 
 /* 'model' name dims inputs '->' decls block */
@@ -108,15 +112,19 @@ static void model(Parser *p, FileLists *out)
     parse_decls(p, &m->output, &m->noutput, "the name of an output");
     parse_block(p, &m->body, &m->nbody);
     m->at = parser_since(p, begin);
-    if (!p->failed)
-        vec_push(p->arena, &out->model, m);
+    if (p->failed)
+        return;
+    vec_push(p->arena, &out->model, m);
+    out->broken = &m->broken;
 }
 
 static void function(Parser *p, FileLists *out)
 {
     Fn *fn = parse_fn(p);
-    if (fn)
-        vec_push(p->arena, &out->fn, fn);
+    if (!fn)
+        return;
+    vec_push(p->arena, &out->fn, fn);
+    out->broken = &fn->broken;
 }
 
 /* ---- schedules and tests: items between braces ---- */
@@ -228,6 +236,18 @@ static void no_declaration(Parser *p)
         diag_help(d, str_fmt(p->arena, "did you mean `%.*s`?", STRF(near)));
 }
 
+/* Whether the lexer could not read something since that token. */
+static bool has_unread(const Parser *p, uint32_t begin)
+{
+    uint32_t from = p->tokens.list.p[begin].begin, to = parser_here(p).begin;
+    for (uint32_t i = 0; i < p->nunread; i++) {
+        uint32_t at = p->diags->list.p[p->unread + i].at.begin;
+        if (at >= from && at < to)
+            return true;
+    }
+    return false;
+}
+
 static void declaration(Parser *p, FileLists *out)
 {
     switch (parser_kind(p)) {
@@ -241,20 +261,45 @@ static void declaration(Parser *p, FileLists *out)
     }
 }
 
+static bool begins_declaration(TokenKind k)
+{
+    for (int i = 0; i < NDECL_WORDS; i++)
+        if (decl_word[i] == k)
+            return true;
+    return false;
+}
+
+/* What was begun there has no tree. Its name is the second word; without a name it may be the rest of something, or all there is. */
+static void lose(Parser *p, FileLists *out, uint32_t begin)
+{
+    const Token *first = &p->tokens.list.p[begin], *second = first->kind == TOK_END ? first : first + 1;
+    Ident name = {.at = {p->tokens.file, second->begin, second->end}};
+    if (second->kind == TOK_NAME)
+        name.text = token_str(p->src, p->tokens.file, second);
+    if (name.text.n || begins_declaration(first->kind))
+        vec_push(p->arena, &out->lost, name);
+}
+
 /* After a bad header the body is parsed for its own errors, and dropped. */
 static void declaration_or_skip(Parser *p, FileLists *out)
 {
     Stmt **dropped;
-    uint32_t begin = p->pos, ndropped;
+    uint32_t begin = p->pos, ndropped, before = p->diags->nerrors;
     TokenKind first = parser_kind(p);
     bool has_body = first == TOK_CELL || first == TOK_MODEL || first == TOK_FN || first == TOK_NAME;
+    if (begins_declaration(first))
+        out->broken = NULL; /* else this may be the rest of the one before, behind a bracket too many */
     declaration(p, out);
+    if (p->failed && first != TOK_SCHEDULE && first != TOK_TEST)
+        lose(p, out, begin);
     if (p->failed && p->pos == begin)
         p->pos++;
     if (p->failed && has_body && parser_skip_to_block(p))
         parse_block(p, &dropped, &ndropped);
     if (!parser_end_statement(p))
         parser_skip_declaration(p);
+    if (out->broken && (p->diags->nerrors > before || has_unread(p, begin)))
+        *out->broken = true;
 }
 
 static Ast *finish(Parser *p, const FileLists *in)
@@ -267,12 +312,15 @@ static Ast *finish(Parser *p, const FileLists *in)
     PARSED(in->fn, ast->fn, ast->nfn);
     PARSED(in->schedule, ast->schedule, ast->nschedule);
     PARSED(in->test, ast->test, ast->ntest);
+    PARSED(in->lost, ast->lost, ast->nlost);
     return ast;
 }
 
 Ast *parse_file(Arena *a, const Sources *src, uint32_t file, Diags *ds)
 {
-    Parser p = {.arena = a, .src = src, .diags = ds, .tokens = lex_file(a, src, file, ds)};
+    Parser p = {.arena = a, .src = src, .diags = ds, .unread = ds->list.n};
+    p.tokens = lex_file(a, src, file, ds);
+    p.nunread = ds->list.n - p.unread;
     FileLists lists = {0};
     while (!parser_at(&p, TOK_END))
         if (!parser_accept(&p, TOK_NEWLINE) && !parser_accept(&p, TOK_SEMICOLON))

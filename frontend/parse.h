@@ -4,8 +4,8 @@
 
 #include "lang/ast.h"
 
-/* Reports every syntax error of the file and goes on behind it. What has an error may be missing from the tree, with
- * the names it would declare, so look at ds->nerrors before the tree is checked further. */
+/* Reports every syntax error of the file and goes on behind it. A cell, model or function with an error is `broken`, or
+ * missing and among the `lost`; the others are whole. */
 Ast *parse_file(Arena *a, const Sources *src, uint32_t file, Diags *ds);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct Parser {
     Tokens tokens;
     uint32_t pos, depth;
     bool failed;
+    uint32_t unread, nunread; /* where the lexer's errors are in diags, and how many */
 } Parser;
 
 /* A list as the tree keeps it. */

@@ -18,8 +18,8 @@ struct Unit {
     Diags *diags;
     VEC(Loaded) file;
     VEC(Str) disk; /* paths read from disk */
-    EntryForm *form; /* by entry, as the file's schedules say; NULL when it is broken */
-    bool broken;   /* some file has errors of syntax: what stands in it is not looked at further */
+    EntryForm *form; /* by entry, as the file's schedules say */
+    VEC(Str) lost;   /* names as below of what could not be read; a prefix, such as `l.` or nothing, where only that is known */
 };
 
 enum { MAX_FILES = 256, MAX_BYTES = 16 * 1024 * 1024 };
@@ -75,6 +75,11 @@ static bool loaded(const Unit *u, Str path)
     return false;
 }
 
+static Str visible_name(const Unit *u, Str alias, Str name)
+{
+    return alias.n ? str_fmt(u->arena, "%.*s.%.*s", STRF(alias), STRF(name)) : name;
+}
+
 static void load_imports(Unit *u, const Ast *ast, Str from);
 
 static void add_source(Unit *u, Str path, Str shown, Str text, Str alias, bool own)
@@ -82,6 +87,8 @@ static void add_source(Unit *u, Str path, Str shown, Str text, Str alias, bool o
     uint32_t file = source_add(u->sources, shown, text);
     const Ast *ast = parse_file(u->arena, u->sources, file, u->diags);
     vec_push(u->arena, &u->file, (Loaded){.ast = ast, .path = path, .alias = alias, .own = own});
+    for (uint32_t i = 0; i < ast->nlost; i++)
+        vec_push(u->arena, &u->lost, visible_name(u, alias, ast->lost[i].text));
     load_imports(u, ast, path);
 }
 
@@ -102,11 +109,13 @@ static void load_import(Unit *u, const Import *im, Str from)
     if (!library && read_file(u->arena, path, &text)) {
         vec_push(u->arena, &u->disk, path);
         add_source(u, path, path, text, im->as.text, false);
-    } else if (f)
+    } else if (f) {
         add_embedded(u, f, im->as.text);
-    else
+    } else {
         diag(u->diags, E_IMPORT, im->at,
              str_c(u->arena, str_fmt(u->arena, "cannot import \"%.*s\": it is neither beside this file nor in the standard library", STRF(im->path))));
+        vec_push(u->arena, &u->lost, visible_name(u, im->as.text, STR("")));
+    }
 }
 
 static void load_imports(Unit *u, const Ast *ast, Str from)
@@ -149,11 +158,8 @@ Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
     const EmbeddedFile *prelude = embedded(STR("prelude.rnn"));
     if (prelude)
         add_embedded(u, prelude, (Str){0});
-    u->broken = diags->nerrors > 0;
-    if (!u->broken) {
-        check_names(u, unit_ast(u));
-        u->form = unit_schedules(a, u, diags);
-    }
+    check_names(u, unit_ast(u));
+    u->form = unit_schedules(a, u, diags);
     return u;
 }
 
@@ -210,21 +216,27 @@ Str unit_path(const Unit *u)
 
 EntryForm unit_form(const Unit *u, uint32_t entry)
 {
-    return u->form ? u->form[entry] : (EntryForm){0};
+    return u->form[entry];
 }
 
 /* ---- names from all files: an alias goes before the dot ---- */
 
-static Str visible_name(const Unit *u, const Loaded *f, Str name)
+bool unit_lost(const Unit *u, Str name)
 {
-    return f->alias.n ? str_fmt(u->arena, "%.*s.%.*s", STRF(f->alias), STRF(name)) : name;
+    for (uint32_t i = 0; i < u->lost.n; i++) {
+        Str lost = u->lost.p[i];
+        bool prefix = !lost.n || lost.p[lost.n - 1] == '.';
+        if (str_eq(name, lost) || (prefix && name.n >= lost.n && memcmp(name.p, lost.p, lost.n) == 0))
+            return true;
+    }
+    return false;
 }
 
 const Cell *unit_find_cell(const Unit *u, Str name)
 {
     for (uint32_t i = 0; i < u->file.n; i++)
         for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
-            if (str_eq(visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text), name))
+            if (str_eq(visible_name(u, u->file.p[i].alias, u->file.p[i].ast->cell[k]->name.text), name))
                 return u->file.p[i].ast->cell[k];
     return NULL;
 }
@@ -233,7 +245,7 @@ void unit_cell_names(Elab *e, const Unit *u, Names *to)
 {
     for (uint32_t i = 0; i < u->file.n; i++)
         for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
-            vec_push(e->arena, to, visible_name(u, &u->file.p[i], u->file.p[i].ast->cell[k]->name.text));
+            vec_push(e->arena, to, visible_name(u, u->file.p[i].alias, u->file.p[i].ast->cell[k]->name.text));
 }
 
 void unit_add_functions(Elab *e, const Unit *u, Scope *s)
@@ -241,7 +253,7 @@ void unit_add_functions(Elab *e, const Unit *u, Scope *s)
     for (uint32_t i = 0; i < u->file.n; i++)
         for (uint32_t k = 0; k < u->file.p[i].ast->nfn; k++) {
             const Fn *fn = u->file.p[i].ast->fn[k];
-            Str name = visible_name(u, &u->file.p[i], fn->name.text);
+            Str name = visible_name(u, u->file.p[i].alias, fn->name.text);
             if (scope_find(s, name))
                 continue; /* the user's file comes first and may redefine what it imports */
             Sym *sym = scope_add(e, s, (Ident){name, fn->name.at}, SYM_FN);
@@ -299,8 +311,7 @@ static void check_no_output(Elab *e, Span at)
     for (uint32_t i = 0; i < e->prog->out.n; i++)
         if (e->prog->out.p[i].role == OUT_VALUE)
             return;
-    if (!e->diags->nerrors)
-        diag(e->diags, E_ARGUMENTS, at, "this entry has no output: name some after `->`");
+    diag(e->diags, E_ARGUMENTS, at, "this entry has no output: name some after `->`");
 }
 
 static uint32_t recurrences_around(const RecProg *p, const RecOp *op)
@@ -334,8 +345,8 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     const Model *model = unit_entry_model(u, entry);
     DimTab *dims = dim_tab_new(a);
     Elab e = {.arena = a, .unit = u, .diags = diags, .dims = dims, .bind = bind, .nbind = nbind};
-    uint32_t before = diags->nerrors;
-    if (u->broken)
+    uint32_t before = diags->nreported;
+    if (cell ? cell->broken : model->broken)
         return NULL;
     e.prog = rec_prog_new(a, dims, unit_entry_name(u, entry));
     e.prog->is_model = model != NULL;
@@ -358,10 +369,11 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     else
         elab_model_entry(&e, model);
     check_clashes(&e);
-    check_no_output(&e, cell ? cell->name.at : model->name.at);
-    if (diags->nerrors == before)
+    if (diags->nreported == before)
+        check_no_output(&e, cell ? cell->name.at : model->name.at);
+    if (diags->nreported == before)
         check_values(&e);
-    if (diags->nerrors != before)
+    if (diags->nreported != before)
         return NULL;
     elab_streams(&e);
     return e.prog;

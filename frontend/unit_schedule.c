@@ -164,7 +164,7 @@ EntryForm *unit_schedules(Arena *a, const Unit *u, Diags *diags)
         EntryForm ignored = {0};
         uint32_t entry;
         bool known = unit_find_entry(u, s->name.text, &entry);
-        if (!known)
+        if (!known && !unit_lost(u, s->name.text))
             no_such_entry(&r, s);
         for (uint32_t k = 0; k < s->n; k++)
             take_item(&r, &s->item[k], known ? &form[entry] : &ignored);

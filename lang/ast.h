@@ -162,6 +162,7 @@ struct Fn {
     uint32_t nderivative;
     Str doc;
     Span at;
+    bool broken; /* parts are missing, because of an error that was reported; so for cells and models */
 };
 
 typedef enum DomainKind {
@@ -187,6 +188,7 @@ typedef struct Cell {
     uint32_t nbody;
     Str doc; /* the `##` lines before it, joined by newlines */
     Span at;
+    bool broken;
 } Cell;
 
 typedef struct Model {
@@ -201,6 +203,7 @@ typedef struct Model {
     uint32_t nbody;
     Str doc;
     Span at;
+    bool broken;
 } Model;
 
 typedef struct Import {
@@ -253,6 +256,8 @@ typedef struct Ast {
     uint32_t nschedule;
     Test **test;
     uint32_t ntest;
+    Ident *lost; /* cells, models and functions that are in none of these lists because of an error; text.n == 0: not even a name */
+    uint32_t nlost;
 } Ast;
 
 #endif

@@ -69,6 +69,7 @@ Diag *diag(Diags *ds, DiagCode code, Span at, ...)
     va_start(ap, at);
     d.message = format(ds->arena, diag_row[code].message, ap);
     va_end(ap);
+    ds->nreported++;
     Diag *same = find_same(ds, &d);
     if (same)
         return same;

@@ -28,6 +28,7 @@ typedef struct Diags {
     const Sources *sources;
     VEC(Diag) list;
     uint32_t nerrors;
+    uint32_t nreported; /* with those that say again what was said: a mistake in a function is met by each cell that calls it */
 } Diags;
 
 Diags *diags_new(Arena *a, const Sources *sources);
