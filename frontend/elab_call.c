@@ -415,12 +415,18 @@ Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span
     return nextra ? free_to_shape(e, v, extra, nextra) : v;
 }
 
+static Scope *fn_scope(Elab *e, const Sym *sym)
+{
+    return sym->fn_scope ? sym->fn_scope : file_scope(e, sym->fn->name.at);
+}
+
 Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at)
 {
-    Sym *sym = scope_find(e->top, str_of(name));
+    Span prelude = {.file = unit_file(e->unit, unit_prelude(e->unit))->ast->file};
+    Sym *sym = scope_find(file_scope(e, prelude), str_of(name));
     if (!sym || sym->kind != SYM_FN)
         ice("the prelude has no function `%s`", name);
-    return call_fn(e, sym->fn, sym->fn_scope, arg, narg, at);
+    return call_fn(e, sym->fn, fn_scope(e, sym), arg, narg, at);
 }
 
 static bool no_names(Elab *e, const Expr *x)
@@ -460,6 +466,13 @@ static Val unknown_function(Elab *e, Scope *s, const Expr *x)
     return poison;
 }
 
+static bool callable(Elab *e, const Sym *sym, Ident name)
+{
+    if (sym->other_fn)
+        report_ambiguous(e, name, sym->fn->name.at, sym->other_fn->name.at);
+    return !sym->other_fn && !sym->fn->broken;
+}
+
 Val elab_call(Elab *e, Scope *s, const Expr *x)
 {
     Val arg[16];
@@ -481,7 +494,7 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     if (!no_names(e, x))
         return poison;
     bool fn = sym && sym->kind == SYM_FN, bad = false;
-    if (fn && sym->fn->broken)
+    if (fn && !callable(e, sym, name))
         return poison;
     uint32_t n = x->call.narg, max = fn ? sym->fn->narg : bi->max, min = fn ? sym->fn->narg : bi->min;
     if (n < min || n > max || n > 16) {
@@ -497,7 +510,7 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     }
     if (bad)
         return poison;
-    return fn ? call_fn(e, sym->fn, sym->fn_scope, arg, n, x->at) : builtin_call(e, s, bi, arg, x);
+    return fn ? call_fn(e, sym->fn, fn_scope(e, sym), arg, n, x->at) : builtin_call(e, s, bi, arg, x);
 }
 
 /* `sum(i in K, j: body)` */
@@ -547,7 +560,7 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
     if (x->reduce.nbind == 1)
         v = free_to_shape(e, v, var, 1);
     Sym *sym = scope_find(s, name.text);
-    if (sym && sym->kind == SYM_FN ? sym->fn->broken : unit_lost(e->unit, name.text))
+    if (sym && sym->kind == SYM_FN ? !callable(e, sym, name) : unit_lost(e->unit, name.text))
         return poison;
     if (x->reduce.nbind != 1 || !sym || sym->kind != SYM_FN || sym->fn->narg != 1 || sym->fn->arg[0].type.ndim != 1 || val_type(e, v).rank != 1) {
         diag(e->diags, E_ARGUMENTS, name.at,
@@ -555,5 +568,5 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
                                      STRF(name.text))));
         return poison;
     }
-    return call_fn(e, sym->fn, sym->fn_scope, &v, 1, x->at);
+    return call_fn(e, sym->fn, fn_scope(e, sym), &v, 1, x->at);
 }

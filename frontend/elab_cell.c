@@ -71,18 +71,30 @@ void need_equations(Elab *e, StateDef *const *st, uint32_t n)
     }
 }
 
+/* NULL after an error. */
+static const Cell *find_cell(Elab *e, Ident name)
+{
+    Definition second, it = unit_find_cell(e->unit, name, &second);
+    Names names = {0};
+    if (it.cell ? it.cell->broken : unit_lost(e->unit, name.text))
+        return NULL;
+    if (it.cell && !second.cell)
+        return it.cell;
+    if (second.cell) {
+        report_ambiguous(e, name, it.name.at, second.name.at);
+        return NULL;
+    }
+    unit_cell_names(e, unit_file_of(e->unit, name.at), &names);
+    report_unknown_among(e, name, names.p, names.n);
+    return NULL;
+}
+
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 {
     Dim dim[MAXRANK];
-    const Cell *cell = unit_find_cell(e->unit, u->cell.text);
-    if (cell ? cell->broken : unit_lost(e->unit, u->cell.text))
+    const Cell *cell = find_cell(e, u->cell);
+    if (!cell)
         return NULL;
-    if (!cell) {
-        Names names = {0};
-        unit_cell_names(e, e->unit, &names);
-        report_unknown_among(e, u->cell, names.p, names.n);
-        return NULL;
-    }
     if (u->ndim > MAXRANK || e->depth >= MAX_DEPTH) {
         diag(e->diags, E_TOO_DEEP, u->at, u->ndim > MAXRANK ? "more than 8 dimensions" : "cells use each other too deeply; a cell cannot use itself");
         return NULL;
@@ -185,9 +197,9 @@ static uint32_t free_dims(const Cell *cell)
     return n;
 }
 
-Scope *cell_scope(Elab *e)
+Scope *cell_scope(Elab *e, Ident name)
 {
-    Scope *s = scope_new(e, e->top);
+    Scope *s = scope_new(e, file_scope(e, name.at));
     s->region = REC_FORWARD;
     return s;
 }
@@ -208,7 +220,7 @@ Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndi
     if (ndim)
         memcpy(copy, dim, ndim * sizeof *dim);
     inst->dim = copy;
-    inst->outer = cell_scope(e);
+    inst->outer = cell_scope(e, cell->name);
     bind_dims(e, inst->outer, cell->dim, cell->ndim, dim, ndim, entry);
     inst->scope = scope_new(e, inst->outer);
     inst->scope->inst = inst;

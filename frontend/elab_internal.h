@@ -138,7 +138,8 @@ typedef struct Sym {
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
     bool has_place;    /* an input or let of a cell: brackets may be a place */
-    Scope *fn_scope;   /* SYM_FN: where its free names are looked up */
+    Scope *fn_scope;   /* SYM_FN: where its free names are looked up; NULL: in its file */
+    const Fn *other_fn; /* SYM_FN: another function that is meant as well, or NULL */
 } Sym;
 
 struct Scope {
@@ -223,7 +224,7 @@ typedef struct Elab {
     uint32_t next_index;
     uint32_t depth;   /* of function calls */
     uint32_t nstream; /* of random numbers in init */
-    Scope *top;       /* functions of the file, its imports and the prelude */
+    Scope **file_scope; /* by file of the unit: the functions that can be called there; NULL until needed */
     VEC(RecOut) final; /* final states, added behind the declared outputs */
 } Elab;
 
@@ -335,7 +336,7 @@ typedef struct ScanArgs {
 Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 void elab_cell_entry(Elab *e, const Cell *cell);
 void elab_finals(Elab *e); /* adds the collected final states as outputs */
-Scope *cell_scope(Elab *e); /* a scope for a cell or model of the unit */
+Scope *cell_scope(Elab *e, Ident name); /* a scope for a cell or model of the unit */
 
 Val input_arg(Elab *e, Inst *inst, const Decl *d, const Dim *extent); /* extent: of the axes of its places */
 void bind_input(Elab *e, Inst *inst, uint32_t i, Val whole, const RecId *part, RecId active); /* `part`: as the step has it */
@@ -383,12 +384,35 @@ void elab_init(Elab *e, Scope *s, const Decl *d, uint32_t arg, const Type *type)
 void elab_streams(Elab *e);
 
 /* ---- unit.c ---- */
-const Cell *unit_find_cell(const Unit *u, Str name);
+typedef struct UnitImport {
+    Str as; /* or empty */
+    uint32_t file;
+} UnitImport;
+typedef struct UnitFile {
+    const Ast *ast;
+    Str path; /* as looked up */
+    VEC(UnitImport) import;
+} UnitFile;
+uint32_t unit_nfiles(const Unit *u); /* 0 is the file that the user named */
+const UnitFile *unit_file(const Unit *u, uint32_t i);
+uint32_t unit_file_of(const Unit *u, Span at);
+uint32_t unit_prelude(const Unit *u);
+Arena *unit_arena(const Unit *u);
 bool unit_lost(const Unit *u, Str name); /* whether something that could not be read may be called so */
-void unit_add_functions(Elab *e, const Unit *u, Scope *s);
-void unit_cell_names(Elab *e, const Unit *u, Names *to);
 const Cell *unit_entry_cell(const Unit *u, uint32_t i);
 const Model *unit_entry_model(const Unit *u, uint32_t i);
+
+/* ---- unit_names.c ---- */
+/* A cell or a function of some file; both NULL for none. */
+typedef struct Definition {
+    const Cell *cell;
+    const Fn *fn;
+    Ident name;
+} Definition;
+Definition unit_find_cell(const Unit *u, Ident name, Definition *second); /* as seen from where the name stands; second: another that is meant as well */
+void unit_cell_names(Elab *e, uint32_t file, Names *to);
+Scope *file_scope(Elab *e, Span at); /* of the file of a place */
+void report_ambiguous(Elab *e, Ident name, Span first, Span second);
 
 /* ---- unit_schedule.c ---- */
 EntryForm *unit_schedules(Arena *a, const Unit *u, Diags *diags); /* by entry */

@@ -52,9 +52,10 @@ static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *name = x->kind == EX_INDEX ? x->index.base : x;
     Sym *sym = name->kind == EX_NAME ? scope_find(s, name->name) : NULL;
+    Definition second;
     Dim at;
     int64_t i;
-    if (name->kind == EX_NAME && !sym && unit_find_cell(e->unit, name->name)) {
+    if (name->kind == EX_NAME && !sym && unit_find_cell(e->unit, (Ident){name->name, name->at}, &second).cell) {
         diag_help(diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is a cell, and `scan` runs an instance of one", STRF(name->name)))),
                   str_fmt(e->arena, "make one: `use run = %.*s[...]`", STRF(name->name)));
         return NULL;
@@ -565,7 +566,7 @@ static void model_output(Elab *e, Scope *s, const Decl *d)
 
 void elab_model_entry(Elab *e, const Model *m)
 {
-    Scope *s = cell_scope(e);
+    Scope *s = cell_scope(e, m->name);
     time_dims(e, s, m);
     bind_dims(e, s, m->dim, m->ndim, NULL, 0, true);
     for (uint32_t i = 0; i < m->nbody; i++)

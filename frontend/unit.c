@@ -1,25 +1,19 @@
-/* Files with their imports, the names they bring, and the way from an entry to its program. */
+/* Files with their imports, and the way from an entry to its program. */
 #include "frontend/elab_internal.h"
 #include "frontend/parse.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-typedef struct Loaded {
-    const Ast *ast;
-    Str path;  /* as looked up */
-    Str alias; /* of the import that brought it; empty for none */
-    bool own;  /* the file that the user named */
-} Loaded;
-
 struct Unit {
     Arena *arena;
     Sources *sources;
     Diags *diags;
-    VEC(Loaded) file;
+    VEC(UnitFile) file;
+    uint32_t prelude;
     VEC(Str) disk; /* paths read from disk */
     EntryForm *form; /* by entry, as the file's schedules say */
-    VEC(Str) lost;   /* names as below of what could not be read; a prefix, such as `l.` or nothing, where only that is known */
+    VEC(Str) lost;   /* names of what could not be read; a prefix, such as `l.` or nothing, where only that is known */
 };
 
 enum { MAX_FILES = 256, MAX_BYTES = 16 * 1024 * 1024 };
@@ -67,61 +61,70 @@ static Str beside(Arena *a, Str file, Str path)
     return str_fmt(a, "%.*s%.*s", (int)n, file.p, STRF(path));
 }
 
-static bool loaded(const Unit *u, Str path)
+static bool loaded(const Unit *u, Str path, uint32_t *file)
 {
-    for (uint32_t i = 0; i < u->file.n; i++)
-        if (str_eq(u->file.p[i].path, path))
+    for (*file = 0; *file < u->file.n; ++*file)
+        if (str_eq(u->file.p[*file].path, path))
             return true;
     return false;
 }
 
-static Str visible_name(const Unit *u, Str alias, Str name)
-{
-    return alias.n ? str_fmt(u->arena, "%.*s.%.*s", STRF(alias), STRF(name)) : name;
-}
+static void load_imports(Unit *u, uint32_t file);
 
-static void load_imports(Unit *u, const Ast *ast, Str from);
-
-static void add_source(Unit *u, Str path, Str shown, Str text, Str alias, bool own)
+static uint32_t add_source(Unit *u, Str path, Str shown, Str text)
 {
-    uint32_t file = source_add(u->sources, shown, text);
-    const Ast *ast = parse_file(u->arena, u->sources, file, u->diags);
-    vec_push(u->arena, &u->file, (Loaded){.ast = ast, .path = path, .alias = alias, .own = own});
+    const Ast *ast = parse_file(u->arena, u->sources, source_add(u->sources, shown, text), u->diags);
+    uint32_t file = u->file.n;
+    vec_push(u->arena, &u->file, (UnitFile){.ast = ast, .path = path});
     for (uint32_t i = 0; i < ast->nlost; i++)
-        vec_push(u->arena, &u->lost, visible_name(u, alias, ast->lost[i].text));
-    load_imports(u, ast, path);
+        vec_push(u->arena, &u->lost, ast->lost[i].text);
+    load_imports(u, file);
+    return file;
 }
 
-static void add_embedded(Unit *u, const EmbeddedFile *f, Str alias)
+static uint32_t add_embedded(Unit *u, const EmbeddedFile *f)
 {
     Str path = str_fmt(u->arena, "<stdlib>/%s", f->path);
-    if (!loaded(u, path))
-        add_source(u, path, path, str_of(f->text), alias, false);
+    uint32_t file;
+    return loaded(u, path, &file) ? file : add_source(u, path, path, str_of(f->text));
 }
 
-static void load_import(Unit *u, const Import *im, Str from)
+static void missing_import(Unit *u, const Import *im)
+{
+    Str as = im->as.text;
+    diag(u->diags, E_IMPORT, im->at,
+         str_c(u->arena, str_fmt(u->arena, "cannot import \"%.*s\": it is neither beside this file nor in the standard library", STRF(im->path))));
+    vec_push(u->arena, &u->lost, as.n ? str_fmt(u->arena, "%.*s.", STRF(as)) : as);
+}
+
+/* False when it is not found. */
+static bool load_import(Unit *u, const Import *im, Str from, uint32_t *file)
 {
     Str text, path = beside(u->arena, from, im->path);
     bool library = from.n && from.p[0] == '<';
     const EmbeddedFile *f = embedded(im->path);
-    if (loaded(u, path) || u->file.n >= MAX_FILES)
-        return;
-    if (!library && read_file(u->arena, path, &text)) {
+    if (loaded(u, path, file))
+        return true;
+    if (u->file.n < MAX_FILES && !library && read_file(u->arena, path, &text)) {
         vec_push(u->arena, &u->disk, path);
-        add_source(u, path, path, text, im->as.text, false);
-    } else if (f) {
-        add_embedded(u, f, im->as.text);
-    } else {
-        diag(u->diags, E_IMPORT, im->at,
-             str_c(u->arena, str_fmt(u->arena, "cannot import \"%.*s\": it is neither beside this file nor in the standard library", STRF(im->path))));
-        vec_push(u->arena, &u->lost, visible_name(u, im->as.text, STR("")));
+        *file = add_source(u, path, path, text);
+        return true;
     }
+    if (f)
+        *file = add_embedded(u, f);
+    else
+        missing_import(u, im);
+    return f != NULL;
 }
 
-static void load_imports(Unit *u, const Ast *ast, Str from)
+static void load_imports(Unit *u, uint32_t file)
 {
-    for (uint32_t i = 0; i < ast->nimport; i++)
-        load_import(u, &ast->import[i], from);
+    const Ast *ast = u->file.p[file].ast;
+    for (uint32_t i = 0; i < ast->nimport; i++) {
+        UnitImport it = {.as = ast->import[i].as.text};
+        if (load_import(u, &ast->import[i], u->file.p[file].path, &it.file))
+            vec_push(u->arena, &u->file.p[file].import, it);
+    }
 }
 
 static void check_names(Unit *u, const Ast *ast)
@@ -154,11 +157,10 @@ Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
     }
     if (!str_is(path, "-"))
         vec_push(a, &u->disk, path);
-    add_source(u, path, str_is(path, "-") ? STR("<stdin>") : path, text, (Str){0}, true);
-    const EmbeddedFile *prelude = embedded(STR("prelude.rnn"));
-    if (prelude)
-        add_embedded(u, prelude, (Str){0});
-    check_names(u, unit_ast(u));
+    add_source(u, path, str_is(path, "-") ? STR("<stdin>") : path, text);
+    u->prelude = add_embedded(u, embedded(STR("prelude.rnn")));
+    for (uint32_t i = 0; i < u->file.n; i++)
+        check_names(u, u->file.p[i].ast);
     u->form = unit_schedules(a, u, diags);
     return u;
 }
@@ -219,47 +221,51 @@ EntryForm unit_form(const Unit *u, uint32_t entry)
     return u->form[entry];
 }
 
-/* ---- names from all files: an alias goes before the dot ---- */
+/* ---- its files ---- */
+
+uint32_t unit_nfiles(const Unit *u)
+{
+    return u->file.n;
+}
+
+const UnitFile *unit_file(const Unit *u, uint32_t i)
+{
+    return &u->file.p[i];
+}
+
+uint32_t unit_file_of(const Unit *u, Span at)
+{
+    uint32_t i = 0;
+    while (u->file.p[i].ast->file != at.file)
+        i++;
+    return i;
+}
+
+uint32_t unit_prelude(const Unit *u)
+{
+    return u->prelude;
+}
+
+Arena *unit_arena(const Unit *u)
+{
+    return u->arena;
+}
+
+static Str behind_dot(Str name)
+{
+    const char *dot = memchr(name.p, '.', name.n);
+    return dot ? (Str){dot + 1, name.n - (uint32_t)(dot + 1 - name.p)} : name;
+}
 
 bool unit_lost(const Unit *u, Str name)
 {
     for (uint32_t i = 0; i < u->lost.n; i++) {
         Str lost = u->lost.p[i];
         bool prefix = !lost.n || lost.p[lost.n - 1] == '.';
-        if (str_eq(name, lost) || (prefix && name.n >= lost.n && memcmp(name.p, lost.p, lost.n) == 0))
+        if (str_eq(behind_dot(name), lost) || (prefix && name.n >= lost.n && memcmp(name.p, lost.p, lost.n) == 0))
             return true;
     }
     return false;
-}
-
-const Cell *unit_find_cell(const Unit *u, Str name)
-{
-    for (uint32_t i = 0; i < u->file.n; i++)
-        for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
-            if (str_eq(visible_name(u, u->file.p[i].alias, u->file.p[i].ast->cell[k]->name.text), name))
-                return u->file.p[i].ast->cell[k];
-    return NULL;
-}
-
-void unit_cell_names(Elab *e, const Unit *u, Names *to)
-{
-    for (uint32_t i = 0; i < u->file.n; i++)
-        for (uint32_t k = 0; k < u->file.p[i].ast->ncell; k++)
-            vec_push(e->arena, to, visible_name(u, u->file.p[i].alias, u->file.p[i].ast->cell[k]->name.text));
-}
-
-void unit_add_functions(Elab *e, const Unit *u, Scope *s)
-{
-    for (uint32_t i = 0; i < u->file.n; i++)
-        for (uint32_t k = 0; k < u->file.p[i].ast->nfn; k++) {
-            const Fn *fn = u->file.p[i].ast->fn[k];
-            Str name = visible_name(u, u->file.p[i].alias, fn->name.text);
-            if (scope_find(s, name))
-                continue; /* the user's file comes first and may redefine what it imports */
-            Sym *sym = scope_add(e, s, (Ident){name, fn->name.at}, SYM_FN);
-            sym->fn = fn;
-            sym->fn_scope = s;
-        }
 }
 
 /* ---- an entry's program ---- */
@@ -352,8 +358,6 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     e.prog->is_model = model != NULL;
     e.prog->doc = cell ? cell->doc : model->doc;
     e.b = (RecBuild){.prog = e.prog, .region = REC_FORWARD};
-    e.top = scope_new(&e, NULL);
-    unit_add_functions(&e, u, e.top);
     if (cell && cell->domain == DOMAIN_LINE) {
         e.prog->time = dim_sym_new(dims, STR("T"), DIM_TIME);
         e.prog->has_time = true;
