@@ -11,6 +11,8 @@ typedef enum Builtin {
     B_FLAT,   /* a function of the prelude over all axes as one vector */
 } Builtin;
 
+enum { MAX_ARGS = 16 };
+
 typedef struct BuiltinInfo {
     const char *text;
     Builtin kind;
@@ -346,21 +348,24 @@ static uint32_t extra_axes(Elab *e, const Fn *fn, const Val *arg, IndexVar **ext
     return most;
 }
 
-static Val fn_body(Elab *e, const Fn *fn, Scope *fs)
+static uint32_t results(const Fn *fn)
+{
+    return fn->value ? 1 : fn->nresult;
+}
+
+static void fn_body(Elab *e, const Fn *fn, Scope *fs, Val *result)
 {
     if (fn->value)
-        return elab_expr(e, fs, fn->value);
+        result[0] = elab_expr(e, fs, fn->value);
     for (uint32_t i = 0; i < fn->nbody; i++)
         if (fn->body[i]->kind == ST_LET)
             bind_let(e, fs, fn->body[i]);
         else
             diag(e->diags, E_UNSUPPORTED, fn->body[i]->at, "a function's body has only `let`s");
-    if (fn->nresult != 1) {
-        diag(e->diags, E_UNSUPPORTED, fn->at, "a function has one result");
-        return poison;
+    for (uint32_t i = 0; i < fn->nresult; i++) {
+        Expr name = {.kind = EX_NAME, .at = fn->result[i].at, .name = fn->result[i].text};
+        result[i] = elab_expr(e, fs, &name);
     }
-    Expr name = {.kind = EX_NAME, .at = fn->result[0].at, .name = fn->result[0].text};
-    return elab_expr(e, fs, &name);
 }
 
 /* A derivative that the user chose: the value as written, held constant, with these derivatives instead. */
@@ -368,6 +373,10 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
 {
     if (!fn->nderivative || is_poison(v))
         return v;
+    if (results(fn) > 1) {
+        diag(e->diags, E_UNSUPPORTED, fn->derivative[0].name.at, "a derivative can be chosen for a function of one result");
+        return poison;
+    }
     v = map_vals(e, FUN_STOP, &v, 1, fn->at);
     for (uint32_t i = 0; i < fn->nderivative; i++) {
         const Arg *d = &fn->derivative[i];
@@ -383,36 +392,60 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
     return v;
 }
 
-Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at)
+/* Fills in all results; false after an error. */
+static bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at, Val *result)
 {
     IndexVar *extra[MAXRANK];
     if (fn->broken)
-        return poison;
+        return false;
     if (narg != fn->narg) {
         diag_also(diag(e->diags, E_ARGUMENTS, at,
                        str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u arguments, and here are %u", STRF(fn->name.text), fn->narg, narg))),
                   fn->name.at, STR("declared here"));
-        return poison;
+        return false;
     }
     for (uint32_t i = 0; i < narg; i++)
         if (is_poison(arg[i]))
-            return poison;
+            return false;
     if (e->depth > MAX_DEPTH * 4) {
         diag(e->diags, E_TOO_DEEP, at, "functions call each other too deeply; a function cannot call itself");
-        return poison;
+        return false;
     }
     Scope *fs = scope_new(e, defined);
     fs->region = e->b.region;
     uint32_t nextra = extra_axes(e, fn, arg, extra, at);
     if (!bind_fn_dims(e, fn, fs, arg, at))
-        return poison;
+        return false;
     for (uint32_t i = 0; i < narg; i++)
         if (!bind_argument(e, fs, &fn->arg[i], arg[i], extra, nextra, at))
-            return poison;
+            return false;
     e->depth += 4;
-    Val v = with_derivatives(e, fn, fs, fn_body(e, fn, fs));
+    fn_body(e, fn, fs, result);
+    for (uint32_t i = 0; i < results(fn); i++) {
+        result[i] = with_derivatives(e, fn, fs, result[i]);
+        result[i] = nextra ? free_to_shape(e, result[i], extra, nextra) : result[i];
+    }
     e->depth -= 4;
-    return nextra ? free_to_shape(e, v, extra, nextra) : v;
+    return true;
+}
+
+static void report_results(Elab *e, const Fn *fn, uint32_t names, Span at)
+{
+    Str wanted = names == 1 ? STR("one is wanted here") : str_fmt(e->arena, "here are %u names", names);
+    Diag *d = diag(e->diags, E_DESTRUCTURE, at,
+                   str_c(e->arena, str_fmt(e->arena, "`%.*s` has %u results, and %.*s", STRF(fn->name.text), fn->nresult, STRF(wanted))));
+    diag_also(d, fn->name.at, STR("declared here"));
+    diag_help(d, STR("a `let` takes all of them: `let a, b = ...`"));
+}
+
+Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at)
+{
+    Val result = poison;
+    if (results(fn) == 1)
+        call_results(e, fn, defined, arg, narg, at, &result);
+    else
+        report_results(e, fn, 1, at);
+    return result;
 }
 
 static Scope *fn_scope(Elab *e, const Sym *sym)
@@ -473,9 +506,27 @@ static bool callable(Elab *e, const Sym *sym, Ident name)
     return !sym->other_fn && !sym->fn->broken;
 }
 
+/* All arguments are looked at, even behind one with an error. */
+static bool arguments(Elab *e, Scope *s, const Expr *x, uint32_t min, uint32_t max, bool only_first, Val *arg)
+{
+    uint32_t n = x->call.narg;
+    bool ok = true;
+    if (n < min || n > max || n > MAX_ARGS) {
+        diag(e->diags, E_ARGUMENTS, x->at,
+             str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u%s argument%s, and here are %u", STRF(x->call.callee.text), min,
+                                     max > min ? " or more" : "", min == 1 && max == 1 ? "" : "s", n)));
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        arg[i] = i && only_first ? val_of(REC_NONE - 1) : elab_expr(e, s, x->call.arg[i].value);
+        ok &= !is_poison(arg[i]);
+    }
+    return ok;
+}
+
 Val elab_call(Elab *e, Scope *s, const Expr *x)
 {
-    Val arg[16];
+    Val arg[MAX_ARGS];
     Ident name = x->call.callee;
     Sym *sym = scope_find(s, name.text);
     const BuiltinInfo *bi = builtin_find(name.text);
@@ -493,24 +544,31 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
         return unknown_function(e, s, x);
     if (!no_names(e, x))
         return poison;
-    bool fn = sym && sym->kind == SYM_FN, bad = false;
+    bool fn = sym && sym->kind == SYM_FN;
     if (fn && !callable(e, sym, name))
         return poison;
-    uint32_t n = x->call.narg, max = fn ? sym->fn->narg : bi->max, min = fn ? sym->fn->narg : bi->min;
-    if (n < min || n > max || n > 16) {
-        diag(e->diags, E_ARGUMENTS, x->at,
-             str_c(e->arena, str_fmt(e->arena, "`%.*s` takes %u%s argument%s, and here are %u", STRF(name.text), min,
-                                     max > min ? " or more" : "", min == 1 && max == 1 ? "" : "s", n)));
-        return poison;
-    }
     bool only_first = !fn && (bi->kind == B_RESHAPE || bi->kind == B_ONEHOT); /* the others are sizes */
-    for (uint32_t i = 0; i < n; i++) {
-        arg[i] = i && only_first ? val_of(REC_NONE - 1) : elab_expr(e, s, x->call.arg[i].value);
-        bad |= is_poison(arg[i]);
-    }
-    if (bad)
+    if (!arguments(e, s, x, fn ? sym->fn->narg : bi->min, fn ? sym->fn->narg : bi->max, only_first, arg))
         return poison;
-    return fn ? call_fn(e, sym->fn, fn_scope(e, sym), arg, n, x->at) : builtin_call(e, s, bi, arg, x);
+    return fn ? call_fn(e, sym->fn, fn_scope(e, sym), arg, x->call.narg, x->at) : builtin_call(e, s, bi, arg, x);
+}
+
+bool is_results_call(Scope *s, const Expr *x)
+{
+    Sym *sym = x->kind == EX_CALL ? scope_find(s, x->call.callee.text) : NULL;
+    return sym && sym->kind == SYM_FN && results(sym->fn) > 1;
+}
+
+void elab_results(Elab *e, Scope *s, const Expr *x, Val *result, uint32_t n)
+{
+    Val arg[MAX_ARGS];
+    Sym *sym = scope_find(s, x->call.callee.text);
+    if (!callable(e, sym, x->call.callee) || !no_names(e, x) || !arguments(e, s, x, sym->fn->narg, sym->fn->narg, false, arg))
+        return;
+    if (n == results(sym->fn))
+        call_results(e, sym->fn, fn_scope(e, sym), arg, x->call.narg, x->at, result);
+    else
+        report_results(e, sym->fn, n, x->at);
 }
 
 /* `sum(i in K, j: body)` */

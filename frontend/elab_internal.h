@@ -296,6 +296,8 @@ void infer_index_sizes(Elab *e, Scope *s, const Expr *x);
 Val elab_call(Elab *e, Scope *s, const Expr *x);
 Val elab_einsum(Elab *e, Scope *s, const Expr *x); /* elab_einsum.c */
 Val elab_reduce(Elab *e, Scope *s, const Expr *x);
+bool is_results_call(Scope *s, const Expr *x); /* of a function with several results */
+void elab_results(Elab *e, Scope *s, const Expr *x, Val *result, uint32_t n); /* n of them; left as they are after an error */
 Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at);
 Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at); /* a function of the prelude */
 Val let_value(Elab *e, Sym *sym);

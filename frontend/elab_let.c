@@ -74,6 +74,10 @@ static void compute_let(Elab *e, LetDef *def)
         diag(e->diags, E_DESTRUCTURE, st->at, "indices on the left go with a single name");
         return;
     }
+    if (!first->nindex && is_results_call(def->scope, st->let.value)) {
+        elab_results(e, def->scope, st->let.value, def->val, st->let.n);
+        return;
+    }
     Val v = first->nindex ? indexed_equation(e, def->scope, first, st->let.value) : elab_expr(e, def->scope, st->let.value);
     if (st->let.n == 1)
         def->val[0] = v;
