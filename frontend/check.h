@@ -24,7 +24,6 @@ typedef struct Checker {
     Code code[NPRECISION][CPU_NLEVEL]; /* code == NULL: not asked for, or not for this machine */
     uint32_t entry; /* what `reference` and `code` were made from */
     BindList bind;
-    bool chosen;        /* the file gives derivatives of its own */
     uint64_t random;
     uint32_t rejected;  /* draws, in the test that is running */
     Tally *tally;

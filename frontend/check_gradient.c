@@ -109,7 +109,7 @@ static bool check_argument(Checker *c, uint32_t out, uint32_t *rejected)
         *rejected += v == REJECTED;
         if (v != DIFFERS)
             continue;
-        if (c->chosen)
+        if (p->chosen)
             check_pass(c, "the chosen derivative by `%.*s` is %.2g away from differences", STRF(p->arg.p[arg].name), distance);
         else
             check_fail(c, "the gradient by `%.*s` is %.2g away from differences, with %.*s", STRF(p->arg.p[arg].name),

@@ -1,23 +1,5 @@
 /* test: the free tests on every cell and model of the files, and the files' own tests. */
 #include "frontend/check.h"
-#include "frontend/lexer.h"
-
-/* Whether a file other than the prelude gives a derivative of its own choice, so that differences may disagree. */
-static bool gives_derivatives(Driver *d)
-{
-    static const char *const words[] = {"derivative", "straight", "stop"};
-    Diags *ignored = diags_new(d->arena, d->sources);
-    for (uint32_t f = 1; f < d->sources->file.n; f++) {
-        if (str_is(d->sources->file.p[f].path, "<stdlib>/prelude.rnn"))
-            continue;
-        Tokens tokens = lex_file(d->arena, d->sources, f, ignored);
-        for (uint32_t i = 0; i < tokens.list.n; i++)
-            for (uint32_t k = 0; k < sizeof words / sizeof *words; k++)
-                if (str_is(token_str(d->sources, f, &tokens.list.p[i]), words[k]))
-                    return true;
-    }
-    return false;
-}
 
 static void free_tests(Checker *c)
 {
@@ -171,7 +153,6 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
                 .form = all->form};
     Unit *u = driver_load(&d, path);
     Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally};
-    c.chosen = u && gives_derivatives(&d);
     printf("# %.*s\n", STRF(path));
     for (uint32_t i = 0; u && i < unit_entries(u) && !d.diags->nerrors; i++)
         if (names(&d, unit_entry_name(u, i)))

@@ -8,6 +8,7 @@ typedef enum Builtin {
     B_MINMAX, /* one argument: reduction; two: elementwise */
     B_WHERE, B_INTDIV, B_DOT, B_OUTER, B_CONCAT, B_RESHAPE, B_ONEHOT, B_CAST, B_MEAN,
     B_PART, B_CONJ, B_COMPLEX,
+    B_STOP, B_STRAIGHT, /* they steer derivatives */
     B_FLAT,   /* a function of the prelude over all axes as one vector */
 } Builtin;
 
@@ -29,7 +30,7 @@ static const BuiltinInfo builtins[] = {
     {"sin", B_UNARY, 1, 1, FUN_SIN, RED_SUM},       {"cos", B_UNARY, 1, 1, FUN_COS, RED_SUM},
     {"erf", B_UNARY, 1, 1, FUN_ERF, RED_SUM},
     {"abs", B_KEEP, 1, 1, FUN_ABS, RED_SUM},        {"sign", B_KEEP, 1, 1, FUN_SIGN, RED_SUM},
-    {"stop", B_KEEP, 1, 1, FUN_STOP, RED_SUM},      {"real", B_CAST, 1, 1, FUN_REAL, RED_SUM},
+    {"stop", B_STOP, 1, 1, FUN_STOP, RED_SUM},      {"real", B_CAST, 1, 1, FUN_REAL, RED_SUM},
     {"int", B_CAST, 1, 1, FUN_INT, RED_SUM},        {"sum", B_REDUCE, 1, 1, FUN_ID, RED_SUM},
     {"prod", B_REDUCE, 1, 1, FUN_ID, RED_PROD},     {"max", B_MINMAX, 1, 2, FUN_MAX, RED_MAX},
     {"min", B_MINMAX, 1, 2, FUN_MIN, RED_MIN},      {"where", B_WHERE, 3, 3, FUN_WHERE, RED_SUM},
@@ -39,6 +40,7 @@ static const BuiltinInfo builtins[] = {
     {"one_hot", B_ONEHOT, 2, 2, FUN_ID, RED_SUM},   {"mean", B_MEAN, 1, 1, FUN_ID, RED_SUM},
     {"logsumexp", B_FLAT, 1, 1, FUN_ID, RED_SUM},
     {"re", B_PART, 1, 1, FUN_ID, RED_SUM},          {"im", B_PART, 1, 1, FUN_ID, RED_SUM},
+    {"straight", B_STRAIGHT, 2, 2, FUN_CHOSEN, RED_SUM},
     {"conj", B_CONJ, 1, 1, FUN_ID, RED_SUM},        {"complex", B_COMPLEX, 1, 2, FUN_ID, RED_SUM},
 };
 
@@ -217,6 +219,37 @@ static bool all_numbers(Elab *e, Val *a, uint32_t n, Span at)
     return true;
 }
 
+/* Differences may disagree with derivatives that are chosen; the prelude chooses none but true ones. */
+static void note_chosen(Elab *e, Span at)
+{
+    e->prog->chosen |= unit_file_of(e->unit, at) != unit_prelude(e->unit);
+}
+
+static Val stop_call(Elab *e, Val *a, Span at)
+{
+    note_chosen(e, at);
+    return map_vals(e, FUN_STOP, a, 1, at);
+}
+
+/* The value of a, with the derivative of b. */
+static Val straight_call(Elab *e, Val *a, Span at)
+{
+    Val three[3] = {stop_call(e, a, at), a[1], real_const(e, 1)};
+    return map_vals(e, FUN_CHOSEN, three, 3, at);
+}
+
+static bool all_reals(Elab *e, Val *a, uint32_t n, Span at)
+{
+    if (!all_numbers(e, a, n, at))
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (a[i].is_complex) {
+            type_error(e, at, "a real number", a[i]);
+            return false;
+        }
+    return true;
+}
+
 static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const Expr *x)
 {
     uint32_t n = x->call.narg;
@@ -226,6 +259,8 @@ static Val builtin_call(Elab *e, Scope *s, const BuiltinInfo *bi, Val *a, const 
             return type_error(e, x->at, "a number", a[0]);
         a[0] = to_real(e, a[0]);
         return map_vals(e, bi->fun, a, 1, x->at);
+    case B_STOP: return stop_call(e, a, x->at);
+    case B_STRAIGHT: return all_reals(e, a, n, x->at) ? straight_call(e, a, x->at) : poison;
     case B_KEEP: return map_vals(e, bi->fun, a, 1, x->at);
     case B_CAST: return cast_call(e, bi->fun, a[0], x->at);
     case B_PART: return all_numbers(e, a, n, x->at) ? part_call(e, a[0], str_is(x->call.callee.text, "im") ? PART_IM : PART_RE) : poison;
@@ -377,6 +412,7 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
         diag(e->diags, E_UNSUPPORTED, fn->derivative[0].name.at, "a derivative can be chosen for a function of one result");
         return poison;
     }
+    note_chosen(e, fn->at);
     v = map_vals(e, FUN_STOP, &v, 1, fn->at);
     for (uint32_t i = 0; i < fn->nderivative; i++) {
         const Arg *d = &fn->derivative[i];

@@ -56,6 +56,33 @@ check "lengths of models" sh -c '"$RNNC" test length.rnn --cpu=baseline > said.t
 check "what lies beyond them" grep -q "pass  scanned: what lies beyond" said.txt
 check "but not what is read elsewhere" sh -c '! grep -qE "(added|copied): what lies beyond" said.txt'
 
+# A staircase so fine that differences see a slope, which its derivative does not have: a failure, whatever stands beside it.
+cat > beside.rnn <<'END'
+fn doubled(u: real) = u derivative u: 2
+cell stairs over t (x: real) -> y {
+  state y: real
+  y = 0.5 * y[t-1] + floor(x * 68719476736) / 68719476736 + softplus(x)
+}
+cell stopped over t (x: real) -> y {
+  state y: real
+  y = 0.5 * y[t-1] + x * stop(x)
+}
+cell chosen over t (x: real) -> y {
+  state y: real
+  y = 0.5 * y[t-1] + doubled(x)
+}
+cell passed over t (x: real) -> y {
+  state y: real
+  y = 0.5 * y[t-1] + straight(x, x * x)
+}
+END
+"$RNNC" test beside.rnn > said.txt
+check "what is chosen elsewhere excuses nothing" grep -qE "^FAIL +stairs: the gradient by .x. is" said.txt
+for name in stopped chosen passed; do
+  check "$name: what is chosen is told, and no failure" grep -qE "^pass +$name: the chosen derivative by .x. is .* away from differences" said.txt
+done
+check "nothing else fails" grep -q ", 1 failed, 0 skipped" said.txt
+
 cat > bad.rnn <<'END'
 cell bad[H] over t (x: real[H]) -> h {
   state h: real[H]

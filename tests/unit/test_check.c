@@ -151,6 +151,11 @@ Test(check, a_wrong_derivative_of_gru_is_seen, .timeout = 120)
     wrong_derivatives("stdlib/gru.rnn", "gru");
 }
 
+Test(check, a_wrong_derivative_is_seen_beside_a_chosen_one, .timeout = 120)
+{
+    wrong_derivatives("tests/cells/chosen.rnn", "beside");
+}
+
 /* ---- a wrong pass ---- */
 
 typedef struct Pass {
