@@ -110,6 +110,7 @@ void arrays_add(Arena *a, Arrays *to, const Array *x)
     for (uint32_t part = 0; part < 2; part++) {
         Array one = *x;
         one.is_complex = false;
+        one.is_part = true;
         one.name = str_fmt(a, "%.*s.%s", STRF(x->name), part ? "im" : "re");
         one.data = arena_alloc(a, (size_t)n * bytes);
         for (size_t i = 0; i < (size_t)n; i++)

@@ -27,6 +27,7 @@ typedef struct Array {
     Str name;
     Elem elem;
     bool is_complex; /* two numbers for each element: in files only, see arrays_add */
+    bool is_part;    /* made from a complex array */
     uint32_t rank;
     int64_t dim[ARRAY_MAXRANK];
     void *data; /* row-major, little endian */

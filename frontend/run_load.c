@@ -35,12 +35,29 @@ static const char *role_text(const RecArg *x)
     return x->role == ROLE_PARAM ? "parameter" : "input";
 }
 
+/* A complex array is there as two, and a complex argument is two: where only one of them is complex, no names meet. */
+static bool has_other_type(Load *l, Str name)
+{
+    Arena *a = l->frame->arena;
+    bool part = name.n > 3 && (memcmp(name.p + name.n - 3, ".re", 3) == 0 || memcmp(name.p + name.n - 3, ".im", 3) == 0);
+    Str whole = part ? (Str){name.p, name.n - 3} : name;
+    const Array *found = arrays_find(l->from, part ? whole : str_fmt(a, "%.*s.re", STRF(name)));
+    if (!found || found->is_part == part)
+        return false;
+    Array shown = *found;
+    shown.is_complex = !part;
+    if (!part || name.p[name.n - 2] == 'r') /* once for the two */
+        complain(l, str_fmt(a, "array `%.*s` is %.*s, but %s elements are expected", STRF(whole), STRF(array_type_str(a, &shown)),
+                            part ? "complex" : "real"));
+    return true;
+}
+
 static void missing(Load *l, uint32_t arg)
 {
     const RecArg *x = &l->frame->prog->arg.p[arg];
     VEC(Str) all = {0};
     Arena *a = l->frame->arena;
-    if (x->optional || is_drawn(l, arg))
+    if (has_other_type(l, x->name) || x->optional || is_drawn(l, arg))
         return;
     for (uint32_t i = 0; i < l->from->list.n; i++)
         vec_push(a, &all, l->from->list.p[i].name);

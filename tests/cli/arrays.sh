@@ -64,7 +64,12 @@ check "complex64, columns first" $pair -i x.npy
 npy '<c16' '4, 2, 3' 383 > x.npy
 refuses "truncated complex data" 1 "x.npy: complex128\[4, 2, 3\] takes 384 bytes, but the file has 383" $pair -i x.npy
 npy '<c16' '4, 2, 3' 384 > x.npy
-refuses "a complex array for real numbers" 1 "array .x. .input real\[T, B, D\]. is missing" $sum -i x.npy
+refuses "a complex array for real numbers" 1 "array .x. is complex128\[4, 2, 3\], but real elements are expected" $sum -i x.npy
+npy '<c16' '2, 3' 96 > s0.npy
+npy '<f8' '4, 2, 3' 192 > x.npy
+refuses "also where none need be given" 1 "array .s0. is complex128\[2, 3\], but real elements are expected" $sum -i x.npy -i s0.npy
+refuses "a real array for complex numbers" 1 "array .x. is float64\[4, 2, 3\], but complex elements are expected" $pair -i x.npy
+rm s0.npy
 npy '<f8' '0, 2, 3' 0 > x.npy
 check "no steps" $sum -i x.npy -o out.npz
 npy '<f8' '4, 0, 3' 0 > x.npy
