@@ -11,8 +11,6 @@ typedef struct Tally {
 
 enum { NPRECISION = 2 };
 
-typedef VEC(Binding) BindList;
-
 typedef struct Checker {
     Driver *d;
     Arena *arena;       /* of the file */

@@ -148,13 +148,25 @@ static bool read_binding(Arena *a, const char *option, Str value, Binding *out, 
     return true;
 }
 
+/* False when the name has another value already. */
+static bool add_binding(Arena *a, BindList *to, const char *option, Binding one, Str *error)
+{
+    for (uint32_t i = 0; i < to->n; i++) {
+        const Binding *first = &to->p[i];
+        if (!str_eq(first->name, one.name))
+            continue;
+        if (first->value != one.value)
+            *error = str_fmt(a, "%s gives %.*s two values, %lld and %lld", option, STRF(one.name), (long long)first->value, (long long)one.value);
+        return first->value == one.value;
+    }
+    vec_push(a, to, one);
+    return true;
+}
+
 static bool take_binding(Arena *a, Options *o, Str value, Str *error)
 {
     Binding one;
-    if (!read_binding(a, "-D", value, &one, error))
-        return false;
-    vec_push(a, &o->bind, one);
-    return true;
+    return read_binding(a, "-D", value, &one, error) && add_binding(a, &o->bind, "-D", one, error);
 }
 
 /* NAME=VALUE,NAME=VALUE */
@@ -164,9 +176,8 @@ static bool take_sizes(Arena *a, Options *o, Str value, Str *error)
         const char *comma = memchr(value.p, ',', value.n);
         uint32_t n = comma ? (uint32_t)(comma - value.p) : value.n;
         Binding one;
-        if (!read_binding(a, "--sizes", (Str){value.p, n}, &one, error))
+        if (!read_binding(a, "--sizes", (Str){value.p, n}, &one, error) || !add_binding(a, &o->size, "--sizes", one, error))
             return false;
-        vec_push(a, &o->size, one);
         more = comma != NULL;
         value = more ? (Str){comma + 1, value.n - n - 1} : value;
     }

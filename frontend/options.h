@@ -22,12 +22,14 @@ typedef enum OptionId {
     OPT_COUNT
 } OptionId;
 
+typedef VEC(Binding) BindList;
+
 typedef struct Options {
     Verb verb; /* VERB_COUNT when none was given */
     VEC(Str) file;
     VEC(Str) input;
-    VEC(Binding) bind; /* -D */
-    VEC(Binding) size; /* --sizes */
+    BindList bind; /* -D */
+    BindList size; /* --sizes */
     bool given[OPT_COUNT];
     Str value[OPT_COUNT];
 } Options;

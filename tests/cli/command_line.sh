@@ -21,6 +21,9 @@ refuses "a prefix that is no name" 2 "C identifier, not .1-a" "$RNNC" build x.rn
 refuses "no prefix" 2 "C identifier" "$RNNC" build x.rnn --prefix=
 check "help says what is meant without --entry" sh -c '"$RNNC" run --help | grep -e --entry | grep -q "named as the file"'
 refuses "negative binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H=-2
+refuses "two values for a dimension" 2 "-D gives K two values, 3 and 4" "$RNNC" build x.rnn -D K=3 -D K=4
+refuses "two sizes" 2 "--sizes gives T two values, 3 and 4" "$RNNC" tune x.rnn --sizes T=3,T=4
+check "the same value twice" "$RNNC" check "$SRC/stdlib/gru.rnn" -D H=3 -D H=3
 refuses "an option of another verb" 2 "means nothing to" "$RNNC" check x.rnn --grad
 refuses "no file" 2 "usage" "$RNNC" build
 refuses "two files to build" 2 "usage" "$RNNC" build a.rnn b.rnn
