@@ -80,6 +80,14 @@ static Expr *left_level(Parser *p, const OpRow *row, Expr *(*part)(Parser *))
     return e;
 }
 
+/* A part that stands deeper: in brackets, or behind an operator that goes before it or binds to the right. */
+static Expr *deeper(Parser *p, Expr *(*part)(Parser *))
+{
+    Expr *e = parser_enter(p, &p->exprs) ? part(p) : new_expr(p, EX_ERROR, parser_here(p));
+    p->exprs--;
+    return e;
+}
+
 static Expr *unary(Parser *p);
 static Expr *postfix(Parser *p);
 
@@ -88,7 +96,7 @@ static Expr *power(Parser *p)
 {
     Expr *a = postfix(p);
     Span at = parser_here(p);
-    return parser_accept(p, TOK_CARET) ? binary(p, BIN_POW, a, at, unary(p)) : a;
+    return parser_accept(p, TOK_CARET) ? binary(p, BIN_POW, a, at, deeper(p, unary)) : a;
 }
 
 static Expr *unary_node(Parser *p, UnaryOp op, Span begin, Expr *a)
@@ -104,13 +112,7 @@ static Expr *unary_node(Parser *p, UnaryOp op, Span begin, Expr *a)
 static Expr *unary(Parser *p)
 {
     Span begin = parser_here(p);
-    Expr *e;
-    if (!parser_enter(p))
-        e = new_expr(p, EX_ERROR, begin);
-    else
-        e = parser_accept(p, TOK_MINUS) ? unary_node(p, UN_NEG, begin, unary(p)) : power(p);
-    parser_leave(p);
-    return e;
+    return parser_accept(p, TOK_MINUS) ? unary_node(p, UN_NEG, begin, deeper(p, unary)) : power(p);
 }
 
 static Expr *matmul(Parser *p)
@@ -148,13 +150,7 @@ static Expr *comparison(Parser *p)
 static Expr *negation(Parser *p)
 {
     Span begin = parser_here(p);
-    Expr *e;
-    if (!parser_enter(p))
-        e = new_expr(p, EX_ERROR, begin);
-    else
-        e = parser_accept(p, TOK_NOT) ? unary_node(p, UN_NOT, begin, negation(p)) : comparison(p);
-    parser_leave(p);
-    return e;
+    return parser_accept(p, TOK_NOT) ? unary_node(p, UN_NOT, begin, deeper(p, negation)) : comparison(p);
 }
 
 static Expr *conjunction(Parser *p)
@@ -162,9 +158,14 @@ static Expr *conjunction(Parser *p)
     return left_level(p, op_and, negation);
 }
 
-Expr *parse_expr(Parser *p)
+static Expr *disjunction(Parser *p)
 {
     return left_level(p, op_or, conjunction);
+}
+
+Expr *parse_expr(Parser *p)
+{
+    return deeper(p, disjunction);
 }
 
 /* ---- the smallest parts ---- */

@@ -345,9 +345,9 @@ void parse_block(Parser *p, Stmt ***body, uint32_t *n)
     Span opened = parser_here(p);
     *body = NULL;
     *n = 0;
-    if (parser_enter(p) && parser_expect(p, TOK_LBRACE)) {
+    if (parser_enter(p, &p->blocks) && parser_expect(p, TOK_LBRACE)) {
         stmts(p, body, n);
         parser_close(p, TOK_RBRACE, opened);
     }
-    parser_leave(p);
+    p->blocks--;
 }

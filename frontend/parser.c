@@ -123,18 +123,13 @@ Ident parser_name(Parser *p, const char *what)
     return (Ident){.at = id.at};
 }
 
-bool parser_enter(Parser *p)
+bool parser_enter(Parser *p, uint32_t *open)
 {
-    if (++p->depth <= PARSER_MAXDEPTH || p->failed)
+    if ((*open)++ <= PARSER_MAXDEPTH || p->failed)
         return !p->failed;
     diag(p->diags, E_NESTING, parser_here(p), (int)PARSER_MAXDEPTH);
     p->failed = true;
     return false;
-}
-
-void parser_leave(Parser *p)
-{
-    p->depth--;
 }
 
 /* ---- documentation ---- */

@@ -16,7 +16,8 @@ typedef struct Parser {
     const Sources *src;
     Diags *diags;
     Tokens tokens;
-    uint32_t pos, depth;
+    uint32_t pos;
+    uint32_t blocks, exprs; /* how many are open here */
     bool failed;
     uint32_t unread, nunread; /* where the lexer's errors are in diags, and how many */
 } Parser;
@@ -38,8 +39,8 @@ bool parser_accept_word(Parser *p, const char *word);
 void parser_expect_word(Parser *p, const char *word);
 void parser_close(Parser *p, TokenKind closing, Span opened); /* expects a bracket, and shows the other one */
 Ident parser_name(Parser *p, const char *what);               /* what: "a name", "an input" */
-bool parser_enter(Parser *p);                                 /* one level down; every call needs a parser_leave */
-void parser_leave(Parser *p);
+/* One level down, counted in `open`, in which the outermost is no nesting yet; the caller counts back. */
+bool parser_enter(Parser *p, uint32_t *open);
 Str parser_doc(const Parser *p); /* the `##` lines before the current token */
 /* "expected WHAT, found ...": fails; returns the report, or NULL if there was one before. */
 Diag *parser_syntax(Parser *p, const char *what);

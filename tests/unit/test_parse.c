@@ -376,6 +376,19 @@ Test(parser, nesting_is_bounded, .timeout = 60)
     }
 }
 
+Test(parser, nesting_is_counted_by_level, .timeout = 60)
+{
+    static const char *const part[] = {"(", "-", "not ", "x^", "f(", "[", "x["};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        for (int more = 0; more < 2; more++) {
+            Arena *a = arena_new();
+            Parsed p = parsed(repeated(a, "fn f(x: real) = ", part[i], 200 + more, "x"));
+            cr_expect_eq(count_code(p.diags, E_NESTING), (uint32_t)more, "%s", part[i]);
+            arena_free(p.arena);
+            arena_free(a);
+        }
+}
+
 Test(parser, many_errors_are_counted, .timeout = 60)
 {
     Arena *a = arena_new();
