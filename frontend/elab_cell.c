@@ -10,13 +10,16 @@
 
 StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d)
 {
+    Type type;
+    if (!elab_type(e, inst->outer, &d->type, &type)) {
+        scope_add_failed(e, s, d->name);
+        return NULL;
+    }
     StateDef *st = NEW(e->arena, StateDef);
-    *st = (StateDef){.decl = d, .scope = s, .nlag = 1};
+    *st = (StateDef){.decl = d, .type = type, .scope = s, .nlag = 1};
     st->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
     st->now = poison;
     memset(st->prev, 0xff, sizeof st->prev); /* REC_NONE until the recurrence is open */
-    if (!elab_type(e, inst->outer, &d->type, &st->type))
-        st->type = (Type){.dt = DT_REAL};
     scope_add(e, s, d->name, SYM_STATE)->state = st;
     return st;
 }
@@ -32,6 +35,8 @@ static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
 {
     const Target *t = &st->let.target[0];
     Sym *sym = scope_find(s, t->name.text);
+    if (sym && sym->failed)
+        return;
     if (sym && sym->kind == SYM_STATE && sym->state->scope != s)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at,
                   STR("a state of what stands around the loop, and so must its equation"));
@@ -151,6 +156,15 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
     vec_push(e->arena, &inst->delay, sym->delay);
 }
 
+static void add_states(Elab *e, Inst *inst, const Stmt *s)
+{
+    for (uint32_t i = 0; i < s->decls.n; i++) {
+        StateDef *st = state_new(e, inst, inst->scope, &s->decls.decl[i]);
+        if (st)
+            vec_push(e->arena, &inst->state, st);
+    }
+}
+
 static void add_statement(Elab *e, Inst *inst, const Stmt *s)
 {
     switch (s->kind) {
@@ -159,8 +173,7 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
             scope_add(e, inst->outer, s->decls.decl[i].name, SYM_VALUE)->val = poison;
         return;
     case ST_STATE:
-        for (uint32_t i = 0; i < s->decls.n; i++)
-            vec_push(e->arena, &inst->state, state_new(e, inst, inst->scope, &s->decls.decl[i]));
+        add_states(e, inst, s);
         return;
     case ST_LET: bind_let(e, inst->scope, s); return;
     case ST_USE:
@@ -653,25 +666,25 @@ Val output_value(Elab *e, Inst *inst, Ident name)
         return let_value(e, sym);
     if (sym->kind == SYM_LAST)
         return loop_last(e, sym);
+    if (sym->failed)
+        return poison;
     diag(e->diags, E_TYPE, name.at, str_c(e->arena, str_fmt(e->arena, "an output is a state or a `let`, and `%.*s` is neither", STRF(name.text))));
     return poison;
 }
 
-/* Adds the outputs of a step to the region's results, and says what they are. */
-static DType *step_outputs(Elab *e, Inst *inst, RecId active, RecId *result, uint32_t *n)
+/* Adds the outputs of a step to the region's results, and gives them as the step has them. */
+static Val *step_outputs(Elab *e, Inst *inst, RecId active, RecId *result, uint32_t *n)
 {
-    DType *dt = NEWN(e->arena, DType, inst->cell->noutput + 1);
+    Val *output = NEWN(e->arena, Val, inst->cell->noutput + 1);
     for (uint32_t i = 0; i < inst->cell->noutput; i++) {
-        Val v = output_value(e, inst, inst->cell->output[i]);
-        v = is_poison(v) ? real_const(e, 0) : v;
-        dt[i] = val_dtype(e, v);
-        for (uint32_t part = 0; part < nparts(dt[i]); part++) {
+        Val v = output[i] = output_value(e, inst, inst->cell->output[i]);
+        for (uint32_t part = 0; !is_poison(v) && part < nparts(val_dtype(e, v)); part++) {
             RecId y = val_part(e, v, part).v;
             Type zero = *rec_type(e->prog, y);
             result[(*n)++] = active == REC_NONE ? y : mask(e, active, y, rec_zeros(&e->b, &zero));
         }
     }
-    return dt;
+    return output;
 }
 
 static RecId stacked_final(Elab *e, RecId recur, const Carry *c)
@@ -686,15 +699,18 @@ static RecId stacked_final(Elab *e, RecId recur, const Carry *c)
     return rec_concat(&e->b, part, c->nlag, 0);
 }
 
-static Val projected(Elab *e, RecId recur, DType dt, uint32_t *next)
+Val projected(Elab *e, RecId recur, Val in_step, uint32_t *next)
 {
+    if (is_poison(in_step))
+        return poison;
     RecId part[2];
+    DType dt = val_dtype(e, in_step);
     for (uint32_t k = 0; k < nparts(dt); k++)
         part[k] = rec_proj(&e->b, recur, (*next)++);
     return val_of_parts(dt, part);
 }
 
-static Run *finish(Elab *e, Inst *inst, ScanArgs *args, Carries *c, RecId recur, uint32_t ncarried, const DType *output)
+static Run *finish(Elab *e, Inst *inst, ScanArgs *args, Carries *c, RecId recur, uint32_t ncarried, const Val *output)
 {
     Run *run = NEW(e->arena, Run);
     *run = (Run){.inst = inst, .noutput = inst->cell->noutput, .output = NEWN(e->arena, Val, inst->cell->noutput),
@@ -760,7 +776,7 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     RecId *result = NEWN(e->arena, RecId, op.init.n + 2 * inst->cell->noutput);
     uint32_t n = 0;
     carry_on(e, &c, active, cut, result, &n);
-    const DType *output = step_outputs(e, inst, active, result, &n);
+    const Val *output = step_outputs(e, inst, active, result, &n);
     rec_recur_close(e->prog, recur, result, n);
     e->b = before;
     return finish(e, inst, args, &c, recur, op.init.n, output);

@@ -209,6 +209,8 @@ Val arg_val(Elab *e, RecArg arg)
 
 void out_val(Elab *e, RecOut out, Val v)
 {
+    if (is_poison(v))
+        return;
     DType dt = val_dtype(e, v);
     Str name = out.name;
     for (uint32_t k = 0; k < nparts(dt); k++) {

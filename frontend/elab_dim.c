@@ -55,6 +55,21 @@ static bool in_range(Elab *e, Dim d, Span at)
     return false;
 }
 
+/* Whether one of the names has an error: it is unknown, which is reported, or its declaration failed. */
+static bool has_bad_name(Elab *e, Scope *s, const Expr *x)
+{
+    Sym *sym = x->kind == EX_NAME ? scope_find(s, x->name) : NULL;
+    switch (x->kind) {
+    case EX_NAME:
+        if (!sym)
+            report_unknown(e, s, (Ident){x->name, x->at});
+        return !sym || sym->failed;
+    case EX_UNARY: return has_bad_name(e, s, x->un.a);
+    case EX_BINARY: return has_bad_name(e, s, x->bin.a) || has_bad_name(e, s, x->bin.b);
+    default: return false;
+    }
+}
+
 bool elab_size(Elab *e, Scope *s, const Expr *x, Dim *out)
 {
     return elab_dim(e, s, x, out) && in_range(e, *out, x->at);
@@ -62,12 +77,8 @@ bool elab_size(Elab *e, Scope *s, const Expr *x, Dim *out)
 
 bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
 {
-    if (x->kind == EX_ERROR)
+    if (x->kind == EX_ERROR || has_bad_name(e, s, x))
         return false;
-    if (x->kind == EX_NAME && !scope_find(s, x->name)) {
-        report_unknown(e, s, (Ident){x->name, x->at});
-        return false;
-    }
     if (try_dim(e, s, x, out))
         return not_huge(e, *out, x->at);
     Diag *d = diag(e->diags, E_NOT_A_SIZE, x->at, "a size is made of whole numbers and dimensions with + - * and exact /");
@@ -177,21 +188,23 @@ static bool reserved_dim(Elab *e, Ident name)
     return true;
 }
 
-bool bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry)
+void bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry)
 {
     uint32_t next = 0;
-    bool ok = true;
     for (uint32_t i = 0; i < n; i++) {
         Dim dim = DIM_ONE;
+        bool fine = true;
         if (entry && reserved_dim(e, d[i].name))
-            ok = false;
+            fine = false;
         else if (d[i].value)
-            ok &= derived_dim(e, s, &d[i], &dim);
+            fine = derived_dim(e, s, &d[i], &dim);
         else if (entry)
             dim = open_dim(e, d[i].name);
         else if (next < ngiven)
             dim = given[next++];
-        scope_add(e, s, d[i].name, SYM_DIM)->dim = dim;
+        if (fine)
+            scope_add(e, s, d[i].name, SYM_DIM)->dim = dim;
+        else
+            scope_add_failed(e, s, d[i].name);
     }
-    return ok;
 }

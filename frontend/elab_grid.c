@@ -92,7 +92,7 @@ typedef struct Sweep {
     uint32_t place[REC_MAXAXES];     /* likewise: the indices */
     uint32_t active;
     RecId there;                     /* of the step: whether the place belongs to the sequence, or REC_NONE */
-    DType *output;
+    Val *output; /* as the step has them */
 } Sweep;
 
 /* From the text's point of view to the array's: axes that run from their end go the other way. */
@@ -313,12 +313,10 @@ static void put_results(Sweep *w, RecId recur)
             }
     }
     e->b.name = (Str){0};
-    w->output = NEWN(e->arena, DType, w->inst->cell->noutput + 1);
+    w->output = NEWN(e->arena, Val, w->inst->cell->noutput + 1);
     for (uint32_t i = 0; i < w->inst->cell->noutput; i++) {
-        Val v = output_value(e, w->inst, w->inst->cell->output[i]);
-        v = is_poison(v) ? real_const(e, 0) : v;
-        w->output[i] = val_dtype(e, v);
-        for (uint32_t k = 0; k < nparts(w->output[i]); k++)
+        Val v = w->output[i] = output_value(e, w->inst, w->inst->cell->output[i]);
+        for (uint32_t k = 0; !is_poison(v) && k < nparts(val_dtype(e, v)); k++)
             vec_push(e->arena, &result, only_there(w, val_part(e, v, k).v));
     }
     rec_recur_close(e->prog, recur, result.p, result.n);
@@ -364,12 +362,8 @@ static Run *swept(Sweep *w, RecId recur)
     Run *run = NEW(w->e->arena, Run);
     uint32_t next = w->init.n;
     *run = (Run){.inst = w->inst, .noutput = w->inst->cell->noutput, .output = NEWN(w->e->arena, Val, w->inst->cell->noutput + 1)};
-    for (uint32_t i = 0; i < run->noutput; i++) {
-        RecId part[2];
-        for (uint32_t k = 0; k < nparts(w->output[i]); k++)
-            part[k] = rec_proj(&w->e->b, recur, next++);
-        run->output[i] = val_of_parts(w->output[i], part);
-    }
+    for (uint32_t i = 0; i < run->noutput; i++)
+        run->output[i] = projected(w->e, recur, w->output[i], &next);
     return run;
 }
 

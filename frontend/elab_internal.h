@@ -138,6 +138,7 @@ typedef struct Sym {
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
     bool has_place;    /* an input or let of a cell: brackets may be a place */
+    bool failed;       /* SYM_VALUE: poison for good, because its declaration has an error; no more is said of it */
     Scope *fn_scope;   /* SYM_FN: where its free names are looked up; NULL: in its file */
     const Fn *other_fn; /* SYM_FN: another function that is meant as well, or NULL */
 } Sym;
@@ -234,6 +235,7 @@ static const Val poison = {.v = REC_NONE};
 Scope *scope_new(Elab *e, Scope *up);
 Sym *scope_find(Scope *s, Str name);
 Sym *scope_add(Elab *e, Scope *s, Ident name, SymKind kind); /* reports a duplicate in the same scope */
+void scope_add_failed(Elab *e, Scope *s, Ident name);
 void report_unknown(Elab *e, Scope *s, Ident name);
 typedef VEC(Str) Names;
 void add_names(Elab *e, const Scope *s, Names *to); /* what can be named in a scope */
@@ -251,7 +253,7 @@ bool try_dim(Elab *e, Scope *s, const Expr *x, Dim *out);      /* silently; may 
 bool elab_size(Elab *e, Scope *s, const Expr *x, Dim *out);    /* reports; what is surely below 0 too */
 bool type_fits(Elab *e, const Type *t, Span at);               /* reports too many elements */
 bool elab_type(Elab *e, Scope *s, const TypeExpr *t, Type *out);
-bool bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry);
+void bind_dims(Elab *e, Scope *s, const DimDecl *d, uint32_t n, const Dim *given, uint32_t ngiven, bool entry);
 
 /* ---- elab_value.c: building blocks over values ---- */
 Val map_vals(Elab *e, Fun f, const Val *arg, uint32_t n, Span at);   /* aligns free axes and shapes; reports mismatches */
@@ -316,7 +318,7 @@ Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value)
 Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry);
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path); /* `fwd = lstm[E, H]`, its dimensions read in s; NULL after an error */
 void inst_params(Elab *e, Inst *inst);
-StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d);
+StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d); /* NULL after an error in its type */
 void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
 void need_equations(Elab *e, StateDef *const *st, uint32_t n);
 Val start_value(Elab *e, Scope *s, StateDef *st); /* as declared, read in s */
@@ -341,6 +343,7 @@ void elab_finals(Elab *e); /* adds the collected final states as outputs */
 Scope *cell_scope(Elab *e, Ident name); /* a scope for a cell or model of the unit */
 
 Val input_arg(Elab *e, Inst *inst, const Decl *d, const Dim *extent); /* extent: of the axes of its places */
+Val projected(Elab *e, RecId recur, Val in_step, uint32_t *next); /* an output of all places; next: of the recurrence's results */
 void bind_input(Elab *e, Inst *inst, uint32_t i, Val whole, const RecId *part, RecId active); /* `part`: as the step has it */
 Val output_value(Elab *e, Inst *inst, Ident name);
 void compute_all(Elab *e, Inst *inst);

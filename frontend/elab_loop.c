@@ -18,6 +18,10 @@ static bool taken_index(Elab *e, Scope *s, Ident name)
 static void add_loop_state(Elab *e, Inst *inst, Loop *loop, const Decl *d)
 {
     StateDef *st = state_new(e, inst, loop->round, d);
+    if (!st) {
+        scope_add_failed(e, loop->around, d->name);
+        return;
+    }
     st->loop = loop;
     vec_push(e->arena, &loop->state, st);
     Sym *last = scope_add(e, loop->around, d->name, SYM_LAST);

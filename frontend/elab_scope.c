@@ -32,6 +32,13 @@ Sym *scope_add(Elab *e, Scope *s, Ident name, SymKind kind)
     return &s->sym.p[s->sym.n - 1];
 }
 
+void scope_add_failed(Elab *e, Scope *s, Ident name)
+{
+    Sym *sym = scope_add(e, s, name, SYM_VALUE);
+    sym->val = poison;
+    sym->failed = true;
+}
+
 void report_unknown_among(Elab *e, Ident name, const Str *known, uint32_t n)
 {
     Diag *d = diag(e->diags, E_UNKNOWN_NAME, name.at, str_c(e->arena, name.text));
