@@ -31,6 +31,14 @@ static bool on_its_edge(const Cell *cell, const Decl *d, const Target *t)
            str_eq(t->index[0].name.text, cell->edge_out.text);
 }
 
+/* A report about an equation of the state, which counts as the one that the state needs. */
+static Diag *bad_equation(Elab *e, StateDef *state, const Stmt *st, Span at, const char *what)
+{
+    state->equation = st;
+    state->progress = READY;
+    return diag(e->diags, E_BAD_PLACE, at, what);
+}
+
 static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
 {
     const Target *t = &st->let.target[0];
@@ -40,17 +48,15 @@ static void add_equation(Elab *e, Scope *s, Str index, const Stmt *st)
     if (sym && sym->kind == SYM_STATE && sym->state->scope != s)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at,
                   STR("a state of what stands around the loop, and so must its equation"));
-    else if (t->nindex && str_eq(t->index[0].name.text, index) && sym && sym->kind == SYM_STATE) {
-        diag_help(diag(e->diags, E_BAD_PLACE, t->index[0].name.at, "an equation says the value at the current place, without brackets"),
+    else if (t->nindex && str_eq(t->index[0].name.text, index) && sym && sym->kind == SYM_STATE)
+        diag_help(bad_equation(e, sym->state, st, t->index[0].name.at, "an equation says the value at the current place, without brackets"),
                   str_fmt(e->arena, "write `%.*s = ...`", STRF(t->name.text)));
-        sym->state->equation = st;
-        sym->state->progress = READY;
-    } else if (!sym)
+    else if (!sym)
         report_unknown(e, s, t->name);
     else if (sym->kind != SYM_STATE)
         diag_also(diag(e->diags, E_NOT_A_STATE, t->name.at, str_c(e->arena, t->name.text)), sym->name.at, STR("defined here"));
     else if (sym->state->decl->nplace && !on_its_edge(s->inst->cell, sym->state->decl, t))
-        diag_help(diag(e->diags, E_BAD_PLACE, t->name.at, "a state on edges lives on those that leave a node, and so does its equation"),
+        diag_help(bad_equation(e, sym->state, st, t->name.at, "a state on edges lives on those that leave a node, and so does its equation"),
                   str_fmt(e->arena, "with `edges d -> v -> e` write `state %.*s[e]: ...` and `%.*s[e] = ...`", STRF(t->name.text), STRF(t->name.text)));
     else if (sym->state->equation)
         diag_also(diag(e->diags, E_TWO_EQUATIONS, t->name.at, str_c(e->arena, t->name.text)), sym->state->equation->at,
