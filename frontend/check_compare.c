@@ -32,6 +32,16 @@ static bool is_gradient(RecOutRole role)
     return role == OUT_GRAD || role == OUT_GRAD_PARAM;
 }
 
+/* The first element of which one of the two is NaN or infinite, and the other something else. */
+static Str not_finite(const Frame *expected, const Frame *found, uint32_t out)
+{
+    const double *a = expected->out[out], *b = found->out[out];
+    int64_t i = 0;
+    while (!isinf(distance(a[i], b[i])))
+        i++;
+    return str_fmt(found->arena, "`%.*s` element %lld is %g, not %g", STRF(expected->prog->out.p[out].name), (long long)i, b[i], a[i]);
+}
+
 bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what)
 {
     const RecProg *p = expected->prog;
@@ -45,7 +55,7 @@ bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str
         if (d <= limit || d / limit <= worst)
             continue;
         worst = d / limit;
-        *what = str_fmt(found->arena, "`%.*s` differs by %.2g, bound %.2g", STRF(o->name), d, limit);
+        *what = isinf(d) ? not_finite(expected, found, i) : str_fmt(found->arena, "`%.*s` differs by %.2g, bound %.2g", STRF(o->name), d, limit);
     }
     return worst == 0;
 }

@@ -90,7 +90,7 @@ static Str product(Explain *x, RecId v)
         work = dim_mul(t, work, op->space[i]);
     Text out = {.arena = x->d->arena};
     if (op->at.file)
-        text_add(&out, "line %u: ", source_place(x->d->sources, op->at).line);
+        text_add(&out, "%.*s: ", STRF(driver_line(x->d, x->rec, op->at)));
     text_add(&out, "%.*s product, %.*s multiplications", STRF(type_str(x->d->arena, t, &op->type)),
              STRF(dim_str(x->d->arena, t, work)));
     return text_str(&out);

@@ -65,6 +65,7 @@ bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out);
 void driver_try_form(Driver *d, RecProg *raw, RecForm form);
 /* After that pass: false, and a message or a diagnostic, when no recurrence has the form that is said. */
 bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice);
+Str driver_line(const Driver *d, const RecProg *p, Span at); /* "line 3", and of which file where it is not the entry's own */
 Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
 Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3", "gla.rnn.tune, line 4" */
 

@@ -41,12 +41,24 @@ void driver_try_form(Driver *d, RecProg *raw, RecForm form)
     compile(&half);
 }
 
+Str driver_line(const Driver *d, const RecProg *p, Span at)
+{
+    uint32_t line = source_place(d->sources, at).line;
+    if (!p->file || at.file == p->file)
+        return str_fmt(d->arena, "line %u", line);
+    Str path = d->sources->file.p[at.file].path;
+    uint32_t name = path.n;
+    while (name && path.p[name - 1] != '/')
+        name--;
+    return str_fmt(d->arena, "line %u of %.*s", line, (int)(path.n - name), path.p + name);
+}
+
 Str driver_form_missing(Driver *d, const RecProg *p)
 {
     Text out = {.arena = d->arena};
     text_add(&out, "%s [%s]", rec_why_text(p->form_missing), rec_why_id(p->form_missing));
     if (p->form_missing_at.file)
-        text_add(&out, ", line %u", source_place(d->sources, p->form_missing_at).line);
+        text_add(&out, ", %.*s", STRF(driver_line(d, p, p->form_missing_at)));
     return text_str(&out);
 }
 

@@ -21,7 +21,7 @@ static Str state_name(const Say *x, uint32_t state)
 static void put_line(const Say *x, Text *out, RecId at)
 {
     if (at != REC_NONE && rec_op(x->p, at)->at.file)
-        text_add(out, ", line %u", source_place(x->d->sources, rec_op(x->p, at)->at).line);
+        text_add(out, ", %.*s", STRF(driver_line(x->d, x->p, rec_op(x->p, at)->at)));
 }
 
 static const char *op_name(const RecOp *op)

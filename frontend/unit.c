@@ -356,6 +356,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
         return NULL;
     e.prog = rec_prog_new(a, dims, unit_entry_name(u, entry));
     e.prog->is_model = model != NULL;
+    e.prog->file = unit_ast(u)->file;
     e.prog->doc = cell ? cell->doc : model->doc;
     e.b = (RecBuild){.prog = e.prog, .region = REC_FORWARD};
     if (cell && cell->domain == DOMAIN_LINE) {

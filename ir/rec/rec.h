@@ -218,6 +218,7 @@ typedef struct RecProg {
     DimSym time;              /* T of a cell; of a model its first time dimension */
     bool batched;             /* rec.batch has run */
     RecForm form;             /* asked for; not part of the text */
+    uint32_t file;            /* source that the entry stands in, 0 if unknown; not part of the text */
     bool chosen;              /* has derivatives of the user's choice, which differences need not agree with; not part of the text */
     double unit;              /* rounding unit of the precision that it will run in; not part of the text */
     RecWhy form_missing;      /* why no recurrence has it; set by rec.cascade, rec.wavefront and rec.chunk */

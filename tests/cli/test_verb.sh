@@ -91,6 +91,25 @@ cell bad[H] over t (x: real[H]) -> h {
 END
 check "errors begin on a line of their own" sh -c '! "$RNNC" test bad.rnn > all.txt 2>&1 && grep -q "^bad.rnn:3:" all.txt && head -n 1 all.txt | grep -q "^# bad.rnn$"'
 
+# Reference values with a NaN, where the cell gives 0.
+cat > make.rnn <<'END'
+model make(u: real[T]) -> x: real[T], h: real[T] {
+  let x = u
+  let h[t] = where(t == 2, log(u[t] - 1), u[t])
+}
+END
+cat > nan.rnn <<'END'
+cell nan over t (x: real) -> h {
+  state h: real
+  h = x + h[t-1]
+}
+test nan { data "nan.npz" }
+END
+npy '<f8' '4, 1' 32 > u.npy
+check "an array with a NaN" "$RNNC" run make.rnn --on=reference -i u.npy -o nan.npz
+"$RNNC" test nan.rnn > said.txt
+check "a NaN is told as one" grep -qE "^FAIL +nan: .*.h. element 2 is 0, not -?nan" said.txt
+
 cat > flat.rnn <<'END'
 model flat[D](x: real[T, D]) -> y: real[T, D], s: real[D], r: real[T] {
   let y = x * x

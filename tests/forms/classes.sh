@@ -9,7 +9,7 @@ is() {
     awk '/^  [a-z]/ { on = ""; if ($1 == "stages" || $1 == "forms") { on = $1; sub(/^  [a-z]+ */, "") } }
          on { sub(/^ */, ""); print on ": " $0 }' >said.txt
   printf '%s\n' "$@" >expected.txt
-  sed -nE 's/^stages: [^:]*: //p' said.txt | sed -E 's/, line [0-9]+$//' >stages.txt
+  sed -nE 's/^stages: [^:]*: //p' said.txt | sed -E 's/, line [0-9]+( of [^ ]+)?$//' >stages.txt
   check "$entry: stages" same_lines expected.txt stages.txt
   form scan "$scan"
   form chunk "$chunk"

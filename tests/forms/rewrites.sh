@@ -4,7 +4,7 @@
 # stages_and_forms FILE: of every entry, without lines of the source
 stages_and_forms() {
   "$RNNC" explain "$1" | awk '/^(cell|model) / { print; on = 0 } /^  [a-z]/ { on = $1 == "stages" || $1 == "forms" } on' |
-    sed -E 's/, line [0-9]+$//'
+    sed -E 's/, line [0-9]+( of [^ ]+)?$//'
 }
 
 # ---- rewrites/NAME.rnn: all cells of a file are one recurrence, written in several ways ----
