@@ -455,6 +455,8 @@ static bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32
     for (uint32_t i = 0; i < narg; i++)
         if (!bind_argument(e, fs, &fn->arg[i], arg[i], extra, nextra, at))
             return false;
+    Span around = e->call;
+    e->call = around.file ? around : at;
     e->depth += 4;
     fn_body(e, fn, fs, result);
     for (uint32_t i = 0; i < results(fn); i++) {
@@ -462,6 +464,7 @@ static bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32
         result[i] = nextra ? free_to_shape(e, result[i], extra, nextra) : result[i];
     }
     e->depth -= 4;
+    e->call = around;
     return true;
 }
 

@@ -370,9 +370,21 @@ static Val expr(Elab *e, Scope *s, const Expr *x)
     ice("elab_expr: kind %d", (int)x->kind);
 }
 
+static bool too_many_ops(Elab *e, Span at)
+{
+    if (e->too_many || e->prog->op.n <= MAX_OPS)
+        return e->too_many;
+    diag_help(diag(e->diags, E_TOO_DEEP, e->call.file ? e->call : at,
+                   str_c(e->arena, str_fmt(e->arena, "`%.*s` has more than %d operations up to here", STRF(e->prog->name), (int)MAX_OPS))),
+              STR("each call of a function repeats all of its operations: name results that are used twice with `let`"));
+    return e->too_many = true;
+}
+
 Val elab_expr(Elab *e, Scope *s, const Expr *x)
 {
     Span before = e->b.at;
+    if (too_many_ops(e, x->at))
+        return poison;
     if (e->depth >= MAX_DEPTH * 8) {
         diag(e->diags, E_TOO_DEEP, x->at, "this is nested too deeply, or a function calls itself");
         return poison;

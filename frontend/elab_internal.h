@@ -5,6 +5,8 @@
 #include "frontend/elab.h"
 
 enum { MAX_DEPTH = 64, MAX_DELAY = 64 };
+/* Of an entry: functions are inlined, so a few lines may ask for any number of operations. */
+enum { MAX_OPS = 1 << 17 };
 /* What later passes may multiply the known part of an array's size by: bytes, places of a chunk, parts of a plan. */
 enum { MAX_REST = 1 << 16 };
 
@@ -225,6 +227,8 @@ typedef struct Elab {
     uint32_t next_index;
     uint32_t depth;   /* of function calls */
     uint32_t nstream; /* of random numbers in init */
+    Span call;        /* of a function, the outermost that is being inlined; file 0 outside of all */
+    bool too_many;    /* more than MAX_OPS, which is reported; nothing more is made */
     Scope **file_scope; /* by file of the unit: the functions that can be called there; NULL until needed */
     VEC(RecOut) final; /* final states, added behind the declared outputs */
 } Elab;
