@@ -80,6 +80,15 @@ static Answer alike(const Find *f, Answer a, Answer b)
     return equal && (is_fixed(a) || same_axes(f, a, b)) ? a : other;
 }
 
+static Answer weighted(Answer a, int now, int before)
+{
+    enum { MOST = 100 };
+    if (now > MOST || now < -MOST || before > MOST || before < -MOST)
+        return other;
+    a.now = (int8_t)now, a.before = (int8_t)before;
+    return normal(a);
+}
+
 /* a + sign * b, of exponents or of what is moved. */
 static Answer together(const Find *f, Kind kind, Answer a, Answer b, int sign)
 {
@@ -91,9 +100,8 @@ static Answer together(const Find *f, Kind kind, Answer a, Answer b, int sign)
         return other;
     Answer r = a.kind == kind ? a : b;
     r.kind = kind;
-    r.now = (int8_t)((a.kind == kind ? a.now : 0) + (b.kind == kind ? sign * b.now : 0));
-    r.before = (int8_t)((a.kind == kind ? a.before : 0) + (b.kind == kind ? sign * b.before : 0));
-    return normal(r);
+    return weighted(r, (a.kind == kind ? a.now : 0) + (b.kind == kind ? sign * b.now : 0),
+                    (a.kind == kind ? a.before : 0) + (b.kind == kind ? sign * b.before : 0));
 }
 
 static Answer sum_of(const Find *f, Answer a, Answer b, int sign)
@@ -138,6 +146,23 @@ static Answer comparison(const Find *f, const RecOp *op)
     return a.kind == OTHER || a.kind == UNKNOWN ? a : stays;
 }
 
+/* What moves, times a small whole number. */
+static bool is_multiple(const Find *f, const RecOp *op, uint32_t moving, Answer *r)
+{
+    const RecOp *by = rec_op(f->p, op->use[!moving].v);
+    *r = operand(f, op, moving);
+    if (r->kind != MOVES || by->kind != REC_CONST || by->number * by->number > 16 || by->number != (int)by->number)
+        return false;
+    *r = weighted(*r, r->now * (int)by->number, r->before * (int)by->number);
+    return true;
+}
+
+static Answer times(const Find *f, const RecOp *op, Answer a, Answer b)
+{
+    Answer r;
+    return is_multiple(f, op, 0, &r) || is_multiple(f, op, 1, &r) ? r : product_of(f, a, b, 1);
+}
+
 static Answer map_answer(const Find *f, const RecOp *op)
 {
     Answer a = op->nuse ? operand(f, op, 0) : stays, b = op->nuse > 1 ? operand(f, op, 1) : stays;
@@ -152,7 +177,7 @@ static Answer map_answer(const Find *f, const RecOp *op)
     case FUN_ABS: return a.kind == MOVES ? other : a;
     case FUN_ADD: return sum_of(f, a, b, 1);
     case FUN_SUB: return sum_of(f, a, b, -1);
-    case FUN_MUL: return product_of(f, a, b, 1);
+    case FUN_MUL: return times(f, op, a, b);
     case FUN_DIV: return product_of(f, a, b, -1);
     case FUN_EXP: return turned(a, MOVES, SCALES);
     case FUN_LOG: return turned(a, SCALES, MOVES);
