@@ -27,11 +27,6 @@ double difference(const double *a, const double *b, int64_t n, double floor)
     return worst == 0 ? 0 : largest > 0 ? worst / largest : worst;
 }
 
-static bool is_gradient(RecOutRole role)
-{
-    return role == OUT_GRAD || role == OUT_GRAD_PARAM;
-}
-
 /* The first element of which one of the two is NaN or infinite, and the other something else. */
 static Str not_finite(const Frame *expected, const Frame *found, uint32_t out)
 {
@@ -50,7 +45,7 @@ bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str
         const RecOut *o = &p->out.p[i];
         if (!expected->out[i] || !found->out[i])
             continue;
-        double limit = is_gradient(o->role) ? tol.gradient : tol.output;
+        double limit = rec_is_gradient(o->role) ? tol.gradient : tol.output;
         double d = difference(expected->out[i], found->out[i], frame_count(expected, &o->type, o->batched), tol.floor);
         if (d <= limit || d / limit <= worst)
             continue;

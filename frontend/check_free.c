@@ -111,14 +111,6 @@ void check_compiled(Checker *c)
 
 /* ---- beyond a sequence's length ---- */
 
-static uint32_t find_role(const RecProg *p, RecRole role)
-{
-    uint32_t i = 0;
-    while (i < p->arg.n && p->arg.p[i].role != role)
-        i++;
-    return i;
-}
-
 static bool run_one(Checker *c, Frame *f, const Code *code, Str *why)
 {
     return code ? frame_compiled(f, code, has_gradients(c), why) : frame_reference(f, has_gradients(c), why);
@@ -236,7 +228,7 @@ static bool alone_once(Checker *c, const Draw *how, const Code *code, Str *why)
     bool ok = f && run_one(c, f, code, why);
     for (int64_t b = 0; ok && b < how->B; b++) {
         int64_t extent[REC_MAXAXES];
-        const double *length = f->in[find_role(f->prog, ROLE_LENGTH)] + b * frame_extents(f, extent);
+        const double *length = f->in[rec_arg_of_role(f->prog, ROLE_LENGTH)] + b * frame_extents(f, extent);
         Frame *one = alone(f, b, length), *same = alone(f, b, length);
         Tolerance tol = precision_tolerance(code->cpu.precision);
         ok = run_one(c, one, code, why) && batch_results(f, same, b, length, why) && results_agree(one, same, tol, why);

@@ -6,14 +6,6 @@
 
 #define NO_ARG UINT32_MAX
 
-static uint32_t lengths_of_cell(const RecProg *p)
-{
-    for (uint32_t i = 0; i < p->arg.n; i++)
-        if (p->arg.p[i].role == ROLE_LENGTH)
-            return i;
-    return NO_ARG;
-}
-
 /* ---- models ---- */
 
 /* The input whose value the places of a sequence are compared with, `place < n`. */
@@ -124,7 +116,7 @@ static uint32_t read_up_to(const RecProg *p, uint32_t arg)
     if (!x->batched || axes == 0)
         return NO_ARG;
     if (!p->is_model)
-        return lengths_of_cell(p);
+        return rec_arg_of_role(p, ROLE_LENGTH);
     return x->role == ROLE_INPUT && axes == 1 ? length_of_input(p, x->value) : NO_ARG;
 }
 

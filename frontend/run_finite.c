@@ -47,10 +47,8 @@ Str frame_where(const Frame *f, const Type *type, bool batched, int64_t i)
 
 static const double *lengths_of(const Frame *f)
 {
-    for (uint32_t i = 0; i < f->prog->arg.n; i++)
-        if (f->prog->arg.p[i].role == ROLE_LENGTH)
-            return f->in[i];
-    return NULL;
+    uint32_t arg = rec_arg_of_role(f->prog, ROLE_LENGTH);
+    return arg == UINT32_MAX ? NULL : f->in[arg];
 }
 
 /* Nothing is read there. */
@@ -105,17 +103,12 @@ static bool is_nearer(const Finding *a, const Finding *b, bool last)
     return a->place >= 0 && (b->place < 0 || (last ? a->place > b->place : a->place < b->place));
 }
 
-static bool is_gradient(RecOutRole role)
-{
-    return role == OUT_GRAD || role == OUT_GRAD_PARAM;
-}
-
 static bool nearest_bad(const Frame *f, bool gradients, bool last, Finding *best)
 {
     Finding next;
     bool bad = false;
     for (uint32_t i = 0; i < f->prog->out.n; i++)
-        if (is_gradient(f->prog->out.p[i].role) == gradients && find_bad(f, i, last, &next) &&
+        if (rec_is_gradient(f->prog->out.p[i].role) == gradients && find_bad(f, i, last, &next) &&
             (!bad || is_nearer(&next, best, last))) {
             *best = next;
             bad = true;

@@ -43,11 +43,6 @@ static RecArray *sequence_arguments(const Frame *f, Arena *scratch, int64_t b)
     return arg;
 }
 
-static bool is_gradient(RecOutRole role)
-{
-    return role == OUT_GRAD || role == OUT_GRAD_PARAM;
-}
-
 static void take_result(Frame *f, uint32_t out, int64_t b, const double *value)
 {
     const RecOut *o = &f->prog->out.p[out];
@@ -88,7 +83,7 @@ static bool run_sequences(Frame *f, bool grad, bool rounded, Str *error)
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->out.n; i++) {
         const RecOut *o = &p->out.p[i];
-        bool wanted = o->role == OUT_VALUE || o->role == OUT_FINAL || (grad && is_gradient(o->role));
+        bool wanted = o->role == OUT_VALUE || o->role == OUT_FINAL || (grad && rec_is_gradient(o->role));
         f->out[i] = wanted ? frame_array(f, &o->type, o->batched) : NULL;
     }
     for (int64_t b = 0; b < f->dim[p->batch]; b++)

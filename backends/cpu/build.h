@@ -122,7 +122,7 @@ typedef struct GemmArg {
  * constant 1 or 0 here. */
 void cpu_gemm(const CpuGen *g, const GemmArg *arg, bool add);
 /* The same call, not made yet. It may compute the transpose of what was asked for: m and n are then exchanged. */
-enum { GEMM_NPARAM = 13 };
+enum { GEMM_M, GEMM_N, GEMM_K, GEMM_A, GEMM_B = 6, GEMM_C = 9, GEMM_NPARAM = 13 }; /* a, b and c before their two strides */
 typedef struct GemmCall {
     LLVMValueRef fn, param[GEMM_NPARAM]; /* in GemmArg's order, then whether to add (i1) */
 } GemmCall;

@@ -359,10 +359,10 @@ void emit_pack(Emit *e, const KStmt *s)
 /* The same product by the copy, where there is one. A thread's columns begin at a multiple of KERN_PANEL. */
 static void use_copy(Emit *e, const CpuGen *g, const KStmt *s, GemmCall *call)
 {
-    LLVMValueRef there = is_not_0(e, s->gemm.when), *b = &call->param[6], *b_col = &call->param[8];
+    LLVMValueRef there = is_not_0(e, s->gemm.when), *b = &call->param[GEMM_B], *b_col = &call->param[GEMM_B + 2];
     call->fn = gen_select(g, there, cpu_gemm_function(g, GEMM_PACKED), call->fn);
     *b = gen_select(g, there, address(e, s->gemm.packed, &s->gemm.packed_at, 0), *b);
-    *b_col = gen_select(g, there, call->param[2], *b_col);
+    *b_col = gen_select(g, there, call->param[GEMM_K], *b_col);
 }
 
 void emit_gemm(Emit *e, const KStmt *s)

@@ -11,6 +11,16 @@ enum {
 
 const uint32_t gemm_cast_vectors[CPU_NLEVEL] = {2, 2, 4}; /* divide a panel */
 
+void gemm_tile_step(const Gemm *x, const CastTile *t, V at, const V *vec, const V *old, V *next)
+{
+    for (uint32_t r = 0; r < t->nrow; r++) {
+        V v = gen_splat(&x->g, gen_load(&x->s, x->one, element(x, t->a[r], at), x->bytes));
+        for (uint32_t j = 0; j < t->nvec; j++)
+            next[r * t->nvec + j] = gen_fma(&x->g, v, vec[j], old[r * t->nvec + j]);
+    }
+}
+
+/* How many of vector j's lanes are there. */
 static V lanes_there(const Gemm *x, const CastTile *t, uint32_t j)
 {
     V left = minus(x, t->width, num(x, j * x->g.lanes));
@@ -31,11 +41,7 @@ static void cast_sums(const Gemm *x, const CastTile *t, V kc, V *acc)
         V p = element(x, b, num(x, j * W));
         vec[j] = t->mask_b ? gen_load_first(&x->g, x->one, p, x->bytes, mask[j], count[j]) : load(x, p);
     }
-    for (uint32_t r = 0; r < t->nrow; r++) {
-        V v = gen_splat(&x->g, gen_load(&x->s, x->one, element(x, t->a[r], at), x->bytes));
-        for (uint32_t j = 0; j < t->nvec; j++)
-            next[r * t->nvec + j] = gen_fma(&x->g, v, vec[j], l.carried[r * t->nvec + j]);
-    }
+    gemm_tile_step(x, t, at, vec, l.carried, next);
     gen_loop_end(&x->s, &l, next);
     memcpy(acc, l.result, n * sizeof *acc);
 }

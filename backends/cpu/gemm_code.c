@@ -17,7 +17,8 @@ static void add_code(LLVMModuleRef module, const ReadyCode *code)
 {
     Arena *a = arena_new();
     Text t = {.arena = a};
-    text_add(&t, "\t.text\n\t.balign %d, 0x90\n\t.type %s,@function\n%s:\n\t.ascii \"", READY_ALIGN, code->name, code->name);
+    text_add(&t, "\t.text\n\t.balign %d, 0x90\n\t.type %s,@function\n%s:\n\t.ascii \"", READY_ALIGN, code->name,
+             code->name);
     put_bytes(&t, code->bytes, code->n);
     text_add(&t, "\"\n\t.size %s, %u\n", code->name, code->n);
     Str s = text_str(&t);

@@ -153,17 +153,13 @@ static V is_whole(const Gemm *x, const Tile *t)
 static void dot_tile(const Gemm *x, Tile *t, V kc)
 {
     V acc[MAXACC], piece[GEN_MAXLANES][MAXCOLS];
-    LLVMBasicBlockRef slow = gen_block(&x->s, "edge"), fast = gen_block(&x->s, "inside"),
-                      done = gen_block(&x->s, "stored");
     dot_sums(x, t, kc, acc);
     lane_sums(x, acc, t->nrow, t->ncol, piece);
-    LLVMBuildCondBr(x->s.b, is_whole(x, t), fast, slow);
-    LLVMPositionBuilderAtEnd(x->s.b, fast);
+    GenElse i = gen_if_else(&x->s, is_whole(x, t));
     store_pieces(x, t, piece);
-    LLVMBuildBr(x->s.b, done);
-    LLVMPositionBuilderAtEnd(x->s.b, slow);
+    gen_else(&x->s, i);
     store_elements(x, t, piece);
-    gen_enter(&x->s, done);
+    gen_end_else(&x->s, i);
 }
 
 /* The tile of rows i.. and columns j.., of the block of k from kb. */

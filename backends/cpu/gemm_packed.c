@@ -87,8 +87,8 @@ static void add_zero_beyond(const Gemm *x, V lane, V kc, V *acc, uint32_t n)
 {
     V rest = LLVMBuildAnd(x->s.b, kc, num(x, x->g.lanes - 1), ""), next[MAXACC];
     V beyond = LLVMBuildAnd(x->s.b, is(x, LLVMIntNE, rest, num(x, 0)), is(x, LLVMIntSGE, lane, rest), "");
-    V times = LLVMBuildZExt(x->s.b, beyond, gen_int1(&x->s, 64), "");
-    GenLoop l = gen_loop(&x->s, num(x, 0), times, num(x, 1), acc, n);
+    V rounds = LLVMBuildZExt(x->s.b, beyond, gen_int1(&x->s, 64), "");
+    GenLoop l = gen_loop(&x->s, num(x, 0), rounds, num(x, 1), acc, n);
     for (uint32_t i = 0; i < n; i++)
         next[i] = gen_add(&x->g, l.carried[i], zero(x));
     gen_loop_end(&x->s, &l, next);
@@ -106,11 +106,7 @@ static void lane_sums(const Gemm *x, const CastTile *t, const Lanes *e, V kc, V 
     V b = element(x, t->b, times(x, plus(x, e->first, q.i), t->b_row)), at = plus(x, e->lane, times(x, q.i, num(x, W)));
     for (uint32_t j = 0; j < t->nvec; j++)
         vec[j] = load(x, element(x, b, num(x, j * W)));
-    for (uint32_t r = 0; r < t->nrow; r++) {
-        V v = gen_splat(&x->g, gen_load(&x->s, x->one, element(x, t->a[r], at), x->bytes));
-        for (uint32_t j = 0; j < t->nvec; j++)
-            next[r * t->nvec + j] = gen_fma(&x->g, v, vec[j], q.carried[r * t->nvec + j]);
-    }
+    gemm_tile_step(x, t, at, vec, q.carried, next);
     gen_loop_end(&x->s, &q, next);
     memcpy(acc, q.result, n * sizeof *acc);
     add_zero_beyond(x, e->lane, kc, acc, n);

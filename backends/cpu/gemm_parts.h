@@ -108,6 +108,7 @@ static inline void end(const Gemm *x, GenLoop *l)
 {
     gen_loop_end(&x->s, l, NULL);
 }
+
 /* A block of k, also of length 0: then C is set to zero, unless it is added to. */
 static inline GenLoop each_block(const Gemm *x, uint32_t bytes, V *kc)
 {
@@ -120,14 +121,11 @@ static inline GenLoop each_block(const Gemm *x, uint32_t bytes, V *kc)
 static inline void either(const Gemm *x, V cond, void (*yes)(const Gemm *, V, V), void (*no)(const Gemm *, V, V), V kb,
                           V kc)
 {
-    LLVMBasicBlockRef t = gen_block(&x->s, "one"), f = gen_block(&x->s, "many"), done = gen_block(&x->s, "both");
-    LLVMBuildCondBr(x->s.b, cond, t, f);
-    LLVMPositionBuilderAtEnd(x->s.b, t);
+    GenElse i = gen_if_else(&x->s, cond);
     yes(x, kb, kc);
-    LLVMBuildBr(x->s.b, done);
-    LLVMPositionBuilderAtEnd(x->s.b, f);
+    gen_else(&x->s, i);
     no(x, kb, kc);
-    gen_enter(&x->s, done);
+    gen_end_else(&x->s, i);
 }
 
 /* ---- gemm_broadcast.c: tiles with lanes along n ---- */
@@ -141,8 +139,10 @@ typedef struct CastTile {
     V keeps;
     bool mask_b; /* columns of B that are not there must not be read */
 } CastTile;
-extern const uint32_t gemm_cast_vectors[CPU_NLEVEL];                  /* of a tile */
-void gemm_store_tile(const Gemm *x, const CastTile *t, const V *acc); /* acc[row * nvec + vector] */
+extern const uint32_t gemm_cast_vectors[CPU_NLEVEL]; /* of a tile */
+/* One k more: next[row * nvec + vector] = old + element `at` of the row of A times vec[vector]. */
+void gemm_tile_step(const Gemm *x, const CastTile *t, V at, const V *vec, const V *old, V *next);
+void gemm_store_tile(const Gemm *x, const CastTile *t, const V *acc); /* acc as next above */
 
 /* ---- gemm.c ---- */
 V gemm_new_function(const Gemm *x, const char *name, LLVMTypeRef type);

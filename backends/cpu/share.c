@@ -19,7 +19,6 @@ typedef LLVMValueRef V;
 enum { PIECES = 8 }; /* of a range, at most */
 enum { GRAIN = 64 }; /* rows or columns that a piece has at least: B is packed, or read, again by each */
 enum { WORD_N, WORD_PIECE, WORD_FUNCTION, WORD_PARAM, WORD_MOVE = WORD_PARAM + GEMM_NPARAM, NWORD = WORD_MOVE + 3 };
-enum { PARAM_M, PARAM_N, PARAM_K, PARAM_A, PARAM_B = 6, PARAM_C = 9 };
 
 /* ---- words ---- */
 
@@ -171,7 +170,7 @@ static V length_or(const CpuGen *g, V length, V size)
 
 static void make_product_task(const CpuGen *g, V fn)
 {
-    static const int array[3] = {PARAM_A, PARAM_B, PARAM_C};
+    static const int array[3] = {GEMM_A, GEMM_B, GEMM_C};
     LLVMTypeRef i64 = gen_int1(g, 64), type[GEMM_NPARAM];
     V words = LLVMGetParam(fn, 0), param[GEMM_NPARAM];
     V piece = cpu_load_word(g, i64, words, WORD_PIECE), first = LLVMBuildMul(g->b, LLVMGetParam(fn, 1), piece, "");
@@ -179,8 +178,8 @@ static void make_product_task(const CpuGen *g, V fn)
     LLVMGetParamTypes(cpu_gemm_type(g), type);
     for (uint32_t i = 0; i < GEMM_NPARAM; i++)
         param[i] = cpu_load_word(g, type[i], words, WORD_PARAM + i);
-    param[PARAM_M] = length_or(g, length, param[PARAM_M]);
-    param[PARAM_N] = length_or(g, length, param[PARAM_N]);
+    param[GEMM_M] = length_or(g, length, param[GEMM_M]);
+    param[GEMM_N] = length_or(g, length, param[GEMM_N]);
     for (uint32_t i = 0; i < 3; i++)
         param[array[i]] = moved(g, words, i, param[array[i]], first);
     V product = cpu_load_word(g, gen_ptr(g), words, WORD_FUNCTION);
@@ -199,11 +198,11 @@ static void store_product(const CpuGen *g, V words, V function, const V *param, 
     cpu_store_word(g, function, words, WORD_FUNCTION);
     for (uint32_t i = 0; i < GEMM_NPARAM; i++)
         cpu_store_word(g, param[i], words, WORD_PARAM + i);
-    cpu_store_word(g, gen_select(g, rows, all, param[PARAM_M]), words, WORD_PARAM + PARAM_M);
-    cpu_store_word(g, gen_select(g, rows, param[PARAM_N], all), words, WORD_PARAM + PARAM_N);
-    cpu_store_word(g, gen_select(g, rows, in_bytes(g, param[PARAM_A + 1]), none), words, WORD_MOVE);
-    cpu_store_word(g, gen_select(g, rows, none, in_bytes(g, param[PARAM_B + 2])), words, WORD_MOVE + 1);
-    V move = gen_select(g, rows, param[PARAM_C + 1], param[PARAM_C + 2]);
+    cpu_store_word(g, gen_select(g, rows, all, param[GEMM_M]), words, WORD_PARAM + GEMM_M);
+    cpu_store_word(g, gen_select(g, rows, param[GEMM_N], all), words, WORD_PARAM + GEMM_N);
+    cpu_store_word(g, gen_select(g, rows, in_bytes(g, param[GEMM_A + 1]), none), words, WORD_MOVE);
+    cpu_store_word(g, gen_select(g, rows, none, in_bytes(g, param[GEMM_B + 2])), words, WORD_MOVE + 1);
+    V move = gen_select(g, rows, param[GEMM_C + 1], param[GEMM_C + 2]);
     cpu_store_word(g, in_bytes(g, move), words, WORD_MOVE + 2);
 }
 
@@ -241,10 +240,10 @@ static void make_product(const CpuGen *g, V fn)
     GenIf alone = gen_if(g, LLVMBuildIsNull(g->b, parallel, ""));
     call_product(g, function, param);
     LLVMPositionBuilderAtEnd(g->b, alone.done);
-    V rows = gen_icmp(g, LLVMIntSGE, param[PARAM_M], param[PARAM_N]), n = gen_select(g, rows, param[PARAM_M], param[PARAM_N]);
-    V piece = piece_of(g, n, gen_i64(g, GRAIN)), work = in_floating_point(g, param[PARAM_M]);
-    work = gen_mul(g, work, in_floating_point(g, param[PARAM_N]));
-    work = gen_mul(g, work, in_floating_point(g, param[PARAM_K]));
+    V rows = gen_icmp(g, LLVMIntSGE, param[GEMM_M], param[GEMM_N]), n = gen_select(g, rows, param[GEMM_M], param[GEMM_N]);
+    V piece = piece_of(g, n, gen_i64(g, GRAIN)), work = in_floating_point(g, param[GEMM_M]);
+    work = gen_mul(g, work, in_floating_point(g, param[GEMM_N]));
+    work = gen_mul(g, work, in_floating_point(g, param[GEMM_K]));
     V enough = gen_fcmp(g, LLVMRealOGE, work, in_floating_point(g, least));
     enough = LLVMBuildAnd(g->b, enough, gen_icmp(g, LLVMIntSGT, n, piece), "");
     GenIf worth = gen_if(g, enough);

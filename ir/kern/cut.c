@@ -54,28 +54,11 @@ typedef enum How {
     THE_RANGE, /* of a fill or copy */
 } How;
 
-/* The first of the buffers that may lie in the same memory: a final state may be the array of a starting one. */
-static KBufId owner(const KernProg *p, KBufId b)
-{
-    const KBuf *x = &p->buf.p[b];
-    bool state = (x->kind == K_ARG && p->arg.p[x->slot].role == ROLE_START) ||
-                 (x->kind == K_OUT && p->out.p[x->slot].role == OUT_FINAL);
-    if (x->kind == K_WORK && x->shares != K_NONE)
-        return x->shares;
-    for (KBufId i = 0; state && i < b; i++) {
-        const KBuf *y = &p->buf.p[i];
-        if ((y->kind == K_ARG && p->arg.p[y->slot].role == ROLE_START) ||
-            (y->kind == K_OUT && p->out.p[y->slot].role == OUT_FINAL))
-            return i;
-    }
-    return b;
-}
-
 static void mark_written(Cut *c, KStmt *s)
 {
     KBlock *body = kern_body(s);
     if (kern_written(s) != K_NONE)
-        c->written[owner(c->p, kern_written(s))] = true;
+        c->written[kern_memory(c->p, kern_written(s))] = true;
     for (uint32_t i = 0; body && i < body->n; i++)
         mark_written(c, body->p[i]);
 }
@@ -144,7 +127,7 @@ static bool address_ok(Address *a, const KIndex *at)
 static bool access_ok(Address *a, KBufId b, const KIndex *at)
 {
     Cut *c = a->c;
-    KBufId o = owner(c->p, b);
+    KBufId o = kern_memory(c->p, b);
     if (!c->written[o])
         return true;
     if (a->place == DIM_ZERO || (c->stride[o] != DIM_ZERO && c->stride[o] != a->place) || !address_ok(a, at))
@@ -383,17 +366,17 @@ static void mark_read(Reads *r, KStmt *s)
 {
     const KBlock *body = kern_body(s);
     if (s->kind == K_LOAD || (s->kind == K_STORE && s->mem.add))
-        r->read[owner(r->p, s->mem.buf)] = true;
+        r->read[kern_memory(r->p, s->mem.buf)] = true;
     if (s->kind == K_COPY)
-        r->read[owner(r->p, s->copy.src)] = true;
+        r->read[kern_memory(r->p, s->copy.src)] = true;
     if (s->kind == K_PACK)
-        r->read[owner(r->p, s->pack.b.buf)] = true;
+        r->read[kern_memory(r->p, s->pack.b.buf)] = true;
     if (s->kind == K_GEMM && s->gemm.when != DIM_ZERO)
-        r->read[owner(r->p, s->gemm.packed)] = true;
+        r->read[kern_memory(r->p, s->gemm.packed)] = true;
     if (s->kind == K_GEMM) {
-        r->read[owner(r->p, s->gemm.a.buf)] = true;
-        r->read[owner(r->p, s->gemm.b.buf)] = true;
-        r->read[owner(r->p, s->gemm.c.buf)] |= s->gemm.add;
+        r->read[kern_memory(r->p, s->gemm.a.buf)] = true;
+        r->read[kern_memory(r->p, s->gemm.b.buf)] = true;
+        r->read[kern_memory(r->p, s->gemm.c.buf)] |= s->gemm.add;
     }
     for (uint32_t i = 0; body && i < body->n; i++)
         mark_read(r, body->p[i]);

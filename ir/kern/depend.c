@@ -8,22 +8,9 @@
 
 /* ---- memory ---- */
 
-static bool is_start_or_final(const KernProg *p, KBufId b)
-{
-    const KBuf *buf = &p->buf.p[b];
-    return (buf->kind == K_ARG && p->arg.p[buf->slot].role == ROLE_START) ||
-           (buf->kind == K_OUT && p->out.p[buf->slot].role == OUT_FINAL);
-}
-
-static KBufId memory_of(const KernProg *p, KBufId b)
-{
-    return p->buf.p[b].shares != K_NONE ? p->buf.p[b].shares : b;
-}
-
-/* The array of a starting state may be that of the final one. */
 bool depend_overlap(const KernProg *p, KBufId a, KBufId b)
 {
-    return memory_of(p, a) == memory_of(p, b) || (is_start_or_final(p, a) && is_start_or_final(p, b));
+    return kern_memory(p, a) == kern_memory(p, b);
 }
 
 typedef struct Touch {
@@ -33,11 +20,10 @@ typedef struct Touch {
     bool found;
 } Touch;
 
-/* Whether s, or anything inside it, writes to what may be buf's memory. */
-static bool writes_to(const KernProg *p, const KStmt *s, KBufId buf)
+bool depend_writes(const KernProg *p, const KStmt *s, KBufId buf)
 {
     for (uint32_t i = 0; s->kind == K_LOOP && i < s->loop.body.n; i++)
-        if (writes_to(p, s->loop.body.p[i], buf))
+        if (depend_writes(p, s->loop.body.p[i], buf))
             return true;
     KBufId b = kern_written(s);
     return b != K_NONE && depend_overlap(p, b, buf);
@@ -47,7 +33,7 @@ static void touched_and_written(void *cx, KBufId b, KIndex *at)
 {
     (void)at;
     Touch *t = cx;
-    t->found = t->found || writes_to(t->p, t->other, b);
+    t->found = t->found || depend_writes(t->p, t->other, b);
 }
 
 /* kern_each_access leaves statements as they are when the callback does. */

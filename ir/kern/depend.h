@@ -19,6 +19,7 @@ typedef VEC(DependAccess) DependList;
 /* The loads and stores of a loop and all inside it. False when there is something else that touches memory. */
 bool depend_list(Arena *a, const KStmt *loop, DependList *to);
 bool depend_overlap(const KernProg *p, KBufId a, KBufId b);              /* may the two lie in the same memory */
+bool depend_writes(const KernProg *p, const KStmt *s, KBufId buf); /* does s, or anything inside it, write there */
 bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b); /* does the order of the two matter */
 /* Whether an element that an iteration of a's outermost loop and one of b's both touch is touched by the same
  * iteration. */

@@ -5,7 +5,7 @@
  * statement, when there are rows enough to pay for it; loops that choose among several matrices (heads) are
  * repeated around it. Whether there are enough is known when sizes are: a dimension that is 0 or 1 says so, and the
  * copy takes no memory where it is 0. */
-#include "ir/kern/kern.h"
+#include "ir/kern/depend.h"
 
 enum {
     LEAST_ROWS = 2048, /* in all: copying costs as much as multiplying by about a hundred rows */
@@ -24,20 +24,11 @@ typedef struct Pass {
 
 /* ---- sizes ---- */
 
-static uint32_t degree(const DimTab *d, Dim a)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < dim_nterms(d, a); i++)
-        most = dim_term(d, a, i)->nsym > most ? dim_term(d, a, i)->nsym : most;
-    return most;
-}
-
+/* False when the product has too many factors for a size. */
 static bool times(DimTab *d, Dim *a, Dim b)
 {
-    if (degree(d, *a) + degree(d, b) > DIM_MAXDEG)
-        return false;
     *a = dim_mul(d, *a, b);
-    return true;
+    return *a != DIM_HUGE;
 }
 
 static Dim at_least(KernProg *p, Dim d, int64_t least)
@@ -64,18 +55,6 @@ static bool has_shape(const KernProg *p, const KStmt *s)
            !is_small(p, s->gemm.k);
 }
 
-static bool writes(const KernProg *p, KStmt *s, KBufId b)
-{
-    KBlock *body = kern_body(s);
-    KBufId own = kern_written(s);
-    if (own != K_NONE && kern_memory(p, own) == kern_memory(p, b))
-        return true;
-    for (uint32_t i = 0; body && i < body->n; i++)
-        if (writes(p, body->p[i], b))
-            return true;
-    return false;
-}
-
 /* The loop around whose variable is v, NULL: it is something else. */
 static const KStmt *loop_of(const Pass *x, KVar v)
 {
@@ -98,7 +77,7 @@ static bool stays(const Pass *x, const KStmt *s)
     for (uint32_t i = 0; i < s->gemm.b.at.n; i++)
         if (!loop_of(x, s->gemm.b.at.term[i].var))
             return false;
-    return !writes(x->p, x->top->p[x->at], s->gemm.b.buf);
+    return !depend_writes(x->p, x->top->p[x->at], s->gemm.b.buf);
 }
 
 /* Whether each copy is multiplied by rows enough: a size that is 1 if so. */

@@ -82,6 +82,20 @@ static void gemm(Text *out, const KernProg *p, const KStmt *s)
     dim(out, p, s->gemm.when);
 }
 
+static void pack(Text *out, const KernProg *p, const KStmt *s)
+{
+    text_add(out, "pack ");
+    element(out, p, s->pack.buf, &s->pack.at);
+    text_add(out, " = k ");
+    dim(out, p, s->pack.k);
+    text_add(out, " n ");
+    dim(out, p, s->pack.n);
+    text_add(out, " ");
+    view(out, p, &s->pack.b);
+    text_add(out, " when ");
+    dim(out, p, s->pack.when);
+}
+
 static void loop(Text *out, const KernProg *p, const KStmt *s)
 {
     text_add(out, "%s %%%u < ", kern_loop_text[s->loop.kind], s->loop.var);
@@ -150,18 +164,7 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
         break;
     case K_LEAVE: text_add(out, "leave %%%u", s->leave.var); break;
     case K_GEMM: gemm(out, p, s); break;
-    case K_PACK:
-        text_add(out, "pack ");
-        element(out, p, s->pack.buf, &s->pack.at);
-        text_add(out, " = k ");
-        dim(out, p, s->pack.k);
-        text_add(out, " n ");
-        dim(out, p, s->pack.n);
-        text_add(out, " ");
-        view(out, p, &s->pack.b);
-        text_add(out, " when ");
-        dim(out, p, s->pack.when);
-        break;
+    case K_PACK: pack(out, p, s); break;
     case K_FILL:
         text_add(out, "fill ");
         element(out, p, s->fill.buf, &s->fill.at);

@@ -37,18 +37,11 @@ static int64_t estimate(const KernProg *p, Dim a)
     return dim_eval(p->dims, a, value, &n) ? n : INT64_MAX;
 }
 
-static uint32_t degree(const DimTab *d, Dim a)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < dim_nterms(d, a); i++)
-        most = dim_term(d, a, i)->nsym > most ? dim_term(d, a, i)->nsym : most;
-    return most;
-}
-
 /* What has too many factors for a size counts for less than it is. */
 static Dim times(DimTab *d, Dim a, Dim b)
 {
-    return degree(d, a) + degree(d, b) > DIM_MAXDEG ? a : dim_mul(d, a, b);
+    Dim product = dim_mul(d, a, b);
+    return product == DIM_HUGE ? a : product;
 }
 
 static bool is_long(Fun f)

@@ -124,7 +124,8 @@ static Dim where_it_pays(RecProg *p, const Structure *s, Dim length)
 {
     DimTab *t = p->dims;
     bool rounds = !dim_is_time(t, length);
-    Dim all = DIM_ZERO, keep = dim_of(t, p->keep);
+    Dim all = DIM_ONE, keep = dim_of(t, p->keep);
+    bool any = false;
     for (uint32_t k = 0; k < s->stages.n; k++) {
         const Matrix *m = s->stage[k].matrix;
         Pays from = m ? pays_from(m, rounds) : (Pays){0, 0};
@@ -135,9 +136,10 @@ static Dim where_it_pays(RecProg *p, const Structure *s, Dim length)
         Dim size = elements(t, m), inference = rec_at_least(p, size, from.inference),
             more = dim_sub(t, rec_at_least(p, size, from.training), inference);
         Dim pays = dim_add(t, inference, dim_mul(t, keep, more));
-        all = all == DIM_ZERO || all == pays ? pays : dim_mul(t, all, pays);
+        all = all == pays ? all : dim_mul(t, all, pays);
+        any = true;
     }
-    return all;
+    return any ? all : DIM_ZERO;
 }
 
 static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)

@@ -17,23 +17,24 @@ typedef struct Held {
     RecId *stopped; /* by old op of its body: its value as the step reads it, REC_NONE for the plain one */
 } Held;
 
-typedef struct Pass {
-    Arena *own;
-    Held **of; /* by old RECUR */
-} Pass;
-
+/* The pass's own is a Held for each old RECUR that has some. */
 static Held *held(const Rewrite *w, RecId recur)
 {
-    const Pass *x = w->cx;
-    return recur == REC_NONE ? NULL : x->of[recur];
-}
-
-static RecId stop(RecBuild *b, RecId v)
-{
-    return rec_map1(b, FUN_STOP, v);
+    Held *const *of = w->cx;
+    return recur == REC_NONE ? NULL : of[recur];
 }
 
 /* ---- in the step ---- */
+
+static bool is_reference_before(const Held *h, const RecRegionInfo *body, RecId v)
+{
+    for (uint32_t k = 0; k < h->gauges.found.n; k++) {
+        uint32_t state = h->gauges.found.p[k].state;
+        if (state != GAUGE_NO_STATE && v == body->arg.p[state])
+            return true;
+    }
+    return false;
+}
 
 /* The new uses, of what the step reads. */
 static bool reads_stopped(Rewrite *w, RecBuild *b, Held *h, RecId old, RecUse *use)
@@ -43,11 +44,8 @@ static bool reads_stopped(Rewrite *w, RecBuild *b, Held *h, RecId old, RecUse *u
     bool any = false;
     for (uint32_t i = 0; i < op->nuse; i++) {
         RecId v = op->use[i].v;
-        for (uint32_t k = 0; k < h->gauges.found.n; k++) {
-            const Gauge *g = &h->gauges.found.p[k];
-            if (g->state != GAUGE_NO_STATE && v == body->arg.p[g->state] && h->stopped[v] == REC_NONE)
-                h->stopped[v] = stop(b, w->to[v]);
-        }
+        if (h->stopped[v] == REC_NONE && is_reference_before(h, body, v))
+            h->stopped[v] = rec_map1(b, FUN_STOP, w->to[v]);
         if (h->stopped[v] != REC_NONE)
             use[i].v = h->stopped[v], any = true;
     }
@@ -95,12 +93,12 @@ static RecId in_step(Rewrite *w, RecBuild *b, Held *h, RecId old, RecOp op)
     if (!g || g->state == GAUGE_NO_STATE) {
         RecId v = pass_push(b, read);
         if (g)
-            h->stopped[old] = stop(b, v);
+            h->stopped[old] = rec_map1(b, FUN_STOP, v);
         return v;
     }
     RecId v = pass_push(b, op);
     if (g->value == old)
-        h->stopped[old] = stop(b, v);
+        h->stopped[old] = rec_map1(b, FUN_STOP, v);
     else if (stopped)
         h->stopped[old] = pass_push(b, read);
     return v;
@@ -177,8 +175,8 @@ static bool is_plain(const RecProg *p, const RecOp *op)
 void rec_gauge(RecProg *p)
 {
     Arena *own = arena_new();
-    Pass x = {own, NEWN(own, Held *, p->op.n + 1)};
-    Rewrite w = {.op = remake, .recur = remake_recur, .cx = &x};
+    Held **of = NEWN(own, Held *, p->op.n + 1);
+    Rewrite w = {.op = remake, .recur = remake_recur, .cx = of};
     bool any = false;
     for (RecId v = 0; v < p->op.n; v++) {
         Gauges found = {0};
@@ -186,8 +184,8 @@ void rec_gauge(RecProg *p)
             gauge_find(own, p, v, &found);
         if (!found.found.n)
             continue;
-        x.of[v] = NEW(own, Held);
-        *x.of[v] = (Held){found, pass_ids(own, p->op.n)};
+        of[v] = NEW(own, Held);
+        *of[v] = (Held){found, pass_ids(own, p->op.n)};
         any = true;
     }
     if (any)

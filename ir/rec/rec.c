@@ -325,12 +325,22 @@ RecId rec_reshape(RecBuild *b, RecId a, uint8_t rank, const Dim *dim)
     return append(b, (RecOp){.kind = REC_RESHAPE, .type = to, .nuse = 1, .use = copy_uses(p, &(RecUse){.v = a}, 1)});
 }
 
-bool rec_has_role(const RecProg *p, RecRole role)
+bool rec_is_gradient(RecOutRole role)
+{
+    return role == OUT_GRAD || role == OUT_GRAD_PARAM;
+}
+
+uint32_t rec_arg_of_role(const RecProg *p, RecRole role)
 {
     for (uint32_t i = 0; i < p->arg.n; i++)
         if (p->arg.p[i].role == role)
-            return true;
-    return false;
+            return i;
+    return UINT32_MAX;
+}
+
+bool rec_has_role(const RecProg *p, RecRole role)
+{
+    return rec_arg_of_role(p, role) != UINT32_MAX;
 }
 
 uint32_t rec_arg_named(const RecProg *p, const char *name)

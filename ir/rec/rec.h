@@ -280,6 +280,8 @@ RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecI
                      RecRegion *region);
 RecId rec_grid_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, const RecGrid *grid,
                     RecRegion *region);
+bool rec_is_gradient(RecOutRole role);
+uint32_t rec_arg_of_role(const RecProg *p, RecRole role); /* the first; UINT32_MAX if there is none */
 bool rec_has_role(const RecProg *p, RecRole role); /* of any argument */
 uint32_t rec_arg_named(const RecProg *p, const char *name); /* its number; UINT32_MAX if there is none */
 uint8_t rec_places(const RecOp *recur, Dim *extent); /* its axes of places, at most REC_MAXAXES, and their extents */
