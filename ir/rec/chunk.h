@@ -49,7 +49,8 @@ Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing 
 /* [t, batch, s]: the sum over k of x at t, which reads state `from`, times what stands at s, times all decays strictly
  * between; 0 unless s comes before t. */
 Part decays_pairs(Decays *d, Part x, uint32_t from, uint32_t y);
-Part decays_before(Decays *d, Part x, uint32_t from, uint32_t to); /* x at t times what state `to` at the begin is in `from` before t */
+/* [t, batch, ...]: the sum over k of x at t times what `state`, state `to` at the begin, is in `from` before t. */
+Part decays_entering(Decays *d, Part x, uint32_t from, uint32_t to, Part state);
 Part decays_whole(const Decays *d, uint32_t from, uint32_t to);    /* the same for the whole chunk, alone */
 Part decays_to_end(Decays *d, uint32_t y, uint32_t from); /* what stands at s, times what it is in `from` at the end */
 

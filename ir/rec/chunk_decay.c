@@ -192,9 +192,12 @@ Part decays_pairs(Decays *d, Part x, uint32_t from, uint32_t y)
     return part_of(rec_recur_export(b->prog, d->recur, pairs.v), labels);
 }
 
-Part decays_before(Decays *d, Part x, uint32_t from, uint32_t to)
+Part decays_entering(Decays *d, Part x, uint32_t from, uint32_t to, Part state)
 {
-    return part_map(d->c->b, FUN_MUL, x, d->before[from * d->n + to]);
+    Part before = d->before[from * d->n + to];
+    if (d->m->diagonal)
+        return part_contract(d->c->b, part_map(d->c->b, FUN_MUL, x, before), state, k_label(d->m));
+    return part_map(d->c->b, FUN_MUL, part_contract(d->c->b, x, state, k_label(d->m)), before);
 }
 
 Part decays_whole(const Decays *d, uint32_t from, uint32_t to)

@@ -1,23 +1,27 @@
-/* A matrix stage, S' = d*S + a (b.S) + k v, for all places of a chunk at once (the WY or UT form of products of
+/* A matrix stage, S' = d*S + c a (b.S) + k v, for all places of a chunk at once (the WY or UT form of products of
  * Householder-like factors; Bischof & Van Loan 1987; for linear attention Yang et al. 2024). With S0 as the chunk finds
  * it and everything between two places times the decays between them:
  *
- *   u_t = b_t.S_{t-1} = (decays * b_t).S0 + sum over s < t of (b_t.a_s) u_s + (b_t.k_s) v_s
- *   q_t.S_{t-1}       = (decays * q_t).S0 + sum over s < t of (q_t.a_s) u_s + (q_t.k_s) v_s
- *   S                 = decays * S0 + sum over s of (decays * a_s) u_s + (decays * k_s) v_s
+ *   u_t = b_t.S_{t-1} = (decays * b_t).S0 + sum over s < t of (b_t.a_s) c_s u_s + (b_t.k_s) v_s
+ *   q_t.S_{t-1}       = (decays * q_t).S0 + sum over s < t of (q_t.a_s) c_s u_s + (q_t.k_s) v_s
+ *   S                 = decays * S0 + sum over s of (decays * a_s) c_s u_s + (decays * k_s) v_s
  *
- * All of it is matrix products but u, a triangular solve. Its derivative is that of these equations. */
+ * All of it is matrix products but u, a triangular solve. Terms with one vector a or k are one product, of the sum of their
+ * c u and v, their row. Where q is b, u has been read already. The derivative is that of these equations. */
 #include "ir/rec/chunk.h"
 
 typedef struct Stage {
     Chunk *c;
     const Matrix *m;
     Decays *decays;
-    Part *entering;  /* by state */
-    Standing *standing; /* a's, then k's */
-    Part *low, *row; /* by rank-one term: b; u */
-    Part *value;     /* by source term: v */
-    Part **query;    /* by read-out, by term */
+    Part *entering;     /* by state */
+    uint32_t nwriter;   /* different vectors that are written with */
+    uint32_t *writer;   /* by rank-one term, then by source term: its vector */
+    Standing *standing; /* by vector */
+    uint32_t *sum;      /* likewise: what its row is summed over, as axes */
+    Part *given, *row;  /* likewise: the sum of its v; that and its c u. v REC_NONE for none */
+    Part *low, *scale, *read; /* by rank-one term: b, c, u */
+    Part **query;       /* by read-out, by term */
     Dim size[LABEL_COUNT];
 } Stage;
 
@@ -82,24 +86,74 @@ static Part decay(Stage *s, const Terms *of)
     return sum.v == REC_NONE ? sum : placed(s, sum, 0);
 }
 
-static void make_vectors(Stage *s)
+static Part plus(Stage *s, Part x, Part y)
+{
+    return x.v == REC_NONE ? y : part_map(s->c->b, FUN_ADD, x, y);
+}
+
+static uint32_t conditions(const Term *t, uint32_t select)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        bits |= (uint32_t)((select >> i & 1) && matrix_is_condition(&t->factor.p[i])) << i;
+    return bits;
+}
+
+/* The factors of the columns' side, and of neither. */
+static Part across(Stage *s, const Split *x)
+{
+    Part p = as_state(s, &x->term, chunk_product(s->c, &x->term, x->second | x->scale, x->sum), s->m->k);
+    return placed_with_sum(s, x, p, 0);
+}
+
+/* What multiplies a rank-one term, zero where its conditions do not hold. */
+static Part scale(Stage *s, const Split *x)
+{
+    uint32_t select = x->scale | conditions(&x->term, x->second);
+    return signed_part(s, &x->term, placed(s, as_state(s, &x->term, chunk_product(s->c, &x->term, select, 0), s->m->k), 0));
+}
+
+static void make_low(Stage *s, uint32_t i)
+{
+    const Split *x = &s->m->low.p[i];
+    s->low[i] = vector(s, x, x->first, x->term.axis[s->m->k]);
+    s->scale[i] = scale(s, x);
+}
+
+/* What term i writes with: a vector of its own, or an earlier term's. */
+static void make_writer(Stage *s, uint32_t i)
 {
     const Matrix *m = s->m;
+    bool low = i < m->low.n;
+    const Split *x = low ? &m->low.p[i] : &m->source.p[i - m->low.n];
+    if (m->writes[i] == i) {
+        s->standing[s->nwriter] = (Standing){vector(s, x, low ? x->second : x->first, m->k), x->to};
+        s->sum[s->nwriter] = low ? 0 : axes(x->sum);
+        s->given[s->nwriter].v = REC_NONE;
+        s->writer[i] = s->nwriter++;
+    } else {
+        s->writer[i] = s->writer[m->writes[i]];
+    }
+    if (!low)
+        s->given[s->writer[i]] = plus(s, s->given[s->writer[i]], signed_part(s, &x->term, across(s, x)));
+}
+
+static void make_vectors(Stage *s)
+{
     Arena *a = s->c->w->p->arena;
-    s->standing = NEWN(a, Standing, m->low.n + m->source.n + 1);
-    s->low = NEWN(a, Part, m->low.n + 1);
-    s->row = NEWN(a, Part, m->low.n + 1);
-    s->value = NEWN(a, Part, m->source.n + 1);
-    for (uint32_t i = 0; i < m->low.n; i++) {
-        const Split *x = &m->low.p[i];
-        s->low[i] = signed_part(s, &x->term, vector(s, x, x->first, x->term.axis[m->k]));
-        s->standing[i] = (Standing){vector(s, x, x->second, m->k), x->to};
-    }
-    for (uint32_t i = 0; i < m->source.n; i++) {
-        const Split *x = &m->source.p[i];
-        s->standing[m->low.n + i] = (Standing){signed_part(s, &x->term, vector(s, x, x->first, m->k)), x->to};
-        s->value[i] = placed_with_sum(s, x, as_state(s, &x->term, chunk_product(s->c, &x->term, x->second, x->sum), m->k), 0);
-    }
+    uint32_t nlow = s->m->low.n, n = nlow + s->m->source.n;
+    s->standing = NEWN(a, Standing, n + 1);
+    s->writer = NEWN(a, uint32_t, n + 1);
+    s->sum = NEWN(a, uint32_t, n + 1);
+    s->given = NEWN(a, Part, n + 1);
+    s->row = NEWN(a, Part, n + 1);
+    s->low = NEWN(a, Part, nlow + 1);
+    s->scale = NEWN(a, Part, nlow + 1);
+    s->read = NEWN(a, Part, nlow + 1);
+    for (uint32_t i = 0; i < nlow; i++)
+        make_low(s, i);
+    for (uint32_t i = 0; i < n; i++)
+        make_writer(s, i);
 }
 
 static void make_queries(Stage *s)
@@ -110,7 +164,8 @@ static void make_queries(Stage *s)
         const Splits *of = &s->m->readout.p[i].of_state;
         s->query[i] = NEWN(a, Part, of->n + 1);
         for (uint32_t k = 0; k < of->n; k++)
-            s->query[i][k] = vector(s, &of->p[k], of->p[k].first, of->p[k].term.axis[s->m->k]);
+            if (of->p[k].same == NO_TERM)
+                s->query[i][k] = vector(s, &of->p[k], of->p[k].first, of->p[k].term.axis[s->m->k]);
     }
 }
 
@@ -121,20 +176,15 @@ static Part over_others(Stage *s, Part pairs, Part x, uint32_t sum)
     return part_contract(s->c->b, pairs, other, 1u << LABEL_OTHER | axes(sum));
 }
 
-static Part plus(Stage *s, Part x, Part y)
+/* What x meets in the state `from` that place t finds, with these rows (v REC_NONE for none): [t, batch, cols]. */
+static Part meets(Stage *s, Part x, uint32_t from, const Part *row)
 {
-    return x.v == REC_NONE ? y : part_map(s->c->b, FUN_ADD, x, y);
-}
-
-/* What x meets in the state `from` that place t finds, but for the rank-one terms: [t, batch, cols]. */
-static Part meets(Stage *s, Part x, uint32_t from)
-{
-    const Matrix *m = s->m;
     Part sum = {.v = REC_NONE};
-    for (uint32_t i = 0; i < m->n; i++)
-        sum = plus(s, sum, part_contract(s->c->b, decays_before(s->decays, x, from, i), s->entering[i], label_k(s)));
-    for (uint32_t i = 0; i < m->source.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, from, m->low.n + i), s->value[i], m->source.p[i].sum));
+    for (uint32_t i = 0; i < s->m->n; i++)
+        sum = plus(s, sum, decays_entering(s->decays, x, from, i, s->entering[i]));
+    for (uint32_t g = 0; g < s->nwriter; g++)
+        if (row[g].v != REC_NONE)
+            sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, from, g), row[g], s->sum[g]));
     return sum;
 }
 
@@ -156,7 +206,7 @@ static Part share_block(RecBuild *b, Dim n, int64_t size)
 /* The inverse of 1 - L, L being [t, batch, s] of n rows and zero unless s comes before t. With the inverses X of its diagonal blocks
  * of some size, those of twice the size are X + X L' X, where L' is what of L lies in the larger blocks and not in the smaller ones.
  * Blocks of one row have the inverse 1. As stable as solving row by row (Higham 2002, Accuracy and stability, 14.2). */
-static Part inverse(Stage *s, Part lower, Dim n)
+static Part inverse(Stage *s, Part l, Dim n)
 {
     RecBuild *b = s->c->b;
     int64_t rows;
@@ -165,7 +215,7 @@ static Part inverse(Stage *s, Part lower, Dim n)
     Part zero = part_number(b, DT_REAL, 0), inside = share_block(b, n, 1), x = {.v = REC_NONE};
     for (int64_t size = 1; size < rows || x.v == REC_NONE; size *= 2) {
         Part larger = share_block(b, n, 2 * size);
-        Part new = part_where(b, inside, zero, part_where(b, larger, lower, zero));
+        Part new = part_where(b, inside, zero, part_where(b, larger, l, zero));
         Part unit = part_where(b, inside, part_number(b, DT_REAL, 1), zero);
         x = x.v == REC_NONE ? part_map(b, FUN_ADD, new, unit) : part_map(b, FUN_ADD, x, times(s, times(s, x, new), x));
         inside = larger;
@@ -204,6 +254,13 @@ static Part stack_rows(Stage *s, const Part *x, uint32_t n)
     return (Part){.v = merge_axes(s, stack(s, x, n, 1), 0), .label = {0}};
 }
 
+/* What term j at the other places gives to what term i reads. */
+static Part lower(Stage *s, uint32_t i, uint32_t j)
+{
+    Part pairs = decays_pairs(s->decays, s->low[i], s->m->low.p[i].from, s->writer[j]);
+    return part_map(s->c->b, FUN_MUL, pairs, part_relabel(s->c->b, s->scale[j], LABEL_PLACE, LABEL_OTHER));
+}
+
 static Part stack_lower(Stage *s, uint32_t n)
 {
     RecBuild *b = s->c->b;
@@ -211,7 +268,7 @@ static Part stack_lower(Stage *s, uint32_t n)
     uint32_t labels = 0;
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < n; j++) {
-            block[j] = decays_pairs(s->decays, s->low[i], s->m->low.p[i].from, j);
+            block[j] = lower(s, i, j);
             labels |= part_labels(b, block[j]);
         }
         for (uint32_t j = 0; j < n; j++)
@@ -234,23 +291,24 @@ static void unstack_rows(Stage *s, Part all, uint32_t n)
     RecId rows = rec_reshape(b, all.v, (uint8_t)(t.rank + 1), split);
     for (uint32_t i = 0; i < n; i++) {
         RecId part = rec_slice(b, rows, 1, dim_const(b->prog->dims, i), DIM_ONE);
-        s->row[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
+        s->read[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
     }
 }
 
+/* All u at once. */
 static void solve(Stage *s)
 {
     uint32_t n = s->m->low.n, labels = 0;
     Arena *a = s->c->w->p->arena;
     Part *right = NEWN(a, Part, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        right[i] = meets(s, s->low[i], s->m->low.p[i].from);
+        right[i] = meets(s, s->low[i], s->m->low.p[i].from, s->given);
         labels |= part_labels(s->c->b, right[i]);
     }
     for (uint32_t i = 0; i < n; i++)
         right[i] = part_expand(s->c->b, right[i], labels, s->size);
     if (n == 1)
-        s->row[0] = over_others(s, inverse(s, decays_pairs(s->decays, s->low[0], s->m->low.p[0].from, 0), s->c->size), right[0], 0);
+        s->read[0] = over_others(s, inverse(s, lower(s, 0, 0), s->c->size), right[0], 0);
     if (n < 2)
         return;
     Part rows = part_of(stack_rows(s, right, n).v, labels);
@@ -258,15 +316,16 @@ static void solve(Stage *s)
     unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows, 0), n);
 }
 
-/* ---- results ---- */
-
-static Part read_state(Stage *s, Part x, uint32_t from)
+static void make_rows(Stage *s)
 {
-    Part sum = meets(s, x, from);
-    for (uint32_t i = 0; i < s->m->low.n; i++)
-        sum = plus(s, sum, over_others(s, decays_pairs(s->decays, x, from, i), s->row[i], 0));
-    return sum;
+    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
+    for (uint32_t i = 0; i < s->m->low.n; i++) {
+        Part *row = &s->row[s->writer[i]];
+        *row = plus(s, *row, part_map(s->c->b, FUN_MUL, s->scale[i], s->read[i]));
+    }
 }
+
+/* ---- results ---- */
 
 /* Labels of the state's axes as those of the axes of the read-out. */
 static Part as_readout(const Stage *s, const Term *t, Part x)
@@ -285,8 +344,9 @@ static void read_out(Stage *s, uint32_t i)
     const Type *t = rec_type(&s->c->w->old, r->v);
     for (uint32_t k = 0; k < r->of_state.n; k++) {
         const Split *x = &r->of_state.p[k];
-        Part read = as_readout(s, &x->term, read_state(s, s->query[i][k], x->from));
-        Part after = chunk_product(s->c, &x->term, x->second, 0);
+        Part read = x->same == NO_TERM ? meets(s, s->query[i][k], x->from, s->row) : s->read[x->same];
+        Part after = chunk_product(s->c, &x->term, x->second | x->scale, 0);
+        read = as_readout(s, &x->term, read);
         sum = plus(s, sum, signed_part(s, &x->term, part_map(s->c->b, FUN_MUL, read, after)));
     }
     for (uint32_t k = 0; k < r->local.n; k++)
@@ -304,12 +364,8 @@ static void leave(Stage *s, uint32_t state)
     Part sum = {.v = REC_NONE};
     for (uint32_t i = 0; i < m->n; i++)
         sum = plus(s, sum, part_map(s->c->b, FUN_MUL, decays_whole(s->decays, state, i), s->entering[i]));
-    for (uint32_t i = 0; i < m->low.n + m->source.n; i++) {
-        bool low = i < m->low.n;
-        Part x = low ? s->row[i] : s->value[i - m->low.n];
-        uint32_t over = 1u << LABEL_PLACE | axes(low ? 0 : m->source.p[i - m->low.n].sum);
-        sum = plus(s, sum, part_contract(s->c->b, decays_to_end(s->decays, i, state), x, over));
-    }
+    for (uint32_t g = 0; g < s->nwriter; g++)
+        sum = plus(s, sum, part_contract(s->c->b, decays_to_end(s->decays, g, state), s->row[g], 1u << LABEL_PLACE | s->sum[g]));
     s->c->leaving[m->state[state]] = part_expand(s->c->b, sum, axes((1u << m->type.rank) - 1), s->size).v;
 }
 
@@ -332,8 +388,9 @@ void chunk_matrix(Chunk *c, const Matrix *m)
     make_queries(&s);
     for (uint32_t i = 0; i < m->n * m->n; i++)
         decays[i] = decay(&s, &m->decay[i]);
-    s.decays = decays_new(c, m, decays, s.standing, m->low.n + m->source.n);
+    s.decays = decays_new(c, m, decays, s.standing, s.nwriter);
     solve(&s);
+    make_rows(&s);
     for (uint32_t i = 0; i < m->readout.n; i++)
         read_out(&s, i);
     for (uint32_t i = 0; i < m->n; i++)

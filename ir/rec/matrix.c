@@ -60,25 +60,25 @@ static uint32_t find_mixed(const LinearCx *cx, const Term *t, Sides s)
     return t->factor.n;
 }
 
-static bool is_condition(const Factor *f)
+bool matrix_is_condition(const Factor *f)
 {
     return f->kind == FACTOR_IF || f->kind == FACTOR_UNLESS;
 }
 
-/* Factors of no side go to the first, conditions of no side to both. False if a sum joins the sides that is not in `shared`. */
+/* Conditions of no side go to both. False if a sum joins the sides that is not in `shared`. */
 static bool assign(const LinearCx *cx, const Term *t, Sides s, uint32_t shared, Split *out)
 {
     uint32_t sum = (1u << t->nit) - (1u << t->rank);
-    *out = (Split){.term = *t, .sum = shared};
+    *out = (Split){.term = *t, .sum = shared, .same = NO_TERM};
     for (uint32_t i = 0; i < t->factor.n; i++) {
         uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b & ~shared);
         bool a = names & s.a, b = names & s.b;
         if (a && b)
             return false;
-        if (!b)
-            out->first |= 1u << i;
-        if (b || (!a && is_condition(&t->factor.p[i])))
-            out->second |= 1u << i;
+        bool both = !a && !b && matrix_is_condition(&t->factor.p[i]);
+        out->first |= (uint32_t)(a || both) << i;
+        out->second |= (uint32_t)(b || both) << i;
+        out->scale |= (uint32_t)(!a && !b && !both) << i;
     }
     return true;
 }
@@ -463,8 +463,10 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
     *why = (MatrixWhy){WHY_NO_MATRIX, REC_NONE};
     for (uint8_t k = 0; k < f.m->type.rank && f.m->type.dt == DT_REAL; k++) {
         memset(f.known, 0, (p->op.n + 1) * sizeof *f.known);
-        if (try_axis(&f, k))
+        if (try_axis(&f, k)) {
+            matrix_join(p, a, recur, f.m);
             return f.m;
+        }
         if (f.why.why > why->why) /* of the axis that got furthest: reasons stand in the order in which they are met */
             *why = f.why;
     }

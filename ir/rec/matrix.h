@@ -9,14 +9,16 @@
 #include "ir/rec/linear.h"
 #include "ir/rec/stage.h"
 
-/* A term whose factors are in two groups that share no axis but batch ones, and summed ones in `sum`; conditions may be in
- * both. As bits. */
+/* A term whose factors are in two groups that share no axis but batch ones, and summed ones in `sum`, and a third of what names
+ * axes of neither; conditions may be in the first two. As bits. */
 typedef struct Split {
     Term term;
-    uint32_t first, second;
+    uint32_t first, second, scale;
     uint32_t sum; /* axes that both groups name, and that are summed over last */
     uint32_t from, to; /* the states that are read and written, by their numbers in the stage */
+    uint32_t same; /* of a read-out: the rank-one term that reads the state with the same vector, or NO_TERM */
 } Split;
+enum { NO_TERM = 0x7fffffff };
 
 typedef VEC(Split) Splits;
 
@@ -35,9 +37,10 @@ typedef struct Matrix {
     uint32_t batch, cols; /* its axes, as bits */
     bool diagonal;        /* the decay differs along k */
     Terms *decay;         /* [n, n]: the decays of state j in the new state i, at i * n + j */
-    Splits low;    /* first: b, second: a */
+    Splits low;    /* first: b, second: a. Conditions: of a and, where garbage would else be multiplied, of b */
     Splits source; /* first: k, second: v */
     VEC(Readout) readout;
+    uint32_t *writes; /* by rank-one term, then by source term: the first of them that writes the same vector */
 } Matrix;
 
 /* Why a stage is none. */
@@ -46,7 +49,12 @@ typedef struct MatrixWhy {
     RecId at; /* the op that made it so, or REC_NONE */
 } MatrixWhy;
 
+bool matrix_is_condition(const Factor *f);
+
 /* Stage `stage` of a recurrence as a matrix stage, or NULL and why not. */
 Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why);
+
+/* matrix_join.c: finds what is read or written with the same vector (Split.same, Matrix.writes) */
+void matrix_join(const RecProg *p, Arena *a, RecId recur, Matrix *m);
 
 #endif
