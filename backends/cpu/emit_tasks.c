@@ -159,6 +159,14 @@ static void finish(Emit *e)
     emit_close(e);
 }
 
+/* Constants need not be passed, and what is constant is simplified in the task, too. */
+static void take_constants(Emit *e, const Emit *outer)
+{
+    for (KVar v = 0; v < e->k->var.n; v++)
+        if (outer->var[v].value && LLVMIsConstant(outer->var[v].value))
+            e->var[v] = outer->var[v];
+}
+
 /* Whether it has checks. */
 static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
 {
@@ -171,6 +179,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
     e.scope = outer->scope;
     e.given_buf = outer->given_buf;
     t->words = LLVMGetParam(fn, 0);
+    take_constants(&e, outer);
     take_words(&e);
     take_piece(&e, s, LLVMGetParam(fn, 1));
     bool checks = emit_start_checks(&e, &s->tasks.body);
