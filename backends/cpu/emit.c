@@ -177,7 +177,8 @@ static void emit_let(Emit *e, const KStmt *s)
     }
     CpuGen g = emit_gen(e, lanes);
     LLVMValueRef (*fun)(const CpuGen *, Fun, const LLVMValueRef *, const DType *) = e->small ? cpu_fun_call : cpu_fun;
-    emit_set(e, s->let.var, fun(&g, s->let.fun, arg, dt), lanes);
+    LLVMValueRef sum = emit_sum(e, s, lanes);
+    emit_set(e, s->let.var, sum ? sum : fun(&g, s->let.fun, arg, dt), lanes);
 }
 
 static void emit_size(Emit *e, const KStmt *s)
@@ -405,6 +406,7 @@ LLVMValueRef cpu_emit_kernel(CpuModule *m, RecFn fn, CpuLevel level)
     e.dims = LLVMGetParam(e.fn, 0);
     e.bufs = LLVMGetParam(e.fn, 1);
     e.seed = LLVMGetParam(e.fn, 2);
+    e.product = emit_find_products(m->arena, m->kern, &m->kern->fn[fn]);
     if (has_tasks(&m->kern->fn[fn]))
         emit_task_args(&e, LLVMGetParam(e.fn, 3));
     emit_start_checks(&e, &m->kern->fn[fn]);

@@ -59,6 +59,7 @@ typedef struct Emit {
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     LLVMMetadataRef *scope;             /* by KBufId that is its own memory */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
+    const KStmt **product;              /* by KVar: it is rounded with the sum it goes into (emit_fma.c); or NULL */
     LLVMValueRef *thread;               /* by KVar: a loop's variable where each iteration has its thread; or NULL */
     unsigned scope_kind, noalias_kind;
 } Emit;
@@ -95,6 +96,11 @@ bool emit_can_be_null(const Emit *e, KBufId b);
 void emit_loop(Emit *e, const KStmt *s);
 void emit_start(Emit *e, const KStmt *s);
 void emit_update(Emit *e, const KStmt *s);
+
+/* emit_fma.c */
+const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b); /* of a whole function */
+LLVMValueRef emit_sum(Emit *e, const KStmt *s, bool lanes); /* a let that adds such a product; NULL for others */
+LLVMValueRef emit_sum_with(Emit *e, const KStmt *update, LLVMValueRef old, bool lanes); /* likewise an accumulator's new value */
 
 /* emit_product.c */
 void emit_product(Emit *e, const GemmCall *call, uint32_t least); /* on the caller's threads, if worth it */

@@ -46,11 +46,23 @@ static void update_at(const CpuGen *g, const KStmt *s, DType dt, LLVMValueRef at
     LLVMBuildStore(g->b, combine(g, s->acc.red, dt, old, value), at);
 }
 
+/* By a product that is rounded with the sum; false if it is by something else. */
+static bool update_by_product(Emit *e, const KStmt *s, LLVMValueRef at, bool lanes, bool masked)
+{
+    LLVMValueRef old = LLVMBuildLoad2(e->g.b, gen_type(&e->g, emit_dtype(e, s->acc.var)), at, "");
+    LLVMValueRef new = emit_sum_with(e, s, old, lanes);
+    if (new)
+        LLVMBuildStore(e->g.b, masked ? gen_select(&e->g, e->v.mask, new, old) : new, at);
+    return new;
+}
+
 void emit_update(Emit *e, const KStmt *s)
 {
     const EmitVar *var = &e->var[s->acc.var];
     DType dt = emit_dtype(e, s->acc.var);
     bool split = e->v.on && !var->lanes;
+    if (update_by_product(e, s, split ? var->partial : var->value, e->v.on, split && e->v.mask))
+        return;
     LLVMValueRef value = emit_var(e, s->acc.value, e->v.on);
     if (split && e->v.mask)
         value = gen_select(&e->g, e->v.mask, value, neutral(&e->g, s->acc.red, dt));

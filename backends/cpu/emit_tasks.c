@@ -178,6 +178,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
     e.not_scope = outer->not_scope;
     e.scope = outer->scope;
     e.given_buf = outer->given_buf;
+    e.product = outer->product;
     t->words = LLVMGetParam(fn, 0);
     take_constants(&e, outer);
     take_words(&e);

@@ -251,11 +251,11 @@ static void own_uses(KStmt *s, const Uses *u)
 void kern_each_use(KStmt *s, KernUse *fn, void *cx)
 {
     Uses u = {fn, cx};
-    if (s->kind == K_LOOP) {
-        for (uint32_t i = 0; i < s->loop.body.n; i++)
-            kern_each_use(s->loop.body.p[i], fn, cx);
+    KBlock *body = kern_body(s);
+    for (uint32_t i = 0; body && i < body->n; i++)
+        kern_each_use(body->p[i], fn, cx);
+    if (body)
         return;
-    }
     own_uses(s, &u);
     kern_each_access(s, each_index, &u);
 }
