@@ -6,7 +6,7 @@ enum {
     CAST_BYTES = 512,  /* of k in one block */
     PANEL_BYTES = 256, /* of n in a packed panel of B, of m in one of A */
     CAST_ROWS = 256,   /* rows of A, when it is not packed */
-    PACK_FROM = 8,     /* rows from which packing B pays */
+    PACK_FROM = 48, /* rows from which packing B pays */
 };
 
 const uint32_t gemm_cast_vectors[CPU_NLEVEL] = {2, 2, 4}; /* divide a panel */
@@ -221,29 +221,57 @@ static Operand packed_if(const Gemm *x, V cond, Operand place, Operand packed, V
 
 /* ---- many rows ---- */
 
-/* All tiles of a panel: A has mc rows, B nc columns, C starts at their corner. */
-static void cast_panel(const Gemm *x, Operand a, Operand b, V c, V mc, V nc, V kb, V kc)
+/* What is multiplied into one panel of C. */
+typedef struct Panel {
+    Operand a, b;
+    V c, mc, nc, kb, kc;
+} Panel;
+
+/* All its tiles, of nrow rows and nvec vectors. */
+static void cast_tiles(const Gemm *x, const Panel *p, uint32_t nrow, uint32_t nvec)
 {
-    static const uint32_t rows[CPU_NLEVEL] = {4, 6, 4};
-    uint32_t nrow = rows[x->g.level], nvec = gemm_cast_vectors[x->g.level];
-    GenLoop j = each(x, num(x, 0), nc, nvec * x->g.lanes);
-    GenLoop i = each(x, num(x, 0), mc, nrow);
+    GenLoop j = each(x, num(x, 0), p->nc, nvec * x->g.lanes);
+    GenLoop i = each(x, num(x, 0), p->mc, nrow);
     CastTile t = {.nrow = nrow,
                   .nvec = nvec,
-                  .a_col = a.col,
-                  .b = element(x, b.at, j.i),
-                  .b_row = b.row,
-                  .c = element(x, c, plus(x, times(x, i.i, x->c_row), j.i)),
-                  .rows = minus(x, mc, i.i),
-                  .width = minus(x, nc, j.i),
-                  .keeps = keeps_old(x, kb)};
+                  .a_col = p->a.col,
+                  .b = element(x, p->b.at, j.i),
+                  .b_row = p->b.row,
+                  .c = element(x, p->c, plus(x, times(x, i.i, x->c_row), j.i)),
+                  .rows = minus(x, p->mc, i.i),
+                  .width = minus(x, p->nc, j.i),
+                  .keeps = keeps_old(x, p->kb)};
     for (uint32_t r = 0; r < nrow; r++) {
-        V row = r ? least(x, plus(x, i.i, num(x, r)), minus(x, mc, num(x, 1))) : i.i;
-        t.a[r] = element(x, a.at, times(x, row, a.row));
+        V row = r ? least(x, plus(x, i.i, num(x, r)), minus(x, p->mc, num(x, 1))) : i.i;
+        t.a[r] = element(x, p->a.at, times(x, row, p->a.row));
     }
-    cast_tile(x, &t, kc);
+    cast_tile(x, &t, p->kc);
     end(x, &i);
     end(x, &j);
+}
+
+/* A panel of one vector has tiles that are as narrow and have more rows. */
+static V is_narrow(const Gemm *x, V nc)
+{
+    return is(x, LLVMIntSLE, nc, num(x, x->g.lanes));
+}
+
+static void cast_panel(const Gemm *x, const Panel *p)
+{
+    static const uint32_t rows[CPU_NLEVEL] = {4, 6, 4};
+    GenElse narrow = gen_if_else(&x->s, is_narrow(x, p->nc));
+    cast_tiles(x, p, MAXROWS, 1);
+    gen_else(&x->s, narrow);
+    cast_tiles(x, p, rows[x->g.level], gemm_cast_vectors[x->g.level]);
+    gen_end_else(&x->s, narrow);
+}
+
+/* Whether B's panel is copied: where its rows do not fill their tiles, do not run along n, or are used often. */
+static V packs_b(const Gemm *x, V mc, V nc)
+{
+    V whole = gen_select(&x->s, is_narrow(x, nc), num(x, x->g.lanes), num(x, panel(x)));
+    V part = is(x, LLVMIntSLT, nc, whole), often = is(x, LLVMIntSGE, mc, num(x, PACK_FROM));
+    return LLVMBuildOr(x->s.b, LLVMBuildOr(x->s.b, part, often, ""), is(x, LLVMIntNE, x->b_col, num(x, 1)), "");
 }
 
 static void cast_rows(const Gemm *x, V kb, V kc)
@@ -257,11 +285,9 @@ static void cast_rows(const Gemm *x, V kb, V kc)
     a = packed_if(x, pack_a, a, (Operand){a_buffer, one, P}, x->a_col, one, kc, mc);
     GenLoop j = each(x, num(x, 0), x->n, panel(x));
     V nc = least(x, minus(x, x->n, j.i), P);
-    V pack_b = LLVMBuildOr(x->s.b, is(x, LLVMIntSGE, mc, num(x, PACK_FROM)), is(x, LLVMIntSLT, nc, P), "");
-    pack_b = LLVMBuildOr(x->s.b, pack_b, is(x, LLVMIntNE, x->b_col, one), "");
     Operand b = {element(x, x->b, plus(x, times(x, kb, x->b_row), times(x, j.i, x->b_col))), x->b_row, one};
-    b = packed_if(x, pack_b, b, (Operand){b_buffer, P, one}, x->b_row, x->b_col, kc, nc);
-    cast_panel(x, a, b, element(x, x->c, plus(x, times(x, i.i, x->c_row), j.i)), mc, nc, kb, kc);
+    b = packed_if(x, packs_b(x, mc, nc), b, (Operand){b_buffer, P, one}, x->b_row, x->b_col, kc, nc);
+    cast_panel(x, &(Panel){a, b, element(x, x->c, plus(x, times(x, i.i, x->c_row), j.i)), mc, nc, kb, kc});
     end(x, &j);
     gen_loop_end(&x->s, &i, NULL);
 }

@@ -5,11 +5,11 @@
 #include "backends/cpu/build.h"
 
 enum {
-    MAXROWS = 6,
+    MAXROWS = 8,
     MAXCOLS = 6,
     MAXACC = 24,
     DOT_BYTES = 4096, /* of k in one block of the forms dot and packed */
-    DOT_ROWS = 96,    /* rows of A that stay in the second-level cache while all of B passes; a multiple of MAXROWS */
+    DOT_ROWS = 96,    /* rows of A that stay in the second-level cache while all of B passes */
 };
 
 typedef LLVMValueRef V;

@@ -3,10 +3,9 @@
  * other one step by step, in a recurrence of its own over the chunk's places. What is behind the last whole chunk runs
  * step by step as before. Elementwise work, conditions, lengths and cuts are those of the step, lifted to all places.
  *
- * Where nobody says how to run, chunks are taken where they were measured to be faster (tests/bench/linear): for states with
- * one decay and no rank-one part always; with a decay for each k in training alone, which would have to keep the states of
- * all places, while inference goes step by step, in place (the number of chunks is then 0 in inference, by the dimension
- * `keep`); with a rank-one part not yet. */
+ * Where nobody says how to run, chunks are taken from the sizes on from which they were measured to be faster (tests/bench/linear),
+ * decided when it runs: where they are not, the number of chunks is 0. Training takes them sooner (the dimension `keep`): step by
+ * step it would have to keep the states of all places. */
 #include "ir/rec/chunk.h"
 
 /* ---- one chunk ---- */
@@ -97,15 +96,16 @@ typedef struct Pays {
     int64_t training, inference;
 } Pays;
 
+/* Step by step, a state whose axis k is the last one adds up along its rows, which takes longer. */
 static Pays pays_from(const Matrix *m, bool rounds)
 {
-    static const Pays one_decay = {24 * 24, 24 * 24}, many_decays = {48 * 48, 64 * 64}, corrected = {64 * 64, 64 * 64},
-                      many_corrected = {64 * 64, 96 * 96}, never = {0, 0};
+    static const Pays never = {0, 0},
+                      by_kind[2][2][2] = {/* not corrected: one decay, many; then corrected by a rank-one part. Last: whether k is */
+                                          {{{24 * 24, 80 * 80}, {24 * 24, 24 * 24}}, {{48 * 48, 80 * 80}, {48 * 48, 48 * 48}}},
+                                          {{{52 * 52, 80 * 80}, {52 * 52, 40 * 40}}, {{48 * 48, 112 * 112}, {48 * 48, 48 * 48}}}};
     if (m->low.n > 1 || (m->low.n && rounds))
         return never;
-    if (m->low.n)
-        return m->diagonal ? many_corrected : corrected;
-    return m->diagonal ? many_decays : one_decay;
+    return by_kind[m->low.n][m->diagonal][m->k + 1 == m->type.rank];
 }
 
 /* What one state of the stage has, without its batch axes. */

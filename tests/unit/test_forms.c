@@ -98,7 +98,8 @@ AGREE(rwkv4, false, true, false)
 AGREE(aaren, false, true, false)
 AGREE(s4d, false, true, true)
 
-/* Where nobody asks for a form, the sizes of the call decide: small matrices run step by step, with the same bits; large ones do not. */
+/* Where nobody asks for a form, the sizes of the call decide: small matrices run step by step, with the same bits; large ones do not.
+ * At the baseline: which products are rounded with a sum, at the other levels, differs from program to program. */
 static void chosen(const char *name)
 {
     static const Call call = {29, 2, true, true, true};
@@ -106,6 +107,7 @@ static void chosen(const char *name)
     char file[64];
     snprintf(file, sizeof file, "stdlib/%s.rnn", name);
     forms_open(&t, file, name);
+    t.baseline = true;
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     Code itself = forms_compile(&t, (RecForm){.kind = REC_FORM_AUTO}, PREC_F64);
     for (t.scale = 1; t.scale <= 26; t.scale += 25) {
