@@ -3,28 +3,27 @@
 
 /* ---- adding the lanes of many accumulators at once ---- */
 
-/* Both vectors hold groups of `size` lanes; gives the sums of each group's halves: first u's groups, then v's. Within
- * 16 bytes of lanes at a time when `within`, else over the whole vector. */
-static V fold_pair(const Gemm *x, V u, V v, uint32_t size, bool within)
+/* Both vectors hold groups of `size` lanes. Gives groups of the sums of halves: u's in the lower half of each group, v's in the
+ * upper one. One of the two operands takes lanes from where they are, which costs less than moving them. */
+static V fold_pair(const Gemm *x, V u, V v, uint32_t size)
 {
-    int low[GEN_MAXLANES], high[GEN_MAXLANES];
-    uint32_t W = x->g.lanes, part = within ? 16 / x->bytes : W, n = 0;
-    for (uint32_t start = 0; start < W; start += part)
-        for (uint32_t from = 0; from < 2; from++)
-            for (uint32_t group = start; group < start + part; group += size)
-                for (uint32_t i = 0; i < size / 2; i++, n++) {
-                    low[n] = (int)(from * W + group + i);
-                    high[n] = low[n] + (int)size / 2;
-                }
-    return gen_add(&x->g, gen_shuffle(&x->g, u, v, low, W), gen_shuffle(&x->g, u, v, high, W));
+    int stay[GEN_MAXLANES], move[GEN_MAXLANES];
+    uint32_t W = x->g.lanes, half = size / 2;
+    for (uint32_t i = 0; i < W; i++) {
+        bool low = i % size < half;
+        stay[i] = (int)(low ? i : W + i);
+        move[i] = (int)(low ? i + half : W + i - half);
+    }
+    return gen_add(&x->g, gen_shuffle(&x->g, u, v, stay, W), gen_shuffle(&x->g, u, v, move, W));
 }
 
-/* Folds a list of 2^i vectors into one. */
-static V fold(const Gemm *x, V *v, uint32_t n, uint32_t size, bool within)
+/* Folds 2^i vectors with groups of `size` lanes into one, whose groups hold their sums in the order of the list: the lists are
+ * halved, not taken pair by pair, because the first fold decides the upper half of a group. */
+static V fold(const Gemm *x, V *v, uint32_t n, uint32_t size)
 {
     for (; n > 1; n /= 2, size /= 2)
         for (uint32_t i = 0; i < n / 2; i++)
-            v[i] = fold_pair(x, v[2 * i], v[2 * i + 1], size, within);
+            v[i] = fold_pair(x, v[i], v[n / 2 + i], size);
     return v[0];
 }
 
@@ -45,9 +44,9 @@ static void lane_sums(const Gemm *x, const V *acc, uint32_t nrow, uint32_t ncol,
             for (uint32_t j = 0; j < P; j++) {
                 for (uint32_t i = 0; i < R; i++)
                     of_row[i] = acc[at_most(r + i, nrow - 1) * ncol + at_most(c + j, ncol - 1)];
-                of_col[j] = fold(x, of_row, R, W, false);
+                of_col[j] = fold(x, of_row, R, W);
             }
-            V all = fold(x, of_col, P, P, true);
+            V all = fold(x, of_col, P, P);
             for (uint32_t i = 0; i < R && r + i < nrow; i++) {
                 int lane[4];
                 for (uint32_t j = 0; j < P; j++)
@@ -188,7 +187,7 @@ static void dot_one_row(const Gemm *x, V kb, V kc)
 
 static void dot_rows(const Gemm *x, V kb, V kc)
 {
-    static const uint32_t nrow[CPU_NLEVEL] = {2, 4, 4}, ncol[CPU_NLEVEL] = {4, 3, 6};
+    static const uint32_t nrow[CPU_NLEVEL] = {2, 4, 4}, ncol[CPU_NLEVEL] = {4, 3, 4};
     uint32_t R = nrow[x->g.level], C = ncol[x->g.level];
     GenLoop block = each(x, num(x, 0), x->m, DOT_ROWS);
     GenLoop j = each(x, num(x, 0), x->n, C);
