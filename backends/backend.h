@@ -5,7 +5,8 @@
  *
  *   typedef struct lstm_sizes      { int64_t T, B, D, H; } lstm_sizes;         T (if any), B, then the open dimensions
  *   typedef struct lstm_params     { const float *W, *U, *b; } lstm_params;
- *   typedef struct lstm_inputs     { const float *x; const int32_t *lengths; const uint8_t *resets; const float *h0, *c0; }
+ *   typedef struct lstm_inputs     { const float *x; const int32_t *lengths; const uint8_t *resets; const float *h0, *c0;
+ *                                    const int32_t *offsets; }
  *   typedef struct lstm_outputs    { float *h, *hT, *cT; }
  *   typedef struct lstm_cotangents { const float *d_h, *d_hT, *d_cT; }
  *   typedef struct lstm_grads      { float *W, *U, *b; }                       accumulated into; one per trainable parameter
@@ -14,6 +15,7 @@
  *   typedef struct lstm_carry      { float *h, *c; }                           in and out: one per ROLE_START argument
  *
  *   size_t     lstm_workspace(const lstm_sizes *, int passes);                 SIZE_MAX when it overflows
+ *   size_t     lstm_packed_workspace(const lstm_sizes *, const int32_t *offsets, int passes);
  *   rnn_status lstm_forward  (const lstm_sizes *, const lstm_params *, const lstm_inputs *, const lstm_outputs *, const rnn_call *);
  *   rnn_status lstm_backward (const lstm_sizes *, const lstm_params *, const lstm_inputs *, const lstm_cotangents *,
  *                             const lstm_grads *, const lstm_input_grads *, const rnn_call *);
@@ -21,6 +23,9 @@
  *   rnn_status lstm_step     (the same; sizes->T is not read: one place)
  *   rnn_status lstm_init     (const lstm_sizes *, const lstm_weights *, uint64_t seed);
  *   const rnn_info *lstm_info(void);
+ *
+ * With `offsets` [B+1] a call is of a packed batch: arrays over time are [T,...] instead of [T,B,...], and sequence b has the
+ * places offsets[b] to offsets[b+1]. It is B calls of one sequence each.
  *
  * rnn_call { void *workspace; size_t bytes; int passes; rnn_parallel_for parallel; void *context; }: passes is RNN_FORWARD or
  * RNN_TRAIN; with RNN_TRAIN forward keeps in the workspace what backward needs. A dot in a name becomes `_` (fwd.W: fwd_W).
@@ -39,6 +44,7 @@ typedef struct IfaceMember {
     uint32_t arg;  /* RecArg index, or K_NONE */
     uint32_t out;  /* RecOut index, or K_NONE */
     DimSym sym;    /* of IF_SIZES */
+    bool offsets;  /* `offsets` of a packed batch, which no program knows of */
     DType dt;
     bool optional; /* may be NULL */
 } IfaceMember;
@@ -50,7 +56,7 @@ typedef struct Iface {
 Iface *iface_of(Arena *a, const KernProg *k);
 const char *iface_struct_name(IfaceStruct s); /* "sizes", "params", ... */
 /* The structs that a function takes, in order; what follows them (rnn_call, seed) is the function's own. */
-typedef enum IfaceFn { IFN_WORKSPACE, IFN_FORWARD, IFN_BACKWARD, IFN_CHUNK, IFN_STEP, IFN_INIT, IFN_INFO, IFN_COUNT } IfaceFn;
+typedef enum IfaceFn { IFN_WORKSPACE, IFN_PACKED, IFN_FORWARD, IFN_BACKWARD, IFN_CHUNK, IFN_STEP, IFN_INIT, IFN_INFO, IFN_COUNT } IfaceFn;
 typedef struct IfaceFnInfo {
     const char *name; /* "forward" */
     uint8_t n;
@@ -69,6 +75,8 @@ Str iface_member_shape(Arena *a, const KernProg *k, const IfaceMember *m);
 const char *iface_c_type(DType dt, bool f64); /* "float", "int32_t" */
 uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent); /* what lengths count, axis by axis; how many */
 bool iface_time(const KernProg *k, DimSym *time);      /* the first time dimension, if any */
+RecFace iface_face(const KernProg *k);
+bool iface_packs(const KernProg *k);                   /* can be called with a packed batch: see ir/rec/packed.c */
 bool iface_in_order(const KernProg *k);               /* inference runs step by step: no recurrence of it is cut into chunks or pieces */
 bool iface_streams(const KernProg *k, Str *why);       /* has a chunk and step form; else the reason, which may be empty */
 

@@ -154,6 +154,7 @@ const char *iface_struct_name(IfaceStruct s)
 
 static const IfaceFnInfo fn_info[IFN_COUNT] = {
     [IFN_WORKSPACE] = {"workspace", 1, {IF_SIZES}, false},
+    [IFN_PACKED] = {"packed_workspace", 1, {IF_SIZES}, false},
     [IFN_FORWARD] = {"forward", 4, {IF_SIZES, IF_PARAMS, IF_INPUTS, IF_OUTPUTS}, true},
     [IFN_BACKWARD] = {"backward", 6, {IF_SIZES, IF_PARAMS, IF_INPUTS, IF_COTANGENTS, IF_GRADS, IF_INPUT_GRADS}, true},
     [IFN_CHUNK] = {"chunk", 5, {IF_SIZES, IF_PARAMS, IF_INPUTS, IF_OUTPUTS, IF_CARRY}, true},
@@ -169,7 +170,27 @@ const IfaceFnInfo *iface_fn(IfaceFn f)
 
 bool iface_has_fn(const KernProg *k, IfaceFn f)
 {
-    return f == IFN_BACKWARD ? k->has_fn[REC_BACKWARD] : f == IFN_INIT ? k->has_fn[REC_INIT] : true;
+    switch (f) {
+    case IFN_PACKED: return iface_packs(k);
+    case IFN_BACKWARD: return k->has_fn[REC_BACKWARD];
+    case IFN_INIT: return k->has_fn[REC_INIT];
+    default: return true;
+    }
+}
+
+RecFace iface_face(const KernProg *k)
+{
+    RecFace f = rec_face(k->dims, k->open.p, k->open.n);
+    f.derived = k->derived.p, f.nderived = k->derived.n;
+    f.arg = k->arg.p, f.narg = k->arg.n;
+    f.out = k->out.p, f.nout = k->out.n;
+    return f;
+}
+
+bool iface_packs(const KernProg *k)
+{
+    RecFace f = iface_face(k);
+    return rec_packs(&f);
 }
 
 Str iface_public(Arena *a, Str prefix, IfaceFn f)
@@ -254,6 +275,8 @@ Str iface_member_shape(Arena *a, const KernProg *k, const IfaceMember *m)
         return iface_shape(a, k, &k->arg.p[m->arg].type, k->arg.p[m->arg].batched);
     if (m->out != K_NONE)
         return iface_shape(a, k, &k->out.p[m->out].type, k->out.p[m->out].batched);
+    if (m->offsets)
+        return STR("[B + 1]");
     return STR("");
 }
 
@@ -376,5 +399,7 @@ Iface *iface_of(Arena *a, const KernProg *k)
         add_arg(&m, i);
     for (uint32_t i = 0; i < k->out.n; i++)
         add_out(&m, i);
+    if (iface_packs(k))
+        add(&m, IF_INPUTS, STR("offsets"), (IfaceMember){.arg = K_NONE, .out = K_NONE, .dt = DT_INT, .offsets = true, .optional = true});
     return m.f;
 }

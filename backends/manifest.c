@@ -36,12 +36,17 @@ static Str text_name(const KernProg *k, const IfaceMember *m)
 {
     return m->arg != K_NONE   ? k->arg.p[m->arg].name
            : m->out != K_NONE ? k->out.p[m->out].name
+           : m->offsets       ? m->name
                               : dim_sym_info(k->dims, m->sym)->name;
 }
 
 static void put_shape(Text *t, Arena *a, const KernProg *k, const IfaceMember *m)
 {
     Dim dim[MAXRANK + 1];
+    if (m->offsets) {
+        text_add(t, "\"shape\": [\"B + 1\"], ");
+        return;
+    }
     const Type *type = m->arg != K_NONE ? &k->arg.p[m->arg].type : &k->out.p[m->out].type;
     uint32_t n = iface_array_dims(k, type, m->arg != K_NONE ? k->arg.p[m->arg].batched : k->out.p[m->out].batched, dim);
     text_add(t, "\"shape\": [");

@@ -312,6 +312,20 @@ static void check_clashes(Elab *e)
         }
 }
 
+/* `offsets` is the array that says where the sequences of a packed batch begin. */
+static void check_offsets_free(Elab *e)
+{
+    const RecProg *p = e->prog;
+    for (uint32_t i = 0; i < p->arg.n + p->out.n && rec_prog_packs(p); i++) {
+        bool arg = i < p->arg.n;
+        Str name = arg ? p->arg.p[i].name : p->out.p[i - p->arg.n].name;
+        if (str_is(name, "offsets") && (arg || p->out.p[i - p->arg.n].role != OUT_PARAM))
+            diag_help(diag(e->diags, E_NAME_CLASH, arg ? p->arg.p[i].at : p->out.p[i - p->arg.n].at,
+                           "the array that says where the sequences of a packed batch begin is called `offsets`"),
+                      STR("call this one something else"));
+    }
+}
+
 static void check_no_output(Elab *e, Span at)
 {
     for (uint32_t i = 0; i < e->prog->out.n; i++)
@@ -374,6 +388,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     else
         elab_model_entry(&e, model);
     check_clashes(&e);
+    check_offsets_free(&e);
     if (diags->nreported == before)
         check_no_output(&e, cell ? cell->name.at : model->name.at);
     if (diags->nreported == before)

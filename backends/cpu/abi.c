@@ -1,32 +1,17 @@
 /* The public functions: each checks everything, in this order, and only then writes: pointers to structs, sizes,
- * arrays, lengths, workspace, overlap, the seal of a backward call. Then it fills dims[] and bufs[] and calls a kernel.
+ * arrays, lengths, workspace, overlap, the seal of a backward call. Then it fills dims[] and bufs[] and calls a kernel; or,
+ * with a packed batch, itself for each sequence (abi_packed.c).
  */
-#include "backends/cpu/abi.h"
-
-/* One call on its way: what the emitted function knows so far. Arrays are numbered arguments first, then outputs. */
-typedef struct Call {
-    Abi *a;
-    IfaceFn fn;
-    RecFn kernel;
-    LLVMValueRef stream; /* i1: chunk or step, where the carry stands for start values and finals; else NULL */
-    LLVMValueRef given[IF_NSTRUCT]; /* pointers to the caller's structs, never NULL */
-    LLVMValueRef options;           /* rnn_call */
-    LLVMValueRef dims, bytes, bufs, ranges;
-    LLVMValueRef *array; /* by array number; NULL: not part of this function */
-    LLVMValueRef train, base, total;
-    uint32_t nrange;
-} Call;
-
-enum { CALL_WORKSPACE, CALL_BYTES, CALL_PASSES }; /* members of rnn_call, 8 bytes each */
-
-static LLVMValueRef alloca_n(Abi *a, uint32_t n)
-{
-    return LLVMBuildAlloca(a->b, LLVMArrayType2(a->i64, n ? n : 1), "");
-}
+#include "backends/cpu/abi_call.h"
 
 static LLVMValueRef status(Abi *a, RnnStatus s)
 {
     return abi_i32(a, (int32_t)s);
+}
+
+static LLVMValueRef is_mode(Abi *a, LLVMValueRef mode, AbiMode m)
+{
+    return abi_cmp(a, LLVMIntEQ, mode, abi_i32(a, (int32_t)m));
 }
 
 /* ---- entering ---- */
@@ -111,6 +96,8 @@ static LLVMValueRef take_array(Call *c, IfaceStruct s, uint32_t i)
     Abi *a = c->a;
     const IfaceMember *m = &a->iface->member[s].p[i];
     LLVMValueRef p = abi_load(a, a->ptr, c->given[s], i);
+    if (m->offsets)
+        return LLVMConstNull(a->i1);
     if (s == IF_CARRY)
         return take_carry(c, m, p);
     uint32_t array = m->arg != K_NONE ? m->arg : a->narg + m->out;
@@ -128,6 +115,17 @@ static void take_arrays(Call *c)
         for (uint32_t i = 0; info->takes[k] != IF_SIZES && i < a->iface->member[info->takes[k]].n; i++)
             missing = abi_or(a, missing, take_array(c, info->takes[k], i));
     abi_return_if(a, missing, status(a, RNN_NULL));
+}
+
+/* A packed batch says so by its offsets. It has no step. */
+static void take_offsets(Call *c, LLVMValueRef mode)
+{
+    Abi *a = c->a;
+    if (!a->packs)
+        return;
+    c->offsets = abi_load(a, a->ptr, c->given[IF_INPUTS], a->offsets);
+    c->packed = LLVMBuildIsNotNull(a->b, c->offsets, "");
+    abi_return_if(a, abi_and(a, c->packed, is_mode(a, mode, ABI_STEP)), status(a, RNN_STREAM));
 }
 
 static LLVMValueRef dim_value(Call *c, DimSym s)
@@ -152,6 +150,24 @@ static void if_close(Abi *a, If i)
 {
     LLVMBuildBr(a->b, i.done);
     LLVMPositionBuilderAtEnd(a->b, i.done);
+}
+
+static void check_offsets(Call *c)
+{
+    Abi *a = c->a;
+    if (!a->packs)
+        return;
+    If packed = if_open(a, c->packed);
+    LLVMValueRef B = dim_value(c, a->k->batch), arg[] = {c->offsets, B, dim_value(c, a->time)};
+    abi_return_if(a, abi_call(a, a->offsets_bad, 3, arg), status(a, RNN_LENGTH));
+    LLVMValueRef lengths = a->has_lengths ? c->array[a->length_arg] : NULL;
+    if (lengths) {
+        If given = if_open(a, LLVMBuildIsNotNull(a->b, lengths, ""));
+        LLVMValueRef each[] = {lengths, c->offsets, B};
+        abi_return_if(a, abi_call(a, a->packed_lengths_bad, 3, each), status(a, RNN_LENGTH));
+        if_close(a, given);
+    }
+    if_close(a, packed);
 }
 
 static void check_lengths(Call *c)
@@ -182,6 +198,21 @@ static LLVMValueRef with_slack(Abi *a, LLVMValueRef total)
     return LLVMBuildAdd(a->b, total, abi_i64(a, ABI_ALIGN - 1), "");
 }
 
+/* How much the call takes of the workspace; -1 when sizes overflow. */
+static LLVMValueRef whole_layout(Call *c)
+{
+    Abi *a = c->a;
+    LLVMValueRef total = layout(c, c->base);
+    if (!a->packs)
+        return total;
+    LLVMValueRef slot = LLVMBuildAlloca(a->b, a->i64, ""), arg[] = {c->given[IF_SIZES], c->offsets, c->train};
+    LLVMBuildStore(a->b, total, slot);
+    If packed = if_open(a, c->packed);
+    LLVMBuildStore(a->b, abi_call(a, a->rooms, 3, arg), slot);
+    if_close(a, packed);
+    return LLVMBuildLoad2(a->b, a->i64, slot, "");
+}
+
 static void take_workspace(Call *c)
 {
     Abi *a = c->a;
@@ -191,7 +222,7 @@ static void take_workspace(Call *c)
     LLVMValueRef address = LLVMBuildPtrToInt(a->b, space, a->i64, "");
     LLVMValueRef skip = abi_and(a, LLVMBuildNeg(a->b, address, ""), abi_i64(a, ABI_ALIGN - 1));
     c->base = abi_offset(a, space, skip);
-    c->total = layout(c, c->base);
+    c->total = whole_layout(c);
     abi_return_if(a, abi_cmp(a, LLVMIntEQ, c->total, abi_i64(a, -1)), status(a, RNN_SIZE));
     abi_return_if(a, abi_cmp(a, LLVMIntULT, bytes, with_slack(a, c->total)), status(a, RNN_WORKSPACE));
 }
@@ -233,6 +264,10 @@ static void check_overlap(Call *c)
     add_ranges(c, c->a->narg, c->a->narg + c->a->nout);
     LLVMValueRef nwritten = abi_i64(a, c->nrange);
     add_ranges(c, 0, c->a->narg);
+    if (c->offsets) {
+        LLVMValueRef n = LLVMBuildAdd(a->b, dim_value(c, a->k->batch), abi_i64(a, 1), "");
+        add_range(c, c->offsets, LLVMBuildMul(a->b, n, abi_i64(a, 4), ""));
+    }
     LLVMValueRef arg[] = {c->ranges, nwritten, abi_i64(a, c->nrange)};
     abi_return_if(a, abi_call(a, a->overlap, 3, arg), status(a, RNN_OVERLAP));
 }
@@ -319,11 +354,18 @@ static LLVMValueRef seal(Call *c)
     return abi_call(c->a, c->a->seal, 1, &c->dims);
 }
 
-static void check_seal(Call *c)
+/* That of a packed batch stands in its own head; each sequence has another one. */
+static LLVMValueRef packed_seal(Call *c)
+{
+    Abi *a = c->a;
+    return abi_call(a, a->packed_seal, 3, (LLVMValueRef[]){seal(c), c->offsets, dim_value(c, a->k->batch)});
+}
+
+static void check_seal(Call *c, LLVMValueRef expected)
 {
     Abi *a = c->a;
     LLVMValueRef found = LLVMBuildLoad2(a->b, a->i64, c->base, "");
-    abi_return_if(a, abi_cmp(a, LLVMIntNE, found, seal(c)), status(a, RNN_WORKSPACE));
+    abi_return_if(a, abi_cmp(a, LLVMIntNE, found, expected), status(a, RNN_WORKSPACE));
     if (backward_spoils(a))
         LLVMBuildStore(a->b, abi_i64(a, 0), c->base);
 }
@@ -333,11 +375,11 @@ static void break_seal(Call *c)
     LLVMBuildStore(c->a->b, abi_i64(c->a, 0), c->base);
 }
 
-static void set_seal(Call *c, LLVMValueRef result)
+static void set_seal(Call *c, LLVMValueRef result, LLVMValueRef to)
 {
     Abi *a = c->a;
     LLVMValueRef fine = abi_cmp(a, LLVMIntEQ, result, abi_i32(a, RNN_OK));
-    LLVMValueRef word = LLVMBuildSelect(a->b, abi_and(a, fine, c->train), seal(c), abi_i64(a, 0), "");
+    LLVMValueRef word = LLVMBuildSelect(a->b, abi_and(a, fine, c->train), to, abi_i64(a, 0), "");
     LLVMBuildStore(a->b, word, c->base);
 }
 
@@ -347,10 +389,10 @@ static void set_seal(Call *c, LLVMValueRef result)
 static Call call_here(Abi *a, IfaceFn fn, RecFn kernel)
 {
     Call c = {.a = a, .fn = fn, .kernel = kernel};
-    c.dims = alloca_n(a, a->nsym + a->narg);
-    c.bytes = alloca_n(a, a->narg + a->nout);
-    c.bufs = alloca_n(a, a->nbuf + 2);
-    c.ranges = alloca_n(a, 2 * (a->narg + a->nout + 1));
+    c.dims = abi_words(a, a->nsym + a->narg);
+    c.bytes = abi_words(a, a->narg + a->nout);
+    c.bufs = abi_words(a, a->nbuf + 2);
+    c.ranges = abi_words(a, 2 * (a->narg + a->nout + 2));
     c.array = NEWN(a->arena, LLVMValueRef, a->narg + a->nout);
     c.train = LLVMConstNull(a->i1);
     return c;
@@ -363,11 +405,13 @@ static AbiFn public_fn(Abi *a, IfaceFn fn)
     uint32_t n = 0;
     while (n < info->n + (uint32_t)info->call)
         param[n++] = a->ptr;
-    if (fn == IFN_WORKSPACE)
+    if (fn == IFN_PACKED)
+        param[n++] = a->ptr;
+    if (fn == IFN_WORKSPACE || fn == IFN_PACKED)
         param[n++] = a->i32;
     if (fn == IFN_INIT)
         param[n++] = a->i64;
-    return abi_fn(a, str_c(a->arena, iface_public(a->arena, a->prefix, fn)), fn == IFN_WORKSPACE ? a->i64 : a->i32, n,
+    return abi_fn(a, str_c(a->arena, iface_public(a->arena, a->prefix, fn)), fn == IFN_WORKSPACE || fn == IFN_PACKED ? a->i64 : a->i32, n,
                   param, true);
 }
 
@@ -411,17 +455,59 @@ static void emit_workspace(Abi *a)
     LLVMBuildRet(a->b, LLVMBuildSelect(a->b, overflow, bad, with_slack(a, total), ""));
 }
 
-/* What forward, backward, chunk and step have in common, up to the kernel. */
-static LLVMValueRef checked_kernel(Call *c, LLVMValueRef mode)
+static void emit_packed_workspace(Abi *a)
+{
+    Call c = call_new(a, IFN_PACKED, REC_FORWARD);
+    LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b)), passes = LLVMGetParam(f, 2), bad = abi_i64(a, -1);
+    c.given[IF_SIZES] = LLVMGetParam(f, 0);
+    c.offsets = LLVMGetParam(f, 1);
+    abi_return_if(a, abi_or(a, abi_is_null(a, c.given[IF_SIZES]), abi_is_null(a, c.offsets)), bad);
+    abi_return_if(a, LLVMBuildNot(a->b, known_passes(a, passes), ""), bad);
+    c.train = is_train(a, passes);
+    measure(&c, abi_i32(a, ABI_PACKED), keep_of(a, c.train), bad);
+    LLVMValueRef sound[] = {c.offsets, dim_value(&c, a->k->batch), dim_value(&c, a->time)};
+    abi_return_if(a, abi_call(a, a->offsets_bad, 3, sound), bad);
+    LLVMValueRef rooms = abi_call(a, a->rooms, 3, (LLVMValueRef[]){c.given[IF_SIZES], c.offsets, c.train});
+    abi_return_if(a, abi_cmp(a, LLVMIntSLT, rooms, abi_i64(a, 0)), bad);
+    LLVMBuildRet(a->b, with_slack(a, rooms));
+}
+
+/* Returns from the function if the batch is packed. */
+static void run_packed(Call *c, AbiFn self, LLVMValueRef mode)
 {
     Abi *a = c->a;
-    measure(c, mode, keep_of(a, c->train), NULL);
+    LLVMValueRef s = NULL;
+    if (!a->packs)
+        return;
+    If packed = if_open(a, c->packed);
+    if (a->k->has_fn[REC_BACKWARD])
+        s = packed_seal(c);
+    if (c->fn == IFN_BACKWARD)
+        check_seal(c, s);
+    else
+        break_seal(c);
+    LLVMValueRef result = abi_packed_run(c, self, mode);
+    if (s && c->fn != IFN_BACKWARD)
+        set_seal(c, result, s);
+    LLVMBuildRet(a->b, result);
+    LLVMPositionBuilderAtEnd(a->b, packed.done);
+}
+
+/* What forward, backward, chunk and step have in common, up to the kernel: the body of `self`. */
+static LLVMValueRef checked_kernel(Call *c, AbiFn self, LLVMValueRef mode)
+{
+    Abi *a = c->a;
+    LLVMValueRef one = mode ? mode : abi_i32(a, ABI_NORMAL);
+    take_offsets(c, one);
+    measure(c, a->packs ? LLVMBuildSelect(a->b, c->packed, abi_i32(a, ABI_PACKED), one, "") : one, keep_of(a, c->train), NULL);
     take_arrays(c);
     check_lengths(c);
+    check_offsets(c);
     take_workspace(c);
     check_overlap(c);
+    run_packed(c, self, mode);
     if (c->fn == IFN_BACKWARD)
-        check_seal(c);
+        check_seal(c, seal(c));
     else
         break_seal(c);
     fill_zeros(c);
@@ -429,11 +515,6 @@ static LLVMValueRef checked_kernel(Call *c, LLVMValueRef mode)
     fill_bufs(c);
     fill_given(c);
     return abi_run_kernel(a, c->kernel, c->dims, c->bufs, abi_i64(a, 0), c->options);
-}
-
-static LLVMValueRef is_mode(Abi *a, LLVMValueRef mode, AbiMode m)
-{
-    return abi_cmp(a, LLVMIntEQ, mode, abi_i32(a, (int32_t)m));
 }
 
 /* i32 run(sizes, params, inputs, outputs, carry, call, mode): forward, chunk and step, which differ in what they take
@@ -450,9 +531,9 @@ static void emit_run(Abi *a)
     LLVMValueRef unknown = LLVMBuildNot(a->b, known_passes(a, passes), "");
     abi_return_if(a, abi_and(a, whole, unknown), status(a, RNN_WORKSPACE));
     c.train = abi_and(a, whole, is_train(a, passes));
-    LLVMValueRef result = checked_kernel(&c, mode);
+    LLVMValueRef result = checked_kernel(&c, a->run, mode);
     if (a->k->has_fn[REC_BACKWARD])
-        set_seal(&c, result);
+        set_seal(&c, result, seal(&c));
     LLVMBuildRet(a->b, result);
 }
 
@@ -485,10 +566,11 @@ static void emit_stream(Abi *a, IfaceFn fn)
 
 static void emit_backward(Abi *a)
 {
-    Call c = call_new(a, IFN_BACKWARD, REC_BACKWARD);
+    AbiFn self = public_fn(a, IFN_BACKWARD);
+    Call c = call_here(a, IFN_BACKWARD, REC_BACKWARD);
     take_structs(&c);
     c.train = LLVMConstInt(a->i1, 1, false);
-    LLVMBuildRet(a->b, checked_kernel(&c, abi_i32(a, ABI_NORMAL)));
+    LLVMBuildRet(a->b, checked_kernel(&c, self, NULL));
 }
 
 /* init has no workspace: what its kernel needs besides its arguments stands on the stack, and is small. */
@@ -503,7 +585,7 @@ static void init_scratch(Call *c)
         if (!dim_is_const(a->k->dims, buf->size, &n) || (sum += n) > 8192)
             ice("init of %.*s needs a workspace of %.*s elements", STRF(a->k->name),
                 STRF(dim_str(a->arena, a->k->dims, buf->size)));
-        abi_store(a, alloca_n(a, (uint32_t)n), c->bufs, i);
+        abi_store(a, abi_words(a, (uint32_t)n), c->bufs, i);
     }
 }
 
@@ -564,6 +646,9 @@ static Abi abi_new(CpuModule *m)
             a.length_arg = i;
             a.nlength = iface_extents(k, &k->arg.p[i].type, a.extent);
         }
+    a.packs = iface_packs(k);
+    while (a.packs && !a.iface->member[IF_INPUTS].p[a.offsets].offsets)
+        a.offsets++;
     for (uint32_t i = 0; i < a.nbuf; i++)
         if (k->buf.p[i].kind != K_WORK)
             check_buffer(&a, &k->buf.p[i]);
@@ -575,8 +660,12 @@ void cpu_emit_abi(CpuModule *m)
     Abi a = abi_new(m);
     abi_emit_sizes(&a);
     abi_emit_checks(&a);
+    if (a.packs)
+        abi_emit_packed(&a);
     abi_emit_level(&a);
     emit_workspace(&a);
+    if (a.packs)
+        emit_packed_workspace(&a);
     emit_run(&a);
     emit_forward(&a);
     if (iface_has_fn(a.k, IFN_BACKWARD))

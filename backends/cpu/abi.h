@@ -31,10 +31,14 @@ typedef struct Abi {
     DimSym extent[MAXRANK]; /* what each may be at most */
     DimSym time;
     uint32_t length_arg;
+    bool packs;       /* takes packed batches; */
+    uint32_t offsets; /* the member of the inputs that says so */
     AbiFn measure, layout, overlap, lengths_bad, lengths_fill, seal, level, run;
+    AbiFn offsets_bad, packed_lengths_bad, packed_seal, sequence, rooms, advance; /* abi_packed.c */
 } Abi;
 
-typedef enum AbiMode { ABI_NORMAL, ABI_CHUNK, ABI_STEP, ABI_INIT } AbiMode; /* sizes: all read, twice; T is 1; T and B are 0 */
+/* sizes: all read, twice; T is 1; T and B are 0; arrays over T have no B */
+typedef enum AbiMode { ABI_NORMAL, ABI_CHUNK, ABI_STEP, ABI_INIT, ABI_PACKED } AbiMode;
 
 enum { ABI_ALIGN = 64, ABI_HEAD = 64 }; /* bytes: of buffers in the workspace; of its head, where the seal stands */
 
@@ -54,6 +58,7 @@ LLVMValueRef abi_is_null(Abi *a, LLVMValueRef p);
 LLVMValueRef abi_or(Abi *a, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef abi_and(Abi *a, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef abi_offset(Abi *a, LLVMValueRef base, LLVMValueRef bytes); /* base + bytes */
+LLVMValueRef abi_words(Abi *a, uint32_t n);                             /* n of 8 bytes, on the stack */
 LLVMBasicBlockRef abi_block(Abi *a);                                    /* a new one at the end of the function */
 void abi_return_if(Abi *a, LLVMValueRef cond, LLVMValueRef result);     /* and goes on behind */
 typedef struct AbiLoop {
@@ -69,6 +74,8 @@ LLVMValueRef abi_table(Abi *a, const char *name, LLVMTypeRef elem, LLVMValueRef 
 /* ---- the rest, a file each ---- */
 void abi_emit_sizes(Abi *a);  /* abi_sizes.c: measure, layout */
 void abi_emit_checks(Abi *a); /* abi_check.c: overlap, lengths_bad, lengths_fill, seal */
+LLVMValueRef abi_mixed(Abi *a, LLVMValueRef h, LLVMValueRef n); /* a seal with one more number in it, in abi_check.c */
+void abi_emit_packed(Abi *a); /* abi_packed.c: what packed batches need */
 void abi_emit_level(Abi *a);  /* abi_level.c: level, when there is a choice */
 LLVMValueRef abi_run_kernel(Abi *a, RecFn fn, LLVMValueRef dims, LLVMValueRef bufs,
                             LLVMValueRef seed, LLVMValueRef call); /* abi_level.c */

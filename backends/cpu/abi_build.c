@@ -99,6 +99,11 @@ LLVMValueRef abi_offset(Abi *a, LLVMValueRef base, LLVMValueRef bytes)
     return LLVMBuildGEP2(a->b, a->i8, base, &bytes, 1, "");
 }
 
+LLVMValueRef abi_words(Abi *a, uint32_t n)
+{
+    return LLVMBuildAlloca(a->b, LLVMArrayType2(a->i64, n ? n : 1), "");
+}
+
 LLVMBasicBlockRef abi_block(Abi *a)
 {
     LLVMValueRef fn = LLVMGetBasicBlockParent(LLVMGetInsertBlock(a->b));

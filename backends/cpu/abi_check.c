@@ -60,6 +60,12 @@ static void emit_lengths_fill(Abi *a)
     LLVMBuildRetVoid(a->b);
 }
 
+LLVMValueRef abi_mixed(Abi *a, LLVMValueRef h, LLVMValueRef n)
+{
+    h = LLVMBuildMul(a->b, LLVMBuildXor(a->b, h, n, ""), abi_i64(a, INT64_C(0x2545f4914f6cdd1d)), "");
+    return LLVMBuildXor(a->b, h, LLVMBuildLShr(a->b, h, abi_i64(a, 29), ""), "");
+}
+
 /* One number from all sizes. Names stay out of it: equal programs give equal code. */
 static void emit_seal(Abi *a)
 {
@@ -67,8 +73,7 @@ static void emit_seal(Abi *a)
     LLVMValueRef dims = LLVMGetParam(a->seal.fn, 0), h = abi_i64(a, INT64_C(0x726e6e2d6b657074));
     for (uint32_t i = 0; i < a->iface->member[IF_SIZES].n; i++) {
         LLVMValueRef n = abi_load(a, a->i64, dims, a->iface->member[IF_SIZES].p[i].sym);
-        h = LLVMBuildMul(a->b, LLVMBuildXor(a->b, h, n, ""), abi_i64(a, INT64_C(0x2545f4914f6cdd1d)), "");
-        h = LLVMBuildXor(a->b, h, LLVMBuildLShr(a->b, h, abi_i64(a, 29), ""), "");
+        h = abi_mixed(a, h, n);
     }
     LLVMBuildRet(a->b, h);
 }

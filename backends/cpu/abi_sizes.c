@@ -12,6 +12,7 @@ typedef struct Sum {
     LLVMValueRef *sym; /* value of each dimension symbol; NULL: load it from dims[] */
     LLVMValueRef dims;
     LLVMValueRef bad;
+    LLVMValueRef packed; /* i1: of a packed batch; NULL where there is none */
     VEC(Known) known; /* polynomials already computed */
 } Sum;
 
@@ -84,8 +85,12 @@ static LLVMValueRef array_bytes(Sum *s, const Type *type, bool batched)
     Dim dim[MAXRANK + 1];
     uint32_t n = iface_array_dims(a->k, type, batched, dim);
     LLVMValueRef v = abi_i64(a, abi_element_bytes(a, type->dt));
+    RecFace face = iface_face(a->k);
+    bool joined = s->packed && rec_over_time(&face, type);
     for (uint32_t i = 0; i < n; i++) {
         LLVMValueRef axis = value(s, dim[i]);
+        if (joined && dim[i] == dim_of(a->k->dims, a->k->batch))
+            axis = LLVMBuildSelect(a->b, s->packed, abi_i64(a, 1), axis, "");
         bad_if(s, abi_cmp(a, LLVMIntSLT, axis, abi_i64(a, 0)));
         v = mul(s, v, axis);
     }
@@ -132,6 +137,8 @@ static void emit_measure(Abi *a)
     LLVMValueRef f = a->measure.fn, dims = LLVMGetParam(f, 3), bytes = LLVMGetParam(f, 4);
     Sum s = sum_new(a, dims);
     s.sym[a->k->keep] = LLVMGetParam(f, 2);
+    if (a->packs)
+        s.packed = abi_cmp(a, LLVMIntEQ, LLVMGetParam(f, 1), abi_i32(a, ABI_PACKED));
     for (uint32_t i = 0; i < a->iface->member[IF_SIZES].n; i++)
         read_size(&s, LLVMGetParam(f, 0), LLVMGetParam(f, 1), i);
     for (uint32_t i = 0; i < a->k->derived.n; i++)

@@ -103,6 +103,9 @@ CpuCode *cpu_load(Str object, const KernProg *kern, const CpuOptions *options, S
  * rnn_status. `in` is by RecArg index, `out` by RecOut index. The workspace is kept between forward and backward. */
 int cpu_call(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out, bool train,
              uint64_t seed);
+/* The same with a packed batch; offsets: [B+1], or NULL where the batch is not packed. */
+int cpu_call_packed(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out,
+                    const int32_t *offsets, bool train, uint64_t seed);
 /* T places with carried state: in-out arrays for every ROLE_START argument, by RecArg index in `in` (they are written). */
 int cpu_call_chunk(CpuCode *code, bool step, const int64_t *dim_value, void *const *in, void *const *out);
 void *cpu_symbol(CpuCode *code, const char *name);

@@ -139,14 +139,16 @@ typedef union Word {
 } Word;
 
 /* One struct of the interface, from arrays by index. An empty one has a member all the same. */
-static Word *pack(CpuCode *c, Arena *a, IfaceStruct s, const int64_t *dim_value, const void *const *in,
-                  void *const *out)
+static Word *pack(CpuCode *c, Arena *a, IfaceStruct s, const int64_t *dim_value, const void *const *in, void *const *out,
+                  const int32_t *offsets)
 {
     Word *w = NEWN(a, Word, c->iface->member[s].n + 1);
     for (uint32_t i = 0; i < c->iface->member[s].n; i++) {
         const IfaceMember *m = &c->iface->member[s].p[i];
         if (s == IF_SIZES)
             w[i].n = dim_value[m->sym];
+        else if (m->offsets)
+            memcpy(&w[i].p, &offsets, sizeof w[i].p);
         else if (m->arg != K_NONE)
             memcpy(&w[i].p, &in[m->arg], sizeof w[i].p); /* drops a const that the callee keeps */
         else
@@ -169,6 +171,7 @@ static bool grow_workspace(CpuCode *c, size_t bytes)
 }
 
 typedef size_t WorkspaceFn(const Word *, int);
+typedef size_t PackedFn(const Word *, const int32_t *, int);
 typedef int Call4(const Word *, const Word *, const Word *, const Word *, const CallOptions *);
 typedef int Call5(const Word *, const Word *, const Word *, const Word *, const Word *, const CallOptions *);
 typedef int Call6(const Word *, const Word *, const Word *, const Word *, const Word *, const Word *,
@@ -180,12 +183,18 @@ typedef int InitFn(const Word *, const Word *, uint64_t);
     type *result;                                                                                                      \
     memcpy(&result, &(address), sizeof result)
 
-static int call_public(CpuCode *c, IfaceFn f, Word *const *s, int passes, uint64_t seed)
+static size_t workspace_of(CpuCode *c, const Word *sizes, const int32_t *offsets, int passes)
+{
+    AS_FN(WorkspaceFn, c->fn[IFN_WORKSPACE], workspace);
+    AS_FN(PackedFn, c->fn[IFN_PACKED], packed);
+    return offsets ? packed(sizes, offsets, passes) : workspace(sizes, passes);
+}
+
+static int call_public(CpuCode *c, IfaceFn f, Word *const *s, const int32_t *offsets, int passes, uint64_t seed)
 {
     CallOptions o = {.workspace = c->workspace, .bytes = c->bytes, .passes = passes};
     if (iface_fn(f)->call) {
-        AS_FN(WorkspaceFn, c->fn[IFN_WORKSPACE], workspace);
-        if (!grow_workspace(c, workspace(s[0], passes)))
+        if (!grow_workspace(c, workspace_of(c, s[0], offsets, passes)))
             return RNN_SIZE;
         o.workspace = c->workspace;
         o.bytes = c->bytes;
@@ -201,22 +210,23 @@ static int call_public(CpuCode *c, IfaceFn f, Word *const *s, int passes, uint64
     case IFN_STEP: return call5(s[0], s[1], s[2], s[3], s[4], &o);
     case IFN_BACKWARD: return call6(s[0], s[1], s[2], s[3], s[4], s[5], &o);
     case IFN_WORKSPACE:
+    case IFN_PACKED:
     case IFN_INFO:
     case IFN_COUNT: break;
     }
     ice("jit: this function is not called so");
 }
 
-static int call(CpuCode *c, IfaceFn f, const int64_t *dim_value, const void *const *in, void *const *out, int passes,
-                uint64_t seed)
+static int call(CpuCode *c, IfaceFn f, const int64_t *dim_value, const void *const *in, void *const *out, const int32_t *offsets,
+                int passes, uint64_t seed)
 {
     if (!c->fn[f])
         ice("jit: %.*s has no function %s", STRF(c->kern->name), iface_fn(f)->name);
     Arena *a = arena_new();
     Word *s[6] = {0};
     for (uint32_t i = 0; i < iface_fn(f)->n; i++)
-        s[i] = pack(c, a, iface_fn(f)->takes[i], dim_value, in, out);
-    int status = call_public(c, f, s, passes, seed);
+        s[i] = pack(c, a, iface_fn(f)->takes[i], dim_value, in, out, offsets);
+    int status = call_public(c, f, s, offsets, passes, seed);
     arena_free(a);
     return status;
 }
@@ -224,10 +234,16 @@ static int call(CpuCode *c, IfaceFn f, const int64_t *dim_value, const void *con
 int cpu_call(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out, bool train,
              uint64_t seed)
 {
+    return cpu_call_packed(code, fn, dim_value, in, out, NULL, train, seed);
+}
+
+int cpu_call_packed(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out,
+                    const int32_t *offsets, bool train, uint64_t seed)
+{
     static const IfaceFn public_of[REC_NFN] = {
         [REC_FORWARD] = IFN_FORWARD, [REC_BACKWARD] = IFN_BACKWARD, [REC_INIT] = IFN_INIT};
     bool both = train || fn == REC_BACKWARD;
-    return call(code, public_of[fn], dim_value, in, out, both ? RNN_PASS_TRAIN : RNN_PASS_FORWARD, seed);
+    return call(code, public_of[fn], dim_value, in, out, offsets, both ? RNN_PASS_TRAIN : RNN_PASS_FORWARD, seed);
 }
 
 int cpu_call_chunk(CpuCode *code, bool step, const int64_t *dim_value, void *const *in, void *const *out)
@@ -241,7 +257,7 @@ int cpu_call_chunk(CpuCode *code, bool step, const int64_t *dim_value, void *con
         dims[time] = 1; /* for the workspace; step itself does not read it */
     for (uint32_t i = 0; i < code->kern->arg.n; i++)
         given[i] = in[i];
-    int status = call(code, step ? IFN_STEP : IFN_CHUNK, dims, given, out, RNN_PASS_FORWARD, 0);
+    int status = call(code, step ? IFN_STEP : IFN_CHUNK, dims, given, out, NULL, RNN_PASS_FORWARD, 0);
     arena_free(a);
     return status;
 }

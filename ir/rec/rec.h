@@ -315,6 +315,22 @@ const char *rec_why_text(RecWhy why); /* structure.c */
 const char *rec_why_id(RecWhy why);
 double rec_random_value(uint64_t seed, uint32_t stream, uint64_t i); /* the meaning of RANDOM: splitmix64 of the three */
 
+/* ---- packed.c: sequences of a batch end to end ---- */
+/* What a program shows to its callers, of rec and of kern alike. */
+typedef struct RecFace {
+    DimTab *dims;
+    DimSym time;    /* the first of `ntime` */
+    uint32_t ntime;
+    const struct RecDerivedDim *derived;
+    const RecArg *arg;
+    const RecOut *out;
+    uint32_t nderived, narg, nout;
+} RecFace;
+RecFace rec_face(DimTab *dims, const DimSym *open, uint32_t nopen); /* without derived sizes, arguments and outputs */
+bool rec_packs(const RecFace *f); /* it can be called with a packed batch */
+bool rec_prog_packs(const RecProg *p);
+bool rec_over_time(const RecFace *f, const Type *type); /* how large an array is depends on the length of the sequence */
+
 /* ---- flag.c: sizes that say whether something pays ---- */
 /* 1 if d >= least, else 0, as a derived size: 2 d / (d + least), rounded down. `made` is what to add to the `n` that are known; its
  * `floor` is false when there is nothing to add. */

@@ -17,11 +17,11 @@ while read -r cell baseline avx2 avx512; do
   check "$cell avx2" at_most "$cell" avx2 "$avx2"
   check "$cell avx512" at_most "$cell" avx512 "$avx512"
 done <<L
-elman 3350 2950 2900
-gru 4400 3700 3600
-lstm 4700 3900 3800
-mamba 6800 5500 5300
-gla 10200 8750 8450
+elman 3700 3350 3300
+gru 4800 4100 4000
+lstm 5050 4300 4200
+mamba 7000 5750 5550
+gla 10450 9000 8700
 deltanet 20500 17900 17250
 L
 

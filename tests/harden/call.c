@@ -65,6 +65,7 @@ bool model_open(Model *m, const char *path)
     prefix_of(prefix, sizeof prefix, path);
 #define FIND(name) find_function(handle, prefix, #name, &m->name, sizeof m->name)
     FIND(workspace);
+    FIND(packed_workspace);
     FIND(init);
     FIND(forward);
     FIND(backward);
@@ -78,6 +79,7 @@ bool model_open(Model *m, const char *path)
     }
     m->info = info();
     find_groups(m);
+    m->offsets = model_array(m, INPUTS, "offsets");
     return m->narray < MAXARRAY && m->count[SIZES] <= MAXSIZE;
 }
 
@@ -165,11 +167,21 @@ static int64_t axis(const char **p, const Model *m, const int64_t *size)
     }
 }
 
-static size_t array_bytes(const Model *m, int row, const int64_t *size)
+/* In a packed batch arrays over T have no B. */
+static bool is_end_to_end(const rnn_array *a)
+{
+    return !strncmp(a->shape, "[T,", 3) || !strncmp(a->shape, "[T]", 3) || strstr(a->shape, "chunks.");
+}
+
+static size_t array_bytes(const Model *m, int row, const Case *c)
 {
     const rnn_array *a = &m->info->arrays[row];
     const char *p = a->shape;
     size_t n = element_bytes(a);
+    int64_t size[MAXSIZE];
+    memcpy(size, c->size, sizeof size);
+    if (c->packed && is_end_to_end(a))
+        size[model_size(m, "B")] = 1;
     while (*p == '[' || *p == ',') {
         p++;
         n *= (size_t)axis(&p, m, size);
@@ -199,10 +211,24 @@ static int32_t draw_int(const Case *c, const Model *m, bool wild, uint64_t rando
     return (int32_t)((random >> 16) % (uint64_t)(least > 0 ? least : 1));
 }
 
+/* Where sequence b of a packed batch begins: some are empty. */
+static int32_t offset_of(const Case *c, const Model *m, int64_t b)
+{
+    int64_t T = c->size[model_size(m, "T")], B = c->size[model_size(m, "B")], at = 0;
+    for (int64_t i = 1; i <= b; i++)
+        at += i == B ? T - at : (int64_t)(random_at(c->seed, (uint64_t)i) % (uint64_t)(T - at + 1)) * (i % 2);
+    return (int32_t)at;
+}
+
+static int32_t draw_length(const Case *c, const Model *m, int64_t b, uint64_t random)
+{
+    int64_t most = c->packed ? offset_of(c, m, b + 1) - offset_of(c, m, b) : c->size[model_size(m, "T")];
+    return (int32_t)(random % (uint64_t)(most + 1));
+}
+
 static void fill(const Run *r, int row, Group g, void *to)
 {
     const rnn_array *a = &r->model->info->arrays[row];
-    int T = model_size(r->model, "T");
     size_t width = element_bytes(a), n = r->bytes[row] / width;
     bool wild = r->c->wild_ints && r->now != TRAIN; /* else there is nothing to go backward from */
     bool length = g == INPUTS && !strcmp(a->name, "lengths"), out = g == OUTPUTS || g == INPUT_GRADS || g == WEIGHTS;
@@ -218,8 +244,9 @@ static void fill(const Run *r, int row, Group g, void *to)
         else if (width == 1)
             ((uint8_t *)to)[i] = random % 4 == 0;
         else
-            ((int32_t *)to)[i] = length ? (int32_t)(random % (uint64_t)(r->c->size[T] + 1))
-                                        : draw_int(r->c, r->model, wild, random);
+            ((int32_t *)to)[i] = row == r->model->offsets ? offset_of(r->c, r->model, (int64_t)i)
+                                 : length                 ? draw_length(r->c, r->model, (int64_t)i, random)
+                                                          : draw_int(r->c, r->model, wild, random);
     }
 }
 
@@ -251,6 +278,8 @@ static bool is_given(const Run *r, int row)
 {
     if (is_left_alone(r, row))
         return false;
+    if (row == r->model->offsets)
+        return r->c->packed;
     if (!r->model->info->arrays[row].optional || r->c->given == ALL)
         return true;
     return r->c->given == SOME && random_at(r->c->seed, (uint64_t)row) % 2;
@@ -260,7 +289,7 @@ static void lay_out(Run *r, int row, Group g)
 {
     const Memory *memory = r->memory;
     r->word[row].array = NULL;
-    r->bytes[row] = array_bytes(r->model, row, r->c->size);
+    r->bytes[row] = array_bytes(r->model, row, r->c);
     if (!is_given(r, row))
         return;
     r->word[row].array = memory->place(memory->cx, row, r->bytes[row]);
@@ -281,7 +310,8 @@ static void lay_out_workspace(Run *r, Function f)
     int passes = f == TRAIN || f == BACKWARD ? RNN_TRAIN : RNN_FORWARD;
     if (f == INIT || f == BACKWARD)
         return;
-    r->call.bytes = r->model->workspace(group(r, SIZES), passes);
+    r->call.bytes = r->c->packed ? r->model->packed_workspace(group(r, SIZES), r->word[r->model->offsets].array, passes)
+                                 : r->model->workspace(group(r, SIZES), passes);
     if (r->call.bytes == SIZE_MAX) {
         fprintf(stderr, "%s: no workspace for these sizes\n", r->model->path);
         exit(1);
@@ -367,7 +397,7 @@ bool run_all(Run *r, const Model *m, const Case *c, const Memory *memory, uint64
     for (int f = 0; f < NFUNCTION; f++) {
         if (f == STEP && T >= 0)
             one.size[T] = 1;
-        if (!is_there(m, (Function)f) || (f == TRAIN && !m->backward))
+        if (!is_there(m, (Function)f) || (f == TRAIN && !m->backward) || (f == STEP && c->packed))
             continue;
         run_begin(r, m, f == STEP ? &one : c, memory, (Function)f);
         int status = run_call(r);
@@ -441,5 +471,5 @@ void case_print(char *out, size_t n, const Model *m, const Case *c, const char *
         used += snprintf(out + used, n - (size_t)used, " %s = %lld", m->info->arrays[m->first[SIZES] + i].name,
                          (long long)c->size[i]);
     if (used < (int)n)
-        snprintf(out + used, n - (size_t)used, ", %s%s", given[c->given], c->wild_ints ? ", wild ints" : "");
+        snprintf(out + used, n - (size_t)used, ", %s%s%s", given[c->given], c->wild_ints ? ", wild ints" : "", c->packed ? ", packed" : "");
 }

@@ -22,6 +22,7 @@ typedef union Word {
 } Word;
 
 typedef size_t WorkspaceFn(const Word *sizes, int passes);
+typedef size_t PackedFn(const Word *sizes, const int32_t *offsets, int passes);
 typedef int InitFn(const Word *sizes, const Word *weights, uint64_t seed);
 typedef int Call4(const Word *, const Word *, const Word *, const Word *, const rnn_call *);
 typedef int Call5(const Word *, const Word *, const Word *, const Word *, const Word *, const rnn_call *);
@@ -33,6 +34,8 @@ typedef struct Model {
     int first[NGROUP], count[NGROUP]; /* its rows in info->arrays */
     int narray;
     WorkspaceFn *workspace;
+    PackedFn *packed_workspace; /* NULL where there are no packed batches */
+    int offsets;                /* their row, or -1 */
     InitFn *init; /* NULL where there is none; backward too */
     Call4 *forward;
     Call6 *backward;
@@ -51,6 +54,7 @@ typedef struct Case {
     uint64_t seed;
     rnn_parallel_for threads; /* that callback, if not the one that is built in; and what it takes */
     void *context;
+    bool packed; /* T is of all sequences together, end to end */
 } Case;
 
 /* Room for array `slot` of the model (narray: the workspace); `written` by generated code, else only read. It is filled

@@ -113,10 +113,13 @@ static int check_model(const Model *m)
     int n = 0;
     Case c = {.given = ALL, .seed = 1};
     for (int i = 0; case_sizes(m, i, &c); i++)
-        for (int k = 0; k < 4; k++, n++) {
+        for (int k = 0; k < (m->packed_workspace ? 7 : 4); k++, n++) {
             c.seed = (uint64_t)n + 1;
             c.given = (Given)(k % 3);
             c.wild_ints = c.parallel = k == 3;
+            c.packed = k > 3;
+            if (c.packed && c.size[model_size(m, "B")] == 0)
+                c.size[model_size(m, "T")] = 0; /* no sequence has a place */
             if (!check_case(m, &c))
                 return -1;
         }

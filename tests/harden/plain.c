@@ -26,10 +26,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         Model m;
         bool ok = model_open(&m, argv[i]);
-        for (int k = 0; ok && k < NSMALL * 3; k++) {
-            Case c = {{0}, (Given)(k % 3), k % 3 == 2, false, (uint64_t)k + 1};
+        for (int k = 0; ok && k < NSMALL * (m.packed_workspace ? 4 : 3); k++) {
+            Case c = {.given = (Given)(k % 3), .wild_ints = k % 3 == 2, .seed = (uint64_t)k + 1, .packed = k >= NSMALL * 3};
             uint64_t hash;
-            small_sizes(&m, k / 3, &c);
+            small_sizes(&m, c.packed ? k % NSMALL : k / 3, &c);
             ok = run_all(&run, &m, &c, &memory, &hash);
             fprintf(stderr, "%s %d: %016llx\n", argv[i], k, (unsigned long long)hash); /* depends on every byte */
         }

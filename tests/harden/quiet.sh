@@ -7,7 +7,7 @@ program quiet "$HARDEN/call.c"
 symbols() {
   nm "$1.o" | awk -v entry="$2" '
     $1 == "U" { if ($2 !~ /^mem(cpy|move|set)$/) { print "asks for " $2; bad = 1 }; next }
-    $2 ~ /^[A-Z]$/ && ($2 != "T" || $3 !~ "^" entry "_(workspace|forward|backward|chunk|step|init|info)$") {
+    $2 ~ /^[A-Z]$/ && ($2 != "T" || $3 !~ "^" entry "_(workspace|packed_workspace|forward|backward|chunk|step|init|info)$") {
       print "defines " $2 " " $3; bad = 1 }
     END { exit bad }' &&
     readelf -SW "$1.o" | tr -d '[]' | awk '

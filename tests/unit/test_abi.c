@@ -18,6 +18,7 @@ typedef struct Inputs {
     const int32_t *lengths;
     const uint8_t *resets;
     const float *h0, *c0;
+    const int32_t *offsets;
 } Inputs;
 typedef struct Outputs {
     void *h;
@@ -43,6 +44,7 @@ typedef struct CallOptions {
 } CallOptions;
 
 typedef size_t WorkspaceFn(const Sizes *, int);
+typedef size_t PackedFn(const Sizes *, const int32_t *, int);
 typedef int ForwardFn(const Sizes *, const Params *, const Inputs *, const Outputs *, const CallOptions *);
 typedef int BackwardFn(const Sizes *, const Params *, const Inputs *, const Cotangents *, const Grads *,
                        const InputGrads *, const CallOptions *);
@@ -58,6 +60,7 @@ typedef struct Bench {
     Toy t;
     CpuCode *code;
     WorkspaceFn *workspace;
+    PackedFn *packed_workspace;
     ForwardFn *forward;
     BackwardFn *backward;
     StreamFn *chunk, *step;
@@ -93,6 +96,7 @@ static void bench_load(Bench *b, const CpuOptions *options)
     b->code = cpu_load(toy_object(&b->t, options), b->t.k, options, &error);
     cr_assert(b->code, "%.*s", STRF(error));
     SYMBOL(b, workspace, "toy_workspace");
+    SYMBOL(b, packed_workspace, "toy_packed_workspace");
     SYMBOL(b, forward, "toy_forward");
     SYMBOL(b, backward, "toy_backward");
     SYMBOL(b, chunk, "toy_chunk");
@@ -573,6 +577,225 @@ Test(abi, init_gets_the_seed)
     b.s.D = 5;
     REFUSES(&b, b.init(&b.s, &b.g, 1), RNN_SIZE);
     bench_free(&b);
+}
+
+/* ---- packed batches ---- */
+
+/* Sizes and workspace for sequences at these offsets. */
+static void pack(Bench *b, const int32_t *offsets, int64_t B, int passes)
+{
+    b->s.B = B;
+    b->s.T = offsets[B];
+    b->in.offsets = offsets;
+    b->o.passes = passes;
+    b->o.bytes = b->packed_workspace(&b->s, offsets, passes);
+}
+
+Test(abi, offsets_go_from_0_up_to_T)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t good[] = {0, 0, 3, 3}, late[] = {1, 1, 2, 3}, down[] = {0, 2, 1, 3}, below[] = {0, -1, 2, 3}, end[] = {0, 1, 2, 2},
+            *bad[] = {late, down, below, end};
+    pack(&b, good, 3, RNN_PASS_FORWARD);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        Bench c = b;
+        c.in.offsets = bad[i];
+        REFUSES(&b, run_forward(&c), RNN_LENGTH);
+        REFUSES(&b, run_chunk(&c), RNN_LENGTH);
+        REFUSES(&b, run_backward(&c), RNN_LENGTH);
+        cr_expect_eq(b.packed_workspace(&b.s, bad[i], RNN_PASS_FORWARD), SIZE_MAX, "offsets %zu", i);
+    }
+    int32_t lengths[] = {0, 3, 1}, own[] = {0, 2, 0};
+    b.in.lengths = lengths; /* the last sequence has no place, though the batch has */
+    REFUSES(&b, run_forward(&b), RNN_LENGTH);
+    b.in.lengths = own;
+    FINE(run_forward(&b));
+    REFUSES(&b, b.step(&b.s, &b.p, &b.in, &b.out, &b.carry, &b.o), RNN_STREAM);
+    bench_free(&b);
+}
+
+Test(abi, nothing_is_packed)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t none[] = {0};
+    pack(&b, none, 0, RNN_PASS_TRAIN);
+    cr_expect_eq(b.o.bytes, 64u + 63);
+    b.in.x = NULL;
+    FINE(run_forward(&b));
+    FINE(run_backward(&b));
+    cr_expect_eq(word(b.out.h, 0), 0, "no kernel has run");
+    bench_free(&b);
+}
+
+/* head; for each sequence what it takes alone, and 64 to begin at a multiple of that; and 63 */
+Test(abi, packed_workspace_query)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t offsets[] = {0, 0, 3, 3, 33};
+    pack(&b, offsets, 4, RNN_PASS_FORWARD);
+    Sizes one = b.s;
+    size_t most = 0, sum = 0, n;
+    for (int i = 0; i < 4; i++) {
+        one.B = 1;
+        one.T = offsets[i + 1] - offsets[i];
+        n = b.workspace(&one, RNN_PASS_FORWARD) + 1;
+        most = n > most ? n : most;
+        sum += b.workspace(&one, RNN_PASS_TRAIN) + 1;
+    }
+    cr_expect_eq(b.o.bytes, 64u + most + 63);
+    cr_expect_eq(b.packed_workspace(&b.s, offsets, RNN_PASS_TRAIN), 64u + sum + 63);
+    cr_expect_eq(b.packed_workspace(NULL, offsets, RNN_PASS_FORWARD), SIZE_MAX);
+    cr_expect_eq(b.packed_workspace(&b.s, NULL, RNN_PASS_FORWARD), SIZE_MAX);
+    cr_expect_eq(b.packed_workspace(&b.s, offsets, 2), SIZE_MAX);
+    b.s.D = 5; /* P = D / G */
+    cr_expect_eq(b.packed_workspace(&b.s, offsets, RNN_PASS_FORWARD), SIZE_MAX);
+    REFUSES(&b, run_forward(&b), RNN_SIZE);
+    b.s.D = 6;
+    b.o.bytes--;
+    REFUSES(&b, run_forward(&b), RNN_WORKSPACE);
+    b.o.bytes++;
+    FINE(run_forward(&b));
+    bench_free(&b);
+}
+
+/* The last sequence's record is whole. */
+static void expect_last(const int32_t *offsets, int64_t B)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t lengths[3] = {0};
+    uint8_t resets[8] = {0};
+    pack(&b, offsets, B, RNN_PASS_TRAIN);
+    b.in.lengths = lengths;
+    b.in.resets = resets;
+    b.in.h0 = b.carry.h; /* some array */
+    FINE(run_forward(&b));
+    int64_t t = offsets[B - 1], n = offsets[B] - t;
+    const float *r = (const float *)b.out.h + t * 4;
+    cr_expect_eq(seen_dim(&b, r, b.t.T), n);
+    cr_expect_eq(seen_dim(&b, r, b.t.B), 1);
+    cr_expect_eq(seen_dim(&b, r, b.t.keep), 1);
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bx), (const void *)(b.in.x + t * 6));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bh), (const void *)r);
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.blengths), (const void *)(lengths + B - 1));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bresets), (const void *)(resets + t));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bh0), (const void *)(b.in.h0 + (B - 1) * 4));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bhT), (const void *)(b.out.hT + (B - 1) * 4));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bcT), (const void *)(b.out.cT + (B - 1) * 3));
+    cr_expect_eq((const void *)seen_buf(&b, r, b.t.bW), (const void *)b.p.W);
+    cr_expect(seen_given(&b, r, b.t.h0) && !seen_given(&b, r, b.t.c0));
+    unsigned char *kept = seen_buf(&b, r, b.t.kept);
+    cr_expect(kept >= b.work && kept + (1 + n) * 4 * 4 <= b.work + b.o.bytes);
+    FINE(run_backward(&b));
+    cr_expect_eq((void *)seen_buf(&b, b.g.W, b.t.kept), (void *)kept, "what the forward pass kept of this sequence");
+    cr_expect_eq((const void *)seen_buf(&b, b.g.W, b.t.bd_h), (const void *)(b.d.d_h + t * 4));
+    cr_expect_eq((const void *)seen_buf(&b, b.g.W, b.t.bgx), (const void *)(b.ig.x + t * 6));
+    cr_expect_eq((const void *)seen_buf(&b, b.g.W, b.t.bgh0), (const void *)(b.ig.h0 + (B - 1) * 4));
+    cr_expect_eq((const void *)seen_buf(&b, b.g.W, b.t.bgW), (const void *)b.g.W);
+    bench_free(&b);
+}
+
+Test(abi, packed_sequences_have_their_parts)
+{
+    static const int32_t offsets[] = {0, 2, 2, 5};
+    for (int64_t B = 1; B <= 3; B++)
+        expect_last(offsets, B);
+}
+
+Test(abi, a_packed_chunk_carries_each_sequence)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t offsets[] = {0, 2, 5};
+    pack(&b, offsets, 2, RNN_PASS_FORWARD);
+    FINE(run_chunk(&b));
+    const float *r = (const float *)b.out.h + 2 * 4;
+    cr_expect_eq((void *)seen_buf(&b, r, b.t.bh0), (void *)(b.carry.h + 4));
+    cr_expect_eq((void *)seen_buf(&b, r, b.t.bhT), (void *)(b.carry.h + 4));
+    cr_expect_eq((void *)seen_buf(&b, r, b.t.bc0), (void *)(b.carry.c + 3));
+    cr_expect_eq((void *)seen_buf(&b, r, b.t.bcT), (void *)(b.carry.c + 3));
+    bench_free(&b);
+}
+
+Test(abi, a_packed_backward_pass_needs_its_forward)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t offsets[] = {0, 1, 4}, other[] = {0, 2, 4}, whole[] = {0, 4};
+    pack(&b, offsets, 2, RNN_PASS_TRAIN);
+    REFUSES(&b, run_backward(&b), RNN_WORKSPACE);
+    FINE(run_forward(&b));
+    FINE(run_backward(&b));
+    FINE(run_backward(&b));
+    b.in.offsets = other;
+    b.o.bytes = WORK;
+    REFUSES(&b, run_backward(&b), RNN_WORKSPACE);
+    b.in.offsets = NULL;
+    REFUSES(&b, run_backward(&b), RNN_WORKSPACE);
+    b.s.B = 1;
+    FINE(run_forward(&b));
+    FINE(run_backward(&b));
+    b.in.offsets = whole;
+    REFUSES(&b, run_backward(&b), RNN_WORKSPACE);
+    bench_free(&b);
+}
+
+Test(abi, packed_arrays_overlap)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE)), c = b;
+    int32_t offsets[] = {0, 1, 4};
+    pack(&b, offsets, 2, RNN_PASS_FORWARD);
+    c = b;
+    c.out.h = (char *)b.in.x + 4 * 6 * 4 - 4; /* x is [4, 6] */
+    REFUSES(&b, run_forward(&c), RNN_OVERLAP);
+    c.out.h = (char *)b.in.x + 4 * 6 * 4;
+    FINE(run_forward(&c));
+    c = b;
+    c.out.cT = c.out.hT + 7; /* hT is [2, 4] */
+    REFUSES(&b, run_forward(&c), RNN_OVERLAP);
+    c = b;
+    memcpy(c.out.hT, offsets, sizeof offsets);
+    c.in.offsets = (const int32_t *)(const void *)(c.out.hT - 2);
+    memcpy(c.out.hT - 2, offsets, sizeof offsets);
+    REFUSES(&b, run_forward(&c), RNN_OVERLAP);
+    c = b;
+    c.o.workspace = (char *)b.out.h;
+    REFUSES(&b, run_forward(&c), RNN_OVERLAP);
+    bench_free(&b);
+}
+
+/* An index outside of its axis in one sequence: the others run all the same. */
+Test(abi, the_status_of_a_packed_sequence_goes_through)
+{
+    Bench b = bench_new(options_for(CPU_BASELINE));
+    int32_t offsets[] = {0, 1, 4};
+    memcpy(&b.arrays[0], &(int32_t){RNN_INDEX}, 4); /* the first word of W */
+    pack(&b, offsets, 2, RNN_PASS_TRAIN);
+    cr_expect_eq(run_forward(&b), RNN_INDEX);
+    cr_expect_eq(seen_dim(&b, (const float *)b.out.h + 4, b.t.T), 3);
+    REFUSES(&b, run_backward(&b), RNN_WORKSPACE);
+    bench_free(&b);
+}
+
+/* An array that has the time behind another axis is not in one piece for each sequence. */
+Test(abi, what_cannot_be_packed_has_no_offsets)
+{
+    Arena *a = arena_new();
+    Toy t = toy_new(a, "toy");
+    cr_expect(iface_packs(t.k));
+    Type *x = &t.k->arg.p[t.x].type;
+    x->dim[0] = dim_of(t.k->dims, t.D), x->dim[1] = dim_of(t.k->dims, t.T);
+    cr_expect_not(iface_packs(t.k));
+    x->dim[0] = dim_of(t.k->dims, t.T), x->dim[1] = dim_of(t.k->dims, t.D);
+    Dim later = dim_add(t.k->dims, dim_of(t.k->dims, t.T), DIM_ONE);
+    t.k->out.p[t.h].type.dim[0] = later;
+    cr_expect_not(iface_packs(t.k));
+    t.k->out.p[t.h].type.dim[0] = dim_of(t.k->dims, t.T);
+    t.k->derived.p[0].num = dim_of(t.k->dims, t.T); /* P = T / G, of which c0 is */
+    cr_expect_not(iface_packs(t.k));
+    t.k->derived.p[0].num = dim_of(t.k->dims, t.D);
+    cr_expect(iface_packs(t.k));
+    DimSym second = dim_sym_new(t.k->dims, STR("S"), DIM_TIME);
+    vec_push(a, &t.k->open, second);
+    cr_expect_not(iface_packs(t.k));
+    arena_free(a);
 }
 
 /* ---- levels ---- */

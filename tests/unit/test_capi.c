@@ -112,7 +112,7 @@ Test(capi, two_headers_and_objects_in_every_standard, .timeout = 120)
 Test(capi, symbols)
 {
     static const char expected[] =
-        "T toy_backward\nT toy_chunk\nT toy_forward\nT toy_info\nT toy_init\nT toy_step\nT toy_workspace\n";
+        "T toy_backward\nT toy_chunk\nT toy_forward\nT toy_info\nT toy_init\nT toy_packed_workspace\nT toy_step\nT toy_workspace\n";
     char dir[64], command[600], line[200], got[2000] = "";
     if (!have("nm"))
         cr_skip_test("nm is not installed");
@@ -180,6 +180,10 @@ Test(capi, the_header_says_what_there_is)
         "const int32_t *lengths;",
         "[B]; steps of each sequence, 0..T; NULL: all have T",
         "[B, H]; NULL: the declared start value",
+        "const int32_t *offsets;",
+        "[B + 1]; where each sequence of a packed batch begins, from 0, and T",
+        "size_t toy_packed_workspace(const toy_sizes *sizes, const int32_t *offsets, int passes);",
+        "arrays over T hold all sequences end to end, [T, ...] without B",
         "P = D / G must be a whole number",
         "from toy.rnn",
         "int64_t T;",
