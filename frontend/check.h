@@ -37,6 +37,7 @@ Str code_name(Arena *a, const Code *code); /* "f32 avx2" */
 typedef struct Draw {
     int64_t T, B;
     bool lengths, resets, starts, fixed_lengths; /* fixed_lengths: every sequence keeps at least one place, if there is one */
+    const int32_t *offset; /* [B+1]: a packed batch; NULL */
 } Draw;
 /* Sizes, arguments and cotangents; values are exact in single precision. Reference results are in f->out, with gradients.
  * NULL, and why, when no draw gives finite results. */
@@ -66,6 +67,9 @@ void check_gradients(Checker *c);
 void check_streaming(Checker *c);
 void check_beyond(Checker *c);
 void check_alone(Checker *c);
+void check_packed(Checker *c); /* check_packed.c */
+/* Packed batches to draw, with empty sequences; how many. */
+const Draw *packed_draws(uint32_t *n);
 
 /* ---- check_spoil.c ---- */
 bool can_spoil(const RecProg *p); /* there is something that is read up to a length only */

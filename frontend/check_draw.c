@@ -225,7 +225,7 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
         uint8_t naxes = rec_has_role(p, ROLE_LENGTH) ? frame_extents(f, extent) : 1;
         f->in[i] = is_given(x, how) ? frame_array(f, &x->type, x->batched) : NULL;
         for (int64_t k = 0, n = f->in[i] ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
-            f->in[i][k] = draw_value(c, x, extent[k % naxes], narrow);
+            f->in[i][k] = draw_value(c, x, f->offset && x->role == ROLE_LENGTH ? frame_places_of(f, k) : extent[k % naxes], narrow);
         for (uint8_t axis = 0; x->role == ROLE_LENGTH && f->in[i] && how->fixed_lengths && axis < naxes; axis++)
             f->in[i][axis] = (double)(extent[axis] > 0 ? extent[axis] / 2 + 1 : 0);
     }
@@ -246,6 +246,7 @@ bool frame_is_number(const Frame *f)
 Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why)
 {
     Frame *f = frame_new(scratch, c->reference);
+    f->offset = how->offset;
     for (uint32_t narrow = 0; narrow <= DRAW_NARROWEST; narrow++) {
         if (!draw_sizes(c, f, how)) {
             *why = STR("no sizes were found that fit each other");
@@ -277,6 +278,7 @@ Frame *frame_copy(const Frame *f)
 {
     const RecProg *p = f->prog;
     Frame *g = frame_new(f->arena, p);
+    g->offset = f->offset;
     memcpy(g->dim, f->dim, dim_nsyms(p->dims) * sizeof *g->dim);
     for (uint32_t i = 0; i < p->arg.n; i++)
         g->in[i] = copy_array(f->arena, f->in[i], frame_count(f, &p->arg.p[i].type, p->arg.p[i].batched));
@@ -297,5 +299,7 @@ Str draw_str(Arena *a, const Frame *f)
     for (uint32_t i = 0; i < p->arg.n; i++)
         if (f->in[i] && (p->arg.p[i].role == ROLE_LENGTH || p->arg.p[i].role == ROLE_RESET))
             text_add(&out, ", %.*s", STRF(p->arg.p[i].name));
+    for (int64_t b = 0; f->offset && b <= f->dim[p->batch]; b++)
+        text_add(&out, "%s%d", b ? ", " : ", packed at ", f->offset[b]);
     return text_str(&out);
 }

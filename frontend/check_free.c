@@ -4,9 +4,9 @@
 #include <math.h>
 
 static const Draw draws[] = {
-    {1, 1, false, false, true, false},  {0, 3, false, false, true, false}, {7, 3, false, false, false, false},
-    {5, 1, true, false, true, true},    {11, 3, true, true, true, true},   {13, 3, false, true, false, false},
-    {17, 2, true, false, false, false},
+    {1, 1, false, false, true, false, NULL},  {0, 3, false, false, true, false, NULL}, {7, 3, false, false, false, false, NULL},
+    {5, 1, true, false, true, true, NULL},    {11, 3, true, true, true, true, NULL},   {13, 3, false, true, false, false, NULL},
+    {17, 2, true, false, false, false, NULL},
 };
 enum { NDRAW = sizeof draws / sizeof *draws };
 
@@ -87,8 +87,12 @@ static void check_code(Checker *c, const Code *code)
     Outcome out = {0};
     Str name = code_name(c->arena, code);
     c->rejected = 0;
+    uint32_t npacked;
+    const Draw *packed = packed_draws(&npacked);
     for (uint32_t i = 0; i < NDRAW * 2 && !out.failed; i++)
         compare_draw(c, &draws[i % NDRAW], code, &out);
+    for (uint32_t i = 0; i < npacked && !out.failed && rec_prog_packs(c->reference); i++)
+        compare_draw(c, &packed[i], code, &out);
     if (!out.run)
         check_skip(c, "%.*s and the evaluator: %.*s", STRF(name), STRF(out.why));
     else if (out.failed || out.unstable * 2 > out.run)
@@ -130,7 +134,7 @@ static bool beyond_once(Checker *c, const Draw *how, const Code *code, Str *why)
     return ok;
 }
 
-static const Draw ragged[] = {{5, 3, true, false, true, true}, {11, 3, true, true, false, true}, {4, 2, true, false, false, false}};
+static const Draw ragged[] = {{5, 3, true, false, true, true, NULL}, {11, 3, true, true, false, true, NULL}, {4, 2, true, false, false, false, NULL}};
 enum { NRAGGED = sizeof ragged / sizeof *ragged };
 
 typedef bool Once(Checker *c, const Draw *how, const Code *code, Str *why);

@@ -97,13 +97,15 @@ static Verdict probe_argument(Checker *c, uint32_t arg, uint32_t out, const Draw
 /* One argument on several draws. False when that ends the test. */
 static bool check_argument(Checker *c, uint32_t out, uint32_t *rejected)
 {
-    static const Draw draws[] = {{3, 1, false, false, true, false}, {5, 2, true, false, true, true}, {6, 2, false, true, true, false}};
+    static const int32_t offset[] = {0, 0, 4, 4, 7};
+    static const Draw draws[] = {{3, 1, false, false, true, false, NULL}, {5, 2, true, false, true, true, NULL},
+                                 {6, 2, false, true, true, false, NULL}, {7, 4, false, true, true, false, offset}};
     const RecProg *p = c->reference;
     uint32_t arg = p->out.p[out].of;
     for (uint32_t i = 0; i < sizeof draws / sizeof *draws; i++) {
         double distance = 0;
         Str where = {0};
-        if (p->arg.p[arg].role == ROLE_START && !draws[i].starts)
+        if ((p->arg.p[arg].role == ROLE_START && !draws[i].starts) || (draws[i].offset && !rec_prog_packs(p)))
             continue;
         Verdict v = probe_argument(c, arg, out, &draws[i], &distance, &where);
         *rejected += v == REJECTED;

@@ -17,7 +17,7 @@ static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t s
 
 static bool stream_code(Checker *c, const Code *code)
 {
-    static const Draw draws[] = {{7, 3, false, false, true, false}, {13, 1, false, true, false, false}};
+    static const Draw draws[] = {{7, 3, false, false, true, false, NULL}, {13, 1, false, true, false, false, NULL}};
     static const int64_t size[] = {1, 2, 5, 6, 100};
     Str why;
     for (uint32_t i = 0; i < sizeof draws / sizeof *draws; i++)

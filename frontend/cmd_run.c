@@ -86,7 +86,7 @@ static void show_step(void *context, const RecEval *e, RecId recur, int64_t plac
     (void)recur;
     if (progress_is_due(r->d->progress))
         progress_show(r->d->progress, "%.*s: sequence %lld of %lld, at %lld", STRF(r->frame->prog->name),
-                      (long long)r->frame->sequence, (long long)r->frame->dim[r->frame->prog->batch], (long long)place);
+                      (long long)r->frame->sequence, (long long)r->frame->sequences, (long long)place);
 }
 
 static bool evaluate(RunVerb *r, Str *error)

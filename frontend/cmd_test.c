@@ -8,6 +8,7 @@ static void free_tests(Checker *c)
     check_streaming(c);
     check_beyond(c);
     check_alone(c);
+    check_packed(c);
 }
 
 static bool names(const Driver *d, Str entry)

@@ -90,11 +90,15 @@ static int64_t *native_dims(const Frame *f, const Code *code)
     return dim;
 }
 
-static int64_t report_count(const Code *code, const int64_t *dim, uint32_t out)
+static int64_t report_count(const Frame *f, const Code *code, const int64_t *dim, uint32_t out)
 {
     DimTab *t = code->kern->dims;
+    const Type *type = &code->kern->out.p[out].type;
+    RecFace face = iface_face(code->kern);
     int64_t n;
-    Dim size = dim_mul(t, type_size(t, &code->kern->out.p[out].type), dim_of(t, code->kern->batch));
+    Dim size = type_size(t, type);
+    if (!f->offset || !rec_over_time(&face, type))
+        size = dim_mul(t, size, dim_of(t, code->kern->batch));
     if (!dim_eval(t, size, dim, &n))
         ice("report_count: a size is negative or too large");
     return n;
@@ -103,7 +107,7 @@ static int64_t report_count(const Code *code, const int64_t *dim, uint32_t out)
 static void take_report(Frame *f, const Code *code, const Native *n, uint32_t out)
 {
     const RecOut *o = &code->kern->out.p[out];
-    Report r = {.name = o->name, .n = report_count(code, n->dim, out)};
+    Report r = {.name = o->name, .n = report_count(f, code, n->dim, out)};
     r.value = NEWN(f->arena, double, r.n + 1);
     for (int64_t i = 0; i < r.n; i++)
         r.value[i] = get(code, o->type.dt, n->out[out], i);
@@ -122,7 +126,7 @@ Native native_of(const Frame *f, const Code *code)
     }
     for (uint32_t i = 0; i < k->out.n; i++) {
         if (k->out.p[i].role == OUT_REPORT) {
-            n.out[i] = native_array(f, code, k->out.p[i].type.dt, report_count(code, n.dim, i), NULL);
+            n.out[i] = native_array(f, code, k->out.p[i].type.dt, report_count(f, code, n.dim, i), NULL);
             continue;
         }
         const RecOut *o = &f->prog->out.p[find_out(f->prog, k->out.p[i].name, k->out.p[i].role)];
@@ -176,8 +180,8 @@ bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error)
     Native n = native_of(f, code);
     const void *const *in = (const void *const *)n.in;
     grad = grad && code->kern->has_fn[REC_BACKWARD];
-    if (!done(f, cpu_call(code->code, REC_FORWARD, n.dim, in, n.out, grad, 0), error) ||
-        (grad && !done(f, cpu_call(code->code, REC_BACKWARD, n.dim, in, n.out, true, 0), error)))
+    if (!done(f, cpu_call_packed(code->code, REC_FORWARD, n.dim, in, n.out, f->offset, grad, 0), error) ||
+        (grad && !done(f, cpu_call_packed(code->code, REC_BACKWARD, n.dim, in, n.out, f->offset, true, 0), error)))
         return false;
     native_results(f, code, &n, grad);
     return true;

@@ -33,6 +33,7 @@ Str dims_type_str(const Frame *f, const Type *type, bool batched)
 {
     Text out = {.arena = f->arena};
     Dim d;
+    batched = frame_batched(f, type, batched);
     text_add(&out, "%s[", dtype_name(type->dt));
     for (uint32_t i = 0; frame_axis(f->prog, type, batched, i, &d); i++)
         text_add(&out, "%s%.*s", i ? ", " : "", STRF(dim_str(f->arena, f->prog->dims, d)));
@@ -54,6 +55,7 @@ static Str expected(const Frame *f, const Type *type, bool batched)
     Text out = {.arena = f->arena};
     Dim d;
     text_add(&out, "%.*s", STRF(dims_type_str(f, type, batched)));
+    batched = frame_batched(f, type, batched);
     uint32_t n = 0;
     for (DimSym s = 0; s < dim_nsyms(t); s++) {
         bool mentioned = false;
@@ -89,6 +91,7 @@ bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const A
 {
     Dim d;
     Str want = expected(f, type, batched);
+    batched = frame_batched(f, type, batched);
     bool ok = shape->rank == type->rank + (uint32_t)batched;
     for (uint32_t i = 0; ok && frame_axis(f->prog, type, batched, i, &d); i++)
         ok = axis_fits(f, d, shape->dim[i], name, i);

@@ -27,6 +27,21 @@ static Str leading(const Frame *f, Array *shape, uint8_t axes, int64_t i, int64_
     return array_place_str(f->arena, shape, i / rest / shape->dim[axes]);
 }
 
+/* Place t of a packed batch is a place of sequence b. */
+static int64_t sequence_at(const Frame *f, int64_t t)
+{
+    int64_t b = 0;
+    while (f->offset[b + 1] <= t)
+        b++;
+    return b;
+}
+
+static Str packed_where(const Frame *f, const Type *type, int64_t i)
+{
+    int64_t t = i / (frame_count(f, type, true) / f->dim[f->prog->time]), b = sequence_at(f, t);
+    return str_fmt(f->arena, " at step %lld of sequence %lld", (long long)(t - f->offset[b]), (long long)b);
+}
+
 Str frame_where(const Frame *f, const Type *type, bool batched, int64_t i)
 {
     Array shape;
@@ -36,6 +51,8 @@ Str frame_where(const Frame *f, const Type *type, bool batched, int64_t i)
         ice("frame_where: a size overflows");
     if (!batched)
         return shape.rank ? str_fmt(f->arena, " at element %.*s", STRF(array_place_str(f->arena, &shape, i))) : STR("");
+    if (f->offset && axes)
+        return packed_where(f, type, i);
     Str place = leading(f, &shape, axes, i, &b);
     if (!axes)
         return str_fmt(f->arena, " in sequence %lld", (long long)b);
@@ -58,6 +75,10 @@ static bool is_unread(const Frame *f, const RecArg *x, int64_t i)
     const double *length = lengths_of(f);
     if (!length || !at.n || !x->batched)
         return false;
+    if (f->offset) {
+        int64_t t = i / (frame_count(f, &x->type, true) / at.all), b = sequence_at(f, t);
+        return (double)(t - f->offset[b]) >= length[b];
+    }
     int64_t B = f->dim[f->prog->batch], rest = frame_count(f, &x->type, true) / (at.all * B);
     return places_beyond(&at, i / rest / B, length + i / rest % B * at.of_cell);
 }

@@ -50,6 +50,7 @@ bool frame_shape(const Frame *f, const Type *type, bool batched, Array *out)
 {
     Dim d;
     bool ok = true;
+    batched = frame_batched(f, type, batched);
     for (out->rank = 0; frame_axis(f->prog, type, batched, out->rank, &d); out->rank++)
         ok = ok && is_known(f, d) && dim_eval(f->prog->dims, d, f->dim, &out->dim[out->rank]);
     return ok;

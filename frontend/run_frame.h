@@ -1,6 +1,7 @@
 /* One call of an entry on whole arrays: sizes, arguments and results, and the ways to get from one to the other.
  *
- * Arrays are doubles here, in the caller's layout: the batch axis behind a leading time axis, else in front. `prog` is the
+ * Arrays are doubles here, in the caller's layout: the batch axis behind a leading time axis, else in front; in a packed
+ * batch not in arrays over time, which hold the sequences end to end. `prog` is the
  * reference program (raw, with its backward function); everything is indexed as in it. */
 #ifndef FRONTEND_RUN_FRAME_H
 #define FRONTEND_RUN_FRAME_H
@@ -20,12 +21,13 @@ typedef struct Frame {
     const RecProg *prog;
     int64_t *dim; /* by DimSym; -1: not known yet */
     Str *origin;  /* by DimSym: where a size was found, "from `h0`, axis 1"; empty when it follows from others */
+    const int32_t *offset; /* [B+1]: where each sequence of a packed batch begins, and T; NULL: it is not packed */
     double **in;  /* by RecArg; NULL: not given */
     double **out; /* by RecOut; NULL: not computed */
     VEC(Report) report; /* of the last compiled call */
     RecWatch *watch;    /* told of every step that the evaluator makes; NULL for none */
     void *watching;
-    int64_t sequence;   /* which of the batch the evaluator is at */
+    int64_t sequence, sequences; /* which of the batch the evaluator is at, and of how many */
 } Frame;
 
 /* What was compiled, loaded and ready to be called. */
@@ -44,6 +46,12 @@ double *frame_array(const Frame *f, const Type *type, bool batched);  /* zeros *
 uint8_t frame_extents(const Frame *f, int64_t *extent); /* how far sequences go, axis by axis; how many axes */
 bool frame_is_timed(const RecProg *p, const Type *type);             /* leads with a time axis */
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
+
+/* ---- run_packed.c ---- */
+bool frame_batched(const Frame *f, const Type *type, bool batched); /* whether the caller's array has an axis B */
+int64_t frame_places_of(const Frame *f, int64_t b);                 /* how long sequence b is */
+/* Sequence b of a packed batch, as a call of its own on its parts of the arrays. */
+Frame frame_sequence(const Frame *f, int64_t b);
 
 /* ---- run_places.c ---- */
 /* The places of an array: its leading axes, each one of the cell's axes. */

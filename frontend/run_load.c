@@ -142,10 +142,12 @@ static void check_lengths(Load *l)
         int64_t extent[REC_MAXAXES];
         uint8_t naxes = x->type.rank ? frame_extents(f, extent) : 1;
         extent[0] = x->type.rank ? extent[0] : f->dim[f->prog->time];
-        for (int64_t b = 0, n = frame_count(f, &x->type, x->batched); b < n; b++)
-            if (f->in[i][b] < 0 || f->in[i][b] > (double)extent[b % naxes])
-                complain(l, str_fmt(f->arena, "array `%.*s`: element %lld is %.0f, outside 0..%lld", STRF(x->name),
-                                    (long long)b, f->in[i][b], (long long)extent[b % naxes]));
+        for (int64_t b = 0, n = frame_count(f, &x->type, x->batched); b < n; b++) {
+            int64_t most = f->offset ? frame_places_of(f, b) : extent[b % naxes];
+            if (f->in[i][b] < 0 || f->in[i][b] > (double)most)
+                complain(l, str_fmt(f->arena, "array `%.*s`: element %lld is %.0f, outside 0..%lld", STRF(x->name), (long long)b,
+                                    f->in[i][b], (long long)most));
+        }
     }
 }
 
@@ -193,6 +195,7 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
     for (uint32_t i = 0; l->from == planned && i < planned->list.n; i++)
         l->used[i] = str_is(planned->list.p[i].name, "edges") || str_is(planned->list.p[i].name, "pairs");
     take_sizes(l, size, nsize);
+    load_offsets(l);
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const Array *from = is_wanted(l, &p->arg.p[i]) ? arrays_find(l->from, p->arg.p[i].name) : NULL;
         if (from) {
@@ -204,7 +207,9 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
     }
     if (l->errors.n || !find_sizes(l))
         return false;
-    check_lengths(l);
+    load_check_offsets(l);
+    if (!l->errors.n)
+        check_lengths(l);
     return !l->errors.n;
 }
 

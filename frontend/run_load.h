@@ -18,6 +18,9 @@ typedef struct Load {
 /* Finds every argument's array, checks it, and finds all sizes. `size`: what -D says, of which only T and B
  * are still open. */
 bool load_arguments(Load *l, const Binding *size, uint32_t nsize);
+/* run_packed.c: takes `offsets`, which says B; looks at it again when T is known. */
+void load_offsets(Load *l);
+void load_check_offsets(Load *l);
 /* run_graph.c: for a cell over a graph, the plan's arrays beside those of the file, in `to`, and the sizes that the edges say. False
  * if it is none, or after an error. */
 bool load_plan(Load *l, Arrays *to);

@@ -56,7 +56,8 @@ static void take_result(Frame *f, uint32_t out, int64_t b, const double *value)
         memcpy(f->out[out], value, (size_t)n * sizeof(double));
 }
 
-static bool run_sequence(Frame *f, int64_t b, bool grad, bool rounded, Str *error)
+/* Of the batch that f says; `number` is what to call it. */
+static bool run_sequence(Frame *f, int64_t b, int64_t number, bool grad, bool rounded, Str *error)
 {
     const RecProg *p = f->prog;
     Arena *scratch = arena_new();
@@ -64,17 +65,28 @@ static bool run_sequence(Frame *f, int64_t b, bool grad, bool rounded, Str *erro
     if (rounded)
         rec_eval_round(e);
     rec_eval_watch(e, f->watch, f->watching);
-    f->sequence = b;
+    f->sequence = number;
     bool ok = rec_eval_run(e, REC_FORWARD, error) && (!grad || rec_eval_run(e, REC_BACKWARD, error));
     for (uint32_t i = 0; ok && i < p->out.n; i++)
         if (f->out[i])
             take_result(f, i, b, rec_eval_value(e, p->out.p[i].value));
-    if (!ok && f->dim[p->batch] > 1)
-        *error = str_fmt(f->arena, "%.*s, in sequence %lld", STRF(*error), (long long)b);
+    if (!ok && f->sequences > 1)
+        *error = str_fmt(f->arena, "%.*s, in sequence %lld", STRF(*error), (long long)number);
     else if (!ok)
         *error = str_copy(f->arena, *error);
     rec_eval_free(e);
     arena_free(scratch);
+    return ok;
+}
+
+/* While it runs f is that sequence, for those who watch. */
+static bool run_packed(Frame *f, int64_t b, bool grad, bool rounded, Str *error)
+{
+    Frame whole = *f;
+    *f = frame_sequence(&whole, b);
+    f->sequences = whole.sequences;
+    bool ok = run_sequence(f, 0, b, grad, rounded, error);
+    *f = whole;
     return ok;
 }
 
@@ -86,8 +98,9 @@ static bool run_sequences(Frame *f, bool grad, bool rounded, Str *error)
         bool wanted = o->role == OUT_VALUE || o->role == OUT_FINAL || (grad && rec_is_gradient(o->role));
         f->out[i] = wanted ? frame_array(f, &o->type, o->batched) : NULL;
     }
-    for (int64_t b = 0; b < f->dim[p->batch]; b++)
-        if (!run_sequence(f, b, grad, rounded, error))
+    f->sequences = f->dim[p->batch];
+    for (int64_t b = 0; b < f->sequences; b++)
+        if (!(f->offset ? run_packed(f, b, grad, rounded, error) : run_sequence(f, b, b, grad, rounded, error)))
             return false;
     return true;
 }

@@ -100,6 +100,8 @@ bool trace_write(const Frame *f, Str path, Str *error)
 {
     Text t = {.arena = f->arena};
     bool picture = path.n > 4 && str_is((Str){path.p + path.n - 4, 4}, ".svg");
+    if (f->offset)
+        return *error = STR("--trace is of a batch that is not packed"), false;
     if (f->report.n == 0)
         return *error = STR("--trace is for the form newton: nothing here was solved by it"), false;
     (picture ? put_svg : put_json)(&t, f);

@@ -1,11 +1,13 @@
 /* Parallel forms compute what the sequential one does: for every length of chunk and number of pieces, any number of places
- * and sizes that divide nothing, ragged batches with empty sequences, and cuts; outputs, final states and all gradients. */
+ * and sizes that divide nothing, ragged and packed batches with empty sequences, and cuts; outputs, final states and all
+ * gradients. */
 #include "tests/unit/forms.h"
 
 /* Lengths: a full, an empty, and shorter sequences. `cuts`: resets at about every fifth place. */
 typedef struct Call {
     int64_t T, B;
     bool lengths, cuts, starts;
+    const int32_t *offset; /* of a packed batch, or NULL */
 } Call;
 
 static double ragged(int64_t T, int64_t b)
@@ -27,15 +29,19 @@ static void draw(Forms *t, const Frame *f, uint32_t arg, const Call *how)
 static Frame *drawn(Forms *t, Arena *a, const Call *how)
 {
     Frame *f = forms_frame(t, a, how->T, how->B);
+    f->offset = how->offset;
     for (uint32_t i = 0; i < f->prog->arg.n; i++)
         draw(t, f, i, how);
     return f;
 }
 
+/* Empty sequences in front, between and behind; lengths of 1, of whole chunks and of one more. */
+static const int32_t few[] = {0, 0, 1, 1, 17, 81, 101, 101}, many[] = {0, 1, 1, 65, 5003, 5003, 10006, 10007, 10007}, none[] = {0, 0, 0};
+
 static const Call calls[] = {
-    {0, 3, true, true, true},  {1, 3, true, false, true},   {2, 3, false, true, true}, {7, 4, true, true, true},
-    {29, 1, false, false, false}, {29, 4, true, true, true}, {101, 3, true, true, true}, {101, 2, false, false, true},
-    {10007, 2, false, true, true},
+    {0, 3, true, true, true, NULL},  {1, 3, true, false, true, NULL},   {2, 3, false, true, true, NULL}, {7, 4, true, true, true, NULL},
+    {29, 1, false, false, false, NULL}, {29, 4, true, true, true, NULL}, {101, 3, true, true, true, NULL}, {101, 2, false, false, true, NULL},
+    {10007, 2, false, true, true, NULL}, {0, 2, false, false, true, none}, {101, 7, false, true, true, few}, {10007, 8, false, false, true, many},
 };
 enum { NCALL = sizeof calls / sizeof *calls };
 
@@ -51,7 +57,7 @@ static void compare(Forms *t, const Code *sequential, const Code *code, RecForm 
     Str why = STR("");
     bool ok = frame_compiled(f, sequential, true, &why) && frame_compiled(g, code, true, &why) &&
               results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why);
-    cr_expect(ok, "%s, T = %lld: %s", form_name(t, form), (long long)how->T, str_c(a, why));
+    cr_expect(ok, "%s, T = %lld%s: %s", form_name(t, form), (long long)how->T, how->offset ? ", packed" : "", str_c(a, why));
     arena_free(a);
 }
 
@@ -102,7 +108,7 @@ AGREE(s4d, false, true, true)
  * At the baseline: which products are rounded with a sum, at the other levels, differs from program to program. */
 static void chosen(const char *name)
 {
-    static const Call call = {29, 2, true, true, true};
+    static const Call call = {29, 2, true, true, true, NULL};
     Forms t;
     char file[64];
     snprintf(file, sizeof file, "stdlib/%s.rnn", name);
