@@ -400,6 +400,8 @@ static void man_arrays(Text *out)
     } row[] = {
         {"sequences", "inputs and outputs are [T, B, ...]. lengths [B] and resets [T, B] are optional, and so are "
                       "start values h0 [B, ...]; final states are hT."},
+        {"sequences end to end", "with offsets [B + 1], from 0 up to T, inputs and outputs are [T, ...] without B, and sequence b has "
+                                 "the places from offsets[b] to offsets[b + 1]: a packed batch."},
         {"grids", "a cell over (r, s): [R, S, B, ...], where an input a[s] is [S, B, ...]. lengths [B, 2], how far "
                   "each grid goes along each axis, is optional. There are no resets, "
                   "start values or final states."},
