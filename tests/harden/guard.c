@@ -116,7 +116,7 @@ static int check_model(const Model *m)
         for (int k = 0; k < (m->packed_workspace ? 7 : 4); k++, n++) {
             c.seed = (uint64_t)n + 1;
             c.given = (Given)(k % 3);
-            c.wild_ints = c.parallel = k == 3;
+            c.wild_ints = c.parallel = k == 3 || k == 6;
             c.packed = k > 3;
             if (c.packed && c.size[model_size(m, "B")] == 0)
                 c.size[model_size(m, "T")] = 0; /* no sequence has a place */
