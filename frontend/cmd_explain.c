@@ -275,19 +275,24 @@ static void list(Explain *x, const char *text, const ExplainList *lines)
     end(x);
 }
 
-static void explain_entry(Explain *x, const ExplainList *grids, const ExplainList *stages, const ExplainList *forms)
+typedef struct Lists {
+    ExplainList grids, stages, forms, costs;
+} Lists;
+
+static void explain_entry(Explain *x, const Lists *l)
 {
     printf("%s %.*s\n", x->rec->is_model ? "model" : "cell", STRF(x->rec->name));
     arguments(x, "inputs", ROLE_INPUT);
     arguments(x, "parameters", ROLE_PARAM);
-    if (grids->n)
-        list(x, rec_has_role(x->rec, ROLE_PLAN) ? "graph" : "grid", grids);
+    if (l->grids.n)
+        list(x, rec_has_role(x->rec, ROLE_PLAN) ? "graph" : "grid", &l->grids);
     else
         arguments(x, "states", ROLE_START);
     outputs(x);
     streaming(x);
-    list(x, "stages", stages);
-    list(x, "forms", forms);
+    list(x, "stages", &l->stages);
+    list(x, "forms", &l->forms);
+    list(x, "cost", &l->costs);
     function(x, "forward", REC_FORWARD);
     if (x->kern->has_fn[REC_BACKWARD])
         function(x, "backward", REC_BACKWARD);
@@ -338,11 +343,12 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
 }
 
 /* The program as the passes that choose forms find it. */
-static const RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass)
+static RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass)
 {
     Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = str_of(pass)};
     c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
     compile(&c);
+    rec_chosen(c.rec);
     return c.rec;
 }
 
@@ -365,7 +371,7 @@ static void explain_file(Driver *d, const Unit *u)
     for (uint32_t i = 0; i < unit_entries(u); i++) {
         RecProg *raw = driver_wants(d, u, i) ? driver_elab(d, u, i) : NULL;
         Compile c = {.arena = d->arena, .emit = EMIT_KERN, .rec = raw, .dump = stderr};
-        ExplainList grids = {0}, stages = {0}, forms = {0};
+        Lists l = {0};
         FormChoice choice;
         if (!raw || !driver_form(d, u, i, &choice))
             continue;
@@ -374,15 +380,16 @@ static void explain_file(Driver *d, const Unit *u)
         if (!driver_has_form(d, c.rec, &choice))
             continue;
         progress_show(d->progress, "%.*s: looking for its forms", STRF(c.rec->name));
-        explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &grids);
+        explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &l.grids);
         if (!rec_has_role(c.rec, ROLE_PLAN))
-            explain_stages(d, behind_pass(d, u, i, grids.n ? "rec.cascade" : "rec.flatten"), &stages, &forms);
-        if (grids.n && !rec_has_role(c.rec, ROLE_PLAN))
-            grid_forms(d, u, i, &forms);
-        put_choice(d, c.kern, &choice, &forms);
+            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten"), &l.stages, &l.forms);
+        if (l.grids.n && !rec_has_role(c.rec, ROLE_PLAN))
+            grid_forms(d, u, i, &l.forms);
+        put_choice(d, c.kern, &choice, &l.forms);
+        explain_costs(d, u, i, choice.form, l.grids.n > 0, &l.costs);
         progress_end(d->progress);
         Explain x = {.d = d, .rec = c.rec, .kern = c.kern};
-        explain_entry(&x, &grids, &stages, &forms);
+        explain_entry(&x, &l);
     }
 }
 

@@ -7,8 +7,11 @@
 typedef VEC(Str) ExplainList;
 
 /* p as it is before rec.chunk, or with grids as rec.cascade leaves it: a line for each stage of each recurrence, and for each
- * form of one over a line. */
-void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainList *forms);
+ * form of one over a line. Adds ops that nothing uses. */
+void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *forms);
+
+/* explain_cost.c: a line for each form that the entry has, and for the one that is said. */
+void explain_costs(Driver *d, const Unit *u, uint32_t entry, RecForm said, bool grid, ExplainList *costs);
 
 /* explain_grid.c; p as rec.cascade leaves it: for each grid with an order which places it reads, how it can run, and a picture. */
 void explain_grids(Driver *d, const RecProg *p, ExplainList *grids);

@@ -1,6 +1,7 @@
 /* explain: the stages of each recurrence, what makes each of them what it is, and the forms that follow. */
 #include "frontend/explain.h"
 #include "ir/rec/box.h"
+#include "ir/rec/contraction.h"
 #include "ir/rec/newton.h"
 
 typedef struct Say {
@@ -134,26 +135,11 @@ static void put_matrix(const Say *x, Text *out, const Matrix *m)
     text_add(out, " never mix");
 }
 
-/* Whether a value of the step is made of constants and the lengths of sequences; `some`: of lengths. */
-static bool of_lengths(const Say *x, RecId v, bool *some)
-{
-    const RecOp *op = rec_op(x->p, v), *recur = rec_op(x->p, x->s->recur);
-    if (op->kind == REC_REGARG && op->home == recur->region && op->index >= recur->nstate)
-        return of_lengths(x, recur->use[op->index].v, some);
-    bool length = op->kind == REC_ARG && x->p->arg.p[op->index].role == ROLE_LENGTH;
-    bool all = length || op->kind == REC_MAP || op->kind == REC_IOTA || op->kind == REC_CONST || op->kind == REC_DIM;
-    *some |= length;
-    for (uint32_t i = 0; i < op->nuse && all; i++)
-        all = of_lengths(x, op->use[i].v, some);
-    return all;
-}
-
 /* The old value stays only where a sequence has ended. */
 static bool is_beyond(const Say *x, const Term *t)
 {
     for (uint32_t i = 0; i < t->factor.n; i++) {
-        bool some = false;
-        if (t->factor.p[i].kind == FACTOR_UNLESS && of_lengths(x, t->factor.p[i].use.v, &some) && some)
+        if (t->factor.p[i].kind == FACTOR_UNLESS && structure_of_lengths(x->p, rec_op(x->p, x->s->recur), t->factor.p[i].use.v))
             return true;
     }
     return t->state == REC_NONE;
@@ -251,7 +237,46 @@ static void put_newton(const Say *x, Text *out)
     }
 }
 
-static Str form_text(const Say *x, RecForm form, const char *name)
+static bool affine(const Say *x)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < x->s->stages.n; i++)
+        all = all && x->s->stage[i].class != STAGE_NONLINEAR && x->s->stage[i].algebra == ALGEBRA_PLUS;
+    return all;
+}
+
+/* About how many iterations a window takes where errors are squared in each and the first is `q`: the last one finds nothing to do. */
+static int iterations(double q)
+{
+    int n = 1;
+    for (double off = q; off > 1e-5; off *= off)
+        n++;
+    return n;
+}
+
+/* Whether a step brings states together that are in their boxes. */
+static void put_contraction(const Say *x, RecProg *p, Text *out)
+{
+    if (affine(x)) {
+        text_add(out, "; affine: exact after one iteration");
+        return;
+    }
+    Contraction c = contraction_of(p, x->d->arena, x->s->recur);
+    double q = contraction_number(&c);
+    if (!c.norm.bounded)
+        text_add(out, "; no bound of its derivative");
+    else if (q >= 1) {
+        text_add(out, "; may not contract: derivative at most ");
+        contraction_print(out, &c);
+    } else if (c.norm.n > (q > 0)) {
+        text_add(out, "; contracts if ");
+        contraction_print(out, &c);
+        text_add(out, " < 1");
+    } else
+        text_add(out, "; contracts by %.3g: expect about %d iterations", q, iterations(q));
+}
+
+static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
 {
     RecId at;
     RecWhy why = structure_lacks(x->p, x->s, &form, &at);
@@ -259,7 +284,7 @@ static Str form_text(const Say *x, RecForm form, const char *name)
     if (why == WHY_NONE) {
         text_add(&out, "%s: yes", name);
         if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, &out);
+            put_newton(x, &out), put_contraction(x, p, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));
@@ -267,7 +292,7 @@ static Str form_text(const Say *x, RecForm form, const char *name)
     return text_str(&out);
 }
 
-void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainList *forms)
+void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *forms)
 {
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
         RecId v = p->region.p[REC_FORWARD].op.p[i];
@@ -279,9 +304,9 @@ void explain_stages(Driver *d, const RecProg *p, ExplainList *stages, ExplainLis
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
         if (rec_op(p, v)->grid)
             continue;
-        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
-        vec_push(d->arena, forms, form_text(&x, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
+        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
+        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
+        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
+        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
     }
 }

@@ -18,6 +18,7 @@ static bool solve_of(const Frame *f, uint32_t i, Solve *s)
     s->status = find(f, str_fmt(f->arena, "newton_status%s", tail));
     s->iterations = find(f, str_fmt(f->arena, "newton_iterations%s", tail));
     s->error = find(f, str_fmt(f->arena, "newton_error%s", tail));
+    s->contraction = find(f, str_fmt(f->arena, "newton_contraction%s", tail));
     s->sequences = s->status ? s->status->n : 0;
     s->windows = s->sequences ? s->iterations->n / s->sequences : 0;
     return s->status != NULL;
@@ -45,6 +46,10 @@ static void put_solve(Text *t, const Solve *s)
         put_numbers(t, "iterations", s->iterations->value + b * s->windows, s->windows);
         text_add(t, ", ");
         put_numbers(t, "error", s->error->value + b * s->windows, s->windows);
+        if (s->contraction) {
+            text_add(t, ", ");
+            put_numbers(t, "contraction", s->contraction->value + b * s->windows, s->windows);
+        }
         text_add(t, "}");
     }
     text_add(t, "]}");

@@ -22,6 +22,7 @@ typedef struct Newton {
     RecId *first, *main;   /* what the head, and all windows, give: see `count` */
     RecId bad;             /* [B] */
     RecId rounds, off;     /* [windows, B] */
+    RecId steep;           /* [windows, B], or REC_NONE */
     bool channels;
 } Newton;
 
@@ -287,6 +288,7 @@ static void run_windows(Newton *k)
     k->bad = rec_proj(k->b, recur, n + errors);
     k->rounds = rec_recur_export(p, recur, x.rounds);
     k->off = rec_recur_export(p, recur, x.off);
+    k->steep = x.steep == REC_NONE ? REC_NONE : rec_recur_export(p, recur, x.steep);
 }
 
 /* ---- the places before them, and what is run again ---- */
@@ -473,6 +475,9 @@ static void report(const Newton *k)
     windows.dt = DT_REAL;
     add_report(k, "error", windows, by_sequence(k, k->off),
                "bound of the states' error in each window, relative to its largest state, before anything was run again");
+    if (k->steep != REC_NONE)
+        add_report(k, "contraction", windows, by_sequence(k, k->steep),
+                   "largest sum of |derivative| of one new element by all old ones at the places of each window: below 1 steps bring states together");
 }
 
 /* ---- the pass ---- */

@@ -29,6 +29,7 @@ typedef struct Window {
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
+    RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */
     bool channels;   /* each element of the states sees itself alone: the error has a bound */
     double unit;
     double tolerance; /* how far off the states may be, relative to the largest of a window */

@@ -66,10 +66,41 @@ static bool take_rounding(Bound *k)
     return !ball.boundless;
 }
 
-static bool take_slope(Bound *k)
+static RecId summed(RecBuild *b, RecId sum, RecId v)
+{
+    return sum == REC_NONE ? v : rec_map2(b, FUN_ADD, sum, v);
+}
+
+/* At all places of state i, which is what has rank for it. */
+static RecId everywhere(const Bound *k, RecId v, uint32_t i)
+{
+    Type t = *rec_type(k->b->prog, k->value[i]);
+    return pass_use_value(k->b, rec_use_tail(k->b->prog, v, t.rank), t.rank, t.dim);
+}
+
+/* Of the derivatives `a`, each |a|: over all places and elements of a sequence, the largest sum of those of one new element. */
+static RecId steepest(const Bound *k, const RecId *a)
+{
+    uint32_t n = k->x->n;
+    RecId most = REC_NONE;
+    for (uint32_t i = 0; i < n; i++) {
+        RecId sum = REC_NONE;
+        for (uint32_t j = 0; j < n; j++)
+            if (a[i * n + j] != REC_NONE)
+                sum = summed(k->b, sum, size(k->b, everywhere(k, a[i * n + j], i)));
+        if (sum == REC_NONE)
+            sum = everywhere(k, rec_const(k->b, DT_REAL, 0), i);
+        RecId row = newton_by_sequence(k->b, RED_MAX, sum);
+        most = most == REC_NONE ? row : rec_map2(k->b, FUN_MAX, most, row);
+    }
+    return most;
+}
+
+static bool take_slope(Bound *k, Window *steep)
 {
     const Window *x = k->x;
     RecId *a = newton_derivative(x, k->b, k->shifted, k->value);
+    steep->steep = steepest(k, a);
     Ball ball = ball_begin(*k->b, x->unit);
     for (uint32_t i = 0; i < x->n; i++)
         ball_seed(&ball, k->shifted[i], k->radius[i]);
@@ -92,9 +123,7 @@ typedef struct Walk {
 /* A sequence operand for state i; gives its number. What is the same everywhere is so at every place. */
 static uint32_t take(const Bound *k, Walk *w, RecId v, uint32_t i)
 {
-    Type t = *rec_type(k->b->prog, k->value[i]);
-    RecUse u = rec_use_tail(k->b->prog, v, t.rank);
-    w->seq[w->n] = pass_use_value(k->b, u, t.rank, t.dim);
+    w->seq[w->n] = everywhere(k, v, i);
     return w->n++;
 }
 
@@ -191,10 +220,11 @@ void window_check(Window *x)
     k.residual = NEWN(a, RecId, n);
     k.rounding = NEWN(a, RecId, n);
     k.shifted = window_shifted(x, x->b, x->state);
+    x->steep = REC_NONE;
     take_values(&k);
     if (x->error)
         take_radius(&k);
-    if (x->error && take_rounding(&k) && take_slope(&k))
+    if (x->error && take_rounding(&k) && take_slope(&k, x))
         within_radius(&k, x);
     else
         to_the_bit(&k, x);

@@ -98,6 +98,25 @@ static bool has_loop(const RecProg *p, RecRegion r)
     return false;
 }
 
+static bool made_of_lengths(const RecProg *p, const RecOp *recur, RecId v, bool *some)
+{
+    const RecOp *op = rec_op(p, v);
+    if (op->kind == REC_REGARG && op->home == recur->region && op->index >= recur->nstate)
+        return made_of_lengths(p, recur, recur->use[op->index].v, some);
+    bool length = op->kind == REC_ARG && p->arg.p[op->arg].role == ROLE_LENGTH;
+    bool all = length || op->kind == REC_MAP || op->kind == REC_IOTA || op->kind == REC_CONST || op->kind == REC_DIM;
+    *some |= length;
+    for (uint32_t i = 0; i < op->nuse && all; i++)
+        all = made_of_lengths(p, recur, op->use[i].v, some);
+    return all;
+}
+
+bool structure_of_lengths(const RecProg *p, const RecOp *recur, RecId v)
+{
+    bool some = false;
+    return made_of_lengths(p, recur, v, &some) && some;
+}
+
 Structure structure_of(const RecProg *p, Arena *a, RecId recur)
 {
     Structure s = {.recur = recur, .stages = stages_of(p, a, recur), .loops = has_loop(p, rec_op(p, recur)->region)};

@@ -33,6 +33,9 @@ typedef struct Structure {
 Structure structure_of(const RecProg *p, Arena *a, RecId recur);
 bool structure_same(const RecProg *p, const RecOp *recur, RecId v); /* v, a value of the step or from outside, is the same at every place */
 
+/* A value of the step, or from outside, that is made of the lengths of sequences and constants alone. */
+bool structure_of_lengths(const RecProg *p, const RecOp *recur, RecId v);
+
 /* Whether a form exists for a recurrence: WHY_NONE, or the reason why not, and the op that is the reason (REC_NONE for none). */
 RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at);
 

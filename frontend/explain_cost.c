@@ -1,0 +1,84 @@
+/* explain: depth and work of each form that an entry has, counted in the program that build would make in that form. */
+#include "frontend/explain.h"
+#include "ir/rec/cost.h"
+
+typedef struct SayCost {
+    Driver *d;
+    const RecProg *p; /* behind all passes of rec */
+    RecForm form;
+    bool grid;
+    Dim iterations;
+} SayCost;
+
+static void put_function(const SayCost *x, Text *out, RecFn fn, const char *name)
+{
+    RecCost c = rec_cost(x->p, fn, x->iterations);
+    text_add(out, "%s depth %.*s, work %.*s", name, STRF(rec_cost_str(x->d->arena, x->p, c.depth)),
+             STRF(rec_cost_str(x->d->arena, x->p, c.work)));
+}
+
+static uint32_t log2_of(uint32_t n)
+{
+    uint32_t k = 0;
+    while (1u << k < n)
+        k++;
+    return k;
+}
+
+/* Whether Newton's form has a bound of the error: then its affine recurrences are those of elements alone. */
+static bool by_element(const RecProg *p)
+{
+    for (uint32_t i = 0; i < p->out.n; i++)
+        if (p->out.p[i].role == OUT_REPORT && str_is(p->out.p[i].name, "newton_contraction"))
+            return true;
+    return false;
+}
+
+/* What a machine with a lane for each place could do: affine steps are composed two by two, up a tree and down again. */
+static void put_tree(const SayCost *x, Text *out)
+{
+    Str time = x->p->has_time ? dim_sym_info(x->p->dims, x->p->time)->name : STR("");
+    if (x->grid || x->p->is_model || !time.n)
+        return;
+    if (x->form.kind == REC_FORM_SCAN)
+        text_add(out, "; a tree over all places: forward depth 2*log2(%.*s)", STRF(time));
+    if (x->form.kind == REC_FORM_NEWTON && by_element(x->p))
+        text_add(out, "; a tree over each window: forward depth %.*s/%u * %u*(iterations + 1)", STRF(time), x->form.size,
+                 2 * log2_of(x->form.size));
+}
+
+static Str cost_text(const SayCost *x)
+{
+    Text out = {.arena = x->d->arena};
+    text_add(&out, "%.*s: ", STRF(rec_form_str(x->d->arena, x->form)));
+    put_function(x, &out, REC_FORWARD, "forward");
+    if (x->p->region.p[REC_BACKWARD].op.n)
+        put_function(x, &out, REC_BACKWARD, "; backward");
+    put_tree(x, &out);
+    return text_str(&out);
+}
+
+/* Nothing is said where the entry does not have the form. */
+static void cost_in(Driver *d, const Unit *u, uint32_t entry, RecForm form, bool grid, ExplainList *costs)
+{
+    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry)};
+    c.rec->form = form;
+    compile(&c);
+    if (c.rec->form_missing != WHY_NONE)
+        return;
+    SayCost x = {d, c.rec, form, grid, dim_of(c.rec->dims, dim_sym_new(c.rec->dims, STR("iterations"), DIM_USER))};
+    vec_push(d->arena, costs, cost_text(&x));
+}
+
+void explain_costs(Driver *d, const Unit *u, uint32_t entry, RecForm said, bool grid, ExplainList *costs)
+{
+    bool listed = said.kind == REC_FORM_AUTO;
+    for (uint32_t i = 0; rec_form_name(i); i++) {
+        RecForm form = rec_form_name(i)->form;
+        form.size = form.size || !rec_form_name(i)->sized ? form.size : 16;
+        listed = listed || (form.kind == said.kind && form.size == said.size);
+        cost_in(d, u, entry, form, grid, costs);
+    }
+    if (!listed)
+        cost_in(d, u, entry, said, grid, costs);
+}

@@ -1,0 +1,25 @@
+/* What a function of a program costs, as formulas in its sizes. */
+#ifndef IR_REC_COST_H
+#define IR_REC_COST_H
+
+#include "ir/rec/rec.h"
+
+typedef struct RecCost {
+    Dim work;  /* operations on real numbers: additions, multiplications, functions; none for moving, choosing and comparing */
+    Dim depth; /* steps of recurrences that follow one another */
+} RecCost;
+
+/* `iterations`: of Newton's method in a window; what it would have to run again is not counted. Other loops that stop by themselves
+ * count as if they did not. */
+RecCost rec_cost(const RecProg *p, RecFn fn, Dim iterations);
+
+/* The array elements that a call moves at least: what it is given and what it gives, once each. Of the backward function: those of
+ * the whole of training. */
+Dim rec_traffic(const RecProg *p, RecFn fn);
+
+/* Where numbers of whole chunks stand in d, what comes out if chunks divide what they are cut from: (out / den). */
+Dim rec_cost_whole(const RecProg *p, Dim d, int64_t *den);
+/* "B*T*H/16" */
+Str rec_cost_str(Arena *a, const RecProg *p, Dim d);
+
+#endif

@@ -1,0 +1,223 @@
+/* Contraction: what the analysis says of a cell bounds what its derivative is in calls, and what the run-time report says is what
+ * the derivative is. The report is compared with the derivative written by hand, and with differences of the step. */
+#include "tests/unit/forms.h"
+
+#include <math.h>
+
+#include "ir/rec/contraction.h"
+
+static const RecForm window = {.kind = REC_FORM_NEWTON, .size = 8};
+
+static RecId recurrence(const RecProg *p)
+{
+    RecId v = 0;
+    while (rec_op(p, v)->kind != REC_RECUR)
+        v++;
+    return v;
+}
+
+static Contraction bound_of(Forms *t, RecProg **out)
+{
+    Compile c = {.arena = t->d.arena, .emit = EMIT_REC, .rec = driver_elab(&t->d, t->unit, t->entry), .stop_after = STR("rec.flatten")};
+    compile(&c);
+    rec_chosen(c.rec);
+    *out = c.rec;
+    return contraction_of(c.rec, t->d.arena, recurrence(c.rec));
+}
+
+static Str said(Forms *t)
+{
+    RecProg *p;
+    Contraction c = bound_of(t, &p);
+    Text out = {.arena = t->d.arena};
+    if (!c.norm.bounded)
+        return STR("no bound");
+    contraction_print(&out, &c);
+    return text_str(&out);
+}
+
+/* All inputs, parameters and starts within `scale`, without lengths and cuts. */
+static Frame *drawn(Forms *t, Arena *a, int64_t T, int64_t B, double scale)
+{
+    Frame *f = forms_frame(t, a, T, B);
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        RecRole role = f->prog->arg.p[i].role;
+        int64_t n;
+        if (role == ROLE_LENGTH || role == ROLE_RESET || role == ROLE_COTANGENT)
+            continue;
+        double *x = forms_argument(f, i, &n);
+        for (int64_t k = 0; k < n; k++)
+            x[k] = (role == ROLE_START ? 1 : scale) * forms_uniform(t);
+    }
+    return f;
+}
+
+/* Its report [B, windows], and outputs. */
+static const double *reported(Frame *f, const Code *code)
+{
+    Str why = STR("");
+    cr_assert(frame_compiled(f, code, false, &why), "%s", str_c(f->arena, why));
+    uint32_t i = 0;
+    while (i < f->report.n && !str_is(f->report.p[i].name, "newton_contraction"))
+        i++;
+    cr_assert_lt(i, f->report.n, "there is no newton_contraction");
+    return f->report.p[i].value;
+}
+
+/* The cell's output. */
+static const double *output(const Frame *f)
+{
+    uint32_t i = 0;
+    while (f->prog->out.p[i].role != OUT_VALUE)
+        i++;
+    return f->out[i];
+}
+
+static double largest(const double *x, int64_t n)
+{
+    double most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+/* The bound with the sizes of this call; all of them are of parameters, element by element. */
+static double with_sizes(Forms *t, const Frame *f, const Contraction *c)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < c->norm.n; i++) {
+        double one = c->norm.term[i].coef;
+        for (uint32_t k = 0; k < c->norm.term[i].n; k++) {
+            const NormSize *s = &c->size.p[c->norm.term[i].of[k]];
+            uint32_t arg = rec_arg_named(t->reference, str_c(t->d.arena, s->name));
+            int64_t n = frame_count(f, &t->reference->arg.p[arg].type, t->reference->arg.p[arg].batched);
+            cr_assert(!s->sums);
+            one *= largest(f->in[arg], n);
+        }
+        sum += one;
+    }
+    return sum;
+}
+
+static void check_bound(const char *file, const char *entry)
+{
+    enum { T = 45, B = 3 };
+    static const double scale[] = {0.2, 1, 4};
+    Forms t;
+    RecProg *p;
+    forms_open(&t, file, entry);
+    Contraction c = bound_of(&t, &p);
+    Code code = forms_compile(&t, window, PREC_F64);
+    cr_assert(c.norm.bounded, "%s", entry);
+    for (int k = 0; k < 3; k++) {
+        Arena *a = arena_new();
+        Frame *f = drawn(&t, a, T, B, scale[k]);
+        double most = largest(reported(f, &code), B * (T / window.size)), bound = with_sizes(&t, f, &c);
+        cr_expect(most > 0 && most <= bound * (1 + 1e-12), "%s, scale %g: %g, at most %g", entry, scale[k], most, bound);
+        arena_free(a);
+    }
+    code_free(&code);
+    forms_close(&t);
+}
+
+Test(contraction, the_bound_holds_in_calls, .timeout = 120)
+{
+    check_bound("tests/cells/diagonal_gru.rnn", "diagonal_gru");
+    check_bound("tests/cells/diagonal_gru.rnn", "diagonal_pair");
+    check_bound("tests/cells/diagonal_gru.rnn", "diagonal_reversed");
+    check_bound("tests/cells/contracting.rnn", "damped");
+    check_bound("tests/cells/contracting.rnn", "bent");
+}
+
+/* h = tanh(w * h[t+1] + x): the derivative at place t is w * (1 - h[t] ^ 2). */
+Test(contraction, the_report_is_the_derivative)
+{
+    enum { T = 19, B = 2 };
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/cells/diagonal_gru.rnn", "diagonal_reversed");
+    Code code = forms_compile(&t, window, PREC_F64);
+    Frame *f = drawn(&t, a, T, B, 1);
+    const double *got = reported(f, &code);
+    const double *w = f->in[rec_arg_named(t.reference, "w")], *h = output(f);
+    int64_t H, count = T / window.size;
+    forms_argument(f, rec_arg_named(t.reference, "w"), &H);
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t k = 0; k < count; k++) {
+            double most = 0; /* the places of a reversed cell that fill no window are the last */
+            for (int64_t i = k * window.size; i < (k + 1) * (int64_t)window.size; i++)
+                for (int64_t e = 0; e < H; e++) {
+                    double at = h[(i * B + b) * H + e];
+                    most = fmax(most, fabs(w[e] * (1 - at * at)));
+                }
+            cr_expect_lt(fabs(got[b * count + k] - most), 1e-10, "sequence %d, window %d: %g, not %g", (int)b, (int)k, got[b * count + k], most);
+        }
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+/* Two calls whose starts differ by little: one step later their distance over that is the sum of derivatives along the difference. */
+Test(contraction, the_report_is_what_differences_say)
+{
+    enum { T = 1, B = 1 };
+    const double small = 1e-6;
+    const RecForm one = {.kind = REC_FORM_NEWTON, .size = 1};
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/cells/contracting.rnn", "bent");
+    Code code = forms_compile(&t, one, PREC_F64);
+    Frame *f = drawn(&t, a, T, B, 1), *up = frame_copy(f), *down = frame_copy(f);
+    double got = reported(f, &code)[0], most = 0;
+    uint32_t start = rec_arg_named(t.reference, "h0");
+    int64_t n;
+    forms_argument(f, start, &n);
+    for (int64_t i = 0; i < n; i++)
+        up->in[start][i] += small, down->in[start][i] -= small;
+    reported(up, &code), reported(down, &code);
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs(output(up)[i] - output(down)[i]) / (2 * small));
+    cr_expect_lt(fabs(got - most), 1e-7, "%g, not %g", got, most);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+/* `rnnc explain` expects about 6 of this cell. */
+Test(contraction, iterations_of_a_step_that_halves)
+{
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/cells/contracting.rnn", "damped");
+    Code code = forms_compile(&t, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, PREC_F32);
+    Frame *f = drawn(&t, a, 640, 3, 1);
+    reported(f, &code);
+    for (uint32_t i = 0; i < f->report.n; i++)
+        for (int64_t k = 0; str_is(f->report.p[i].name, "newton_iterations") && k < f->report.p[i].n; k++)
+            cr_expect(f->report.p[i].value[k] >= 2 && f->report.p[i].value[k] <= 6, "%g iterations", f->report.p[i].value[k]);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+static void says(const char *entry, const char *text)
+{
+    Forms t;
+    forms_open(&t, "tests/cells/contracting.rnn", entry);
+    Str got = said(&t);
+    cr_expect(str_is(got, text), "%s: %s, not %s", entry, str_c(t.d.arena, got), text);
+    forms_close(&t);
+}
+
+Test(contraction, what_is_said)
+{
+    says("damped", "0.5");
+    says("bent", "0.1 + 0.25 * max |a|");
+    says("mixing", "max sum |U|");
+    says("two_products", "0.25 * max sum |V| * max sum |U|");
+    says("open_gate", "1 + 0.25 * max |c|");
+    says("jumping", "no bound");
+    says("a_root", "no bound");
+    says("a_product", "no bound");
+    says("mirrored", "0.5");
+}
