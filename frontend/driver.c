@@ -73,7 +73,7 @@ bool driver_bindings(Driver *d, const Unit *u)
 {
     for (uint32_t i = 0; i < d->opt->bind.n; i++) {
         Str name = d->opt->bind.p[i].name;
-        bool sizes = d->opt->verb == VERB_RUN || d->opt->verb == VERB_TUNE;
+        bool sizes = d->opt->verb == VERB_RUN || d->opt->verb == VERB_TUNE || d->opt->verb == VERB_BENCH;
         bool known = sizes && (str_is(name, "T") || str_is(name, "B"));
         for (uint32_t k = 0; k < unit_entries(u); k++)
             known = known || driver_has_dim(u, k, name);

@@ -29,6 +29,7 @@ int cmd_build(Driver *d);
 int cmd_run(Driver *d);
 int cmd_test(Driver *d);
 int cmd_tune(Driver *d);
+int cmd_bench(Driver *d);
 int cmd_fmt(Driver *d);
 int cmd_targets(Driver *d);
 int cmd_version(Driver *d);

@@ -5,7 +5,7 @@ typedef int Command(Driver *d);
 static Command *const command[VERB_COUNT] = {
     [VERB_CHECK] = cmd_check, [VERB_EXPLAIN] = cmd_explain, [VERB_BUILD] = cmd_build,     [VERB_RUN] = cmd_run,
     [VERB_TEST] = cmd_test,   [VERB_TUNE] = cmd_tune,       [VERB_FMT] = cmd_fmt,         [VERB_TARGETS] = cmd_targets,
-    [VERB_VERSION] = cmd_version,
+    [VERB_VERSION] = cmd_version, [VERB_BENCH] = cmd_bench,
 };
 
 static void print_information(Arena *a, const Options *o)

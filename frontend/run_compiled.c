@@ -72,20 +72,18 @@ static uint32_t find_out(const RecProg *p, Str name, RecOutRole role)
     ice("find_out: the reference program has no result %.*s", STRF(name));
 }
 
-static int64_t *native_dims(const Frame *f, const Code *code)
+int64_t *frame_dims(const Frame *f, const DimTab *t, const struct RecDerivedDim *derived, uint32_t n)
 {
-    const DimTab *t = code->kern->dims;
     int64_t *dim = NEWN(f->arena, int64_t, dim_nsyms(t));
     for (DimSym s = 0; s < dim_nsyms(t); s++) {
         DimSym same;
         if (dim_find_sym(f->prog->dims, dim_sym_info(t, s)->name, &same))
             dim[s] = f->dim[same];
     }
-    for (uint32_t i = 0; i < code->kern->derived.n; i++) {
-        const struct RecDerivedDim *d = &code->kern->derived.p[i];
+    for (uint32_t i = 0; i < n; i++) {
         int64_t num, den;
-        if (d->floor && dim_eval(t, d->num, dim, &num) && dim_eval(t, d->den, dim, &den))
-            dim[d->sym] = num / den;
+        if (derived[i].floor && dim_eval(t, derived[i].num, dim, &num) && dim_eval(t, derived[i].den, dim, &den))
+            dim[derived[i].sym] = num / den;
     }
     return dim;
 }
@@ -117,7 +115,7 @@ static void take_report(Frame *f, const Code *code, const Native *n, uint32_t ou
 Native native_of(const Frame *f, const Code *code)
 {
     const KernProg *k = code->kern;
-    Native n = {NEWN(f->arena, void *, k->arg.n), NEWN(f->arena, void *, k->out.n), native_dims(f, code)};
+    Native n = {NEWN(f->arena, void *, k->arg.n), NEWN(f->arena, void *, k->out.n), frame_dims(f, k->dims, k->derived.p, k->derived.n)};
     for (uint32_t i = 0; i < k->arg.n; i++) {
         const RecArg *x = &f->prog->arg.p[find_arg(f->prog, k->arg.p[i].name, k->arg.p[i].role)];
         const double *from = f->in[x - f->prog->arg.p];

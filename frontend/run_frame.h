@@ -86,6 +86,9 @@ bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error);
  * function. Needs ROLE_START arguments given or not; outputs and finals go to f->out. */
 bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *error);
 
+/* The sizes of a call by the symbols of another program of the entry, with the numbers of chunks that it has. */
+int64_t *frame_dims(const Frame *f, const DimTab *t, const struct RecDerivedDim *derived, uint32_t n);
+
 /* The caller's arrays in the code's own types: by RecArg and RecOut of code->kern. */
 typedef struct Native {
     void **in, **out;

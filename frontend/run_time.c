@@ -17,7 +17,7 @@ static int call(const Timed *t, bool training)
 }
 
 /* Time of this thread, which is all that generated code uses: what other programs take of the machine does not count. */
-static double seconds_of_thread(void)
+double time_of_thread(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -27,10 +27,10 @@ static double seconds_of_thread(void)
 /* Seconds of one call; `repeat` calls take long enough for the clock. */
 static double measure(Timed *t, bool training, uint32_t repeat)
 {
-    double begin = seconds_now(), mine = seconds_of_thread();
+    double begin = seconds_now(), mine = time_of_thread();
     for (uint32_t i = 0; i < repeat; i++)
         call(t, training);
-    mine = seconds_of_thread() - mine;
+    mine = time_of_thread() - mine;
     t->spent += seconds_now() - begin;
     return mine / repeat;
 }
@@ -73,10 +73,23 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double time_median(const Timed *t, bool training)
+/* The part `q` of the measurements are below it. */
+static double quantile(const Timed *t, bool training, double q)
 {
-    double sorted[TIME_MAXROUNDS];
+    double sorted[TIME_MAXROUNDS], at = q * (t->nround - 1);
+    uint32_t below = (uint32_t)at, above = below + 1 < t->nround ? below + 1 : below;
     memcpy(sorted, t->seconds[training], sizeof sorted);
     qsort(sorted, t->nround, sizeof *sorted, compare);
-    return t->nround % 2 ? sorted[t->nround / 2] : (sorted[t->nround / 2 - 1] + sorted[t->nround / 2]) / 2;
+    return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
+
+double time_median(const Timed *t, bool training)
+{
+    return quantile(t, training, 0.5);
+}
+
+double time_spread(const Timed *t, bool training)
+{
+    double median = time_median(t, training);
+    return median > 0 ? (quantile(t, training, 0.75) - quantile(t, training, 0.25)) / median : 0;
 }

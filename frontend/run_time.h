@@ -22,5 +22,7 @@ bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error);
 /* One more measurement of each; false when `seconds` are spent or enough is measured. */
 bool time_round(Timed *t, double seconds);
 double time_median(const Timed *t, bool training); /* seconds of one call */
+double time_spread(const Timed *t, bool training); /* from the first quartile to the third, as a part of the median */
+double time_of_thread(void); /* seconds that this thread has run */
 
 #endif

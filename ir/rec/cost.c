@@ -30,14 +30,6 @@ static bool calculates(const RecProg *p, const RecOp *op)
     }
 }
 
-static Dim elements(const Count *c, const Type *t)
-{
-    Dim n = DIM_ONE;
-    for (uint8_t i = 0; i < t->rank; i++)
-        n = dim_mul(c->t, n, t->dim[i]);
-    return n;
-}
-
 static Dim work_of(const Count *c, const RecOp *op)
 {
     if (op->type.dt != DT_REAL)
@@ -181,9 +173,18 @@ RecCost rec_cost(const RecProg *p, RecFn fn, Dim iterations)
 
 /* ---- what is moved ---- */
 
-static Dim moved(const Count *c, const Type *type, bool batched)
+static Dim elements(const Count *c, const Type *t)
 {
-    Dim n = elements(c, type);
+    Dim n = DIM_ONE;
+    for (uint8_t i = 0; i < t->rank; i++)
+        n = dim_mul(c->t, n, t->dim[i]);
+    return n;
+}
+
+static Dim moved(const Count *c, const Type *type, bool batched, int64_t real)
+{
+    int64_t bytes = type->dt == DT_BOOL ? 1 : type->dt == DT_INT ? 4 : real;
+    Dim n = dim_mul(c->t, dim_const(c->t, bytes), elements(c, type));
     return batched ? dim_mul(c->t, n, dim_of(c->t, c->p->batch)) : n;
 }
 
@@ -193,7 +194,7 @@ static bool of_function(RecOutRole role, RecFn fn)
     return fn == REC_INIT ? role == OUT_PARAM : result || (gradient && fn == REC_BACKWARD);
 }
 
-Dim rec_traffic(const RecProg *p, RecFn fn)
+Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real)
 {
     Count c = {p, p->dims, DIM_ONE};
     Dim sum = DIM_ZERO;
@@ -201,11 +202,11 @@ Dim rec_traffic(const RecProg *p, RecFn fn)
         const RecArg *a = &p->arg.p[i];
         bool given = !a->optional || (a->role == ROLE_COTANGENT && fn == REC_BACKWARD);
         if (given && a->role != ROLE_SEED && (a->role != ROLE_COTANGENT || fn == REC_BACKWARD))
-            sum = dim_add(c.t, sum, moved(&c, &a->type, a->batched));
+            sum = dim_add(c.t, sum, moved(&c, &a->type, a->batched, real));
     }
     for (uint32_t i = 0; i < p->out.n; i++)
         if (of_function(p->out.p[i].role, fn))
-            sum = dim_add(c.t, sum, moved(&c, &p->out.p[i].type, p->out.p[i].batched));
+            sum = dim_add(c.t, sum, moved(&c, &p->out.p[i].type, p->out.p[i].batched, real));
     return sum;
 }
 

@@ -13,9 +13,9 @@ typedef struct RecCost {
  * count as if they did not. */
 RecCost rec_cost(const RecProg *p, RecFn fn, Dim iterations);
 
-/* The array elements that a call moves at least: what it is given and what it gives, once each. Of the backward function: those of
- * the whole of training. */
-Dim rec_traffic(const RecProg *p, RecFn fn);
+/* The bytes that a call moves at least: required arguments and results, once each, with `real` bytes for a real number. Of the backward
+ * function: those of the whole of training, cotangents too. */
+Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real);
 
 /* Where numbers of whole chunks stand in d, what comes out if chunks divide what they are cut from: (out / den). */
 Dim rec_cost_whole(const RecProg *p, Dim d, int64_t *den);

@@ -4,7 +4,7 @@
 check "version" "$RNNC" version
 check "--version" "$RNNC" --version
 check "help" "$RNNC" --help
-for verb in check explain build run test tune fmt targets version; do
+for verb in check explain build run test tune bench fmt targets version; do
   check "help of $verb" "$RNNC" $verb --help
   check "the man page knows $verb" sh -c "\"\$RNNC\" --man | grep -q '^.B $verb'"
   check "completion knows $verb" sh -c "\"\$RNNC\" --completion | grep -q '    $verb)'"

@@ -15,7 +15,7 @@ allow "ir/kern/*.h ir/kern/*.c" 'lang/|ir/'
 allow "backends/*.h backends/*.c" 'lang/|ir/kern/kern\.h|backends/'
 allow "backends/cpu/*.h backends/cpu/*.c backends/cpu/*/*.c" 'lang/|ir/kern/kern\.h|backends/'
 allow "backends/nvptx/*.h backends/nvptx/*.c" 'lang/|ir/kern/kern\.h|backends/'
-driver='frontend/(main|cmd_|driver|compile|passes|run_|check|explain)'
+driver='frontend/(main|cmd_|driver|compile|passes|run_|check|explain|trial|bench)'
 language=$(ls frontend/*.h frontend/*.c | grep -vE "^$driver")
 allow "$language" 'lang/|ir/rec/rec\.h|frontend/'
 # what reads files of the user or is read by tools knows no compiler
