@@ -256,6 +256,7 @@ static const char *arg_default(const RecArg *x)
     case ROLE_LENGTH: return x->type.rank ? "places of each sequence along each axis, from 0; NULL: all that there are" : "steps of each sequence, 0..T; NULL: all have T";
     case ROLE_RESET: return "nonzero: a new sequence begins here, from the declared start; NULL: nowhere";
     case ROLE_START: return "NULL: the declared start value";
+    case ROLE_GUESS: return "what the state could be, place by place, such as what an earlier call gave: it saves iterations, and results stay within the tolerance whatever it is; NULL: a step from zero";
     case ROLE_COTANGENT: return "";
     case ROLE_PLAN: return str_is(x->name, "plan.node") || str_is(x->name, "plan.slot") || str_is(x->name, "plan.head") || str_is(x->name, "plan.tail")
                                ? "from rnn_plan_fill" : "from rnn_edge_fill";

@@ -358,6 +358,7 @@ static void add_arg(Make *m, uint32_t i)
     case ROLE_PARAM: add(m, IF_PARAMS, x->name, member); break;
     case ROLE_PLAN:
     case ROLE_INPUT:
+    case ROLE_GUESS:
     case ROLE_LENGTH:
     case ROLE_RESET: add(m, IF_INPUTS, x->name, member); break;
     case ROLE_START:

@@ -106,6 +106,7 @@ static bool is_given(const RecArg *x, const Draw *how)
     case ROLE_START: return how->starts;
     case ROLE_LENGTH: return how->lengths;
     case ROLE_RESET: return how->resets;
+    case ROLE_GUESS: return false;
     case ROLE_SEED: return false;
     case ROLE_PLAN:
     case ROLE_PARAM:

@@ -112,11 +112,24 @@ static void take_report(Frame *f, const Code *code, const Native *n, uint32_t ou
     vec_push(f->arena, &f->report, r);
 }
 
+/* An array that the form asks for; the reference program does not know it. */
+static void *native_guess(const Frame *f, const Code *code, const RecArg *x)
+{
+    for (uint32_t i = 0; i < f->guess.n; i++)
+        if (str_eq(f->guess.p[i].name, x->name))
+            return native_array(f, code, x->type.dt, f->guess.p[i].n, f->guess.p[i].value);
+    return NULL;
+}
+
 Native native_of(const Frame *f, const Code *code)
 {
     const KernProg *k = code->kern;
     Native n = {NEWN(f->arena, void *, k->arg.n), NEWN(f->arena, void *, k->out.n), frame_dims(f, k->dims, k->derived.p, k->derived.n)};
     for (uint32_t i = 0; i < k->arg.n; i++) {
+        if (k->arg.p[i].role == ROLE_GUESS) {
+            n.in[i] = native_guess(f, code, &k->arg.p[i]);
+            continue;
+        }
         const RecArg *x = &f->prog->arg.p[find_arg(f->prog, k->arg.p[i].name, k->arg.p[i].role)];
         const double *from = f->in[x - f->prog->arg.p];
         if (from)
@@ -230,7 +243,8 @@ bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *erro
         void **in = NEWN(f->arena, void *, k->arg.n), **out = NEWN(f->arena, void *, k->out.n);
         n.dim[time] = t + size < places ? size : places - t;
         for (uint32_t i = 0; i < k->arg.n; i++)
-            in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
+            if (k->arg.p[i].role != ROLE_GUESS)
+                in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
         for (uint32_t i = 0; i < k->out.n; i++)
             if (k->out.p[i].role != OUT_REPORT) /* what a call says of itself; its sizes are unknown to f */
                 out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);

@@ -25,6 +25,7 @@ typedef struct Frame {
     double **in;  /* by RecArg; NULL: not given */
     double **out; /* by RecOut; NULL: not computed */
     VEC(Report) report; /* of the last compiled call */
+    VEC(Report) guess;  /* what compiled calls are given besides (ROLE_GUESS), by name */
     RecWatch *watch;    /* told of every step that the evaluator makes; NULL for none */
     void *watching;
     int64_t sequence, sequences; /* which of the batch the evaluator is at, and of how many */

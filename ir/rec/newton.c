@@ -9,6 +9,8 @@
  * The pass stands behind rec.backward. So the gradient is the adjoint recurrence at the solution, with the true derivative. */
 #include "ir/rec/newton.h"
 
+#include <math.h>
+
 typedef struct Newton {
     Rewrite *w;
     RecBuild *b;
@@ -23,6 +25,7 @@ typedef struct Newton {
     RecId bad;             /* [B] */
     RecId rounds, off;     /* [windows, B] */
     RecId steep;           /* [windows, B], or REC_NONE */
+    RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
     bool channels;
 } Newton;
 
@@ -181,7 +184,16 @@ RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v)
     return rec_reduce(b, red, u, 1, t.rank, space);
 }
 
-/* The first guess: a step from zero. */
+/* The caller's where it is a number. */
+static RecId guessed(const Window *x, uint32_t i, RecId own)
+{
+    RecBuild *b = x->b;
+    RecId far = rec_const(b, DT_REAL, INFINITY), given = x->guess[i];
+    RecId number = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, given), far);
+    return rec_map3(b, FUN_WHERE, rec_map2(b, FUN_AND, number, x->given[i]), given, own);
+}
+
+/* The first guess: a step from zero, or what the caller has. */
 static void guess(Window *x)
 {
     RecId *zero = NEWN(x->w->p->arena, RecId, x->n + 1);
@@ -193,6 +205,8 @@ static void guess(Window *x)
     Chunk c = window_values(x, x->b, zero);
     for (uint32_t i = 0; i < x->n; i++)
         x->state[i] = lift_placed(&c.lift, x->body->result.p[i]);
+    for (uint32_t i = 0; x->guess && i < x->n; i++)
+        x->state[i] = guessed(x, i, x->state[i]);
 }
 
 /* What a part of the places gives: the states that leave it, the new states of all places, and `more`. */
@@ -231,13 +245,20 @@ static RecId *carried(Newton *k, uint32_t errors)
     return init;
 }
 
+static uint32_t nguess(const Newton *k)
+{
+    return k->guess ? k->old->nstate : 0;
+}
+
+/* The sequences of the old recurrence, then the guesses. */
 static RecId *in_windows(Newton *k)
 {
     RecProg *p = k->w->p;
-    RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
+    uint32_t n = k->old->nseq;
+    RecId *seq = NEWN(p->arena, RecId, n + nguess(k) + 1);
     Dim from = k->old->reverse ? DIM_ZERO : k->head;
-    for (uint32_t i = 0; i < k->old->nseq; i++) {
-        RecId part = rec_slice(k->b, k->seq[i], 0, from, dim_mul(p->dims, k->n, k->size));
+    for (uint32_t i = 0; i < n + nguess(k); i++) {
+        RecId part = rec_slice(k->b, i < n ? k->seq[i] : k->guess[i - n], 0, from, dim_mul(p->dims, k->n, k->size));
         seq[i] = cut_parts(k->b, part, k->n, k->size);
     }
     return seq;
@@ -247,13 +268,16 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
 {
     const RecProg *old = &k->w->old;
     uint32_t n = k->old->nstate;
-    RecId *own = NEWN(k->w->p->arena, RecId, n + errors + 1 + k->old->nseq);
-    memcpy(own, arg, (n + errors + 1 + k->old->nseq) * sizeof *own);
+    uint32_t all = n + errors + 1 + k->old->nseq + nguess(k);
+    RecId *own = NEWN(k->w->p->arena, RecId, all);
+    memcpy(own, arg, all * sizeof *own);
     Window x = {.w = k->w, .s = k->s, .old = k->old, .body = &old->region.p[k->old->region], .b = in, .size = k->size, .n = n};
     x.enter = own;
     x.error = errors ? own + n : NULL;
     x.bad = own[n + errors];
     x.seq = own + n + errors + 1;
+    x.guess = k->guess ? x.seq + k->old->nseq : NULL;
+    x.given = k->given;
     x.channels = k->channels;
     x.unit = old->unit;
     x.tolerance = tolerance(old);
@@ -268,7 +292,7 @@ static void run_windows(Newton *k)
     uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + 1;
     RecId *result = NEWN(p->arena, RecId, ncarried + count(k)), *made = NEWN(p->arena, RecId, count(k) + 1);
     RecRegion step;
-    RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq, k->n, k->old->reverse, &step);
+    RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq + nguess(k), k->n, k->old->reverse, &step);
     rec_op(p, recur)->chunk = true;
     RecBuild in = {p, step, k->b->at, {0}};
     Window x = window_of(k, &in, p->region.p[step].arg.p, errors);
@@ -444,6 +468,7 @@ static void give(Newton *k, const RecId *value, RecId *result)
 
 typedef struct Reports {
     VEC(RecOut) out;
+    VEC(RecArg) guess;
     uint32_t n; /* recurrences */
 } Reports;
 
@@ -480,6 +505,64 @@ static void report(const Newton *k)
                    "largest sum of |derivative| of one new element by all old ones at the places of each window: below 1 steps bring states together");
 }
 
+/* ---- the caller's guess ---- */
+
+static bool is_guess(const Reports *r, Str name)
+{
+    for (uint32_t i = 0; i < r->guess.n; i++)
+        if (str_eq(r->guess.p[i].name, name))
+            return true;
+    return false;
+}
+
+/* "newton_guess_h", and "newton_guess_h_2" where that is another recurrence's, or another state's. */
+static Str guess_name(const Newton *k, uint32_t state)
+{
+    Arena *a = k->w->p->arena;
+    Str own = rec_op(&k->w->old, k->w->old.region.p[k->old->region].arg.p[state])->name;
+    Str first = str_fmt(a, "newton_guess_%.*s", STRF(own.n ? own : STR("state"))), name = first;
+    for (uint32_t nth = 2; is_guess(k->w->cx, name); nth++)
+        name = str_fmt(a, "%.*s_%u", STRF(first), nth);
+    return name;
+}
+
+/* The type without its axis of sequences, which is the first. */
+static Type of_all_places(const Newton *k, const Type *state, bool batched)
+{
+    uint8_t skip = !batched;
+    Type t = {.dt = DT_REAL, .rank = (uint8_t)(state->rank + 1 - skip), .dim = {k->old->length}};
+    memcpy(t.dim + 1, state->dim + skip, (size_t)(state->rank - skip) * sizeof(Dim));
+    return t;
+}
+
+static void add_guess(Newton *k, uint32_t state)
+{
+    Reports *r = k->w->cx;
+    RecProg *p = k->w->p;
+    Type t = *rec_type(p, k->state[state]);
+    uint32_t arg = p->arg.n + r->guess.n;
+    k->guess[state] = pass_push(k->b, (RecOp){.kind = REC_ARG, .type = of_all_places(k, &t, true), .arg = arg});
+    k->given[state] = pass_push(k->b, (RecOp){.kind = REC_GIVEN, .type = {.dt = DT_BOOL}, .arg = arg});
+    RecArg a = {.name = guess_name(k, state), .role = ROLE_GUESS, .type = of_all_places(k, &t, false), .optional = true, .frozen = true,
+                .batched = true, .value = k->guess[state], .of = REC_NONE};
+    vec_push(p->arena, &r->guess, a);
+}
+
+/* Where places are those of the caller's sequence, and the axis of sequences comes first. */
+static void add_guesses(Newton *k)
+{
+    const RecProg *old = &k->w->old;
+    bool can = old->has_time && k->old->length == dim_of(old->dims, old->time);
+    for (uint32_t i = 0; i < k->old->nstate; i++)
+        can = can && newton_batch_axis(old, rec_type(old, k->old->use[i].v)) == 0;
+    if (!can)
+        return;
+    k->guess = NEWN(k->w->p->arena, RecId, k->old->nstate + 1);
+    k->given = NEWN(k->w->p->arena, RecId, k->old->nstate + 1);
+    for (uint32_t i = 0; i < k->old->nstate; i++)
+        add_guess(k, i);
+}
+
 /* ---- the pass ---- */
 
 static RecId join(const Newton *k, RecId head, RecId main)
@@ -508,6 +591,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
+    add_guesses(&k);
     run_head(&k);
     run_windows(&k);
     RecId *value = NEWN(p->arena, RecId, count(&k) + 1), *result = w->result[old] = NEWN(p->arena, RecId, op->nuse + op->nout + 1);
@@ -537,6 +621,8 @@ void rec_newton(RecProg *p)
     for (RecRegion f = 0; f < REC_NFN; f++)
         rw_region(&w, f, f);
     rw_end(&w);
+    for (uint32_t i = 0; i < r.guess.n; i++)
+        vec_push(p->arena, &p->arg, r.guess.p[i]);
     for (uint32_t i = 0; i < r.out.n; i++)
         rec_out(p, r.out.p[i]);
     rec_compact(p);

@@ -24,6 +24,8 @@ typedef struct Window {
     uint32_t n;      /* states */
     RecId *enter;    /* by state: as the window finds it */
     RecId *seq;      /* by sequence: its part, [size, ...] */
+    RecId *guess;    /* by state: the caller's guess of its new values, [size, ...]; NULL where there can be none */
+    const RecId *given; /* by state: whether the caller has one */
     RecId *state;    /* by state: its new values at all places, [size, ...] */
     RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if !channels */
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */

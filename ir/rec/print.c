@@ -8,7 +8,7 @@ const char *const rec_kind_text[REC_KIND_COUNT] = {
 #undef OP
 };
 const char *const rec_reduce_text[RED_COUNT] = {"sum", "prod", "max", "min"};
-const char *const rec_role_text[REC_NROLE] = {"param", "plan", "input", "start", "lengths", "resets", "cotangent", "seed"};
+const char *const rec_role_text[REC_NROLE] = {"param", "plan", "input", "start", "lengths", "resets", "cotangent", "guess", "seed"};
 const char *const rec_out_role_text[REC_NOUTROLE] = {"value", "final", "grad", "grad_param", "param", "report"};
 const char *const rec_fn_text[REC_NFN] = {"forward", "backward", "init"};
 

@@ -140,7 +140,8 @@ typedef enum RecRole {
     ROLE_LENGTH,  /* `lengths`: int, per sequence, optional: the whole T */
     ROLE_RESET,   /* `resets`: bool[T], optional: none */
     ROLE_COTANGENT, /* `d_<output>`, `d_<state>T`: optional: zero */
-    ROLE_SEED,    /* only for init */
+    ROLE_GUESS,  /* what a form begins its iterations with, as a pass of the form adds it: optional */
+    ROLE_SEED,   /* only for init */
 } RecRole;
 
 typedef struct RecArg {

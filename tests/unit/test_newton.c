@@ -435,6 +435,125 @@ Test(newton, elements_that_run_backwards, .timeout = 120) { agree("tests/cells/d
 Test(newton, gru, .timeout = 120) { agree("stdlib/gru.rnn", "gru"); }
 Test(newton, mtrnn, .timeout = 120) { agree("stdlib/mtrnn.rnn", "mtrnn"); }
 
+/* ---- the caller's guess ---- */
+
+static void give_guess(Frame *f, const char *name, const double *x, int64_t n)
+{
+    Report r = {.name = str_of(name), .n = n, .value = NEWN(f->arena, double, n + 1)};
+    memcpy(r.value, x, (size_t)n * sizeof *x);
+    vec_push(f->arena, &f->guess, r);
+}
+
+static uint32_t output_of(const RecProg *p, const char *name)
+{
+    uint32_t i = 0;
+    while (!(str_is(p->out.p[i].name, name) && p->out.p[i].role == OUT_VALUE))
+        i++;
+    return i;
+}
+
+typedef struct Guess {
+    double scale, shift; /* of the states as they are; of each element */
+} Guess;
+
+/* All iterations of a call that begins with the states as they are, times scale, plus shift; the result must be right. */
+static int64_t guessing(Forms *t, const Frame *f, const Code *code, const Frame *want, int64_t T, int64_t B, uint32_t size, Guess how)
+{
+    Frame *g = frame_copy(f);
+    uint32_t h = output_of(t->reference, "h");
+    int64_t n = frame_count(f, &t->reference->out.p[h].type, true), sum = 0;
+    double *x = NEWN(f->arena, double, n + 1);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = want->out[h][i] * how.scale + how.shift;
+    g->guess.n = 0;
+    give_guess(g, "newton_guess_h", x, n);
+    Told told = solved(g, code, T, B, size);
+    double off = all_apart(g, want);
+    cr_expect_leq(off, 1e-10, "guess of scale %g, shift %g: off by %g", how.scale, how.shift, off);
+    for (int64_t i = 0; i < B * told.windows; i++)
+        sum += told.iterations[i];
+    return sum;
+}
+
+static void check_guess(const char *file, const char *entry)
+{
+    enum { T = 149, B = 3, SIZE = 16 };
+    static const Guess bad[] = {{0, NAN}, {0, INFINITY}, {0, 1e300}, {-1, 0}, {1e10, 3}, {0, 0}};
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, file, entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64), code = forms_compile(&t, newton(SIZE), PREC_F64);
+    Frame *f = drawn(&t, a, T, B, 1), *want = plainly(f, &sequential), *none = frame_copy(f);
+    Told told = solved(none, &code, T, B, SIZE);
+    int64_t alone = 0, windows = B * told.windows;
+    for (int64_t i = 0; i < windows; i++)
+        alone += told.iterations[i];
+    int64_t exact = guessing(&t, f, &code, want, T, B, SIZE, (Guess){1, 0}), near = guessing(&t, f, &code, want, T, B, SIZE, (Guess){1, 1e-6});
+    cr_expect_eq(exact, windows, "%s: %d iterations of the solution itself in %d windows", entry, (int)exact, (int)windows);
+    cr_expect(exact <= near && near < alone, "%s: %d, near it %d, without a guess %d", entry, (int)exact, (int)near, (int)alone);
+    for (uint32_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        guessing(&t, f, &code, want, T, B, SIZE, bad[i]);
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, a_guess_saves_iterations_and_changes_nothing, .timeout = 120)
+{
+    check_guess("stdlib/pararnn.rnn", "para_gru");
+    check_guess("tests/cells/diagonal_gru.rnn", "diagonal_reversed");
+    check_guess("stdlib/gru.rnn", "gru");
+}
+
+/* Lengths, cuts, starts and gradients with a guess that is wrong in all places. */
+Test(newton, gradients_with_a_bad_guess, .timeout = 120)
+{
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "stdlib/pararnn.rnn", "para_gru");
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64), code = forms_compile(&t, newton(5), PREC_F64);
+    const Call call = {.T = 29, .B = 3, .lengths = true, .cuts = true};
+    Frame *f = drawn(&t, a, call.T, call.B, 1);
+    add_ends(&t, f, &call);
+    Frame *g = frame_copy(f);
+    uint32_t h = output_of(t.reference, "h");
+    int64_t n = frame_count(f, &t.reference->out.p[h].type, true);
+    double *x = NEWN(a, double, n);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = i % 7 ? 5 * forms_uniform(&t) : (double)NAN;
+    give_guess(g, "newton_guess_h", x, n);
+    Str why = STR("");
+    bool ok = frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
+              results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
+    cr_expect(ok, "%s", str_c(a, why));
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+static uint32_t guesses(const char *file, const char *entry, const char *name)
+{
+    Forms t;
+    uint32_t n = 0;
+    forms_open(&t, file, entry);
+    Code code = forms_compile(&t, newton(4), PREC_F64);
+    for (uint32_t i = 0; i < code.kern->arg.n; i++)
+        n += code.kern->arg.p[i].role == ROLE_GUESS && str_is(code.kern->arg.p[i].name, name);
+    code_free(&code);
+    forms_close(&t);
+    return n;
+}
+
+Test(newton, guesses_have_names_of_their_own)
+{
+    cr_expect_eq(guesses("stdlib/pararnn.rnn", "para_lstm", "newton_guess_c"), 1);
+    cr_expect_eq(guesses("stdlib/pararnn.rnn", "para_lstm", "newton_guess_h"), 1);
+    cr_expect_eq(guesses("stdlib/bidirectional.rnn", "bigru", "newton_guess_fwd.h"), 1);
+    cr_expect_eq(guesses("stdlib/bidirectional.rnn", "bigru", "newton_guess_bwd.h"), 1);
+}
+
 /* ---- recurrent weights of any size ---- */
 
 enum { CHANNELS = 256, WINDOW = 64 };

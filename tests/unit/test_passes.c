@@ -588,8 +588,11 @@ static RecArray *batched_data(Arena *a, const RecProg *p, RecArray *const *one, 
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const RecArg *g = &p->arg.p[i];
         int64_t n = count(p, &g->type, size);
+        uint64_t at = 1000u * i;
         x[i].data = NEWN(a, double, n *B + 1);
-        for (int64_t b = 0; b < B; b++)
+        for (int64_t k = 0; g->role == ROLE_GUESS && k < n * B; k++)
+            x[i].data[k] = k % 5 ? 2 * uniform(&at) - 1 : NAN; /* any guess will do */
+        for (int64_t b = 0; g->role != ROLE_GUESS && b < B; b++)
             for (int64_t k = 0; k < n; k++)
                 x[i].data[g->batched ? batched_place(p, &g->type, n, k, T, B, b) : k] = one[b][i].data[k];
     }
