@@ -26,7 +26,7 @@ typedef struct Bench {
     const json_t *old; /* --compare; NULL for none */
     json_t *entries;   /* --json; NULL for a table */
     bool trains;
-    double work[2], bytes[2]; /* of the sequential form: the same for all */
+    double work[2], bytes[2]; /* of the sequential form: the same for all; 0 on graphs, whose plans do not tell the work */
     uint32_t npoint;
     int64_t places[BENCH_MAXPOINTS]; /* numbers of places that were measured, growing */
     BenchForm form[TRIAL_MAXFORMS];

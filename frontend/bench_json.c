@@ -6,9 +6,10 @@ static json_t *string(Str s)
     return json_stringn(s.p, s.n);
 }
 
-static double rate(double work, double seconds, double peak)
+/* null where there is nothing to count. */
+static json_t *rate(double work, double seconds, double peak)
 {
-    return seconds > 0 && peak > 0 ? work / seconds / peak : 0;
+    return work > 0 && seconds > 0 && peak > 0 ? json_real(work / seconds / peak) : json_null();
 }
 
 static json_t *points(const Bench *b, uint32_t i, int k)
@@ -24,7 +25,7 @@ static json_t *one_pass(const Bench *b, uint32_t i, int k)
     const BenchForm *f = &b->form[i];
     double one = f->median[k], against = bench_against(b, i, k);
     int64_t from = bench_faster_from(b, i, k);
-    json_t *pass = json_pack("{sf sf sf sf sf so so}", "median", one, "spread", f->spread[k], "times", one > 0 ? b->form[0].median[k] / one : 1.0,
+    json_t *pass = json_pack("{sf sf sf so so so so}", "median", one, "spread", f->spread[k], "times", one > 0 ? b->form[0].median[k] / one : 1.0,
                              "flops", rate(b->work[k], one, b->peak.flops), "memory", rate(b->bytes[k], one, b->peak.bandwidth), "points",
                              points(b, i, k), "faster_from", i && from >= 0 ? json_integer(from) : json_null());
     if (b->old)

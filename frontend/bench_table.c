@@ -4,9 +4,10 @@
 static void put_head(const Bench *b)
 {
     printf("%.*s: %.*s, %.*s\n", STRF(b->t.name), STRF(trial_sizes_text(&b->t)), STRF(trial_machine(&b->t)));
-    printf("  one core can do %.1f GFLOP/s and %.1f GB/s; a call is %.4g MFLOP and %.4g MB forward", b->peak.flops * 1e-9,
-           b->peak.bandwidth * 1e-9, b->work[0] * 1e-6, b->bytes[0] * 1e-6);
-    if (b->trains)
+    printf("  one core can do %.1f GFLOP/s and %.1f GB/s", b->peak.flops * 1e-9, b->peak.bandwidth * 1e-9);
+    if (b->bytes[0] > 0)
+        printf("; a call is %.4g MFLOP and %.4g MB forward", b->work[0] * 1e-6, b->bytes[0] * 1e-6);
+    if (b->bytes[0] > 0 && b->trains)
         printf(", %.4g MFLOP and %.4g MB in training", b->work[1] * 1e-6, b->bytes[1] * 1e-6);
     printf("\n  %-16s", "form");
     for (int k = 0; k < 2; k++)
@@ -14,9 +15,12 @@ static void put_head(const Bench *b)
     printf("%s\n", b->old ? "  against the old: forward, training" : "");
 }
 
-static double part(double work, double seconds, double peak)
+static void put_part(double work, double seconds, double peak)
 {
-    return seconds > 0 && peak > 0 ? 100 * work / seconds / peak : 0;
+    if (work > 0 && seconds > 0 && peak > 0)
+        printf(" %5.1f %%", 100 * work / seconds / peak);
+    else
+        printf(" %7s", "-");
 }
 
 static void put_pass(const Bench *b, const BenchForm *f, int k)
@@ -26,8 +30,9 @@ static void put_pass(const Bench *b, const BenchForm *f, int k)
         printf(" %12s %7s %7s %7s %7s", "-", "-", "-", "-", "-");
         return;
     }
-    printf(" %12.4f %5.1f %% %7.2f %5.1f %% %5.1f %%", one * 1e3, 100 * f->spread[k], one > 0 ? b->form[0].median[k] / one : 1,
-           part(b->work[k], one, b->peak.flops), part(b->bytes[k], one, b->peak.bandwidth));
+    printf(" %12.4f %5.1f %% %7.2f", one * 1e3, 100 * f->spread[k], one > 0 ? b->form[0].median[k] / one : 1);
+    put_part(b->work[k], one, b->peak.flops);
+    put_part(b->bytes[k], one, b->peak.bandwidth);
 }
 
 static void put_old(const Bench *b, uint32_t i)

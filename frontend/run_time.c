@@ -58,7 +58,7 @@ bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error)
 
 bool time_round(Timed *t, double seconds)
 {
-    if (t->nround == TIME_MAXROUNDS || (t->nround && t->spent >= seconds))
+    if (t->nround == TIME_MAXROUNDS || (t->nround >= TIME_MINROUNDS && t->spent >= seconds))
         return false;
     t->seconds[false][t->nround] = measure(t, false, t->repeat[false]);
     if (t->trains)

@@ -5,7 +5,7 @@
 
 #include "frontend/run_frame.h"
 
-enum { TIME_MAXROUNDS = 31 };
+enum { TIME_MINROUNDS = 3, TIME_MAXROUNDS = 31 };
 
 typedef struct Timed {
     const Code *code;
@@ -19,7 +19,7 @@ typedef struct Timed {
 
 /* Calls each once; false, and a message, when the code answers with an error. */
 bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error);
-/* One more measurement of each; false when `seconds` are spent or enough is measured. */
+/* One more measurement of each; false when `seconds` are spent and it is not the first few, or enough is measured. */
 bool time_round(Timed *t, double seconds);
 double time_median(const Timed *t, bool training); /* seconds of one call */
 double time_spread(const Timed *t, bool training); /* from the first quartile to the third, as a part of the median */

@@ -212,7 +212,8 @@ Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real)
 
 /* ---- formulas ---- */
 
-Dim rec_cost_whole(const RecProg *p, Dim d, int64_t *den)
+/* d without numbers of whole chunks, as (result / den). */
+static Dim without_chunks(const RecProg *p, Dim d, int64_t *den)
 {
     DimTab *t = p->dims;
     *den = 1;
@@ -251,7 +252,7 @@ static void put_term(Text *out, const DimTab *t, const DimTerm *term, int64_t de
 Str rec_cost_str(Arena *a, const RecProg *p, Dim d)
 {
     int64_t den;
-    Dim whole = rec_cost_whole(p, d, &den);
+    Dim whole = without_chunks(p, d, &den);
     Text out = {.arena = a};
     for (uint32_t i = 0; i < dim_nterms(p->dims, whole); i++)
         put_term(&out, p->dims, dim_term(p->dims, whole, i), den, i == 0);

@@ -17,9 +17,7 @@ RecCost rec_cost(const RecProg *p, RecFn fn, Dim iterations);
  * function: those of the whole of training, cotangents too. */
 Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real);
 
-/* Where numbers of whole chunks stand in d, what comes out if chunks divide what they are cut from: (out / den). */
-Dim rec_cost_whole(const RecProg *p, Dim d, int64_t *den);
-/* "B*T*H/16" */
+/* "B*T*H/16": numbers of whole chunks as what comes out where chunks divide what they are cut from. */
 Str rec_cost_str(Arena *a, const RecProg *p, Dim d);
 
 #endif

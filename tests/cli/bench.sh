@@ -52,6 +52,14 @@ model plain[H](x: real[T, H]) -> y: real[T, H] {
 }
 END
 check "no recurrence" sh -c '"$RNNC" bench plain.rnn --cpu=baseline --sizes T=3,H=2 > t.txt && grep -qE "^  sequential " t.txt && ! grep -q against t.txt'
+cat > tree.rnn <<'END'
+cell summed[H] over v in dag (x: real[H]) -> h {
+  state h: real[H]
+  h = tanh(x + sum(u in pred(v): h[u]))
+}
+END
+check "the work on a graph is not counted" sh -c '"$RNNC" bench tree.rnn --cpu=baseline --sizes nodes=5,blocks=2,width=3,slots=4,H=2 > t.txt && ! grep -q MFLOP t.txt &&
+  grep -qE "^  sequential +[0-9.]+ +[0-9.]+ % +1\.00 +- +- +[0-9.]+ +[0-9.]+ % +1\.00 +- +-$" t.txt'
 check "two files are one document" sh -c '"$RNNC" bench plain.rnn plain.rnn --cpu=baseline --sizes T=3,H=2 --json > two.json && [ "$(grep -c "\"entry\": \"plain\"" two.json)" = 2 ] && "$RNNC" bench plain.rnn --cpu=baseline --sizes T=3,H=2 --compare two.json > t.txt'
 check "standard input" sh -c '"$RNNC" bench - --cpu=baseline --sizes T=3,H=2 < plain.rnn > t.txt && grep -q "^plain: " t.txt'
 
