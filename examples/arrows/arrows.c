@@ -98,11 +98,11 @@ static void adam(Model *m, double rate)
         squares += (double)m->gradient[i] * (double)m->gradient[i];
     float by = squares > 1 ? (float)(1 / sqrt(squares)) : 1;
     m->updates++;
-    float step = (float)(rate / (1 - pow(0.9, m->updates))), scale = (float)(1 / (1 - pow(0.99, m->updates)));
+    float step = (float)(rate / (1 - pow(0.9, m->updates))), scale = (float)(1 / (1 - pow(0.999, m->updates)));
     for (size_t i = 0; i < m->n; i++) {
         float g = m->gradient[i] * by;
         m->first[i] += 0.1f * (g - m->first[i]);
-        m->second[i] += 0.01f * (g * g - m->second[i]);
+        m->second[i] += 0.001f * (g * g - m->second[i]);
         m->weights[i] -= step * m->first[i] / (sqrtf(m->second[i] * scale) + 1e-8f);
     }
 }
@@ -194,11 +194,11 @@ static double mean(const float *x)
     return sum / BATCH;
 }
 
-/* Warm-up over a twentieth, then down along a cosine. */
+/* Warm-up over a tenth, then down along a cosine. */
 static double rate_at(int step, int steps, double most)
 {
     double t = (double)step / steps;
-    return most * (t < 0.05 ? t / 0.05 : 0.5 * (1 + cos(3.14159265358979323846 * (t - 0.05) / 0.95)));
+    return most * (t < 0.1 ? t / 0.1 : 0.5 * (1 + cos(3.14159265358979323846 * (t - 0.1) / 0.9)));
 }
 
 static void train(Model *m, int steps, double rate)
