@@ -249,7 +249,7 @@ typedef struct Options {
 
 static Options read_options(int argc, char **argv)
 {
-    Options o = {.steps = 5000, .tests = 32, .rate = 0.003, .seed = 1, .picture = "arrows.svg"};
+    Options o = {.steps = 6000, .tests = 32, .rate = 0.001, .seed = 1, .picture = "arrows.svg"};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--short") == 0)
             o.is_short = 1;
