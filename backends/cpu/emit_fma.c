@@ -1,12 +1,14 @@
 /* Products that are rounded together with the sum they go into, at levels with such an instruction (fma): those of real numbers
- * that nothing but one sum, difference or accumulator in the same block uses. kern decides which, not LLVM, so every lane, the
- * last round of a loop and a loop made for the usual case round alike. */
+ * that nothing but one sum, difference or accumulator in the same block uses. Not where both terms are products: x*x - z*z is 0
+ * where x is z. kern decides which, not LLVM, so every lane, the last round of a loop and a loop made for the usual case round
+ * alike. */
 #include "backends/cpu/emit.h"
 
 typedef struct Find {
     const KernProg *k;
     const KStmt **product;
     uint8_t *uses; /* by KVar, up to 2 */
+    bool *changes, *times; /* by KVar: an accumulator, a product */
 } Find;
 
 static void count_use(void *cx, KVar *v)
@@ -21,51 +23,57 @@ static bool is_product(const Find *f, const KStmt *s)
 }
 
 /* An accumulator can change between the product and the sum. */
-static bool is_fixed(const bool *changes, const KStmt *product)
+static bool is_fixed(const Find *f, const KStmt *product)
 {
-    return !changes[product->let.arg[0]] && !changes[product->let.arg[1]];
+    return !f->changes[product->let.arg[0]] && !f->changes[product->let.arg[1]];
 }
 
-static bool sums(const KStmt *s, KVar v)
+/* v and something that is no product. */
+static bool sums(const Find *f, const KStmt *s, KVar v)
 {
     if (s->kind == K_UPDATE)
         return s->acc.red == RED_SUM && s->acc.value == v;
-    return s->kind == K_LET && (s->let.fun == FUN_ADD || s->let.fun == FUN_SUB) && (s->let.arg[0] == v || s->let.arg[1] == v);
+    if (s->kind != K_LET || (s->let.fun != FUN_ADD && s->let.fun != FUN_SUB))
+        return false;
+    return (s->let.arg[0] == v && !f->times[s->let.arg[1]]) || (s->let.arg[1] == v && !f->times[s->let.arg[0]]);
 }
 
-/* A sum takes one product, the first. */
-static void find_in(Find *f, const KBlock *b, const bool *changes)
+static void find_in(Find *f, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         if (kern_body(b->p[i]))
-            find_in(f, kern_body(b->p[i]), changes);
-        if (!is_product(f, s) || !is_fixed(changes, s))
+            find_in(f, kern_body(b->p[i]));
+        if (!is_product(f, s) || !is_fixed(f, s))
             continue;
         for (uint32_t k = i + 1; k < b->n; k++)
-            if (sums(b->p[k], s->let.var))
+            if (sums(f, b->p[k], s->let.var))
                 f->product[s->let.var] = s;
     }
 }
 
-static void find_accumulators(const KBlock *b, bool *changes)
+static void look_at(Find *f, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
-        if (b->p[i]->kind == K_START)
-            changes[b->p[i]->acc.var] = true;
+        const KStmt *s = b->p[i];
+        if (s->kind == K_START)
+            f->changes[s->acc.var] = true;
+        if (s->kind == K_LET && s->let.fun == FUN_MUL)
+            f->times[s->let.var] = true;
         if (kern_body(b->p[i]))
-            find_accumulators(kern_body(b->p[i]), changes);
+            look_at(f, kern_body(b->p[i]));
     }
 }
 
 const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b)
 {
     Find f = {.k = k, .product = NEWN(a, const KStmt *, k->var.n), .uses = NEWN(a, uint8_t, k->var.n)};
-    bool *changes = NEWN(a, bool, k->var.n);
+    f.changes = NEWN(a, bool, k->var.n);
+    f.times = NEWN(a, bool, k->var.n);
     for (uint32_t i = 0; i < b->n; i++)
         kern_each_use(b->p[i], count_use, f.uses);
-    find_accumulators(b, changes);
-    find_in(&f, b, changes);
+    look_at(&f, b);
+    find_in(&f, b);
     return f.product;
 }
 

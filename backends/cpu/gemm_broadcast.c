@@ -6,7 +6,7 @@ enum {
     CAST_BYTES = 512,  /* of k in one block */
     PANEL_BYTES = 256, /* of n in a packed panel of B, of m in one of A */
     CAST_ROWS = 256,   /* rows of A, when it is not packed */
-    PACK_FROM = 48, /* rows from which packing B pays */
+    PACK_FROM = 48, /* rows from which packing B pays where it need not be */
 };
 
 const uint32_t gemm_cast_vectors[CPU_NLEVEL] = {2, 2, 4}; /* divide a panel */

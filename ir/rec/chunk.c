@@ -99,13 +99,15 @@ typedef struct Pays {
 /* Step by step, a state whose axis k is the last one adds up along its rows, which takes longer. */
 static Pays pays_from(const Matrix *m, bool rounds)
 {
-    static const Pays never = {0, 0},
-                      by_kind[2][2][2] = {/* not corrected: one decay, many; then corrected by a rank-one part. Last: whether k is */
-                                          {{{24 * 24, 80 * 80}, {24 * 24, 24 * 24}}, {{48 * 48, 80 * 80}, {48 * 48, 48 * 48}}},
-                                          {{{52 * 52, 80 * 80}, {52 * 52, 40 * 40}}, {{48 * 48, 112 * 112}, {48 * 48, 48 * 48}}}};
+    static const Pays never = {0, 0};
+    static const Pays one_decay[] = {{24 * 24, 80 * 80}, {24 * 24, 24 * 24}}, many_decays[] = {{48 * 48, 80 * 80}, {48 * 48, 48 * 48}},
+                      corrected[] = {{52 * 52, 80 * 80}, {52 * 52, 40 * 40}}, many_corrected[] = {{48 * 48, 112 * 112}, {48 * 48, 48 * 48}};
+    bool rows = m->k + 1 == m->type.rank;
     if (m->low.n > 1 || (m->low.n && rounds))
         return never;
-    return by_kind[m->low.n][m->diagonal][m->k + 1 == m->type.rank];
+    if (m->low.n)
+        return (m->diagonal ? many_corrected : corrected)[rows];
+    return (m->diagonal ? many_decays : one_decay)[rows];
 }
 
 /* What one state of the stage has, without its batch axes. */

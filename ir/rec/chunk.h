@@ -23,6 +23,7 @@ typedef struct Chunk {
 /* `known`: by old op, what is known of the step for all these places; REC_NONE for the rest. */
 Chunk chunk_begin(Rewrite *w, RecBuild *b, const Structure *s, Dim size, RecId *entering, const RecId *known);
 
+Part chunk_factor(Chunk *c, const Factor *f); /* its value, for all places */
 enum { EVERY_FACTOR = 0x7fffffff };
 /* Over the chunk's algebra: the product of the selected factors of a term, with summed axes that are not in `keep` (as bits of axes) summed. */
 Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep);

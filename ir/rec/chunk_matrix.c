@@ -7,7 +7,11 @@
  *   S                 = decays * S0 + sum over s of (decays * a_s) c_s u_s + (decays * k_s) v_s
  *
  * All of it is matrix products but u, a triangular solve. Terms with one vector a or k are one product, of the sum of their
- * c u and v, their row. Where q is b, u has been read already. The derivative is that of these equations. */
+ * c u and v, their row. Where q is b, what b meets is made once.
+ *
+ * Conditions of a rank-one term (the place is within its sequence; the next one does not begin anew) are taken after the products,
+ * row by row: b itself need not make sense where they do not hold, and garbage there must not reach other rows. The derivative is
+ * that of these equations. */
 #include "ir/rec/chunk.h"
 
 typedef struct Stage {
@@ -91,12 +95,28 @@ static Part plus(Stage *s, Part x, Part y)
     return x.v == REC_NONE ? y : part_map(s->c->b, FUN_ADD, x, y);
 }
 
-static uint32_t conditions(const Term *t, uint32_t select)
+/* Conditions that name axes of neither side, as bits. */
+static uint32_t conditions(const Split *x)
 {
     uint32_t bits = 0;
-    for (uint32_t i = 0; i < t->factor.n; i++)
-        bits |= (uint32_t)((select >> i & 1) && matrix_is_condition(&t->factor.p[i])) << i;
+    for (uint32_t i = 0; i < x->term.factor.n; i++)
+        bits |= (uint32_t)((x->first & x->second) >> i & 1 && matrix_is_condition(&x->term.factor.p[i])) << i;
     return bits;
+}
+
+/* p, and zero where the conditions do not hold, whatever p is there. */
+static Part under_conditions(Stage *s, const Split *x, Part p)
+{
+    RecBuild *b = s->c->b;
+    Part zero = part_number(b, DT_REAL, 0);
+    for (uint32_t i = 0; i < x->term.factor.n; i++) {
+        const Factor *f = &x->term.factor.p[i];
+        if (!(conditions(x) >> i & 1))
+            continue;
+        Part c = as_state(s, &x->term, chunk_factor(s->c, f), s->m->k);
+        p = f->kind == FACTOR_IF ? part_where(b, c, p, zero) : part_where(b, c, zero, p);
+    }
+    return p;
 }
 
 /* The factors of the columns' side, and of neither. */
@@ -109,14 +129,14 @@ static Part across(Stage *s, const Split *x)
 /* What multiplies a rank-one term, zero where its conditions do not hold. */
 static Part scale(Stage *s, const Split *x)
 {
-    uint32_t select = x->scale | conditions(&x->term, x->second);
-    return signed_part(s, &x->term, placed(s, as_state(s, &x->term, chunk_product(s->c, &x->term, select, 0), s->m->k), 0));
+    Part c = as_state(s, &x->term, chunk_product(s->c, &x->term, x->scale, 0), s->m->k);
+    return signed_part(s, &x->term, placed(s, under_conditions(s, x, c), 0));
 }
 
 static void make_low(Stage *s, uint32_t i)
 {
     const Split *x = &s->m->low.p[i];
-    s->low[i] = vector(s, x, x->first, x->term.axis[s->m->k]);
+    s->low[i] = vector(s, x, x->first & ~conditions(x), x->term.axis[s->m->k]);
     s->scale[i] = scale(s, x);
 }
 
@@ -164,8 +184,7 @@ static void make_queries(Stage *s)
         const Splits *of = &s->m->readout.p[i].of_state;
         s->query[i] = NEWN(a, Part, of->n + 1);
         for (uint32_t k = 0; k < of->n; k++)
-            if (of->p[k].same == NO_TERM)
-                s->query[i][k] = vector(s, &of->p[k], of->p[k].first, of->p[k].term.axis[s->m->k]);
+            s->query[i][k] = vector(s, &of->p[k], of->p[k].first, of->p[k].term.axis[s->m->k]);
     }
 }
 
@@ -257,7 +276,8 @@ static Part stack_rows(Stage *s, const Part *x, uint32_t n)
 /* What term j at the other places gives to what term i reads. */
 static Part lower(Stage *s, uint32_t i, uint32_t j)
 {
-    Part pairs = decays_pairs(s->decays, s->low[i], s->m->low.p[i].from, s->writer[j]);
+    const Split *x = &s->m->low.p[i];
+    Part pairs = under_conditions(s, x, decays_pairs(s->decays, s->low[i], x->from, s->writer[j]));
     return part_map(s->c->b, FUN_MUL, pairs, part_relabel(s->c->b, s->scale[j], LABEL_PLACE, LABEL_OTHER));
 }
 
@@ -302,7 +322,8 @@ static void solve(Stage *s)
     Arena *a = s->c->w->p->arena;
     Part *right = NEWN(a, Part, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        right[i] = meets(s, s->low[i], s->m->low.p[i].from, s->given);
+        const Split *x = &s->m->low.p[i];
+        right[i] = under_conditions(s, x, meets(s, s->low[i], x->from, s->given));
         labels |= part_labels(s->c->b, right[i]);
     }
     for (uint32_t i = 0; i < n; i++)
@@ -344,7 +365,7 @@ static void read_out(Stage *s, uint32_t i)
     const Type *t = rec_type(&s->c->w->old, r->v);
     for (uint32_t k = 0; k < r->of_state.n; k++) {
         const Split *x = &r->of_state.p[k];
-        Part read = x->same == NO_TERM ? meets(s, s->query[i][k], x->from, s->row) : s->read[x->same];
+        Part read = meets(s, s->query[i][k], x->from, s->row);
         Part after = chunk_product(s->c, &x->term, x->second | x->scale, 0);
         read = as_readout(s, &x->term, read);
         sum = plus(s, sum, signed_part(s, &x->term, part_map(s->c->b, FUN_MUL, read, after)));

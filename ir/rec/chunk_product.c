@@ -8,8 +8,7 @@ typedef struct Pool {
     uint32_t n;
 } Pool;
 
-/* A factor for all places of the chunk. */
-static Part chunk_factor(Chunk *c, const Factor *f)
+Part chunk_factor(Chunk *c, const Factor *f)
 {
     c->lift.b = c->b;
     Lifted x = lift_value(&c->lift, f->use.v);

@@ -69,7 +69,7 @@ bool matrix_is_condition(const Factor *f)
 static bool assign(const LinearCx *cx, const Term *t, Sides s, uint32_t shared, Split *out)
 {
     uint32_t sum = (1u << t->nit) - (1u << t->rank);
-    *out = (Split){.term = *t, .sum = shared, .same = NO_TERM};
+    *out = (Split){.term = *t, .sum = shared};
     for (uint32_t i = 0; i < t->factor.n; i++) {
         uint32_t names = joined_names(cx, t, i, sum & ~s.a & ~s.b & ~shared);
         bool a = names & s.a, b = names & s.b;
@@ -464,7 +464,7 @@ Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, u
     for (uint8_t k = 0; k < f.m->type.rank && f.m->type.dt == DT_REAL; k++) {
         memset(f.known, 0, (p->op.n + 1) * sizeof *f.known);
         if (try_axis(&f, k)) {
-            matrix_join(p, a, recur, f.m);
+            matrix_join(p, a, f.m);
             return f.m;
         }
         if (f.why.why > why->why) /* of the axis that got furthest: reasons stand in the order in which they are met */

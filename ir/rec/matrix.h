@@ -16,9 +16,7 @@ typedef struct Split {
     uint32_t first, second, scale;
     uint32_t sum; /* axes that both groups name, and that are summed over last */
     uint32_t from, to; /* the states that are read and written, by their numbers in the stage */
-    uint32_t same; /* of a read-out: the rank-one term that reads the state with the same vector, or NO_TERM */
 } Split;
-enum { NO_TERM = 0x7fffffff };
 
 typedef VEC(Split) Splits;
 
@@ -37,7 +35,7 @@ typedef struct Matrix {
     uint32_t batch, cols; /* its axes, as bits */
     bool diagonal;        /* the decay differs along k */
     Terms *decay;         /* [n, n]: the decays of state j in the new state i, at i * n + j */
-    Splits low;    /* first: b, second: a. Conditions: of a and, where garbage would else be multiplied, of b */
+    Splits low;    /* first: b, second: a */
     Splits source; /* first: k, second: v */
     VEC(Readout) readout;
     uint32_t *writes; /* by rank-one term, then by source term: the first of them that writes the same vector */
@@ -54,7 +52,6 @@ bool matrix_is_condition(const Factor *f);
 /* Stage `stage` of a recurrence as a matrix stage, or NULL and why not. */
 Matrix *matrix_stage(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage, MatrixWhy *why);
 
-/* matrix_join.c: finds what is read or written with the same vector (Split.same, Matrix.writes) */
-void matrix_join(const RecProg *p, Arena *a, RecId recur, Matrix *m);
+void matrix_join(const RecProg *p, Arena *a, Matrix *m); /* matrix_join.c: makes Matrix.writes */
 
 #endif

@@ -1,4 +1,4 @@
-/* At levels with fma a product that one sum uses is rounded with it; one that more use is not, nor one at the baseline. */
+/* At levels with fma a product that one sum uses is rounded with it; one that more use is not, nor two in one sum, nor any at the baseline. */
 #include "tests/unit/forms.h"
 
 #include <math.h>
@@ -70,9 +70,10 @@ static void apart(const Frame *f, Point p)
 /* The same at every level. */
 static void shared(const Frame *f, Point p)
 {
-    volatile double square = p.a * p.a;
+    volatile double square = p.a * p.a, bb = p.b * p.b, cc = p.c * p.c;
     expect(f, "square", square);
     expect(f, "shared", square + p.c);
+    expect(f, "both", bb - cc);
 }
 
 Test(fma, rounded_once)
@@ -87,7 +88,7 @@ Test(fma, baseline_rounds_twice)
     run(true, apart);
 }
 
-Test(fma, what_is_used_twice_is_rounded)
+Test(fma, others_are_rounded)
 {
     run(false, shared);
     run(true, shared);

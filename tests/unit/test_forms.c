@@ -3,6 +3,8 @@
  * gradients. */
 #include "tests/unit/forms.h"
 
+#include <math.h>
+
 /* Lengths: a full, an empty, and shorter sequences. `cuts`: resets at about every fifth place. */
 typedef struct Call {
     int64_t T, B;
@@ -136,4 +138,48 @@ Test(forms, sizes_decide, .timeout = 300)
     chosen("gla");
     chosen("gated_deltanet");
     chosen("rwkv7");
+}
+
+/* ---- what makes no sense at one place ---- */
+
+static const double *result_of(const Frame *f, const char *name, int64_t *n)
+{
+    for (uint32_t i = 0; i < f->prog->out.n; i++)
+        if (str_eq(f->prog->out.p[i].name, str_of(name))) {
+            *n = frame_count(f, &f->prog->out.p[i].type, f->prog->out.p[i].batched);
+            return f->out[i];
+        }
+    cr_assert_fail("no result %s", name);
+    return NULL;
+}
+
+static void same_and_finite(const Frame *f, const Frame *g, const char *name)
+{
+    int64_t n;
+    const double *x = result_of(f, name, &n), *y = result_of(g, name, &n);
+    for (int64_t i = 0; i < n; i++)
+        cr_assert(isfinite(x[i]) && fabs(x[i] - y[i]) <= 1e-11 * (1 + fabs(x[i])), "%s, element %d: %g and %g", name, (int)i, x[i], y[i]);
+}
+
+/* It is only in what is read out there: neither earlier nor later places see it. */
+Test(forms, garbage_under_a_condition_stays_there)
+{
+    static const Call call = {.T = 43, .B = 2, .lengths = true, .cuts = true, .starts = true};
+    Forms t;
+    forms_open(&t, "tests/forms/garbage.rnn", "garbage");
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Code chunk = forms_compile(&t, (RecForm){.kind = REC_FORM_CHUNK, .size = 8}, PREC_F64);
+    Frame *f = drawn(&t, t.d.arena, &call), *g = frame_copy(f);
+    Str why = STR("");
+    cr_assert(frame_compiled(f, &sequential, false, &why) && frame_compiled(g, &chunk, false, &why), "%s", str_c(t.d.arena, why));
+    same_and_finite(f, g, "y");
+    same_and_finite(f, g, "ST");
+    int64_t n, wild = 0;
+    const double *guess = result_of(g, "guess", &n);
+    for (int64_t i = 0; i < n; i++)
+        wild += !isfinite(guess[i]);
+    cr_expect(wild > 0 && wild < n, "%d of %d guesses make no sense", (int)wild, (int)n);
+    code_free(&sequential);
+    code_free(&chunk);
+    forms_close(&t);
 }
