@@ -255,3 +255,103 @@ bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAcces
     return a->buf == b->buf && same_iteration_some_step(p, a, b, DIM_ZERO) &&
            same_iteration_some_step(p, a, b, DIM_ONE);
 }
+
+/* ---- rounds of a loop ---- */
+
+/* Every access to a memory in two statements, as seen from a loop around them. */
+typedef struct Rounds {
+    KernProg *p;
+    const KStmt *loop, *a, *b;
+    KBufId memory;
+    const KernPiece *piece;
+    const KStmt *around[DEPEND_MAXLOOP]; /* from the loop on inwards, without it */
+    uint32_t naround;
+    bool seen, fail;
+    Dim stride;
+    KIndex outside;
+} Rounds;
+
+static const KStmt *round_loop(const Rounds *r, KVar v)
+{
+    for (uint32_t i = 0; i < r->naround; i++)
+        if (r->around[i]->loop.var == v)
+            return r->around[i];
+    return NULL;
+}
+
+static Dim whole_extent(const Rounds *r, const KStmt *loop)
+{
+    return r->piece ? dim_subst(r->p->dims, loop->loop.extent, r->piece->part, r->piece->axis) : loop->loop.extent;
+}
+
+static Dim stride_in(const KIndex *at, KVar v)
+{
+    for (uint32_t i = 0; i < at->n; i++)
+        if (at->term[i].var == v)
+            return at->term[i].stride;
+    return DIM_ZERO;
+}
+
+/* How far an address reaches beyond what the loop, and what is outside of it, say; false: that is not known. What moves by
+ * all that the loop goes through, or several times that, meets no other round. */
+static bool reach_of(const Rounds *r, const KIndex *at, Dim stride, Dim *reach, KIndex *outside)
+{
+    DimTab *t = r->p->dims;
+    Dim whole = dim_mul(t, stride, whole_extent(r, r->loop)), times;
+    *reach = at->base;
+    for (uint32_t i = 0; i < at->n; i++) {
+        KVar v = at->term[i].var;
+        const KStmt *inside = round_loop(r, v);
+        if (v == r->loop->loop.var || (inside && dim_div(t, at->term[i].stride, whole, &times)))
+            continue;
+        if (inside && is_never_negative(t, at->term[i].stride))
+            *reach = dim_add(t, *reach, dim_mul(t, at->term[i].stride, dim_sub(t, whole_extent(r, inside), DIM_ONE)));
+        else if (inside || depend_defines(r->loop, v))
+            return false;
+        else
+            kern_index_add(r->p, outside, v, at->term[i].stride);
+    }
+    return is_never_negative(t, at->base);
+}
+
+static bool same_terms(const KIndex *a, const KIndex *b)
+{
+    Shape x = {.outside = *a}, y = {.outside = *b};
+    return same_outside(&x, &y);
+}
+
+static void see_round(Rounds *r, const KStmt *s)
+{
+    Dim stride = stride_in(&s->mem.at, r->loop->loop.var), reach = DIM_ZERO;
+    KIndex outside = {0};
+    if (kern_memory(r->p, s->mem.buf) != r->memory || r->fail)
+        return;
+    r->fail = stride == DIM_ZERO || !reach_of(r, &s->mem.at, stride, &reach, &outside) || dim_mentions(r->p->dims, stride, r->p->keep) ||
+              !is_less(r->p->dims, reach, stride) || (r->seen && (stride != r->stride || !same_terms(&outside, &r->outside)));
+    r->seen = true;
+    r->stride = stride;
+    r->outside = outside;
+}
+
+static void see_rounds(Rounds *r, const KStmt *s, bool counts)
+{
+    counts = counts || s == r->a || s == r->b;
+    if (counts && (s->kind == K_LOAD || s->kind == K_STORE))
+        see_round(r, s);
+    r->fail = r->fail || (counts && s->kind != K_STORE && kern_written(s) != K_NONE) ||
+              (s->kind == K_LOOP && r->naround == DEPEND_MAXLOOP);
+    if (s->kind != K_LOOP || r->fail)
+        return;
+    r->around[r->naround++] = s;
+    for (uint32_t i = 0; i < s->loop.body.n; i++)
+        see_rounds(r, s->loop.body.p[i], counts);
+    r->naround--;
+}
+
+bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPiece *piece)
+{
+    Rounds r = {.p = p, .loop = loop, .a = a, .b = b, .memory = memory, .piece = piece};
+    for (uint32_t i = 0; i < loop->loop.body.n; i++)
+        see_rounds(&r, loop->loop.body.p[i], false);
+    return !r.fail;
+}

@@ -167,6 +167,15 @@ void kern_each_use(KStmt *s, KernUse *fn, void *cx); /* the variables that s, an
 KVar kern_defines(const KStmt *s);                   /* the variable that it defines, K_NONE: none, or a loop's */
 void kern_mark_uses(KernProg *p);                    /* sets KBuf.used_by and kept from the functions */
 
+/* Part of a range: a dimension of kind DIM_PART, and what it is part of. */
+typedef struct KernPiece {
+    DimSym part;
+    Dim axis;
+} KernPiece;
+/* depend.c: a and b stand in a loop. Whether what one does with a memory in a round of it, and the other in another round,
+ * is to different elements. They have loads and stores only. piece: of an axis that is cut, or NULL. */
+bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPiece *piece);
+
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);
 KernProg *kern_read(Arena *a, Str text, Str *error);
@@ -188,6 +197,7 @@ void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory bec
 void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
 void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is copied once into a better order */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
+KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
 
 #endif

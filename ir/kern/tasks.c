@@ -183,6 +183,17 @@ static KStmt *tasks_of_loop(Pass *x, KStmt *s)
     return cut_loop_ok(&c, s) ? make_tasks(x, &c, s) : s;
 }
 
+/* Statements of the top: others would find tasks around them. */
+KStmt *kern_cut(KernProg *p, KStmt *s)
+{
+    Pass x = {.p = p, .own = arena_new()};
+    Cut c = cut_new(p, x.own, s->loop.extent);
+    bool can = s->loop.kind == K_SERIAL ? find_cut(&x, s, &c) : cut_is_independent(s) && cut_loop_ok(&c, s);
+    KStmt *tasks = can ? make_tasks(&x, &c, s) : NULL;
+    arena_free(x.own);
+    return tasks;
+}
+
 static void cut_block(Pass x, KBlock *b);
 
 /* A serial loop along as many axes as it can be cut along: where the longest is too short for several pieces, another

@@ -4,112 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "frontend/elab.h"
-#include "ir/kern/kern.h"
+#include "tests/unit/kern_data.h"
 #include "tests/unit/reads.h"
 
 /* ---- one program on one set of sizes ---- */
-
-typedef struct Case {
-    int64_t T, B;
-    bool keep, chance; /* chance: leaves optional arguments and outputs out */
-    uint64_t seed;
-} Case;
-
-typedef struct Data {
-    Arena *a;
-    const KernProg *k;
-    int64_t *dim;     /* dimensions, then flags */
-    double **buf;     /* by KBufId */
-    RecArray *arg;    /* by argument */
-    double **before;  /* by KBufId: an output as it was */
-    const char *what;
-    Str text;
-} Data;
-
-static Str kern_text_of(Arena *a, const KernProg *k)
-{
-    Text t = {.arena = a};
-    kern_print(&t, k);
-    return text_str(&t);
-}
-
-static void kern_verified(const KernProg *k)
-{
-    Text why = {.arena = k->arena};
-    cr_assert(kern_verify(k, &why), "%s\n%s", text_str(&why).p, kern_text_of(k->arena, k).p);
-}
-
-static int64_t size_of_buf(const Data *d, KBufId b)
-{
-    int64_t n;
-    cr_assert(dim_eval(d->k->dims, d->k->buf.p[b].size, d->dim, &n), "%s: size of b%u", d->what, b);
-    return n;
-}
-
-static int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
-{
-    switch (dim_sym_info(k->dims, s)->kind) {
-    case DIM_TIME: return c->T;
-    case DIM_BATCH: return c->B;
-    case DIM_KEEP: return c->keep;
-    case DIM_FLAG: return (int64_t)(c->seed & 1); /* what pays is done at small sizes too */
-    case DIM_USER:
-    case DIM_PART: break;
-    }
-    return 2 + s % 3;
-}
-
-/* Ints are small enough to index anything here; lengths lie in 0..T. */
-static double draw(const Data *d, const KBuf *b, const Case *c, int64_t i)
-{
-    double u = rec_random_value(c->seed, b->slot + (b->kind == K_OUT ? 1000 : 0), (uint64_t)i);
-    bool length = b->kind == K_ARG && d->k->arg.p[b->slot].role == ROLE_LENGTH;
-    switch (b->dt) {
-    case DT_REAL: return u - 0.5;
-    case DT_INT: return floor(u * (length ? (double)c->T + 1 : 2));
-    case DT_BOOL: return u < 0.3;
-    case DT_COMPLEX: break;
-    }
-    return 0;
-}
-
-static bool left_out(const Data *d, const KBuf *b, const Case *c)
-{
-    if (!c->chance || b->kind == K_WORK || (b->kind == K_ARG && !d->k->arg.p[b->slot].optional))
-        return false;
-    return rec_random_value(c->seed, 99, b->slot) < 0.5;
-}
-
-static Data data_new(Arena *a, const KernProg *k, const Case *c, const char *what)
-{
-    uint32_t nsym = dim_nsyms(k->dims);
-    Data d = {.a = a, .k = k, .what = what, .text = kern_text_of(a, k)};
-    d.dim = NEWN(a, int64_t, nsym + k->arg.n);
-    d.buf = NEWN(a, double *, k->buf.n);
-    d.before = NEWN(a, double *, k->buf.n);
-    d.arg = NEWN(a, RecArray, k->arg.n);
-    for (DimSym s = 0; s < nsym; s++)
-        d.dim[s] = dim_value(k, s, c);
-    for (KBufId b = 0; b < k->buf.n; b++) {
-        const KBuf *x = &k->buf.p[b];
-        if (left_out(&d, x, c) || x->shares != K_NONE)
-            continue;
-        int64_t n = size_of_buf(&d, b);
-        d.buf[b] = NEWN(a, double, n + 1);
-        d.before[b] = NEWN(a, double, n + 1);
-        for (int64_t i = 0; i < n; i++)
-            d.before[b][i] = d.buf[b][i] = x->kind == K_WORK ? (double)NAN : draw(&d, x, c, i);
-        if (x->kind == K_ARG) {
-            d.arg[x->slot].data = d.buf[b];
-            d.dim[nsym + x->slot] = 1;
-        }
-    }
-    for (KBufId b = 0; b < k->buf.n; b++)
-        if (k->buf.p[b].shares != K_NONE)
-            d.buf[b] = d.buf[k->buf.p[b].shares];
-    return d;
-}
 
 static RecFn fn_of(RecOutRole role)
 {
@@ -213,23 +111,6 @@ static void check_roads(Make make, const void *from, const char *what)
 }
 
 /* ---- the cells of the standard library ---- */
-
-typedef struct Entry {
-    const char *file, *name;
-} Entry;
-
-static RecProg *make_entry(Arena *a, const void *from)
-{
-    const Entry *entry = from;
-    Sources *s = sources_new(a);
-    Diags *diags = diags_new(a, s);
-    Unit *u = unit_load(a, s, diags, str_of(entry->file));
-    uint32_t i;
-    cr_assert(u && unit_find_entry(u, str_of(entry->name), &i), "%s %s", entry->file, entry->name);
-    RecProg *p = elab_entry(a, u, i, NULL, 0, diags);
-    cr_assert(p, "%s %s has errors", entry->file, entry->name);
-    return p;
-}
 
 static void check_file(const char *file)
 {
@@ -835,4 +716,67 @@ Test(kern, bad_text_is_refused_with_its_line)
         {"kern \"t\"\nforward {\n  %99999999 : real = const 1\n}", "line 3: the number is too large"},
     };
     reads_refuses(reads, bad, sizeof bad / sizeof *bad);
+}
+
+/* ---- rounds of a loop, and cutting one: for targets that share statements out ---- */
+
+static KernProg *step_program(Arena *a, const char *body)
+{
+    Str error = {0};
+    Str text = str_fmt(a,
+                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\nopen T\nopen B\nopen H\n"
+                       "buf b0 work real 9*B*T*H used 1 \"w\"\nbuf b1 work real 9*B*T*H used 1 \"v\"\nforward {\n"
+                       "  serial %%0 < T {\n    %s\n  }\n}\n", body);
+    KernProg *k = kern_read(a, text, &error);
+    cr_assert(k, "%.*s\n%s", STRF(error), text.p);
+    return k;
+}
+
+/* The first two statements of the step; memory is b0. */
+static void check_rounds(const char *body, bool apart)
+{
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, body);
+    const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[loop->loop.body.n > 1];
+    cr_assert_eq(kern_rounds_apart(k, loop, x, y, 0, NULL), apart, "%s", body);
+    arena_free(a);
+}
+
+#define WRITES(AT) "vector %1 < H { %2 : real = const 1 store b0[" AT "] = %2 } "
+#define READS(AT) "vector %3 < H { %4 : real = load b0[" AT "] store b1[0, %3 by 1] = %4 }"
+
+Test(kern, rounds_apart)
+{
+    check_rounds(WRITES("0, %0 by H, %1 by 1") READS("0, %0 by H, %3 by 1"), true);
+    check_rounds(WRITES("0, %0 by 2*H, %1 by 1") READS("H, %0 by 2*H, %3 by 1"), true);
+    check_rounds(WRITES("H, %0 by H, %1 by 1") READS("0, %0 by H, %3 by 1"), false);
+    check_rounds(WRITES("0, %0 by 2*H, %1 by 1") READS("H + 1, %0 by 2*H, %3 by 1"), false);
+    check_rounds(WRITES("0, %0 by H, %1 by 1") READS("0, %0 by 2*H, %3 by 1"), false);
+    check_rounds(WRITES("0, %0 by keep*H, %1 by 1") READS("0, %0 by keep*H, %3 by 1"), false);
+    check_rounds(WRITES("0, %1 by 1") READS("0, %3 by 1"), false);
+    check_rounds(WRITES("0, %0 by 1, %1 by T") READS("0, %0 by 1, %3 by T"), true);
+    check_rounds(WRITES("0, %0 by 1, %1 by T + 1") READS("0, %0 by 1, %3 by T + 1"), false);
+    check_rounds(WRITES("0, %0 by H, %1 by 1") READS("0, %3 by 1"), false);
+    check_rounds("fill b0[0, %0 by H] count H = 0", false);
+}
+
+static Str axis_of(Arena *a, const char *body)
+{
+    KernProg *k = step_program(a, body);
+    KStmt *tasks = kern_cut(k, k->fn[REC_FORWARD].p[0]);
+    if (!tasks)
+        return STR("none");
+    vec_push(a, &k->fn[REC_INIT], tasks);
+    k->fn[REC_FORWARD].n = 0;
+    kern_verified(k);
+    return dim_str(a, k->dims, tasks->tasks.extent);
+}
+
+Test(kern, cut)
+{
+    Arena *a = arena_new();
+    cr_assert(str_is(axis_of(a, "parallel %1 < B { vector %2 < H { %3 : real = load b0[0, %1 by H] store b0[0, %1 by H, %2 by 1] = %3 } }"), "B"));
+    cr_assert(str_is(axis_of(a, "parallel %1 < B { vector %2 < H { %3 : real = load b0[0, %2 by 1] store b0[0, %1 by H, %2 by 1] = %3 } }"), "H"));
+    cr_assert(str_is(axis_of(a, "%3 : real = load b0[0] store b0[1] = %3"), "none"));
+    arena_free(a);
 }
