@@ -229,7 +229,7 @@ static int write_ptx(Driver *d, const Compile *c, const Unit *u)
     const NvFn *forward = &c->plan->fn[REC_FORWARD];
     if (forward->refused.n) {
         Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
-        return driver_fail(d, "`%.*s` cannot be built for ptx yet: its forward function has %.*s%.*s", STRF(c->kern->name),
+        return driver_fail(d, "`%.*s` cannot be built for ptx: its forward function has %.*s%.*s", STRF(c->kern->name),
                            STRF(forward->refused), STRF(line));
     }
     add_part(&parts, "json", nv_manifest(c->plan, &c->gpu));

@@ -60,7 +60,8 @@ typedef struct Emit {
     LLVMMetadataRef *scope;             /* by KBufId that is its own memory */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
     const KStmt **product;              /* by KVar: it is rounded with the sum it goes into (emit_fma.c); or NULL */
-    LLVMValueRef *thread;               /* by KVar: a loop's variable where each iteration has its thread; or NULL */
+    LLVMValueRef *thread;               /* by KVar: the number of an iteration that has its thread; or NULL */
+    LLVMBasicBlockRef nothing;          /* where an index into nothing leads, instead of to the kernel's end; or NULL */
     unsigned scope_kind, noalias_kind;
 } Emit;
 
@@ -96,6 +97,9 @@ bool emit_can_be_null(const Emit *e, KBufId b);
 void emit_loop(Emit *e, const KStmt *s);
 void emit_start(Emit *e, const KStmt *s);
 void emit_update(Emit *e, const KStmt *s);
+LLVMValueRef emit_neutral(const CpuGen *g, RecReduce red, DType dt);
+LLVMValueRef emit_combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_loop_start(Emit *e, const KStmt *s); /* the first value of its variable */
 
 /* emit_fma.c */
 const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b); /* of a whole function */

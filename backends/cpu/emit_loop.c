@@ -13,14 +13,14 @@
 
 /* ---- accumulators ---- */
 
-static LLVMValueRef neutral(const CpuGen *g, RecReduce red, DType dt)
+LLVMValueRef emit_neutral(const CpuGen *g, RecReduce red, DType dt)
 {
     static const double real[RED_COUNT] = {0, 1, -INFINITY, INFINITY};
     static const int64_t whole[RED_COUNT] = {0, 1, INT32_MIN, INT32_MAX};
     return dt == DT_REAL ? gen_const(g, real[red]) : gen_iconst(g, dt == DT_INT ? 32 : 1, (uint64_t)whole[red]);
 }
 
-static LLVMValueRef combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef a, LLVMValueRef b)
+LLVMValueRef emit_combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef a, LLVMValueRef b)
 {
     static const Fun fun[RED_COUNT] = {FUN_ADD, FUN_MUL, FUN_MAX, FUN_MIN};
     return cpu_fun(g, fun[red], (LLVMValueRef[]){a, b}, (DType[]){dt, dt});
@@ -35,7 +35,7 @@ static LLVMValueRef memory_with(Emit *e, LLVMValueRef start)
 
 void emit_start(Emit *e, const KStmt *s)
 {
-    LLVMValueRef start = neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var));
+    LLVMValueRef start = emit_neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var));
     LLVMValueRef at = memory_with(e, start);
     e->var[s->acc.var] = (EmitVar){.value = at, .memory = LLVMTypeOf(start), .lanes = e->v.on};
 }
@@ -43,7 +43,7 @@ void emit_start(Emit *e, const KStmt *s)
 static void update_at(const CpuGen *g, const KStmt *s, DType dt, LLVMValueRef at, LLVMValueRef value)
 {
     LLVMValueRef old = LLVMBuildLoad2(g->b, LLVMTypeOf(value), at, "");
-    LLVMBuildStore(g->b, combine(g, s->acc.red, dt, old, value), at);
+    LLVMBuildStore(g->b, emit_combine(g, s->acc.red, dt, old, value), at);
 }
 
 /* By a product that is rounded with the sum; false if it is by something else. */
@@ -65,7 +65,7 @@ void emit_update(Emit *e, const KStmt *s)
         return;
     LLVMValueRef value = emit_var(e, s->acc.value, e->v.on);
     if (split && e->v.mask)
-        value = gen_select(&e->g, e->v.mask, value, neutral(&e->g, s->acc.red, dt));
+        value = gen_select(&e->g, e->v.mask, value, emit_neutral(&e->g, s->acc.red, dt));
     update_at(&e->g, s, dt, split ? var->partial : var->value, value);
 }
 
@@ -85,7 +85,7 @@ static void start_partial(Emit *e, const KStmt *s)
 {
     EmitVar *var = &e->var[s->acc.var];
     if (!var->partial)
-        var->partial = memory_with(e, neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var)));
+        var->partial = memory_with(e, emit_neutral(&e->g, s->acc.red, emit_dtype(e, s->acc.var)));
 }
 
 /* Halves v until `lanes` are left. */
@@ -100,7 +100,7 @@ static LLVMValueRef across(const CpuGen *whole, RecReduce red, DType dt, LLVMVal
         LLVMValueRef a = half == 1 ? gen_lane(&g, v, 0) : gen_shuffle(&g, v, v, low, half);
         LLVMValueRef b = half == 1 ? gen_lane(&g, v, 1) : gen_shuffle(&g, v, v, high, half);
         g.lanes = half;
-        v = combine(&g, red, dt, a, b);
+        v = emit_combine(&g, red, dt, a, b);
     }
     return v;
 }
@@ -136,7 +136,7 @@ static void finish_partial(Emit *e, const KStmt *s)
 
 /* ---- plain loops ---- */
 
-static LLVMValueRef start_of(Emit *e, const KStmt *s)
+LLVMValueRef emit_loop_start(Emit *e, const KStmt *s)
 {
     if (s->loop.by == DIM_ZERO)
         return gen_i64(&e->g, 0);
@@ -406,7 +406,7 @@ static void all_rounds(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
     uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
-    LLVMValueRef start = start_of(e, s), end = end_of(e, s, start), from = start, whole = end;
+    LLVMValueRef start = emit_loop_start(e, s), end = end_of(e, s, start), from = start, whole = end;
     Masking how = loop_masking(e, s);
     if (many > width)
         from = wide_rounds(e, s, start, emit_dim(e, s->loop.extent), many);
@@ -555,7 +555,7 @@ static void any_loop(Emit *e, const KStmt *s)
     if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !has_random(&s->loop.body))
         vector_loop(e, s);
     else {
-        LLVMValueRef start = start_of(e, s);
+        LLVMValueRef start = emit_loop_start(e, s);
         plain_loop(e, s, start, end_of(e, s, start));
     }
 }
@@ -564,7 +564,7 @@ void emit_loop(Emit *e, const KStmt *s)
 {
     KBufId to = K_NONE;
     if (e->thread && e->thread[s->loop.var]) {
-        emit_set(e, s->loop.var, e->thread[s->loop.var], false);
+        emit_set(e, s->loop.var, LLVMBuildNSWAdd(e->g.b, emit_loop_start(e, s), e->thread[s->loop.var], ""), false);
         emit_block(e, &s->loop.body);
         return;
     }

@@ -75,6 +75,11 @@ static void report(Emit *e, int what)
 
 void emit_leave(Emit *e)
 {
+    if (e->nothing) {
+        LLVMBuildStore(e->g.b, LLVMConstInt(gen_int1(&e->g, 1), 1, false), e->failed);
+        LLVMBuildBr(e->g.b, e->nothing);
+        return;
+    }
     if (!e->task) {
         LLVMBuildRet(e->g.b, LLVMConstInt(gen_int1(&e->g, 32), RNN_INDEX, false));
         return;

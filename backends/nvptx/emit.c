@@ -1,15 +1,33 @@
-/* Kernels as LLVM functions: the CPU's emitter in one lane, with loops whose iterations have threads. */
+/* Kernels as LLVM functions: the CPU's emitter in one lane, with loops whose iterations are shared out. */
 #include "backends/nvptx/emit.h"
 
 #include "backends/cpu/emit.h"
 
-enum { GLOBAL_MEMORY = 1 }; /* the address space */
+enum { GLOBAL_MEMORY = 1, SHARED_MEMORY = 3 }; /* address spaces */
+
+/* One kernel while it is made. */
+typedef struct Kernel {
+    Emit e;
+    const NvPlan *p;
+    const NvKernel *kernel;
+    NvThreads threads;
+    LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
+    LLVMValueRef block, shared;  /* of blocks: which one, and its shared memory */
+    LLVMValueRef piece, trouble; /* parameters */
+    LLVMValueRef *before;        /* by KVar: an accumulator, before threads had partial results */
+    LLVMBasicBlockRef end;
+} Kernel;
 
 /* ---- parameters ---- */
 
+static bool is_address(const NvParam *p)
+{
+    return p->kind == NV_BUFFER || p->kind == NV_TROUBLE;
+}
+
 static LLVMTypeRef param_type(const CpuGen *g, const NvParam *p)
 {
-    return p->kind == NV_BUFFER ? LLVMPointerTypeInContext(g->context, GLOBAL_MEMORY) : gen_int1(g, 64);
+    return is_address(p) ? LLVMPointerTypeInContext(g->context, GLOBAL_MEMORY) : gen_int1(g, 64);
 }
 
 static void param_attribute(const CpuGen *g, LLVMValueRef fn, uint32_t i, const char *name)
@@ -28,14 +46,16 @@ static bool is_alone(const KernProg *k, const NvKernel *kernel, uint32_t i)
     return true;
 }
 
-/* What is only read goes through the cache for that. */
+/* What is only read goes through the cache for that. What a block writes is no thread's own: LLVM must see that other threads
+ * may change it at a barrier. */
 static void describe_params(const CpuGen *g, const KernProg *k, const NvKernel *kernel, LLVMValueRef fn)
 {
     for (uint32_t i = 0; i < kernel->param.n; i++) {
-        if (kernel->param.p[i].kind != NV_BUFFER || !is_alone(k, kernel, i))
+        const NvParam *p = &kernel->param.p[i];
+        if (p->kind != NV_BUFFER || !is_alone(k, kernel, i) || (kernel->blocks && p->written))
             continue;
         param_attribute(g, fn, i, "noalias");
-        if (!kernel->param.p[i].written)
+        if (!p->written)
             param_attribute(g, fn, i, "readonly");
     }
 }
@@ -43,13 +63,12 @@ static void describe_params(const CpuGen *g, const KernProg *k, const NvKernel *
 static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel *kernel, NvThreads threads)
 {
     enum { CALLED_BY_HOST = 71 }; /* LLVM's calling convention ptx_kernel */
-    LLVMTypeRef none = LLVMVoidTypeInContext(g->context), i64 = gen_int1(g, 64);
+    LLVMTypeRef none = LLVMVoidTypeInContext(g->context);
     LLVMTypeRef *type = NEWN(p->arena, LLVMTypeRef, kernel->param.n + 1);
     for (uint32_t i = 0; i < kernel->param.n; i++)
         type[i] = param_type(g, &kernel->param.p[i]);
-    LLVMTypeRef fn_type = threads == NV_GRID
-                              ? LLVMFunctionType(none, type, kernel->param.n, false)
-                              : LLVMFunctionType(none, (LLVMTypeRef[]){gen_ptr(g), i64, i64}, 3, false);
+    LLVMTypeRef fn_type = threads == NV_GRID ? LLVMFunctionType(none, type, kernel->param.n, false)
+                                             : LLVMFunctionType(none, (LLVMTypeRef[]){gen_ptr(g), gen_ptr(g)}, 2, false);
     LLVMValueRef fn = LLVMAddFunction(g->module, str_c(p->arena, kernel->name), fn_type);
     if (threads == NV_GRID) {
         LLVMSetFunctionCallConv(fn, CALLED_BY_HOST);
@@ -60,77 +79,267 @@ static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel 
 
 static LLVMValueRef emulated_param(const CpuGen *g, LLVMValueRef fn, const NvParam *p, uint32_t i)
 {
-    LLVMTypeRef type = p->kind == NV_BUFFER ? gen_ptr(g) : gen_int1(g, 64);
+    LLVMTypeRef type = is_address(p) ? gen_ptr(g) : gen_int1(g, 64);
     return gen_load(g, type, gen_at(g, gen_int1(g, 64), LLVMGetParam(fn, 0), gen_i64(g, i)), 8);
 }
 
-static void read_params(Emit *e, const NvKernel *kernel, NvThreads threads)
+static void read_params(Kernel *x)
 {
+    Emit *e = &x->e;
     CpuGen g = e->g;
     g.b = e->entry;
-    for (uint32_t i = 0; i < kernel->param.n; i++) {
-        const NvParam *p = &kernel->param.p[i];
-        LLVMValueRef v = threads == NV_GRID ? LLVMGetParam(e->fn, i) : emulated_param(&g, e->fn, p, i);
+    for (uint32_t i = 0; i < x->kernel->param.n; i++) {
+        const NvParam *p = &x->kernel->param.p[i];
+        LLVMValueRef v = x->threads == NV_GRID ? LLVMGetParam(e->fn, i) : emulated_param(&g, e->fn, p, i);
         switch (p->kind) {
         case NV_BUFFER: e->near.buf[p->index] = v; break;
         case NV_SIZE: e->near.sym[p->index] = v; break;
         case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
+        case NV_PIECE: x->piece = v; break;
+        case NV_TROUBLE: x->trouble = v; break;
         }
     }
 }
 
-/* ---- threads ---- */
+/* ---- where a thread is ---- */
 
 static LLVMValueRef special(const CpuGen *g, const char *name)
 {
     return LLVMBuildZExt(g->b, gen_intrinsic(g, name, NULL, (LLVMValueRef[1]){NULL}, 0), gen_int1(g, 64), "");
 }
 
-/* The iterations of this thread: first, first + step, ... */
-static void own_iterations(const Emit *e, NvThreads threads, LLVMValueRef *first, LLVMValueRef *step)
+static LLVMValueRef emulated_place(const CpuGen *g, const Kernel *x, LLVMTypeRef type, uint32_t i)
 {
-    const CpuGen *g = &e->g;
-    if (threads == NV_EMULATED) {
-        *first = LLVMGetParam(e->fn, 1);
-        *step = LLVMGetParam(e->fn, 2);
-        return;
-    }
-    LLVMValueRef block = special(g, "llvm.nvvm.read.ptx.sreg.ntid.x");
-    LLVMValueRef before = LLVMBuildNSWMul(g->b, special(g, "llvm.nvvm.read.ptx.sreg.ctaid.x"), block, "");
-    *first = LLVMBuildNSWAdd(g->b, before, special(g, "llvm.nvvm.read.ptx.sreg.tid.x"), "");
-    *step = LLVMBuildNSWMul(g->b, special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"), block, "");
+    return gen_load(g, type, gen_at(g, gen_int1(g, 64), LLVMGetParam(x->e.fn, 1), gen_i64(g, i)), 8);
 }
 
+static LLVMValueRef shared_memory(const CpuGen *g)
+{
+    static const char name[] = "partial_results";
+    LLVMValueRef at = LLVMGetNamedGlobal(g->module, name);
+    if (at)
+        return at;
+    at = LLVMAddGlobalInAddressSpace(g->module, LLVMArrayType2(gen_int1(g, 64), 0), name, SHARED_MEMORY);
+    LLVMSetAlignment(at, NV_SLOT);
+    return at;
+}
+
+static void find_place(Kernel *x)
+{
+    CpuGen g = x->e.g;
+    LLVMTypeRef i64 = gen_int1(&g, 64);
+    g.b = x->e.entry;
+    if (x->threads == NV_EMULATED) {
+        x->first = emulated_place(&g, x, i64, PLACE_FIRST);
+        x->step = emulated_place(&g, x, i64, PLACE_STEP);
+        x->block = x->kernel->blocks ? emulated_place(&g, x, i64, PLACE_BLOCK) : NULL;
+        x->shared = x->kernel->nsum ? emulated_place(&g, x, gen_ptr(&g), PLACE_SHARED) : NULL;
+        return;
+    }
+    x->first = special(&g, "llvm.nvvm.read.ptx.sreg.tid.x");
+    x->step = special(&g, "llvm.nvvm.read.ptx.sreg.ntid.x");
+    x->block = special(&g, "llvm.nvvm.read.ptx.sreg.ctaid.x");
+    x->shared = x->kernel->nsum ? shared_memory(&g) : NULL;
+    if (x->kernel->blocks)
+        return;
+    x->first = LLVMBuildNSWAdd(g.b, LLVMBuildNSWMul(g.b, x->block, x->step, ""), x->first, "");
+    x->step = LLVMBuildNSWMul(g.b, special(&g, "llvm.nvvm.read.ptx.sreg.nctaid.x"), x->step, "");
+}
+
+/* A block's piece of the axis; the last one may be short, and one beyond the end empty. */
+static void find_piece(Kernel *x)
+{
+    Emit *e = &x->e;
+    CpuGen g = e->g;
+    g.b = e->entry;
+    LLVMValueRef first = LLVMBuildNSWMul(g.b, x->block, x->piece, "");
+    LLVMValueRef rest = LLVMBuildNSWSub(g.b, emit_dim(e, x->kernel->axis), first, "");
+    LLVMValueRef part = gen_select(&g, gen_icmp(&g, LLVMIntSLT, x->piece, rest), x->piece, rest);
+    emit_set(e, x->kernel->first, first, false);
+    e->near.sym[x->kernel->part] = gen_select(&g, gen_icmp(&g, LLVMIntSLT, part, gen_i64(&g, 0)), gen_i64(&g, 0), part);
+}
+
+/* ---- iterations that are shared out ---- */
+
 /* The innermost loop runs fastest, so that neighbours in a warp are neighbours in memory. */
-static void take_iteration(Emit *e, const NvKernel *kernel, LLVMValueRef number)
+static void take_iteration(Emit *e, const NvNode *n, LLVMValueRef number)
 {
     const CpuGen *g = &e->g;
     LLVMValueRef at[NV_MAXLEVEL];
-    for (uint32_t l = kernel->nlevel; l-- > 0;) {
-        LLVMValueRef extent = emit_dim(e, kernel->extent[l]);
+    for (uint32_t l = n->nlevel; l-- > 0;) {
+        LLVMValueRef extent = emit_dim(e, n->extent[l]);
         at[l] = l ? LLVMBuildURem(g->b, number, extent, "") : number;
         if (l)
             number = LLVMBuildUDiv(g->b, number, extent, "");
     }
     e->thread = NEWN(e->arena, LLVMValueRef, e->k->var.n);
-    for (uint32_t i = 0; i < kernel->axis.n; i++)
-        e->thread[kernel->axis.p[i].var] = at[kernel->axis.p[i].level];
+    for (uint32_t i = 0; i < n->axis.n; i++)
+        e->thread[n->axis.p[i].loop->loop.var] = at[n->axis.p[i].level];
+}
+
+static void emit_one(Kernel *x, KStmt *s, LLVMBasicBlockRef nothing)
+{
+    x->e.nothing = nothing;
+    emit_block(&x->e, &(KBlock){.p = &s, .n = 1});
+    x->e.nothing = x->end;
+}
+
+/* An index into nothing ends the iteration only: the thread is waited for. */
+static void emit_iterations(Kernel *x, const NvNode *n)
+{
+    Emit *e = &x->e;
+    GenLoop own = gen_loop(&e->g, x->first, emit_dim(e, n->count), x->step, NULL, 0);
+    LLVMBasicBlockRef next = gen_block(&e->g, "next");
+    take_iteration(e, n, own.i);
+    emit_one(x, n->s, next);
+    e->thread = NULL;
+    gen_enter(&e->g, next);
+    gen_loop_end(&e->g, &own, NULL);
+}
+
+/* ---- partial results ---- */
+
+static LLVMValueRef slot(Kernel *x, uint32_t sum, LLVMValueRef thread)
+{
+    const CpuGen *g = &x->e.g;
+    LLVMValueRef before = LLVMBuildNSWMul(g->b, x->step, gen_i64(g, sum), "");
+    return gen_at(g, gen_int1(g, 64), x->shared, LLVMBuildNSWAdd(g->b, before, thread, ""));
+}
+
+static LLVMTypeRef slot_type(const CpuGen *g, DType dt)
+{
+    return dt == DT_BOOL ? gen_int1(g, 8) : gen_type(g, dt);
+}
+
+static void emit_share(Kernel *x, const NvNode *n)
+{
+    Emit *e = &x->e;
+    const CpuGen *g = &e->g;
+    for (uint32_t i = 0; i < n->sum.n; i++) {
+        const KStmt *s = n->sum.p[i];
+        const EmitVar *var = &e->var[s->acc.var];
+        x->before[s->acc.var] = LLVMBuildLoad2(g->b, var->memory, var->value, "");
+        LLVMBuildStore(g->b, emit_neutral(g, s->acc.red, emit_dtype(e, s->acc.var)), var->value);
+    }
+    emit_iterations(x, n);
+    for (uint32_t i = 0; i < n->sum.n; i++) {
+        const EmitVar *var = &e->var[n->sum.p[i]->acc.var];
+        DType dt = emit_dtype(e, n->sum.p[i]->acc.var);
+        LLVMValueRef v = LLVMBuildLoad2(g->b, var->memory, var->value, "");
+        v = dt == DT_BOOL ? LLVMBuildZExt(g->b, v, slot_type(g, dt), "") : v;
+        gen_store(g, v, slot(x, i, x->first), emit_bytes(e, dt));
+    }
+}
+
+static void combine(Kernel *x, const KStmt *s, uint32_t sum)
+{
+    Emit *e = &x->e;
+    const CpuGen *g = &e->g;
+    DType dt = emit_dtype(e, s->acc.var);
+    GenLoop l = gen_loop(g, gen_i64(g, 0), x->step, gen_i64(g, 1), &x->before[s->acc.var], 1);
+    LLVMValueRef v = gen_load(g, slot_type(g, dt), slot(x, sum, l.i), emit_bytes(e, dt));
+    v = dt == DT_BOOL ? LLVMBuildTrunc(g->b, v, gen_int1(g, 1), "") : v;
+    LLVMValueRef all = emit_combine(g, s->acc.red, dt, l.carried[0], v);
+    gen_loop_end(g, &l, &all);
+    LLVMBuildStore(g->b, l.result[0], e->var[s->acc.var].value);
+}
+
+/* ---- nodes ---- */
+
+static void emit_barrier(Kernel *x)
+{
+    const CpuGen *g = &x->e.g;
+    if (x->threads == NV_GRID) {
+        gen_intrinsic(g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
+        return;
+    }
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), (LLVMTypeRef[]){gen_ptr(g)}, 1, false);
+    LLVMValueRef context = emulated_place(g, x, gen_ptr(g), PLACE_CONTEXT);
+    LLVMBuildCall2(g->b, type, emulated_place(g, x, gen_ptr(g), PLACE_WAIT), &context, 1, "");
+}
+
+/* An index into nothing is one for all threads, but where one of them works alone. */
+static void emit_first_thread(Kernel *x, KStmt *s)
+{
+    const CpuGen *g = &x->e.g;
+    GenIf first = gen_if(g, gen_icmp(g, LLVMIntEQ, x->first, gen_i64(g, 0)));
+    emit_one(x, s, first.done);
+    gen_end_if(g, first);
+}
+
+static void emit_nodes(Kernel *x, const NvNodes *nodes);
+
+static void emit_steps(Kernel *x, const NvNode *n)
+{
+    Emit *e = &x->e;
+    const CpuGen *g = &e->g;
+    LLVMValueRef extent = emit_dim(e, n->s->loop.extent), one = gen_i64(g, 1);
+    LLVMBasicBlockRef outer = e->behind_loop;
+    LLVMValueRef start = emit_loop_start(e, n->s);
+    GenLoop l = gen_loop(g, gen_i64(g, 0), extent, one, NULL, 0);
+    LLVMValueRef i = n->s->loop.reverse ? LLVMBuildSub(g->b, LLVMBuildSub(g->b, extent, one, ""), l.i, "") : l.i;
+    emit_set(e, n->s->loop.var, LLVMBuildNSWAdd(g->b, start, i, ""), false);
+    e->behind_loop = l.done;
+    emit_nodes(x, &n->body);
+    e->behind_loop = outer;
+    gen_loop_end(g, &l, NULL);
+}
+
+static void emit_nodes(Kernel *x, const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        switch (n->kind) {
+        case NV_EACH: emit_one(x, n->s, x->end); break;
+        case NV_ONE: emit_first_thread(x, n->s); break;
+        case NV_SHARE: emit_share(x, n); break;
+        case NV_COMBINE:
+            for (uint32_t s = 0; s < n->sum.n; s++)
+                combine(x, n->sum.p[s], s);
+            break;
+        case NV_STEPS: emit_steps(x, n); break;
+        case NV_BARRIER: emit_barrier(x); break;
+        }
+    }
+}
+
+/* ---- kernels ---- */
+
+static void report(Kernel *x)
+{
+    const CpuGen *g = &x->e.g;
+    if (!x->trouble)
+        return;
+    GenIf bad = gen_if(g, emit_failed(&x->e));
+    gen_store(g, LLVMConstInt(gen_int1(g, 32), 1, false), x->trouble, 4);
+    gen_end_if(g, bad);
+}
+
+static void find_products(Kernel *x)
+{
+    x->e.product = NEWN(x->e.arena, const KStmt *, x->e.k->var.n);
+    for (uint32_t i = 0; i < x->p->product.n; i++)
+        x->e.product[x->p->product.p[i]->let.var] = x->p->product.p[i];
 }
 
 static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGen g, NvThreads threads)
 {
-    LLVMValueRef first, step;
-    KStmt *root = kernel->root;
-    Emit e = emit_open(&g, p->arena, p->k, fn, new_kernel(&g, p, kernel, threads));
-    read_params(&e, kernel, threads);
-    emit_block(&e, &kernel->before);
-    own_iterations(&e, threads, &first, &step);
-    GenLoop own = gen_loop(&g, first, emit_dim(&e, kernel->threads), step, NULL, 0);
-    take_iteration(&e, kernel, own.i);
-    emit_block(&e, &(KBlock){.p = &root, .n = 1});
-    gen_loop_end(&g, &own, NULL);
+    Kernel x = {.p = p, .kernel = kernel, .threads = threads};
+    x.e = emit_open(&g, p->arena, p->k, fn, new_kernel(&g, p, kernel, threads));
+    x.end = x.e.nothing = gen_block(&g, "end");
+    x.before = NEWN(p->arena, LLVMValueRef, p->k->var.n);
+    find_products(&x);
+    read_params(&x);
+    find_place(&x);
+    if (kernel->first != K_NONE)
+        find_piece(&x);
+    emit_start_checks(&x.e, &kernel->root);
+    emit_block(&x.e, &kernel->before);
+    emit_nodes(&x, &kernel->node);
+    gen_enter(&g, x.end);
+    report(&x);
     LLVMBuildRetVoid(g.b);
-    emit_close(&e);
+    emit_close(&x.e);
 }
 
 void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads)

@@ -8,9 +8,13 @@
 /* Where a kernel's iterations come from. */
 typedef enum NvThreads {
     NV_GRID,     /* threads of a grid; parameters by value, buffers in global memory */
-    NV_EMULATED, /* for tests, on a CPU: NAME(const int64_t *params, int64_t first, int64_t step) runs one thread, which
-                  * takes the iterations first, first + step, ... */
+    NV_EMULATED, /* for tests, on a CPU: NAME(const int64_t *params, const int64_t *place) runs one thread */
 } NvThreads;
+
+/* What place[] has: of threads, their number and how many there are; of blocks, the thread's number in its block, how many
+ * those are, the block's number, the address of shared memory, and those of a function, void (*)(void *), that waits for
+ * the block's other threads, and of what it is given. */
+enum { PLACE_FIRST, PLACE_STEP, PLACE_BLOCK, PLACE_SHARED, PLACE_WAIT, PLACE_CONTEXT, PLACE_N };
 
 void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads);
 

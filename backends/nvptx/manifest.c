@@ -31,7 +31,7 @@ static void put_quotient(Out *x, DimSym s)
 static void put_size(Out *x, DimSym s)
 {
     static const char *const kind[] = {
-        [DIM_USER] = "size", [DIM_TIME] = "time", [DIM_BATCH] = "batch", [DIM_KEEP] = "keep"};
+        [DIM_FLAG] = "flag", [DIM_USER] = "size", [DIM_TIME] = "time", [DIM_BATCH] = "batch", [DIM_KEEP] = "keep"};
     const DimSymInfo *info = dim_sym_info(x->p->k->dims, s);
     text_add(&x->t, "{");
     json_put_field(&x->t, "name", info->name, ", ");
@@ -70,6 +70,8 @@ static void put_param(Out *x, const NvParam *p)
     case NV_BUFFER: text_add(&x->t, "\"buffer\": %u", p->index); break;
     case NV_SIZE: json_put_field(&x->t, "size", dim_sym_info(k->dims, p->index)->name, ""); break;
     case NV_GIVEN: json_put_field(&x->t, "given", k->arg.p[p->index].name, ""); break;
+    case NV_PIECE: text_add(&x->t, "\"piece\": true"); break;
+    case NV_TROUBLE: text_add(&x->t, "\"trouble\": true"); break;
     }
     text_add(&x->t, "}");
 }
@@ -78,7 +80,10 @@ static void put_kernel(Out *x, const NvKernel *kernel)
 {
     text_add(&x->t, "{");
     json_put_field(&x->t, "kernel", kernel->name, ", ");
-    put_dim(x, "threads", kernel->threads, ", \"parameters\": [");
+    put_dim(x, kernel->blocks ? "axis" : "threads", kernel->axis, ", ");
+    if (kernel->blocks)
+        text_add(&x->t, "\"piece\": %u, \"partial_results\": %u, ", kernel->piece, kernel->nsum);
+    text_add(&x->t, "\"parameters\": [");
     for (uint32_t i = 0; i < kernel->param.n; i++) {
         text_add(&x->t, i ? ", " : "");
         put_param(x, &kernel->param.p[i]);
@@ -135,10 +140,12 @@ static bool *used_buffers(const NvPlan *p)
     return used;
 }
 
-static bool *all(Arena *a, uint32_t n)
+/* The part of an axis that a block has is its own to find. */
+static bool *known_sizes(const NvPlan *p)
 {
-    bool *listed = NEWN(a, bool, n);
-    memset(listed, true, n);
+    bool *listed = NEWN(p->arena, bool, dim_nsyms(p->k->dims));
+    for (DimSym s = 0; s < dim_nsyms(p->k->dims); s++)
+        listed[s] = dim_sym_info(p->k->dims, s)->kind != DIM_PART;
     return listed;
 }
 
@@ -153,7 +160,7 @@ Str nv_manifest(const NvPlan *p, const NvOptions *o)
     json_put_field(&x.t, "target", STR("ptx"), ",\n  ");
     json_put_field(&x.t, "arch", o->arch, ",\n  ");
     json_put_field(&x.t, "precision", o->f64 ? STR("double") : STR("single"), "");
-    put_list(&x, "sizes", dim_nsyms(k->dims), all(p->arena, dim_nsyms(k->dims)), put_size);
+    put_list(&x, "sizes", dim_nsyms(k->dims), known_sizes(p), put_size);
     put_list(&x, "buffers", k->buf.n, used_buffers(p), put_buffer);
     put_function(&x, "forward", &p->fn[REC_FORWARD]);
     if (k->has_fn[REC_BACKWARD])

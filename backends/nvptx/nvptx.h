@@ -1,10 +1,33 @@
-/* kern to PTX, for programs of elementwise and serial loops: what a diagonal recurrence gives, in the sequential form and as
- * a scan. Everything else is refused, with what is in the way and its place.
+/* kern to PTX. What cannot be mapped is refused, with what is in the way and its place.
  *
- * Each statement at the top of a function that touches memory becomes one kernel; kernels run in order. Iterations of its
- * outer parallel loops are spread over threads, and a serial loop around them runs inside each thread, which is right only
- * where iterations of different threads never meet in memory (map.c proves it). A thread takes every grid-size-th iteration,
- * so any grid and any block will do.
+ * A function is a list of kernels, launched in order on one stream: the end of a kernel is what all threads of a grid wait
+ * for. Each statement at the top of a function becomes one kernel; statements become one together where a scalar that is
+ * read from memory, or summed up, goes from one to the next. There are two kinds of kernels.
+ *
+ * Threads. The kernel is one NV_SHARE: a chain of parallel loops (the elements of a product, a fill, a copy are such loops,
+ * too), whose iterations are shared out among all threads of the grid. Serial loops around the chain may run inside each
+ * thread, where iterations of different threads never meet in memory (share.c proves it). A thread takes every
+ * grid-size-th iteration, so any grid and any block will do.
+ *
+ * Blocks. All other statements. The statement is cut along an axis, usually the batch, by the same proof that a CPU's tasks
+ * need (ir/kern/tasks.c): a block has `piece` places of it, and no two blocks meet in memory. Where it cannot be cut, one
+ * block does it all. Inside, a block's threads go through a tree of nodes together:
+ *
+ *   NV_EACH     every thread computes it: scalars, which are the same in all threads of a block
+ *   NV_ONE      the first thread does it: writes of scalars, and serial loops with nothing in them to share out
+ *   NV_SHARE    iterations of a chain of parallel loops are shared out among the block's threads. Where they update
+ *               accumulators from outside, each thread has a partial result, which it leaves in shared memory
+ *   NV_COMBINE  every thread adds up the partial results, in the order of threads
+ *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
+ *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory
+ *               that one writes is read or written by the other; none if each element is always touched by one and the same
+ *               thread (barrier.c). Control flow at this level is the same for all threads, so all of them come there.
+ *
+ * A product is a chain of loops over its elements, with its depth in one fixed order, added up with fused multiply-add. So
+ * results do not depend on the grid or the piece; of sums over threads (NV_COMBINE) they depend on the size of a block.
+ *
+ * A thread's own variables are registers, buffers are in global memory, which a barrier puts in order for a block. An index
+ * out of range (K_CHECK) sets a flag in global memory. K_RANDOM is only in init, which stays on the CPU.
  *
  * A kernel gets the buffers that it touches, the sizes that it needs, and flags of arguments, as numbers of 64 bits. Arrays
  * are as on the CPU: a missing optional argument is an array of zeros, a missing optional output a null pointer. */
@@ -13,28 +36,57 @@
 
 #include "ir/kern/kern.h"
 
-enum { NV_MAXLEVEL = 8 };
+enum { NV_MAXLEVEL = 8, NV_SLOT = 8 /* bytes of a partial result in shared memory */ };
 
 typedef struct NvParam {
-    enum { NV_BUFFER, NV_SIZE, NV_GIVEN } kind;
+    enum {
+        NV_BUFFER,
+        NV_SIZE,
+        NV_GIVEN,
+        NV_PIECE,   /* how many places of the axis a block has; 1 or more */
+        NV_TROUBLE, /* address of an int32, set to 1 where an index is out of range */
+    } kind;
     uint32_t index; /* KBufId, DimSym, RecArg index */
     bool written;   /* of a buffer: by this kernel */
 } NvParam;
 
-/* A loop whose iterations have threads. Level 0 is the outermost; loops of one level have one extent. */
+/* A loop whose iterations are shared out. Level 0 is the outermost; loops of one level have one extent. */
 typedef struct NvAxis {
-    KVar var;
+    const KStmt *loop;
     uint32_t level;
 } NvAxis;
+
+typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_COMBINE, NV_STEPS, NV_BARRIER } NvKind;
+
+typedef struct NvNode NvNode;
+typedef struct NvNodes {
+    NvNode **p;
+    uint32_t n, cap;
+} NvNodes;
+
+struct NvNode {
+    NvKind kind;
+    KStmt *s; /* of NV_STEPS the loop; NULL: NV_COMBINE, NV_BARRIER */
+    /* NV_SHARE */
+    VEC(NvAxis) axis;
+    uint32_t nlevel;
+    Dim extent[NV_MAXLEVEL];
+    Dim count;          /* of iterations: the product of the extents */
+    VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
+    NvNodes body;       /* NV_STEPS */
+};
 
 typedef struct NvKernel {
     Str name;
     KBlock before; /* scalars of the function that it needs: every thread computes them */
-    KStmt *root;   /* what it does */
-    VEC(NvAxis) axis;
-    uint32_t nlevel;
-    Dim extent[NV_MAXLEVEL];
-    Dim threads; /* the product of the extents */
+    KBlock root;   /* the statements that it does */
+    bool blocks;
+    NvNodes node;
+    Dim axis;      /* that blocks are pieces of; DIM_ONE: one block does it all. Of threads: the iterations that there are */
+    KVar first;    /* the first place of a piece, and how many there are; K_NONE: it is not cut */
+    DimSym part;
+    uint32_t piece; /* a good one */
+    uint32_t nsum;  /* partial results that a thread has at once */
     VEC(NvParam) param;
 } NvKernel;
 
@@ -47,7 +99,8 @@ typedef struct NvFn {
 typedef struct NvPlan {
     Arena *arena;
     KernProg *k;
-    NvFn fn[REC_NFN]; /* not REC_INIT */
+    VEC(const KStmt *) product; /* what is added up in products, a K_LET of FUN_MUL each: fused multiply-add */
+    NvFn fn[REC_NFN];  /* not REC_INIT */
 } NvPlan;
 
 typedef struct NvOptions {
@@ -60,8 +113,9 @@ typedef struct NvOptions {
 
 const char *nv_arch(uint32_t i); /* NULL past the last */
 
-/* map.c: which kernels, and which loops become threads */
+/* plan.c: which kernels. Statements of k are rewritten on the way: it is no program for another target any more. */
 NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o);
+void nv_print(Text *out, const NvPlan *p); /* print.c */
 /* ptx.c: the kernels as text, in the lowest PTX version that the architecture has */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
 /* manifest.c: what a program that launches them must know, as JSON */

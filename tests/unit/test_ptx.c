@@ -1,11 +1,12 @@
 /* PTX without a GPU: the kernels are made for this machine instead, by the same code but for where a thread's iterations and
  * parameters come from, and run one thread after the other. What comes out is what rec's evaluator says of the program as it
- * was before any pass. A thread runs to its end before the next begins, so a kernel whose threads would need each other's
- * values on the way gives something else. */
+ * was before any pass. A thread runs to its end, or to a barrier, before the next begins, so a kernel whose threads would need
+ * each other's values on the way gives something else. tests/unit/test_blocks.c looks at every access of the plan. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <ucontext.h>
 
 #include "backends/nvptx/emit.h"
 #include "frontend/elab.h"
@@ -49,7 +50,7 @@ static KernProg *lowered(Arena *a, const Source *s)
     cr_assert_eq(rec->form_missing, WHY_NONE, "%s has no such form", s->entry);
     KernProg *k = rec_to_kern(a, rec);
 #define PASS(IR, NAME, ...)                                                                                            \
-    if (strcmp(#NAME, "tasks") != 0) /* those are for a CPU's threads */                                               \
+    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0) /* those are for a CPU */                                               \
         IR##_##NAME(k);
 #include "ir/kern/passes.def"
 #undef PASS
@@ -120,6 +121,8 @@ typedef struct Machine {
     const char *what;
     bool f64;
     int64_t *size;
+    int64_t piece;
+    int32_t trouble; /* an index was out of range */
     void **buf;        /* by KBufId; NULL: an output that was left out */
     bool *given;       /* by RecArg index */
     RecArray *doubles; /* by RecArg index: the same numbers, for the evaluator */
@@ -197,7 +200,7 @@ static void make_buffers(Machine *m)
 
 /* ---- the threads of a grid, in several orders ---- */
 
-typedef void Kernel(const int64_t *param, int64_t first, int64_t step);
+typedef void Kernel(const int64_t *param, const int64_t *place);
 
 static int64_t param_value(const Machine *m, const NvParam *p)
 {
@@ -205,20 +208,121 @@ static int64_t param_value(const Machine *m, const NvParam *p)
     case NV_BUFFER: return (int64_t)(intptr_t)m->buf[p->index];
     case NV_SIZE: return m->size[p->index];
     case NV_GIVEN: return m->given[p->index];
+    case NV_PIECE: return m->piece;
+    case NV_TROUBLE: return (int64_t)(intptr_t)&m->trouble;
     }
     return 0;
 }
 
-static void launch(const Machine *m, const NvKernel *kernel)
+static void launch_threads(const Machine *m, const NvKernel *kernel, Kernel *run, const int64_t *param)
 {
-    int64_t threads, *param = NEWN(m->a, int64_t, kernel->param.n + 1);
-    cr_assert(dim_eval(m->k->dims, kernel->threads, m->size, &threads));
+    int64_t threads;
+    cr_assert(dim_eval(m->k->dims, kernel->axis, m->size, &threads));
+    int64_t grid = m->c->seed % 3 == 0 ? threads : m->c->seed % 3 == 1 ? 3 : threads + 7; /* one each, several, some idle */
+    for (int64_t i = 0; i < grid; i++) {
+        int64_t place[PLACE_N] = {m->c->seed & 1 ? grid - 1 - i : i, grid};
+        run(param, place);
+    }
+}
+
+/* ---- the threads of a block: each has a stack, and runs until it waits ---- */
+
+enum { STACK = 1 << 16, MOST_THREADS = 8 };
+
+typedef struct Thread {
+    struct Block *block;
+    ucontext_t context;
+    int64_t place[PLACE_N];
+    bool done;
+    char *stack;
+} Thread;
+
+typedef struct Block {
+    ucontext_t context;
+    Kernel *run;
+    const int64_t *param;
+    uint32_t n;
+    Thread thread[MOST_THREADS];
+} Block;
+
+static void wait_for_others(void *cx)
+{
+    Thread *t = cx;
+    swapcontext(&t->context, &t->block->context);
+}
+
+static void run_thread(unsigned low, unsigned high)
+{
+    Thread *t = (Thread *)((uintptr_t)high << 32 | low);
+    t->block->run(t->block->param, t->place);
+    t->done = true;
+}
+
+static void start_thread(Block *b, uint32_t i)
+{
+    Thread *t = &b->thread[i];
+    t->done = false;
+    cr_assert_eq(getcontext(&t->context), 0);
+    t->context.uc_stack.ss_sp = t->stack;
+    t->context.uc_stack.ss_size = STACK;
+    t->context.uc_link = &b->context;
+    makecontext(&t->context, (void (*)(void))run_thread, 2, (unsigned)((uintptr_t)t & 0xffffffffu), (unsigned)((uintptr_t)t >> 32));
+}
+
+/* To the next barrier, one thread after the other. All come there, or all to their end. */
+static void run_block(const Machine *m, Block *b, const char *kernel)
+{
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        start_thread(b, i);
+    while (done == 0) {
+        for (uint32_t i = 0; i < b->n; i++) {
+            Thread *t = &b->thread[m->c->seed & 2 ? b->n - 1 - i : i];
+            swapcontext(&b->context, &t->context);
+            done += t->done;
+        }
+        cr_assert(done == 0 || done == b->n, "%s: %s: %u of %u threads are at their end", m->what, kernel, done, b->n);
+    }
+}
+
+static int64_t blocks_of(Machine *m, const NvKernel *kernel)
+{
+    int64_t places;
+    cr_assert(dim_eval(m->k->dims, kernel->axis, m->size, &places));
+    m->piece = 1 + (int64_t)(m->c->seed / 4 % 3);
+    return kernel->first == K_NONE ? 1 : (places + m->piece - 1) / m->piece;
+}
+
+static void launch_blocks(const Machine *m, const NvKernel *kernel, Kernel *run, const int64_t *param, int64_t blocks)
+{
+    static const uint32_t sizes[] = {1, 4, 7, 8};
+    Block *b = NEW(m->a, Block);
+    *b = (Block){.run = run, .param = param, .n = sizes[m->c->seed / 2 % 4]};
+    double *shared = NEWN(m->a, double, kernel->nsum * b->n + 1);
+    for (uint32_t i = 0; i < b->n; i++) {
+        b->thread[i].block = b;
+        b->thread[i].stack = NEWN(m->a, char, STACK);
+    }
+    for (int64_t n = 0; n < blocks; n++) {
+        for (uint32_t i = 0; i < b->n; i++) {
+            int64_t place[PLACE_N] = {i, b->n, m->c->seed & 1 ? blocks - 1 - n : n, (int64_t)(intptr_t)shared,
+                                      (int64_t)(intptr_t)wait_for_others, (int64_t)(intptr_t)&b->thread[i]};
+            memcpy(b->thread[i].place, place, sizeof place);
+        }
+        run_block(m, b, str_c(m->a, kernel->name));
+    }
+}
+
+static void launch(Machine *m, const NvKernel *kernel)
+{
+    int64_t *param = NEWN(m->a, int64_t, kernel->param.n + 1), blocks = blocks_of(m, kernel);
     for (uint32_t i = 0; i < kernel->param.n; i++)
         param[i] = param_value(m, &kernel->param.p[i]);
     Kernel *run = (Kernel *)jit_find(m->jit, str_c(m->a, kernel->name));
-    int64_t grid = m->c->seed % 3 == 0 ? threads : m->c->seed % 3 == 1 ? 3 : threads + 7; /* one each, several, some idle */
-    for (int64_t i = 0; i < grid; i++)
-        run(param, m->c->seed & 1 ? grid - 1 - i : i, grid);
+    if (kernel->blocks)
+        launch_blocks(m, kernel, run, param, blocks);
+    else
+        launch_threads(m, kernel, run, param);
 }
 
 static void compare(const Machine *m, const RecProg *p, const RecEval *e, RecFn fn)
@@ -239,13 +343,17 @@ static void compare(const Machine *m, const RecProg *p, const RecEval *e, RecFn 
     }
 }
 
-static void run_function(const Machine *m, const RecProg *p, RecEval *e, RecFn fn)
+static bool run_function(Machine *m, const RecProg *p, RecEval *e, RecFn fn)
 {
     Str error = {0};
-    cr_assert(rec_eval_run(e, fn, &error), "%s: %.*s", m->what, STRF(error));
+    bool fine = rec_eval_run(e, fn, &error);
+    m->trouble = 0;
     for (uint32_t i = 0; i < m->plan->fn[fn].kernel.n; i++)
         launch(m, &m->plan->fn[fn].kernel.p[i]);
-    compare(m, p, e, fn);
+    cr_assert_eq(m->trouble == 0, fine, "%s: an index out of range: %.*s", m->what, STRF(error));
+    if (fine)
+        compare(m, p, e, fn);
+    return fine;
 }
 
 static void run_case(const RecProg *p, const NvPlan *plan, LLVMOrcLLJITRef jit, bool f64, const Case *c, const char *what)
@@ -263,8 +371,7 @@ static void run_case(const RecProg *p, const NvPlan *plan, LLVMOrcLLJITRef jit, 
     fill_sizes(k, c, m.size);
     make_buffers(&m);
     RecEval *e = rec_eval_new(a, p, size, m.doubles, c->seed);
-    run_function(&m, p, e, REC_FORWARD);
-    if (c->keep && !plan->fn[REC_BACKWARD].refused.n)
+    if (run_function(&m, p, e, REC_FORWARD) && c->keep)
         run_function(&m, p, e, REC_BACKWARD);
     rec_eval_free(e);
     arena_free(a);
@@ -285,7 +392,7 @@ static void add_kernels(LLVMContextRef context, LLVMModuleRef module, LLVMBuilde
             cpu_set_target(context, f, CPU_AVX2);
 }
 
-static void check(Source s, bool backward)
+static void check(Source s)
 {
     static const int64_t T[] = {0, 1, 2, 7, 19}, B[] = {1, 3, 0};
     Arena *a = arena_new();
@@ -294,8 +401,8 @@ static void check(Source s, bool backward)
     const char *what = str_fmt(a, "%s, form %d:%u", s.entry, (int)s.form.kind, s.form.size).p;
     const RecProg *p = plain(a, &s);
     NvPlan *plan = nv_plan(a, lowered(a, &s), &(NvOptions){.arch = STR("sm_80")});
-    cr_assert_eq(plan->fn[REC_FORWARD].refused.n, 0, "%s: %.*s", what, STRF(plan->fn[REC_FORWARD].refused));
-    cr_assert_eq(plan->fn[REC_BACKWARD].refused.n == 0, backward, "%s: %.*s", what, STRF(plan->fn[REC_BACKWARD].refused));
+    for (int fn = 0; fn < REC_NFN; fn++)
+        cr_assert_eq(plan->fn[fn].refused.n, 0, "%s: %.*s", what, STRF(plan->fn[fn].refused));
     for (int f64 = 0; f64 < 2; f64++) {
         made.plan = plan;
         made.f64 = f64;
@@ -307,72 +414,82 @@ static void check(Source s, bool backward)
     arena_free(a);
 }
 
-static void check_forms(Source s, bool backward)
+static void check_forms(Source s)
 {
-    check(s, backward);
+    check(s);
     for (uint32_t n = 1; n <= 16; n = 3 * n + 1) {
         s.form = (RecForm){.kind = REC_FORM_SCAN, .size = n};
-        check(s, backward);
+        check(s);
     }
 }
 
-Test(ptx, diagonal) { check_forms((Source){.path = "tests/ptx/diagonal.rnn", .entry = "diagonal"}, true); }
-Test(ptx, mingru) { check_forms((Source){.path = "stdlib/mingru.rnn", .entry = "mingru"}, true); }
-Test(ptx, gates) { check_forms((Source){.path = "tests/ptx/gates.rnn", .entry = "gates"}, false); }
-Test(ptx, functions) { check((Source){.path = "tests/ptx/functions.rnn", .entry = "functions"}, true); }
-Test(ptx, rwkv4) { check_forms((Source){.path = "stdlib/rwkv4.rnn", .entry = "rwkv4"}, false); }
-Test(ptx, several_cells) { check_forms((Source){.path = "stdlib/fsmn.rnn", .entry = "fsmn3"}, true); }
-Test(ptx, running_max) { check_forms((Source){.path = "tests/cells/semiring_running_max.rnn", .entry = "running_max"}, true); }
-Test(ptx, no_state) { check((Source){.path = "tests/data/prelude.rnn", .entry = "pointwise"}, true); }
+Test(ptx, diagonal) { check_forms((Source){.path = "tests/ptx/diagonal.rnn", .entry = "diagonal"}); }
+Test(ptx, mingru) { check_forms((Source){.path = "stdlib/mingru.rnn", .entry = "mingru"}); }
+Test(ptx, gates) { check_forms((Source){.path = "tests/ptx/gates.rnn", .entry = "gates"}); }
+Test(ptx, functions) { check((Source){.path = "tests/ptx/functions.rnn", .entry = "functions"}); }
+Test(ptx, rwkv4) { check_forms((Source){.path = "stdlib/rwkv4.rnn", .entry = "rwkv4"}); }
+Test(ptx, several_cells) { check_forms((Source){.path = "stdlib/fsmn.rnn", .entry = "fsmn3"}); }
+Test(ptx, running_max) { check_forms((Source){.path = "tests/cells/semiring_running_max.rnn", .entry = "running_max"}); }
+Test(ptx, lstm) { check((Source){.path = "stdlib/lstm.rnn", .entry = "lstm"}); }
+Test(ptx, gru) { check((Source){.path = "stdlib/gru.rnn", .entry = "gru"}); }
+Test(ptx, embedding) { check((Source){.path = "stdlib/embedding.rnn", .entry = "embedding"}); }
+Test(ptx, sums_over_threads) { check((Source){.path = "stdlib/rwkv7.rnn", .entry = "rwkv7"}); }
+Test(ptx, two_stages) { check((Source){.path = "stdlib/mamba2.rnn", .entry = "mamba2"}); }
+Test(ptx, viterbi) { check((Source){.path = "stdlib/hmm.rnn", .entry = "viterbi"}); }
+Test(ptx, neighbours) { check((Source){.path = "tests/ptx/together.rnn", .entry = "neighbours"}); }
+Test(ptx, flipped) { check((Source){.path = "tests/ptx/together.rnn", .entry = "flipped"}); }
+Test(ptx, everyone) { check((Source){.path = "tests/ptx/together.rnn", .entry = "everyone"}); }
+Test(ptx, chosen) { check((Source){.path = "tests/ptx/together.rnn", .entry = "chosen"}); }
+Test(ptx, no_state) { check((Source){.path = "tests/data/prelude.rnn", .entry = "pointwise"}); }
 
 /* ---- nests over time whose threads meet in memory, and some like them whose threads do not ---- */
 
 typedef struct Nest {
-    const char *body, *refused; /* "": it is none */
+    const char *body;
+    bool apart;
 } Nest;
 
-#define SHARED "a serial loop whose threads would share `w`"
-#define UNLIKE "different parallel loops inside one serial loop"
 
 static const Nest nests[] = {
-    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2 }", ""},
-    {"vector %1 < H { %2 : real = load b1[H, %0 by H, %1 by 1] store b1[2*H, %0 by H, %1 by 1] = %2 }", ""},
-    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by B*H, %3 by H, %1 by 1] store b1[B*H, %0 by B*H, %3 by H, %1 by 1] = %2 } }", ""},
-    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[2*H, %0 by 2*H, %1 by 2] = %2 }", ""},
-    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b2[0, %0 by 1, %1 by 1] = %2 }", "a serial loop whose threads would share `v`"},
-    {"vector %1 < H { %2 : real = load b0[1, %0 by 1] store b1[0, %1 by 1] = %2 }", ""},
-    {"vector %1 < H { %2 : real = load b1[1, %1 by 1] store b1[0, %1 by 1] = %2 }", SHARED},
-    {"vector %1 < H { %2 : real = load b1[0, %0 by 1, %1 by 1] store b1[0, %1 by 1] = %2 }", SHARED},
-    {"vector %1 < H { %2 : real = load b1[0] store b1[0, %1 by 1] = %2 }", SHARED},
-    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[0, %1 by 1] = %2 }", SHARED},
-    {"%2 : real = load b1[0] vector %1 < H { store b1[0, %1 by 1] = %2 }", SHARED},
-    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by H, %3 by H, %1 by 1] store b1[H, %0 by H, %3 by H, %1 by 1] = %2 } }", SHARED},
-    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by B] store b1[0, %3 by H, %1 by 1] = %2 } }", SHARED},
-    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by 1] store b1[0, %3 by 1, %1 by 1] = %2 } }", SHARED},
-    {"parallel %3 < B { vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } }", SHARED},
-    {"vector %1 < H { %2 : real = load b1[0, %1 by keep] store b1[0, %1 by keep] = %2 }", SHARED},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2 }", true},
+    {"vector %1 < H { %2 : real = load b1[H, %0 by H, %1 by 1] store b1[2*H, %0 by H, %1 by 1] = %2 }", true},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by B*H, %3 by H, %1 by 1] store b1[B*H, %0 by B*H, %3 by H, %1 by 1] = %2 } }", true},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[2*H, %0 by 2*H, %1 by 2] = %2 }", true},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 1] store b2[0, %0 by 1, %1 by 1] = %2 }", false},
+    {"vector %1 < H { %2 : real = load b0[1, %0 by 1] store b1[0, %1 by 1] = %2 }", true},
+    {"vector %1 < H { %2 : real = load b1[1, %1 by 1] store b1[0, %1 by 1] = %2 }", false},
+    {"vector %1 < H { %2 : real = load b1[0, %0 by 1, %1 by 1] store b1[0, %1 by 1] = %2 }", false},
+    {"vector %1 < H { %2 : real = load b1[0] store b1[0, %1 by 1] = %2 }", false},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by 2] store b1[0, %1 by 1] = %2 }", false},
+    {"%2 : real = load b1[0] vector %1 < H { store b1[0, %1 by 1] = %2 }", false},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by H, %3 by H, %1 by 1] store b1[H, %0 by H, %3 by H, %1 by 1] = %2 } }", false},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by B] store b1[0, %3 by H, %1 by 1] = %2 } }", false},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b1[0, %3 by 1, %1 by 1] store b1[0, %3 by 1, %1 by 1] = %2 } }", false},
+    {"parallel %3 < B { vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } }", false},
+    {"vector %1 < H { %2 : real = load b1[0, %1 by keep] store b1[0, %1 by keep] = %2 }", false},
     {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
-     "vector %3 < H { %4 : real = load b1[0, %3 by 1] store b2[0, %3 by 1] = %4 }", ""},
+     "vector %3 < H { %4 : real = load b1[0, %3 by 1] store b2[0, %3 by 1] = %4 }", true},
     {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
-     "vector %3 < H { %4 : real = load b1[1, %3 by 1] store b2[0, %3 by 1] = %4 }", SHARED},
+     "vector %3 < H { %4 : real = load b1[1, %3 by 1] store b2[0, %3 by 1] = %4 }", false},
     {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
-     "vector %3 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by 1] = %4 }", UNLIKE},
+     "vector %3 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by 1] = %4 }", false},
     {"vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 } "
-     "parallel %3 < H { vector %5 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by B, %5 by 1] = %4 } }", UNLIKE},
+     "parallel %3 < H { vector %5 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by B, %5 by 1] = %4 } }", false},
     {"parallel %3 < H { vector %5 < B { %4 : real = load b0[0, %3 by 1] store b2[0, %3 by B, %5 by 1] = %4 } } "
-     "vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 }", UNLIKE},
-    {"serial %6 < B { vector %1 < H { %2 : real = load b1[0, %6 by H, %1 by 1] store b1[0, %6 by H, %1 by 1] = %2 } }", ""},
-    {"parallel %3 < B { serial %6 < H { %2 : real = load b1[0, %3 by H, %6 by 1] store b1[0, %3 by H, %6 by 1] = %2 } }", SHARED},
-    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] store b2[0, %6 by 1] = %2 }", "a serial loop with more in it than parallel loops"},
-    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] }", "a serial loop without a parallel one in it"},
-    {"parallel %3 < B { copy b1[0, %3 by H] = b0[0, %3 by H] count H }", "a range that is filled or copied inside a serial loop"},
+     "vector %1 < H { %2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 }", false},
+    {"serial %6 < B { vector %1 < H { %2 : real = load b1[0, %6 by H, %1 by 1] store b1[0, %6 by H, %1 by 1] = %2 } }", true},
+    {"parallel %3 < B { serial %6 < H { %2 : real = load b1[0, %3 by H, %6 by 1] store b1[0, %3 by H, %6 by 1] = %2 } }", false},
+    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] store b2[0, %6 by 1] = %2 }", false},
+    {"serial %6 < B { %2 : real = load b1[0, %6 by 1] }", false},
+    {"parallel %3 < B { copy b1[0, %3 by H] = b0[0, %3 by H] count H }", true},
+    {"parallel %3 < B { copy b1[0, %3 by H] = b0[0, %3 by H] count B }", false},
 };
 
 static KernProg *program_of(Arena *a, const char *forward)
 {
     Str error = {0};
     Str text = str_fmt(a,
-                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\nopen T\nopen B\nopen H\n"
+                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\ndim part.1 part\nopen T\nopen B\nopen H\n"
                        "arg \"x\" real[T, H] input of 0 batched\narg \"h0\" real[H] start of 1 optional batched\n"
                        "buf b0 arg 0 real B*T*H used 1 \"x\"\nbuf b1 work real 9*B*T*H used 1 \"w\"\n"
                        "buf b2 work real 9*B*T*H used 1 \"v\"\nbuf b3 arg 1 real B*H used 1 \"h0\"\nforward {\n  %s\n}\n", forward);
@@ -381,12 +498,25 @@ static KernProg *program_of(Arena *a, const char *forward)
     return k;
 }
 
-static void check_refusal(const char *forward, const char *refused)
+/* What becomes of a forward function: a `t` for each kernel of threads, a `b` for each of blocks that is cut, a `1` for one
+ * block that does it all. */
+static Str kernels_of(Arena *a, const char *forward)
+{
+    NvPlan *plan = nv_plan(a, program_of(a, forward), &(NvOptions){.arch = STR("sm_80")});
+    const NvFn *fn = &plan->fn[REC_FORWARD];
+    Text t = {.arena = a};
+    if (fn->refused.n)
+        return fn->refused;
+    for (uint32_t i = 0; i < fn->kernel.n; i++)
+        text_add(&t, "%c", !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].first == K_NONE ? '1' : 'b');
+    return text_str(&t);
+}
+
+static void check_kernels(const char *forward, const char *want)
 {
     Arena *a = arena_new();
-    NvPlan *plan = nv_plan(a, program_of(a, forward), &(NvOptions){.arch = STR("sm_80")});
-    Str got = plan->fn[REC_FORWARD].refused;
-    cr_assert(str_is(got, refused), "%s\nis refused for `%.*s`, not `%s`", forward, STRF(got), refused);
+    Str got = kernels_of(a, forward);
+    cr_assert(str_is(got, want), "%s\nbecomes `%.*s`, not `%s`", forward, STRF(got), want);
     arena_free(a);
 }
 
@@ -394,26 +524,37 @@ Test(ptx, threads_keep_apart)
 {
     for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
         Arena *a = arena_new();
-        check_refusal(str_fmt(a, "serial %%0 < T {\n    %s\n  }", nests[i].body).p, nests[i].refused);
+        Str got = kernels_of(a, str_fmt(a, "serial %%0 < T {\n    %s\n  }", nests[i].body).p);
+        cr_assert_eq(str_is(got, "t"), nests[i].apart, "%s\nbecomes `%.*s`", nests[i].body, STRF(got));
         arena_free(a);
     }
 }
 
-/* Outside of all loops. */
+/* Outside of all loops. A scalar that a kernel may change, and what is found from it, stays in one kernel. */
 Test(ptx, top_of_a_function)
 {
-    static const char *const change = "an element read for several kernels, which one of them may change (K_LOAD)";
-    check_refusal("%1 : real = load b0[0] vector %0 < H { store b1[0, %0 by 1] = %1 }", "");
-    check_refusal("%1 : real = load b1[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", change);
-    check_refusal("%1 : real = load b3[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", change);
-    check_refusal("%1 : real = load b1[0] %2 : real = const 1 vector %0 < H { store b2[0, %0 by 1] = %2 }", "");
-    check_refusal("%1 : real = const 2 store b1[0] = %1", "");
-    check_refusal("fill b1[0] count H = 0 copy b2[0] = b1[0] count H", "");
-    check_refusal("%1 : real = start sum vector %0 < H { %2 : real = load b0[0, %0 by 1] update %1 sum %2 } store b1[0] = %1",
-                  "a sum over all threads (K_START)");
-    check_refusal("gemm m B n H k H b1[0] rows H cols 1 = b0[0] rows H cols 1 @ b2[0] rows 1 cols H", "a matrix product (K_GEMM)");
-    check_refusal("vector %0 < H { %1 : int = check %0 < H %2 : real = load b0[0, %1 by 1] store b1[0, %0 by 1] = %2 }",
-                  "an index that must be checked when it runs (K_CHECK)");
+    check_kernels("%1 : real = load b0[0] vector %0 < H { store b1[0, %0 by 1] = %1 }", "t");
+    check_kernels("%1 : real = load b1[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", "1");
+    check_kernels("%1 : real = load b3[0] vector %0 < H { store b2[0, %0 by 1] = %1 }", "1");
+    check_kernels("%1 : real = load b1[0] %2 : real = const 1 vector %0 < H { store b2[0, %0 by 1] = %2 }", "1t");
+    check_kernels("%1 : real = load b1[0] %3 : real = neg(%1) fill b2[0] count H = 0 vector %0 < H { store b2[0, %0 by 1] = %3 } "
+                  "fill b1[0] count H = 0", "1t");
+    check_kernels("%1 : real = const 2 store b1[0] = %1", "1");
+    check_kernels("fill b1[0] count H = 0 copy b2[0] = b1[0] count H", "tt");
+    check_kernels("%1 : real = start sum vector %0 < H { %2 : real = load b0[0, %0 by 1] update %1 sum %2 } store b1[0] = %1", "1");
+    check_kernels("gemm m B n H k H b1[0] rows H cols 1 = b0[0] rows H cols 1 @ b2[0] rows 1 cols H", "t");
+    check_kernels("vector %0 < H { %1 : int = check %0 < H %2 : real = load b0[0, %1 by 1] store b1[0, %0 by 1] = %2 }", "t");
+    check_kernels("%0 : int = const 3 %1 : int = check %0 < H %2 : real = load b0[0, %1 by 1] store b1[0] = %2", "1");
+    check_kernels("serial %0 < T { gemm m B n H k H b1[0] rows H cols 1 = b2[0] rows H cols 1 @ b0[0] rows 1 cols H "
+                  "copy b2[0] = b1[0] count B*H }", "b");
+    check_kernels("serial %0 < T { gemm m H n H k H b1[0] rows H cols 1 = b2[0] rows H cols 1 @ b1[H*H] rows 1 cols H "
+                  "copy b1[H*H] = b2[0] count H*H }", "1");
+}
+
+Test(ptx, refused)
+{
+    check_kernels("pack b1[0] = k H n H b0[0] rows H cols 1 when 1", "a matrix copied for the products of a CPU (K_PACK)");
+    check_kernels("tasks %0 part.1 < B grain 1 work B least 1 { fill b1[0, %0 by 1] count part.1 = 0 }", "tasks for the threads of a CPU (K_TASKS)");
 }
 
 /* ---- the manifest ---- */

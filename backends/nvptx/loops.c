@@ -1,0 +1,112 @@
+/* Before anything is mapped, fills, copies and products become parallel loops: one element is one iteration. */
+#include "backends/nvptx/plan.h"
+
+bool nv_refuse(Map *m, Span at, const char *why)
+{
+    m->fn->refused = str_of(why);
+    m->fn->at = at;
+    return false;
+}
+
+bool nv_is_scalar(const KStmt *s)
+{
+    return s->kind == K_LET || s->kind == K_CONST || s->kind == K_SIZE || s->kind == K_GIVEN || s->kind == K_LOAD;
+}
+
+static KStmt *add_loop(Map *m, KBlock *to, KLoopKind kind, Span at, Dim extent)
+{
+    KVar v = kern_var(m->k, DT_INT, true, STR(""));
+    return kern_add(m->k, to, (KStmt){.kind = K_LOOP, .at = at, .loop = {.kind = kind, .var = v, .extent = extent}});
+}
+
+static KVar add_load(Map *m, KStmt *loop, KBufId buf, KIndex at)
+{
+    KVar v = kern_var(m->k, m->k->buf.p[buf].dt, false, STR(""));
+    kern_add(m->k, &loop->loop.body, (KStmt){.kind = K_LOAD, .at = loop->at, .mem = {.var = v, .buf = buf, .at = at}});
+    return v;
+}
+
+static void add_store(Map *m, KStmt *loop, KVar value, KBufId buf, KIndex at, bool add)
+{
+    kern_add(m->k, &loop->loop.body, (KStmt){.kind = K_STORE, .at = loop->at, .mem = {value, buf, at, add}});
+}
+
+static KIndex moved(Map *m, KIndex at, const KStmt *loop, Dim stride)
+{
+    kern_index_add(m->k, &at, loop->loop.var, stride);
+    return at;
+}
+
+static void add_fill(Map *m, KBlock *to, const KStmt *s)
+{
+    KStmt *loop = add_loop(m, to, K_PARALLEL, s->at, s->fill.count);
+    KVar v = kern_var(m->k, m->k->buf.p[s->fill.buf].dt, false, STR(""));
+    kern_add(m->k, &loop->loop.body, (KStmt){.kind = K_CONST, .at = s->at, .constant = {v, s->fill.number}});
+    add_store(m, loop, v, s->fill.buf, moved(m, s->fill.at, loop, DIM_ONE), false);
+}
+
+static void add_copy(Map *m, KBlock *to, const KStmt *s)
+{
+    KStmt *loop = add_loop(m, to, K_PARALLEL, s->at, s->copy.count);
+    KVar v = add_load(m, loop, s->copy.src, moved(m, s->copy.from, loop, DIM_ONE));
+    add_store(m, loop, v, s->copy.dst, moved(m, s->copy.to, loop, DIM_ONE), false);
+}
+
+static KIndex cell(Map *m, const KView *v, const KStmt *row, const KStmt *col)
+{
+    return moved(m, moved(m, v->at, row, v->row_stride), col, v->col_stride);
+}
+
+/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. */
+static void add_product(Map *m, KBlock *to, const KStmt *s)
+{
+    KStmt *row = add_loop(m, to, K_PARALLEL, s->at, s->gemm.m);
+    KStmt *col = add_loop(m, &row->loop.body, K_PARALLEL, s->at, s->gemm.n);
+    KVar sum = kern_var(m->k, DT_REAL, false, STR("")), value = kern_var(m->k, DT_REAL, false, STR(""));
+    kern_add(m->k, &col->loop.body, (KStmt){.kind = K_START, .at = s->at, .acc = {sum, RED_SUM, K_NONE}});
+    KStmt *depth = add_loop(m, &col->loop.body, K_SERIAL, s->at, s->gemm.k);
+    KVar a = add_load(m, depth, s->gemm.a.buf, cell(m, &s->gemm.a, row, depth));
+    KVar b = add_load(m, depth, s->gemm.b.buf, cell(m, &s->gemm.b, depth, col));
+    const KStmt *mul = kern_add(m->k, &depth->loop.body, (KStmt){.kind = K_LET, .at = s->at, .let = {value, FUN_MUL, {a, b, K_NONE}}});
+    kern_add(m->k, &depth->loop.body, (KStmt){.kind = K_UPDATE, .at = s->at, .acc = {sum, RED_SUM, value}});
+    add_store(m, col, sum, s->gemm.c.buf, cell(m, &s->gemm.c, row, col), s->gemm.add);
+    vec_push(m->a, &m->plan->product, mul);
+}
+
+/* For the variables of the loops, in the addresses of a product's elements. */
+static bool has_room(const KStmt *s)
+{
+    return s->gemm.a.at.n + 2 <= K_MAXTERM && s->gemm.b.at.n + 2 <= K_MAXTERM && s->gemm.c.at.n + 2 <= K_MAXTERM;
+}
+
+static bool add_stmt(Map *m, KBlock *to, KStmt *s)
+{
+    switch (s->kind) {
+    case K_FILL: add_fill(m, to, s); return true;
+    case K_COPY: add_copy(m, to, s); return true;
+    case K_GEMM:
+        if (!has_room(s))
+            return nv_refuse(m, s->at, "a matrix product whose address depends on too many variables (K_GEMM)");
+        add_product(m, to, s);
+        return true;
+    case K_PACK: return nv_refuse(m, s->at, "a matrix copied for the products of a CPU (K_PACK)");
+    case K_TASKS: return nv_refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
+    case K_RANDOM: return nv_refuse(m, s->at, "random numbers (K_RANDOM)");
+    case K_LOOP:
+        if (!nv_loops(m, &s->loop.body))
+            return false;
+        vec_push(m->k->arena, to, s);
+        return true;
+    default: vec_push(m->k->arena, to, s); return true;
+    }
+}
+
+bool nv_loops(Map *m, KBlock *b)
+{
+    KBlock to = {0};
+    for (uint32_t i = 0; i < b->n; i++)
+        if (!add_stmt(m, &to, b->p[i]))
+            return false;
+    *b = to;
+    return true;
+}

@@ -1,0 +1,263 @@
+/* Which kernels a function becomes, and what they need. */
+#include "backends/nvptx/plan.h"
+
+#include "backends/backend.h"
+
+/* ---- what a kernel reads ---- */
+
+static void use_dim(Map *m, Dim d)
+{
+    for (uint32_t i = 0; i < dim_nterms(m->k->dims, d); i++)
+        for (uint32_t s = 0; s < dim_term(m->k->dims, d, i)->nsym; s++)
+            m->sizes[dim_term(m->k->dims, d, i)->sym[s]] = true;
+}
+
+static void use_access(void *cx, KBufId buf, KIndex *at)
+{
+    Map *m = cx;
+    m->touched[buf] = true;
+    use_dim(m, at->base);
+    for (uint32_t i = 0; i < at->n; i++)
+        use_dim(m, at->term[i].stride);
+}
+
+static void use_var(void *cx, KVar *v)
+{
+    Map *m = cx;
+    m->needs[*v] = true;
+}
+
+static void use_stmt(Map *m, KStmt *s)
+{
+    for (uint32_t i = 0; kern_body(s) && i < kern_body(s)->n; i++)
+        use_stmt(m, kern_body(s)->p[i]);
+    switch (s->kind) {
+    case K_LOOP:
+        use_dim(m, s->loop.extent);
+        use_dim(m, s->loop.by);
+        return;
+    case K_SIZE: use_dim(m, s->size.dim); break;
+    case K_GIVEN: m->given[s->given.arg] = true; break;
+    case K_CHECK:
+        use_dim(m, s->check.bound);
+        m->checks = true;
+        break;
+    case K_STORE: m->writes[s->mem.buf] = true; break;
+    default: break;
+    }
+    kern_each_use(s, use_var, m);
+    kern_each_access(s, use_access, m);
+}
+
+/* The scalars in front of the statements, from the last on: what one needs stands in front of it. */
+static void find_before(Map *m, const KBlock *b, uint32_t at)
+{
+    KBlock *before = &m->kernel->before;
+    for (uint32_t i = at; i-- > 0;) {
+        KStmt *s = b->p[i];
+        if (!nv_is_scalar(s) || !m->needs[kern_defines(s)])
+            continue;
+        use_stmt(m, s);
+        vec_push(m->a, before, s);
+    }
+    for (uint32_t i = 0; i < before->n / 2; i++) {
+        KStmt *s = before->p[i];
+        before->p[i] = before->p[before->n - 1 - i];
+        before->p[before->n - 1 - i] = s;
+    }
+}
+
+static void list_params(Map *m)
+{
+    NvKernel *kernel = m->kernel;
+    for (KBufId b = 0; b < m->k->buf.n; b++)
+        if (m->touched[b])
+            vec_push(m->a, &kernel->param, (NvParam){NV_BUFFER, b, m->writes[b]});
+    for (DimSym s = 0; s < dim_nsyms(m->k->dims); s++)
+        if (m->sizes[s] && dim_sym_info(m->k->dims, s)->kind != DIM_PART)
+            vec_push(m->a, &kernel->param, (NvParam){NV_SIZE, s, false});
+    for (uint32_t i = 0; i < m->k->arg.n; i++)
+        if (m->given[i])
+            vec_push(m->a, &kernel->param, (NvParam){NV_GIVEN, i, false});
+    if (kernel->first != K_NONE)
+        vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, 0, false});
+    if (m->checks)
+        vec_push(m->a, &kernel->param, (NvParam){NV_TROUBLE, 0, true});
+}
+
+/* ---- pieces ---- */
+
+enum { BLOCK = 256 }; /* threads, to choose a piece for */
+
+/* Iterations of a chain for one place of the axis, if that is a number and not a size; else 0. */
+static int64_t per_place(const Map *m, const NvNode *n)
+{
+    Dim quotient;
+    int64_t times = 0;
+    if (!dim_div(m->k->dims, n->count, dim_of(m->k->dims, m->kernel->part), &quotient))
+        return 0;
+    return dim_is_const(m->k->dims, quotient, &times) ? times : 0;
+}
+
+/* So long that all threads have work: one place where each has as many iterations as a size says. */
+static void choose_piece(Map *m, const NvNodes *nodes, bool *found)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        choose_piece(m, &n->body, found);
+        if (n->kind != NV_SHARE)
+            continue;
+        int64_t times = per_place(m, n);
+        uint32_t piece = times > 0 && times < BLOCK ? (uint32_t)(BLOCK / times) : 1;
+        if (!*found || piece < m->kernel->piece)
+            m->kernel->piece = piece;
+        *found = true;
+    }
+}
+
+/* ---- kernels ---- */
+
+static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
+{
+    *kernel = (NvKernel){.axis = DIM_ONE, .first = K_NONE, .piece = 1};
+    kernel->name = str_fmt(m->a, "%.*s_%u", STRF(prefix), m->fn->kernel.n);
+    m->kernel = kernel;
+    m->needs = NEWN(m->a, bool, m->k->var.n + 1); /* one more: cutting makes a variable and a size */
+    m->sizes = NEWN(m->a, bool, dim_nsyms(m->k->dims) + 1);
+    m->given = NEWN(m->a, bool, m->k->arg.n);
+    m->touched = NEWN(m->a, bool, m->k->buf.n);
+    m->writes = NEWN(m->a, bool, m->k->buf.n);
+    m->checks = false;
+}
+
+/* Whether all threads of a grid can share the statement out. */
+static bool of_threads(Map *m, KStmt *s)
+{
+    NvNode *share = nv_share(m, s);
+    if (!share || share->sum.n)
+        return false;
+    vec_push(m->a, &m->kernel->node, share);
+    m->kernel->axis = share->count;
+    return true;
+}
+
+/* Cuts a statement into pieces, if it can be cut. */
+static void cut(Map *m)
+{
+    NvKernel *kernel = m->kernel;
+    KStmt *tasks = kernel->root.n == 1 && kernel->root.p[0]->kind == K_LOOP ? kern_cut(m->k, kernel->root.p[0]) : NULL;
+    if (!tasks)
+        return;
+    kernel->axis = tasks->tasks.extent;
+    kernel->first = tasks->tasks.first;
+    kernel->part = tasks->tasks.part;
+    use_dim(m, kernel->axis);
+}
+
+static void of_blocks(Map *m)
+{
+    NvKernel *kernel = m->kernel;
+    bool found = false;
+    kernel->blocks = true;
+    cut(m);
+    nv_block_nodes(m, &kernel->node, &kernel->root);
+    nv_barriers(m, &kernel->node);
+    if (kernel->first != K_NONE)
+        choose_piece(m, &kernel->node, &found);
+}
+
+/* Statements at..end of b. */
+static void add_kernel(Map *m, const KBlock *b, uint32_t at, uint32_t end, Str prefix)
+{
+    NvKernel kernel;
+    start_kernel(m, &kernel, prefix);
+    for (uint32_t i = at; i <= end; i++)
+        vec_push(m->a, &kernel.root, b->p[i]);
+    if (at < end || !of_threads(m, b->p[at]))
+        of_blocks(m);
+    for (uint32_t i = at; i <= end; i++)
+        use_stmt(m, b->p[i]);
+    find_before(m, b, at);
+    list_params(m);
+    vec_push(m->a, &m->fn->kernel, kernel);
+}
+
+/* ---- statements that become one kernel ---- */
+
+/* Whether a function may write to it, in another kernel for instance. */
+static bool can_change(const KernProg *k, KBufId b)
+{
+    return k->buf.p[b].kind != K_ARG || k->arg.p[k->buf.p[b].slot].role == ROLE_START;
+}
+
+typedef struct Uses {
+    const bool *local;
+    bool any;
+} Uses;
+
+static void see_use(void *cx, KVar *v)
+{
+    Uses *u = cx;
+    u->any |= u->local[*v];
+}
+
+static bool reads_local(KStmt *s, const bool *local)
+{
+    Uses u = {local, false};
+    kern_each_use(s, see_use, &u);
+    return u.any;
+}
+
+/* A scalar that cannot be computed again in front of any kernel. */
+static bool stays(const Map *m, const KStmt *s)
+{
+    return s->kind == K_START || s->kind == K_CHECK || (s->kind == K_LOAD && can_change(m->k, s->mem.buf));
+}
+
+/* The last statement that needs what statement `at` has found, or what was found from that. */
+static uint32_t last_of(Map *m, const KBlock *b, uint32_t at)
+{
+    bool *local = NEWN(m->a, bool, m->k->var.n);
+    uint32_t last = at;
+    for (uint32_t i = at; i < b->n; i++) {
+        KStmt *s = b->p[i];
+        bool reads = reads_local(s, local), makes = kern_defines(s) != K_NONE;
+        if (makes && (reads || (i <= last && stays(m, s))))
+            local[kern_defines(s)] = true;
+        if (reads)
+            last = i;
+    }
+    return last;
+}
+
+static bool is_alone(const Map *m, const KStmt *s)
+{
+    return nv_is_scalar(s) && !stays(m, s);
+}
+
+static void map_function(Map *m, KBlock *b, Str prefix)
+{
+    if (!nv_loops(m, b))
+        return;
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t end = last_of(m, b, i);
+        if (is_alone(m, b->p[i]))
+            continue;
+        add_kernel(m, b, i, end, prefix);
+        i = end;
+    }
+}
+
+NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o)
+{
+    static const char *const name[REC_NFN] = {"forward", "backward", "init"};
+    NvPlan *p = NEW(a, NvPlan);
+    *p = (NvPlan){.arena = a, .k = k};
+    for (int fn = REC_FORWARD; fn <= REC_BACKWARD; fn++) {
+        Map m = {.a = a, .k = k, .plan = p, .fn = &p->fn[fn]};
+        Str prefix = str_fmt(a, "%.*s_%s", STRF(iface_prefix(k, o->prefix)), name[fn]);
+        if (k->has_fn[fn])
+            map_function(&m, &k->fn[fn], prefix);
+    }
+    return p;
+}

@@ -1,0 +1,37 @@
+/* Inside of backends/nvptx: what the files that make a plan share. */
+#ifndef BACKENDS_NVPTX_PLAN_H
+#define BACKENDS_NVPTX_PLAN_H
+
+#include "backends/nvptx/nvptx.h"
+
+typedef struct Map {
+    Arena *a;
+    KernProg *k;
+    NvPlan *plan;
+    NvFn *fn;
+    NvKernel *kernel;
+    bool *needs;                            /* by KVar: read by the kernel */
+    bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
+    bool checks;
+} Map;
+
+bool nv_refuse(Map *m, Span at, const char *why); /* false */
+
+/* loops.c: fills, copies and products become loops. False: refused. */
+bool nv_loops(Map *m, KBlock *b);
+bool nv_is_scalar(const KStmt *s); /* without effect on memory */
+
+/* share.c: which loops are shared out among threads */
+enum { NV_READS = 1, NV_WRITES = 2 };
+NvNode *nv_node(Map *m, NvKind kind, KStmt *s);
+NvNode *nv_share(Map *m, KStmt *s);                            /* NULL: its threads would meet, or it is no chain */
+void nv_find_sums(Map *m, NvNode *node, const KBlock *b);      /* in b, a part of node */
+unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | NV_WRITES */
+/* Whether each element of a memory is always touched by one and the same thread, in both; in different rounds of a loop, or
+ * else in the same ones of all loops around. */
+bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round);
+
+void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
+void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes */
+
+#endif

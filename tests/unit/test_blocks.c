@@ -1,0 +1,553 @@
+/* Plans for GPUs without a GPU: every thread of every block goes through its nodes, one thread after the other, in several
+ * orders, and every access is looked at. Two threads that touch one element, one of them writing, with no barrier and no end
+ * of a kernel between them, are an error, whatever came out. What comes out is what the interpreter says of the program
+ * before it was mapped. And a barrier that is taken away must be missed. */
+#include <dirent.h>
+
+#include "backends/nvptx/nvptx.h"
+#include "ir/kern/run.h"
+#include "tests/unit/kern_data.h"
+
+/* ---- a machine ---- */
+
+/* What was done to an element. Times count barriers, blocks and kernels. */
+typedef struct Seen {
+    int64_t write_time, read_time, first_read; /* first_read: in this kernel */
+    int64_t writer, reader;
+    bool readers; /* several, at read_time */
+} Seen;
+
+typedef struct Grid {
+    Arena *a;
+    const NvPlan *plan;
+    const NvKernel *kernel;
+    KernRun run;
+    int64_t threads, blocks, piece; /* threads of a block */
+    double **var;                   /* by thread, KVar */
+    double **before;                /* likewise, of accumulators */
+    double *slot;                   /* shared memory */
+    Seen *slot_seen, **seen;        /* by KBufId */
+    int64_t *only;
+    int64_t now, kernel_start, block_start; /* times */
+    int64_t block, thread;
+    uint64_t random;
+    const NvNode *removed; /* a barrier that is not there */
+    bool left, barred;     /* barred: the barrier was come to */
+    Str race;              /* the first one */
+} Grid;
+
+static uint64_t draw_order(Grid *g)
+{
+    uint64_t z = g->random += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    return z ^ z >> 27;
+}
+
+/* n numbers in some order: as they are, backwards, or by chance. */
+static int64_t *order(Grid *g, int64_t n)
+{
+    int64_t *at = NEWN(g->a, int64_t, n + 1);
+    uint64_t how = draw_order(g) % 4;
+    for (int64_t i = 0; i < n; i++)
+        at[i] = how == 1 ? n - 1 - i : i;
+    for (int64_t i = n - 1; i > 0 && how > 1; i--) {
+        int64_t j = (int64_t)(draw_order(g) % (uint64_t)(i + 1)), x = at[i];
+        at[i] = at[j];
+        at[j] = x;
+    }
+    return at;
+}
+
+/* ---- races ---- */
+
+static void report(Grid *g, const char *what, const char *name, int64_t at)
+{
+    if (!g->race.n)
+        g->race = str_fmt(g->a, "%.*s: %s of %s[%d] by two threads, block %d", STRF(g->kernel->name), what, name, (int)at, (int)g->block);
+}
+
+/* Whether something at that time in this kernel is not in order with what happens now. */
+static bool is_unordered(const Grid *g, int64_t time)
+{
+    return time >= g->kernel_start && (time < g->block_start || time == g->now);
+}
+
+static void see(Grid *g, Seen *s, const char *name, int64_t at, bool write)
+{
+    int64_t me = g->block * g->threads + g->thread;
+    if (is_unordered(g, s->write_time) && s->writer != me)
+        report(g, write ? "two writes" : "a write and a read", name, at);
+    if (!write) {
+        s->readers = s->read_time == g->now && (s->readers || s->reader != me);
+        s->first_read = s->first_read < g->kernel_start ? g->now : s->first_read;
+        s->read_time = g->now;
+        s->reader = me;
+        return;
+    }
+    bool other_block = s->first_read >= g->kernel_start && s->first_read < g->block_start;
+    if (other_block || (s->read_time == g->now && (s->readers || s->reader != me)))
+        report(g, "a read and a write", name, at);
+    s->write_time = g->now;
+    s->writer = me;
+}
+
+static void touch(void *cx, KBufId b, int64_t at, bool write)
+{
+    Grid *g = cx;
+    const KernProg *k = g->plan->k;
+    KBufId memory = k->buf.p[b].shares != K_NONE ? k->buf.p[b].shares : b;
+    if (!g->seen[memory])
+        g->seen[memory] = NEWN(g->a, Seen, g->run.size[memory]);
+    see(g, &g->seen[memory][at], str_fmt(g->a, "b%u", memory).p, at, write);
+}
+
+static void see_slot(Grid *g, int64_t at, bool write)
+{
+    see(g, &g->slot_seen[at], "a partial result", at, write);
+}
+
+/* ---- nodes ---- */
+
+static void be(Grid *g, int64_t thread)
+{
+    g->thread = thread;
+    g->run.var = g->var[thread];
+}
+
+static void run_stmt(Grid *g, KStmt *s)
+{
+    kern_run_block(&g->run, &(KBlock){.p = &s, .n = 1});
+}
+
+/* All of them leave a loop, or none. */
+static void run_each(Grid *g, const NvNode *n)
+{
+    int64_t *at = order(g, g->threads), leaving = 0;
+    for (int64_t i = 0; i < g->threads; i++) {
+        be(g, at[i]);
+        run_stmt(g, n->s);
+        leaving += g->run.left;
+        g->run.left = false;
+    }
+    cr_assert(leaving == 0 || leaving == g->threads || g->race.n, "%.*s: %d of %d threads leave a loop", STRF(g->kernel->name),
+              (int)leaving, (int)g->threads);
+    g->left = leaving > 0;
+}
+
+static void take(Grid *g, const NvNode *n, int64_t number)
+{
+    for (uint32_t l = n->nlevel; l-- > 0;) {
+        int64_t extent = kern_run_dim(&g->run, n->extent[l]);
+        for (uint32_t i = 0; i < n->axis.n; i++)
+            if (n->axis.p[i].level == l)
+                g->only[n->axis.p[i].loop->loop.var] = number % extent;
+        number /= extent;
+    }
+}
+
+static void run_iterations(Grid *g, const NvNode *n, int64_t first, int64_t step)
+{
+    int64_t count = kern_run_dim(&g->run, n->count);
+    for (int64_t i = first; i < count; i += step) {
+        take(g, n, i);
+        run_stmt(g, n->s);
+    }
+    for (uint32_t i = 0; i < n->axis.n; i++)
+        g->only[n->axis.p[i].loop->loop.var] = -1;
+}
+
+static void share(Grid *g, const NvNode *n, int64_t thread)
+{
+    be(g, thread);
+    for (uint32_t i = 0; i < n->sum.n; i++) {
+        const KStmt *s = n->sum.p[i];
+        g->before[thread][s->acc.var] = g->run.var[s->acc.var];
+        g->run.var[s->acc.var] = kern_run_neutral(s->acc.red, g->plan->k->var.p[s->acc.var].dt);
+    }
+    bool blocks = g->kernel->blocks;
+    run_iterations(g, n, blocks ? thread : g->block * g->threads + thread, blocks ? g->threads : g->threads * g->blocks);
+    for (uint32_t i = 0; i < n->sum.n; i++) {
+        see_slot(g, i * g->threads + thread, true);
+        g->slot[i * g->threads + thread] = g->run.var[n->sum.p[i]->acc.var];
+    }
+}
+
+static void combine(Grid *g, const NvNode *n, int64_t thread)
+{
+    be(g, thread);
+    for (uint32_t i = 0; i < n->sum.n; i++) {
+        const KStmt *s = n->sum.p[i];
+        double all = g->before[thread][s->acc.var];
+        for (int64_t t = 0; t < g->threads; t++) {
+            see_slot(g, i * g->threads + t, false);
+            all = kern_run_reduce(s->acc.red, all, g->slot[i * g->threads + t]);
+        }
+        g->run.var[s->acc.var] = all;
+    }
+}
+
+static void by_all(Grid *g, const NvNode *n, void (*does)(Grid *, const NvNode *, int64_t))
+{
+    int64_t *at = order(g, g->threads);
+    for (int64_t i = 0; i < g->threads; i++)
+        does(g, n, at[i]);
+}
+
+static void run_nodes(Grid *g, const NvNodes *nodes);
+
+static void run_steps(Grid *g, const NvNode *n)
+{
+    const KStmt *s = n->s;
+    int64_t count = kern_run_dim(&g->run, s->loop.extent), by = kern_run_dim(&g->run, s->loop.by);
+    int64_t start = by ? (int64_t)g->var[0][s->loop.from] * by : 0;
+    for (int64_t i = 0; i < count && !g->left; i++) {
+        for (int64_t t = 0; t < g->threads; t++)
+            g->var[t][s->loop.var] = (double)(start + (s->loop.reverse ? count - 1 - i : i));
+        run_nodes(g, &n->body);
+    }
+    g->left = false;
+}
+
+static void run_nodes(Grid *g, const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n && !g->left; i++) {
+        const NvNode *n = nodes->p[i];
+        switch (n->kind) {
+        case NV_EACH: run_each(g, n); break;
+        case NV_ONE:
+            be(g, 0);
+            run_stmt(g, n->s);
+            break;
+        case NV_SHARE: by_all(g, n, share); break;
+        case NV_COMBINE: by_all(g, n, combine); break;
+        case NV_STEPS: run_steps(g, n); break;
+        case NV_BARRIER:
+            g->now += n != g->removed;
+            g->barred |= n == g->removed;
+            break;
+        }
+    }
+}
+
+/* ---- kernels ---- */
+
+static void start_block(Grid *g, int64_t block)
+{
+    const NvKernel *kernel = g->kernel;
+    g->block = block;
+    g->block_start = ++g->now;
+    memset(g->slot_seen, 0, (size_t)(kernel->nsum * g->threads) * sizeof *g->slot_seen);
+    for (int64_t t = 0; t < g->threads; t++) {
+        be(g, t);
+        for (uint32_t v = 0; v < g->plan->k->var.n; v++)
+            g->run.var[v] = NAN;
+        if (kernel->first != K_NONE)
+            g->run.var[kernel->first] = (double)(block * g->piece);
+        kern_run_block(&g->run, &kernel->before);
+    }
+    if (kernel->first == K_NONE)
+        return;
+    int64_t rest = kern_run_dim(&g->run, kernel->axis) - block * g->piece;
+    g->run.dim_value[kernel->part] = rest < 0 ? 0 : rest < g->piece ? rest : g->piece;
+}
+
+static void run_kernel(Grid *g, const NvKernel *kernel)
+{
+    g->kernel = kernel;
+    g->kernel_start = ++g->now;
+    g->slot = NEWN(g->a, double, kernel->nsum * g->threads + 1);
+    g->slot_seen = NEWN(g->a, Seen, kernel->nsum * g->threads + 1);
+    g->piece = 1 + (int64_t)(draw_order(g) % 3);
+    int64_t axis = kern_run_dim(&g->run, kernel->axis);
+    g->blocks = !kernel->blocks ? 1 + (int64_t)(draw_order(g) % 3) : kernel->first == K_NONE ? 1 : (axis + g->piece - 1) / g->piece + (int64_t)(draw_order(g) % 2);
+    int64_t *at = order(g, g->blocks);
+    for (int64_t i = 0; i < g->blocks; i++) {
+        start_block(g, at[i]);
+        run_nodes(g, &kernel->node);
+    }
+}
+
+static Grid grid_new(Arena *a, const NvPlan *p, const Data *d, const Case *c)
+{
+    static const int64_t threads[] = {1, 3, 8, 5};
+    Grid g = {.a = a, .plan = p, .threads = threads[c->seed % 4], .random = c->seed};
+    g.run = kern_run_open(a, p->k, d->dim, d->buf, c->seed);
+    g.run.touch = touch;
+    g.seen = NEWN(a, Seen *, p->k->buf.n);
+    g.var = NEWN(a, double *, g.threads);
+    g.before = NEWN(a, double *, g.threads);
+    g.only = NEWN(a, int64_t, p->k->var.n);
+    memset(g.only, -1, p->k->var.n * sizeof *g.only);
+    g.run.only = g.only;
+    for (int64_t t = 0; t < g.threads; t++) {
+        g.var[t] = NEWN(a, double, p->k->var.n);
+        g.before[t] = NEWN(a, double, p->k->var.n);
+    }
+    return g;
+}
+
+/* ---- against the interpreter ---- */
+
+/* Sizes by DimSym: the plan has one more, the part of an axis. */
+static Data data_of_plan(Arena *a, const NvPlan *p, const Case *c, const char *what)
+{
+    return data_new(a, p->k, c, what);
+}
+
+static bool same(double a, double b)
+{
+    return a == b || fabs(a - b) <= 1e-10 * (1 + fabs(b)) || (isnan(a) && isnan(b));
+}
+
+/* What Newton's form tells of its rounds hangs on single bits, and these on the order of sums. */
+static bool is_result(const KernProg *k, const KBuf *b)
+{
+    return b->kind == K_OUT && k->out.p[b->slot].role != OUT_REPORT;
+}
+
+/* The first output that differs; empty if none does. */
+static Str difference_of(const Data *got, const Data *want)
+{
+    for (KBufId b = 0; b < want->k->buf.n; b++) {
+        const KBuf *x = &want->k->buf.p[b];
+        for (int64_t i = 0; is_result(want->k, x) && want->buf[b] && i < size_of_buf(want, b); i++)
+            if (!same(got->buf[b][i], want->buf[b][i]))
+                return str_fmt(got->a, "b%u[%d] is %.17g, not %.17g", b, (int)i, got->buf[b][i], want->buf[b][i]);
+    }
+    return (Str){0};
+}
+
+typedef struct Pair {
+    const KernProg *k; /* as it was */
+    const NvPlan *plan;
+    const char *what;
+} Pair;
+
+/* What is wrong with the plan on these sizes; empty: nothing. */
+static Str run_case(Arena *a, const Pair *p, const Case *c, const NvNode *removed, bool *barred)
+{
+    Data want = data_new(a, p->k, c, p->what), got = data_of_plan(a, p->plan, c, p->what);
+    Grid g = grid_new(a, p->plan, &got, c);
+    g.run.cx = &g;
+    g.removed = removed;
+    for (RecFn fn = REC_FORWARD; fn <= (c->keep ? REC_BACKWARD : REC_FORWARD); fn++) {
+        bool fine = kern_run(p->k, fn, want.dim, want.buf, c->seed);
+        for (uint32_t i = 0; i < p->plan->fn[fn].kernel.n; i++)
+            run_kernel(&g, &p->plan->fn[fn].kernel.p[i]);
+        *barred |= g.barred;
+        if (g.race.n)
+            return g.race;
+        if (g.run.in_range != fine)
+            return STR("an index is out of range in one of the two");
+        if (!fine)
+            return (Str){0};
+        Str differs = difference_of(&got, &want);
+        if (differs.n)
+            return differs;
+    }
+    return (Str){0};
+}
+
+static Case case_number(uint32_t i)
+{
+    static const int64_t T[] = {0, 1, 2, 5, 7}, B[] = {3, 1, 0, 2};
+    return (Case){.T = T[i % 5], .B = B[i / 5 % 4], .keep = i & 1, .chance = i / 3 & 1, .seed = i};
+}
+
+enum { NCASE = 20 };
+
+static void check_plan(const Pair *p)
+{
+    for (uint32_t i = 0; i < NCASE; i++) {
+        Arena *a = arena_new();
+        Case c = case_number(i);
+        bool barred = false;
+        Str wrong = run_case(a, p, &c, NULL, &barred);
+        cr_assert(wrong.n == 0, "%s, T %d B %d keep %d seed %d: %.*s", p->what, (int)c.T, (int)c.B, c.keep, (int)c.seed, STRF(wrong));
+        arena_free(a);
+    }
+}
+
+static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
+{
+    RecProg *rec = make_entry(a, e);
+    rec->form = form;
+#define PASS(IR, NAME, ...) IR##_##NAME(rec);
+#include "ir/rec/passes.def"
+#undef PASS
+    if (rec->form_missing != WHY_NONE)
+        return NULL;
+    KernProg *k = rec_to_kern(a, rec);
+#define PASS(IR, NAME, ...)                                                                                            \
+    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0) /* those are for a CPU */                           \
+        IR##_##NAME(k);
+#include "ir/kern/passes.def"
+#undef PASS
+    return k;
+}
+
+static bool pair_new(Arena *a, const Entry *e, RecForm form, Pair *out)
+{
+    KernProg *k = lowered(a, e, form), *mapped = lowered(a, e, form);
+    if (!k)
+        return false;
+    NvPlan *plan = nv_plan(a, mapped, &(NvOptions){.arch = STR("sm_80")});
+    *out = (Pair){k, plan, str_fmt(a, "%s, form %d:%u", e->name, (int)form.kind, form.size).p};
+    for (int fn = 0; fn < REC_NFN; fn++)
+        cr_assert_eq(plan->fn[fn].refused.n, 0, "%s: %.*s", out->what, STRF(plan->fn[fn].refused));
+    return true;
+}
+
+/* ---- barriers that are taken away ---- */
+
+static bool is_missed(const Pair *p, const NvNode *barrier)
+{
+    bool wrong = false, barred = false;
+    for (uint32_t i = 0; i < 4 * NCASE && !wrong; i++) {
+        Arena *a = arena_new();
+        Case c = case_number(i);
+        wrong = run_case(a, p, &c, barrier, &barred).n > 0;
+        arena_free(a);
+    }
+    return wrong;
+}
+
+static void check_barriers(const Pair *p, Str kernel, const NvNodes *nodes, uint32_t *all, uint32_t *missed)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        check_barriers(p, kernel, &n->body, all, missed);
+        if (n->kind != NV_BARRIER)
+            continue;
+        ++*all;
+        if (is_missed(p, n))
+            ++*missed;
+        else
+            printf("%s: barrier %u of %.*s is not missed\n", p->what, *all, STRF(kernel));
+    }
+}
+
+static void check_all_barriers(const Pair *p, uint32_t *all, uint32_t *missed)
+{
+    for (int fn = 0; fn < REC_NFN; fn++)
+        for (uint32_t i = 0; i < p->plan->fn[fn].kernel.n; i++)
+            check_barriers(p, p->plan->fn[fn].kernel.p[i].name, &p->plan->fn[fn].kernel.p[i].node, all, missed);
+}
+
+/* ---- files ---- */
+
+static void check_entry(const Entry *e, RecForm form, bool barriers)
+{
+    Arena *a = arena_new();
+    Pair p;
+    if (pair_new(a, e, form, &p)) {
+        uint32_t all = 0, missed = 0;
+        check_plan(&p);
+        if (barriers)
+            check_all_barriers(&p, &all, &missed);
+        cr_assert_eq(all, missed, "%s: %u of %u barriers are needed", p.what, missed, all);
+    }
+    arena_free(a);
+}
+
+#define SEQUENTIAL (RecForm){.kind = REC_FORM_SEQUENTIAL}
+
+static void check_file(const char *file, RecForm form)
+{
+    Arena *a = arena_new();
+    Sources *s = sources_new(a);
+    Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
+    cr_assert(u, "%s", file);
+    for (uint32_t i = 0; i < unit_entries(u); i++)
+        check_entry(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, false);
+    arena_free(a);
+}
+
+static bool is_source(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && strcmp(name + n - 4, ".rnn") == 0;
+}
+
+/* Every entry of a folder that has the form. */
+static void check_folder(const char *folder, RecForm form)
+{
+    Arena *a = arena_new();
+    DIR *d = opendir(folder);
+    cr_assert(d, "%s", folder);
+    for (struct dirent *file = readdir(d); file; file = readdir(d))
+        if (is_source(file->d_name))
+            check_file(str_fmt(a, "%s/%s", folder, file->d_name).p, form);
+    closedir(d);
+    arena_free(a);
+}
+
+Test(blocks, library) { check_folder("stdlib", SEQUENTIAL); }
+Test(blocks, cells) { check_folder("tests/cells", SEQUENTIAL); }
+Test(blocks, together) { check_file("tests/ptx/together.rnn", SEQUENTIAL); }
+Test(blocks, scan) { check_folder("stdlib", (RecForm){.kind = REC_FORM_SCAN, .size = 3}); }
+Test(blocks, chunk) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CHUNK, .size = 3}); }
+Test(blocks, convolution) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 3}); }
+
+Test(blocks, newton)
+{
+    static const char *const files[] = {"stdlib/pararnn.rnn", "stdlib/elman.rnn", "stdlib/deltanet.rnn", "stdlib/slstm.rnn"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        check_file(files[i], (RecForm){.kind = REC_FORM_NEWTON, .size = 3});
+}
+
+/* Each barrier is needed. */
+Test(blocks, barriers)
+{
+    static const Entry needed[] = {
+        {"stdlib/elman.rnn", "elman"},       {"stdlib/gru.rnn", "gru"},           {"stdlib/lstm.rnn", "lstm"},
+        {"stdlib/jordan.rnn", "jordan"},     {"stdlib/slstm.rnn", "slstm"},       {"stdlib/lstm_projection.rnn", "lstm_projection"},
+        {"stdlib/leaky.rnn", "leaky"},       {"stdlib/mamba.rnn", "mamba"},       {"stdlib/mamba2.rnn", "mamba2"},
+        {"stdlib/mlstm.rnn", "mlstm"},       {"stdlib/retnet.rnn", "retnet"},     {"stdlib/deltanet.rnn", "deltanet"},
+        {"stdlib/titans.rnn", "titans"},     {"stdlib/hmm.rnn", "viterbi"},       {"stdlib/tree_lstm.rnn", "tree_lstm"},
+        {"stdlib/mdlstm.rnn", "mdlstm"},     {"stdlib/stacked.rnn", "gru2"},      {"tests/ptx/together.rnn", "flipped"},
+        {"tests/ptx/together.rnn", "everyone"},
+    };
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        check_entry(&needed[i], SEQUENTIAL, true);
+}
+
+/* ---- what a plan looks like ---- */
+
+/* From the line of a kernel to its end. */
+static Str text_of(Arena *a, const NvPlan *p, const char *kernel)
+{
+    Text t = {.arena = a};
+    nv_print(&t, p);
+    const char *all = str_c(a, text_str(&t)), *at = strstr(all, kernel), *end = at ? strstr(at, "\n\n") : NULL;
+    cr_assert(at, "%s\nhas no %s", all, kernel);
+    return (Str){at, (uint32_t)(end ? (size_t)(end - at) : strlen(at))};
+}
+
+/* Two barriers a step: the product needs all of the last state, and what it gives is needed by others. */
+Test(blocks, plan_of_gru)
+{
+    Arena *a = arena_new();
+    Pair p;
+    cr_assert(pair_new(a, &(Entry){"stdlib/gru.rnn", "gru"}, SEQUENTIAL, &p));
+    Str forward = text_of(a, p.plan, "gru_forward_6"), backward = text_of(a, p.plan, "gru_backward_1");
+    cr_assert(str_is(forward, "gru_forward_6, blocks of B, piece 1\n"
+                              "  steps %4 < T\n"
+                              "    barrier\n"
+                              "    share 3*H*part.1 writes b33\n"
+                              "    each\n"
+                              "    each\n"
+                              "    each\n"
+                              "    barrier\n"
+                              "    share H*part.1 writes b31 b14 b28 b30 b32 b29"), "%.*s", STRF(forward));
+    cr_assert(str_is(backward, "gru_backward_1, blocks of B, piece 1\n"
+                               "  steps %0 < T\n"
+                               "    each\n"
+                               "    each\n"
+                               "    share H*part.1 writes b25 b24 b25 b24 b25 b24 b27\n"
+                               "    barrier\n"
+                               "    share H*part.1 writes b26\n"
+                               "    each\n"
+                               "    share H*part.1 writes b23"), "%.*s", STRF(backward));
+    arena_free(a);
+}
