@@ -88,6 +88,7 @@ typedef struct HeaderOptions {
     bool f64;
     Str source_file; /* as the user wrote it */
     Str version;
+    Str functions;   /* declarations in place of the CPU's; empty: those of the CPU */
 } HeaderOptions;
 Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o);   /* header.c: the generated .h */
 Str manifest_text(Arena *a, const KernProg *k, const HeaderOptions *o); /* manifest.c: the generated .json */

@@ -190,7 +190,7 @@ RecFace iface_face(const KernProg *k)
 bool iface_packs(const KernProg *k)
 {
     RecFace f = iface_face(k);
-    return rec_packs(&f);
+    return !k->no_packed && rec_packs(&f);
 }
 
 Str iface_public(Arena *a, Str prefix, IfaceFn f)

@@ -70,11 +70,16 @@ static int read_source(Driver *d, Compile *c, Str path, Unit **unit, FormChoice 
     return c->rec && driver_form(d, *unit, entry, choice) ? EXIT_FINE : driver_report(d);
 }
 
+static bool is_gpu(const Options *o)
+{
+    return option_is(o, OPT_TARGET, "ptx") || option_is(o, OPT_TARGET, "cuda");
+}
+
 static Emit emit_of(const Options *o)
 {
     Str kind = o->value[OPT_EMIT];
     if (!o->given[OPT_EMIT])
-        return option_is(o, OPT_TARGET, "ptx") ? EMIT_PTX : EMIT_OBJ;
+        return is_gpu(o) ? EMIT_PTX : EMIT_OBJ;
     return str_is(kind, "rec") ? EMIT_REC : str_is(kind, "kern") ? EMIT_KERN : str_is(kind, "ll") ? EMIT_LL
          : str_is(kind, "s")   ? EMIT_S
                                : EMIT_OBJ;
@@ -103,13 +108,17 @@ static bool check_pass(Driver *d, OptionId id)
 
 /* `-o NAME` and `-o NAME.o` (`NAME.ptx`) mean the same files; without -o they are named as the input and go to the current
  * folder. */
+static const char *main_extension(const Options *o)
+{
+    return option_is(o, OPT_TARGET, "ptx") ? "ptx" : option_is(o, OPT_TARGET, "cuda") ? "c" : "o";
+}
+
 static Str output_base(Driver *d)
 {
     Str out = d->opt->value[OPT_OUTPUT];
     if (!d->opt->given[OPT_OUTPUT])
         return path_stem(d->opt->file.p[0]);
-    const char *extension = option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o";
-    return str_is(path_extension(out), extension) ? path_without_extension(out) : out;
+    return str_is(path_extension(out), main_extension(d->opt)) ? path_without_extension(out) : out;
 }
 
 /* The files of one build. */
@@ -155,7 +164,7 @@ static Str dependency_text(Driver *d, Str base, const Unit *u)
 {
     Text out = {.arena = d->arena};
     StrList from = dependencies(d, u);
-    put_make_path(&out, str_fmt(d->arena, "%.*s.%s", STRF(base), option_is(d->opt, OPT_TARGET, "ptx") ? "ptx" : "o"));
+    put_make_path(&out, str_fmt(d->arena, "%.*s.%s", STRF(base), main_extension(d->opt)));
     text_add(&out, ":");
     for (uint32_t i = 0; i < from.n; i++) {
         text_add(&out, " ");
@@ -189,12 +198,12 @@ static int write_parts(Driver *d, const Parts *parts)
 /* What only one target has is not left aside for the other one. */
 static bool is_for_other_target(Driver *d)
 {
-    bool ptx = option_is(d->opt, OPT_TARGET, "ptx");
-    OptionId other = ptx ? OPT_CPU : OPT_ARCH;
-    if (d->opt->given[other])
-        driver_fail(d, "--%s means nothing with --target=%s", ptx ? "cpu" : "arch", ptx ? "ptx" : "cpu");
-    else if (ptx && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
-        driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=ptx writes PTX", STRF(d->opt->value[OPT_EMIT]));
+    bool gpu = is_gpu(d->opt);
+    Str target = d->opt->given[OPT_TARGET] ? d->opt->value[OPT_TARGET] : STR("cpu");
+    if (d->opt->given[gpu ? OPT_CPU : OPT_ARCH])
+        driver_fail(d, "--%s means nothing with --target=%.*s", gpu ? "cpu" : "arch", STRF(target));
+    else if (gpu && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
+        driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=%.*s writes PTX", STRF(d->opt->value[OPT_EMIT]), STRF(target));
     return d->failed;
 }
 
@@ -223,18 +232,35 @@ static int write_object(Driver *d, const Compile *c, const Unit *u)
     return write_parts(d, &parts);
 }
 
+static int refuse_ptx(Driver *d, const Compile *c, const NvFn *forward)
+{
+    Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
+    return driver_fail(d, "`%.*s` cannot be built for ptx: its forward function has %.*s%.*s", STRF(c->kern->name),
+                       STRF(forward->refused), STRF(line));
+}
+
+static void add_launcher(Driver *d, const Compile *c, Parts *parts)
+{
+    HeaderOptions h = {.prefix = c->gpu.prefix,
+                       .f64 = c->gpu.f64,
+                       .source_file = c->gpu.source_file,
+                       .version = c->gpu.version,
+                       .functions = nv_declarations(c->plan, &c->gpu)};
+    Str header = str_fmt(d->arena, "%.*s.h", STRF(json_file_name(parts->base)));
+    add_part(parts, "h", header_text(d->arena, c->kern, &h));
+    add_part(parts, "c", nv_launcher(c->plan, &c->gpu, c->result, header));
+}
+
 static int write_ptx(Driver *d, const Compile *c, const Unit *u)
 {
     Parts parts = {.arena = d->arena, .base = output_base(d)};
-    const NvFn *forward = &c->plan->fn[REC_FORWARD];
-    if (forward->refused.n) {
-        Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
-        return driver_fail(d, "`%.*s` cannot be built for ptx: its forward function has %.*s%.*s", STRF(c->kern->name),
-                           STRF(forward->refused), STRF(line));
-    }
+    if (c->plan->fn[REC_FORWARD].refused.n)
+        return refuse_ptx(d, c, &c->plan->fn[REC_FORWARD]);
     add_part(&parts, "json", nv_manifest(c->plan, &c->gpu));
     add_dependencies(d, &parts, u);
     add_part(&parts, "ptx", c->result);
+    if (option_is(d->opt, OPT_TARGET, "cuda"))
+        add_launcher(d, c, &parts);
     return write_parts(d, &parts);
 }
 
@@ -257,7 +283,7 @@ int cmd_build(Driver *d)
     if (code)
         return code;
     driver_targets(d, &c.cpu);
-    c.for_gpu = option_is(d->opt, OPT_TARGET, "ptx");
+    c.for_gpu = is_gpu(d->opt);
     c.gpu = (NvOptions){.prefix = c.cpu.prefix,
                         .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
                         .f64 = c.cpu.precision == PREC_F64,

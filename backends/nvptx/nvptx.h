@@ -118,6 +118,11 @@ NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o);
 void nv_print(Text *out, const NvPlan *p); /* print.c */
 /* ptx.c: the kernels as text, in the lowest PTX version that the architecture has */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
+/* launcher.c: C that launches them, to be compiled beside `header`, and what that header declares */
+enum { NV_DRIVER_FUNCTIONS = 11 };
+extern const char nv_launch_code[]; /* launch_code.h, as it stands in every launcher */
+Str nv_launcher(const NvPlan *p, const NvOptions *o, Str ptx, Str header);
+Str nv_declarations(const NvPlan *p, const NvOptions *o);
 /* manifest.c: what a program that launches them must know, as JSON */
 Str nv_manifest(const NvPlan *p, const NvOptions *o);
 

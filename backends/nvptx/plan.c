@@ -253,6 +253,7 @@ NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o)
     static const char *const name[REC_NFN] = {"forward", "backward", "init"};
     NvPlan *p = NEW(a, NvPlan);
     *p = (NvPlan){.arena = a, .k = k};
+    k->no_packed = true;
     for (int fn = REC_FORWARD; fn <= REC_BACKWARD; fn++) {
         Map m = {.a = a, .k = k, .plan = p, .fn = &p->fn[fn]};
         Str prefix = str_fmt(a, "%.*s_%s", STRF(iface_prefix(k, o->prefix)), name[fn]);

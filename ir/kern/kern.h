@@ -131,6 +131,7 @@ typedef struct KernProg {
     Arena *arena;
     DimTab *dims;
     Str name, doc; /* of the entry; the doc is not part of the text form */
+    bool no_packed; /* the target has no packed batches; not part of the text form either */
     DimSym batch, keep;
     VEC(RecArg) arg; /* the interface, as rec had it */
     VEC(RecOut) out;

@@ -1,0 +1,439 @@
+/* Part of every generated launcher: the CUDA driver, opened at run time, and the way from a call to kernels. The entry's own
+ * tables come behind. C99, without CUDA's headers: what is used of the driver is declared here. */
+#include <dlfcn.h>
+#include <string.h>
+
+/* ---- tables ---- */
+
+typedef struct cuda_term { /* coef * sizes[symbol[0]] * ... */
+    int64_t coef;
+    int n, symbol[8];
+} cuda_term;
+
+typedef struct cuda_dim { /* a sum of terms */
+    int first, n;
+} cuda_dim;
+
+typedef struct cuda_derived { /* sizes[symbol] = num / den, which is rounded down or must be whole */
+    int symbol, rounded;
+    cuda_dim num, den;
+} cuda_derived;
+
+enum { CUDA_ARGUMENT, CUDA_OUTPUT, CUDA_WORK };
+
+typedef struct cuda_buffer {
+    int kind, slot;     /* of an argument or output */
+    int shares;         /* the buffer whose memory it is in, or -1 */
+    int bytes;          /* of an element */
+    int uses;           /* 1: forward, 2: backward; of work: all that is in its memory */
+    cuda_dim size;
+} cuda_buffer;
+
+enum { CUDA_MUST = 1, CUDA_LENGTHS = 2 };
+
+typedef struct cuda_array { /* an argument or an output */
+    int flags;
+    int uses; /* as of buffers */
+    int bytes;
+    cuda_dim size;
+} cuda_array;
+
+typedef struct cuda_member { /* of a struct, in order */
+    int argument, output; /* or -1 */
+} cuda_member;
+
+typedef struct cuda_struct {
+    int first, n; /* members */
+    int optional; /* may be NULL as a whole */
+} cuda_struct;
+
+enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TROUBLE };
+
+typedef struct cuda_param {
+    int kind, index;
+} cuda_param;
+
+typedef struct cuda_kernel {
+    const char *name;
+    int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
+    int sums;               /* partial results of a thread */
+    cuda_dim axis;
+    int first, n; /* parameters */
+} cuda_kernel;
+
+typedef struct cuda_program {
+    const char *ptx;
+    int major, minor; /* of the architecture */
+    int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[2], nextent;
+    const int *size; /* the symbol of each member of sizes */
+    const int *bounded; /* of each: 1: lengths count it */
+    int keep, batch;
+    const int *extent; /* symbols that lengths count, axis by axis */
+    const cuda_term *term;
+    const cuda_derived *derived;
+    const cuda_dim *need; /* not below 0 */
+    const cuda_array *arg, *out;
+    const cuda_member *member;
+    const cuda_buffer *buf;
+    const cuda_kernel *kernel; /* forward's, then backward's */
+    const cuda_param *param;
+} cuda_program;
+
+/* One call, in arrays of its caller. */
+typedef struct cuda_run {
+    const cuda_program *p;
+    int64_t *sizes;
+    uint64_t *arg, *out, *buf; /* addresses on the device; 0: not given */
+    uint64_t *value;           /* of parameters */
+    void **pointer;            /* to values */
+    int64_t zeros;             /* bytes of zeros for arguments that are missing */
+    uint64_t zeros_at, lengths_at, trouble_at;
+    int bad;                   /* a size is negative, or overflows */
+} cuda_run;
+
+/* ---- sizes ---- */
+
+static int64_t cuda_mul(cuda_run *r, int64_t a, int64_t b)
+{
+    int64_t limit = INT64_MAX;
+    if (a != 0 && b != 0 && (a < 0 ? -a : a) > limit / (b < 0 ? -b : b)) {
+        r->bad = 1;
+        return 0;
+    }
+    return a * b;
+}
+
+static int64_t cuda_add(cuda_run *r, int64_t a, int64_t b)
+{
+    if ((b > 0 && a > INT64_MAX - b) || (b < 0 && a < -INT64_MAX - b)) {
+        r->bad = 1;
+        return 0;
+    }
+    return a + b;
+}
+
+static int64_t cuda_value(cuda_run *r, cuda_dim d)
+{
+    int64_t sum = 0;
+    int i, s;
+    for (i = 0; i < d.n; i++) {
+        const cuda_term *t = &r->p->term[d.first + i];
+        int64_t v = t->coef;
+        for (s = 0; s < t->n; s++)
+            v = cuda_mul(r, v, r->sizes[t->symbol[s]]);
+        sum = cuda_add(r, sum, v);
+    }
+    return sum;
+}
+
+/* One below 0 is a mistake where something has that size. */
+static int64_t cuda_natural(cuda_run *r, cuda_dim d)
+{
+    int64_t n = cuda_value(r, d);
+    r->bad |= n < 0;
+    return n < 0 ? 0 : n;
+}
+
+static void cuda_derive(cuda_run *r, const cuda_derived *d)
+{
+    int64_t num = cuda_value(r, d->num), den = cuda_value(r, d->den);
+    r->bad |= den <= 0 || num < 0 || (!d->rounded && den > 0 && num % den != 0);
+    r->sizes[d->symbol] = den > 0 ? num / den : 0;
+}
+
+static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train)
+{
+    const cuda_program *p = r->p;
+    int i;
+    if (!sizes)
+        return RNN_NULL;
+    memset(r->sizes, 0, (size_t)p->nsymbol * sizeof *r->sizes);
+    r->sizes[p->keep] = train;
+    for (i = 0; i < p->nsize; i++) {
+        memcpy(&r->sizes[p->size[i]], (const char *)sizes + 8 * i, 8);
+        r->bad |= r->sizes[p->size[i]] < 0 || (p->bounded[i] && r->sizes[p->size[i]] > INT32_MAX);
+    }
+    for (i = 0; i < p->nderived && !r->bad; i++)
+        cuda_derive(r, &p->derived[i]);
+    for (i = 0; i < p->nneed && !r->bad; i++)
+        cuda_natural(r, p->need[i]);
+    for (i = 0; i < p->narg; i++)
+        cuda_mul(r, cuda_natural(r, p->arg[i].size), p->arg[i].bytes);
+    for (i = 0; i < p->nout; i++)
+        cuda_mul(r, cuda_natural(r, p->out[i].size), p->out[i].bytes);
+    return r->bad ? RNN_SIZE : RNN_OK;
+}
+
+/* ---- the workspace: trouble, zeros, lengths, buffers ---- */
+
+enum { CUDA_ALIGN = 256 };
+
+static uint64_t cuda_place(cuda_run *r, int64_t *at, int64_t bytes)
+{
+    int64_t start = *at;
+    *at = cuda_add(r, *at, bytes);
+    *at = cuda_add(r, *at, CUDA_ALIGN - 1) / CUDA_ALIGN * CUDA_ALIGN;
+    return (uint64_t)start;
+}
+
+static int64_t cuda_array_bytes(cuda_run *r, const cuda_array *a)
+{
+    return cuda_mul(r, cuda_natural(r, a->size), a->bytes);
+}
+
+static int64_t cuda_layout(cuda_run *r, uint64_t base, int uses)
+{
+    const cuda_program *p = r->p;
+    int64_t at = 0;
+    int i;
+    r->zeros = 0;
+    for (i = 0; i < p->narg; i++) {
+        int64_t n = cuda_array_bytes(r, &p->arg[i]);
+        if (!(p->arg[i].flags & (CUDA_MUST | CUDA_LENGTHS)) && (p->arg[i].uses & uses) && n > r->zeros)
+            r->zeros = n;
+    }
+    r->trouble_at = base + cuda_place(r, &at, 4);
+    r->zeros_at = base + cuda_place(r, &at, r->zeros);
+    for (i = 0; i < p->narg; i++)
+        if (p->arg[i].flags & CUDA_LENGTHS)
+            r->lengths_at = base + cuda_place(r, &at, cuda_array_bytes(r, &p->arg[i]));
+    for (i = 0; i < p->nbuf; i++)
+        if (p->buf[i].kind == CUDA_WORK && p->buf[i].shares < 0 && (p->buf[i].uses & uses))
+            r->buf[i] = base + cuda_place(r, &at, cuda_mul(r, cuda_natural(r, p->buf[i].size), p->buf[i].bytes));
+    for (i = 0; i < p->nbuf; i++)
+        if (p->buf[i].kind == CUDA_WORK && p->buf[i].shares >= 0)
+            r->buf[i] = r->buf[p->buf[i].shares];
+    return at;
+}
+
+/* ---- the driver ---- */
+
+typedef struct cuda_driver {
+    int (*cuInit)(unsigned flags);
+    int (*cuCtxGetCurrent)(void **context);
+    int (*cuCtxGetDevice)(int *device);
+    int (*cuDeviceGetAttribute)(int *value, int attribute, int device);
+    int (*cuModuleLoadData)(void **module, const void *image);
+    int (*cuModuleUnload)(void *module);
+    int (*cuModuleGetFunction)(void **function, void *module, const char *name);
+    int (*cuLaunchKernel)(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
+                          unsigned block_z, unsigned shared, void *stream, void **params, void **extra);
+    int (*cuMemsetD8Async)(uint64_t at, unsigned char value, size_t n, void *stream);
+    int (*cuMemsetD2D32Async)(uint64_t at, size_t pitch, unsigned value, size_t width, size_t height, void *stream);
+    int (*cuGetErrorName)(int error, const char **name);
+} cuda_driver;
+
+static const char *const cuda_names[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData",
+    "cuModuleUnload", "cuModuleGetFunction", "cuLaunchKernel", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuGetErrorName"};
+
+enum { CUDA_NFUNCTION = sizeof cuda_names / sizeof *cuda_names };
+
+typedef char cuda_driver_is_a_table[sizeof(cuda_driver) == CUDA_NFUNCTION * sizeof(void *) ? 1 : -1];
+
+static rnn_status cuda_fail(rnn_cuda_error *e, const char *call, int result, const char *name)
+{
+    e->call = call;
+    e->result = result;
+    e->name = name;
+    return RNN_CUDA;
+}
+
+static rnn_status cuda_failed(const cuda_driver *d, rnn_cuda_error *e, const char *call, int result)
+{
+    const char *name = NULL;
+    if (d->cuGetErrorName(result, &name) != 0 || !name)
+        name = "an error that the driver has no name for";
+    return cuda_fail(e, call, result, name);
+}
+
+#define CUDA_CALL(D, E, FUNCTION, ARGS)                                                                                \
+    do {                                                                                                               \
+        int cuda_result = (D)->FUNCTION ARGS;                                                                          \
+        if (cuda_result != 0)                                                                                          \
+            return cuda_failed(D, E, #FUNCTION, cuda_result);                                                          \
+    } while (0)
+
+static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *path, rnn_cuda_error *e)
+{
+    int i;
+    *library = dlopen(path ? path : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!*library)
+        return cuda_fail(e, "dlopen", 0, "the CUDA driver cannot be loaded");
+    for (i = 0; i < CUDA_NFUNCTION; i++) {
+        void *f = dlsym(*library, cuda_names[i]);
+        if (!f)
+            return cuda_fail(e, cuda_names[i], 0, "the driver has no such function");
+        memcpy((char *)d + (size_t)i * sizeof f, &f, sizeof f);
+    }
+    return RNN_OK;
+}
+
+static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, rnn_cuda_error *e)
+{
+    enum { MAJOR = 75, MINOR = 76 }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_... */
+    void *context = NULL;
+    int major = 0, minor = 0;
+    CUDA_CALL(d, e, cuInit, (0));
+    CUDA_CALL(d, e, cuCtxGetCurrent, (&context));
+    if (!context)
+        return cuda_fail(e, "cuCtxGetCurrent", 0, "no context is current");
+    CUDA_CALL(d, e, cuCtxGetDevice, (device));
+    CUDA_CALL(d, e, cuDeviceGetAttribute, (&major, MAJOR, *device));
+    CUDA_CALL(d, e, cuDeviceGetAttribute, (&minor, MINOR, *device));
+    if (major < p->major || (major == p->major && minor < p->minor))
+        return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is older than the architecture that the kernels are for");
+    return RNN_OK;
+}
+
+static rnn_status cuda_load(const cuda_driver *d, const cuda_program *p, void **module, void **function, rnn_cuda_error *e)
+{
+    int i;
+    CUDA_CALL(d, e, cuModuleLoadData, (module, p->ptx));
+    for (i = 0; i < p->nkernel[0] + p->nkernel[1]; i++)
+        CUDA_CALL(d, e, cuModuleGetFunction, (&function[i], *module, p->kernel[i].name));
+    return RNN_OK;
+}
+
+/* ---- arrays of a call ---- */
+
+static rnn_status cuda_members(cuda_run *r, cuda_struct s, const void *given)
+{
+    int i;
+    if (!given)
+        return s.optional ? RNN_OK : RNN_NULL;
+    for (i = 0; i < s.n; i++) {
+        const cuda_member *m = &r->p->member[s.first + i];
+        const void *at;
+        memcpy(&at, (const char *)given + sizeof at * (size_t)i, sizeof at);
+        if (m->argument >= 0)
+            r->arg[m->argument] = (uint64_t)(uintptr_t)at;
+        else
+            r->out[m->output] = (uint64_t)(uintptr_t)at;
+    }
+    return RNN_OK;
+}
+
+static rnn_status cuda_given(cuda_run *r, const cuda_array *a, int n, const uint64_t *at, int uses)
+{
+    int i;
+    for (i = 0; i < n; i++)
+        if ((a[i].flags & CUDA_MUST) && (a[i].uses & uses) && !at[i] && cuda_array_bytes(r, &a[i]) > 0)
+            return RNN_NULL;
+    return RNN_OK;
+}
+
+/* Lengths that are not given: all that there are. */
+static rnn_status cuda_fill_lengths(cuda_run *r, const cuda_driver *d, rnn_cuda_call *call)
+{
+    size_t height = (size_t)r->sizes[r->p->batch];
+    int i;
+    for (i = 0; i < r->p->nextent && height > 0; i++)
+        CUDA_CALL(d, &call->error, cuMemsetD2D32Async, (r->lengths_at + 4 * (uint64_t)i, 4 * (size_t)r->p->nextent,
+                                                        (unsigned)r->sizes[r->p->extent[i]], 1, height, call->stream));
+    return RNN_OK;
+}
+
+static rnn_status cuda_defaults(cuda_run *r, const cuda_driver *d, int uses, rnn_cuda_call *call)
+{
+    const cuda_program *p = r->p;
+    int i, zeros = 0, lengths = 0;
+    for (i = 0; i < p->narg; i++)
+        if (!r->arg[i] && (p->arg[i].uses & uses)) {
+            lengths |= (p->arg[i].flags & CUDA_LENGTHS) != 0;
+            zeros |= !(p->arg[i].flags & CUDA_LENGTHS);
+        }
+    if (zeros && r->zeros > 0)
+        CUDA_CALL(d, &call->error, cuMemsetD8Async, (r->zeros_at, 0, (size_t)r->zeros, call->stream));
+    return lengths ? cuda_fill_lengths(r, d, call) : RNN_OK;
+}
+
+static void cuda_buffers(cuda_run *r)
+{
+    const cuda_program *p = r->p;
+    int i;
+    for (i = 0; i < p->nbuf; i++) {
+        const cuda_buffer *b = &p->buf[i];
+        if (b->kind == CUDA_OUTPUT)
+            r->buf[i] = r->out[b->slot];
+        if (b->kind == CUDA_ARGUMENT)
+            r->buf[i] = r->arg[b->slot]                             ? r->arg[b->slot]
+                        : (p->arg[b->slot].flags & CUDA_LENGTHS) ? r->lengths_at
+                                                                    : r->zeros_at;
+    }
+}
+
+/* ---- kernels ---- */
+
+static uint64_t cuda_param_value(const cuda_run *r, const cuda_kernel *k, const cuda_param *p)
+{
+    switch (p->kind) {
+    case CUDA_BUFFER: return r->buf[p->index];
+    case CUDA_SIZE: return (uint64_t)r->sizes[p->index];
+    case CUDA_GIVEN: return r->arg[p->index] != 0;
+    case CUDA_PIECE: return (uint64_t)k->piece;
+    default: return r->trouble_at;
+    }
+}
+
+static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
+{
+    enum { THREADS = 256, SLOT = 8, SHARED = 48 * 1024, GRID = 1 << 20 };
+    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : THREADS, grid = 1;
+    unsigned threads = THREADS;
+    int i;
+    if (!k->blocks && axis == 0)
+        return RNN_OK;
+    if (!k->blocks || k->cut)
+        grid = axis / per_block + (axis % per_block != 0);
+    if (!k->blocks && grid > GRID)
+        grid = GRID;
+    if (grid == 0)
+        grid = 1;
+    if (r->bad || grid > INT32_MAX)
+        return RNN_SIZE;
+    while (threads * (unsigned)k->sums * SLOT > SHARED)
+        threads /= 2;
+    for (i = 0; i < k->n; i++) {
+        r->value[i] = cuda_param_value(r, k, &r->p->param[k->first + i]);
+        r->pointer[i] = &r->value[i];
+    }
+    CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, threads * (unsigned)k->sums * SLOT,
+                                                call->stream, r->pointer, NULL));
+    return RNN_OK;
+}
+
+/* ---- a call ---- */
+
+static rnn_status cuda_prepare(cuda_run *r, const void *sizes, rnn_cuda_call *call, int backward)
+{
+    int train = backward || call->passes == RNN_TRAIN, uses = train ? 3 : 1;
+    rnn_status status = cuda_measure(r, sizes, train);
+    uint64_t base = (uint64_t)(uintptr_t)call->workspace;
+    int64_t bytes;
+    if (status != RNN_OK)
+        return status;
+    bytes = cuda_layout(r, base, uses);
+    if (r->bad)
+        return RNN_SIZE;
+    if (base == 0 || base % CUDA_ALIGN != 0 || (uint64_t)bytes > call->bytes)
+        return RNN_WORKSPACE;
+    if (call->index_error)
+        r->trouble_at = (uint64_t)(uintptr_t)call->index_error;
+    status = cuda_given(r, r->p->arg, r->p->narg, r->arg, backward ? 2 : 1);
+    return status != RNN_OK ? status : cuda_given(r, r->p->out, r->p->nout, r->out, backward ? 2 : 1);
+}
+
+static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int backward)
+{
+    const cuda_program *p = r->p;
+    int i, first = backward ? p->nkernel[0] : 0, current = -1;
+    rnn_status status;
+    CUDA_CALL(d, &call->error, cuCtxGetDevice, (&current));
+    if (current != device)
+        return cuda_fail(&call->error, "cuCtxGetDevice", 0, "another device is current than the one that was opened");
+    status = cuda_defaults(r, d, backward ? 2 : 1, call);
+    cuda_buffers(r);
+    for (i = 0; i < p->nkernel[backward] && status == RNN_OK; i++)
+        status = cuda_launch(r, d, &p->kernel[first + i], function[first + i], call);
+    return status;
+}

@@ -1,0 +1,469 @@
+/* Generated launchers without a GPU. The driver is tests/ptx/driver.c, whose device is this process: kernels are made for this
+ * machine, a launch runs them, and what comes out of the launcher's functions is what the evaluator says. Then every call of
+ * the driver fails once. */
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include "backends/backend.h"
+#include "tests/unit/gpu.h"
+
+/* As the header has them. */
+typedef struct Error {
+    const char *call, *name;
+    int result;
+} Error;
+
+typedef struct Call {
+    void *workspace;
+    size_t bytes;
+    int passes;
+    void *stream;
+    int32_t *index_error;
+    Error error;
+} Call;
+
+typedef struct Cuda {
+    void *library, *module, *driver[NV_DRIVER_FUNCTIONS], *more[256];
+} Cuda;
+
+/* As the driver has it. */
+typedef struct Stub {
+    const char *fail;
+    int error, at, device, major, minor, no_context, loaded, calls;
+    void *stream;
+    int (*launch)(const char *kernel, unsigned grid, unsigned block, unsigned shared, void **params);
+} Stub;
+
+typedef int Open(Cuda *cuda, const char *driver);
+typedef void Close(Cuda *cuda);
+typedef size_t Workspace(const int64_t *sizes, int passes);
+typedef int Forward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **outputs, Call *call);
+typedef int Backward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **cotangents, void **grads,
+                     void **input_grads, Call *call);
+
+typedef struct Launcher {
+    Arena *a;
+    RecProg *rec;
+    NvPlan *plan;
+    LLVMOrcLLJITRef jit;
+    Stub *stub;
+    const char *folder, *driver, *what;
+    void *library;
+    Open *open;
+    Close *close;
+    Workspace *workspace;
+    Forward *forward;
+    Backward *backward;
+} Launcher;
+
+/* ---- from a file to functions ---- */
+
+static void write_text(const char *path, Str text)
+{
+    FILE *f = fopen(path, "wb");
+    cr_assert(f && fwrite(text.p, 1, text.n, f) == text.n && fclose(f) == 0, "%s", path);
+}
+
+static void must_compile(const char *options, const char *from, const char *to)
+{
+    Arena *a = arena_new();
+    const char *command = str_fmt(a, "cc %s -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -O1 -shared -fPIC %s -o %s -ldl", options, from, to).p;
+    cr_assert_eq(system(command), 0, "%s", command);
+    arena_free(a);
+}
+
+static void *library(const char *path)
+{
+    void *l = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    cr_assert(l, "%s", dlerror());
+    return l;
+}
+
+/* The caller makes it a function. */
+static uintptr_t symbol(Launcher *l, const char *format)
+{
+    const char *name = str_fmt(l->a, format, "k").p;
+    void *at = dlsym(l->library, name);
+    cr_assert(at, "%s", name);
+    return (uintptr_t)at;
+}
+
+static Launcher launcher_new(Arena *a, Source s)
+{
+    Launcher l = {.a = a, .what = s.entry, .rec = plain(a, &s)};
+    NvOptions o = {.prefix = STR("k"), .arch = STR("sm_80"), .version = STR("0"), .source_file = STR("k.rnn")};
+    char folder[] = "/tmp/rnnc_cuda_XXXXXX";
+    cr_assert(mkdtemp(folder), "%s", folder);
+    l.plan = nv_plan(a, lowered(a, &s), &o);
+    l.jit = jit_of_plan(l.plan, false);
+    HeaderOptions h = {.prefix = o.prefix, .version = o.version, .source_file = o.source_file, .functions = nv_declarations(l.plan, &o)};
+    const char *source = str_fmt(a, "%s/k.c", folder).p, *object = str_fmt(a, "%s/k.so", folder).p, *header = str_fmt(a, "%s/k.h", folder).p;
+    l.driver = str_fmt(a, "%s/driver.so", folder).p;
+    write_text(header, header_text(a, l.plan->k, &h));
+    write_text(source, nv_launcher(l.plan, &o, nv_ptx(l.plan, &o), STR("k.h")));
+    must_compile("-std=c99", source, object);
+    must_compile("-std=gnu99", RNNC_SOURCE_DIR "/tests/ptx/driver.c", l.driver);
+    l.library = library(object);
+    l.stub = dlsym(library(l.driver), "stub");
+    l.open = (Open *)symbol(&l, "%s_open_cuda");
+    l.close = (Close *)symbol(&l, "%s_close_cuda");
+    l.workspace = (Workspace *)symbol(&l, "%s_workspace_cuda");
+    l.forward = (Forward *)symbol(&l, "%s_forward_cuda");
+    l.backward = (Backward *)symbol(&l, "%s_backward_cuda");
+    l.folder = str_fmt(a, "%s", folder).p;
+    cr_assert(unlink(source) == 0 && unlink(object) == 0 && unlink(header) == 0);
+    return l;
+}
+
+static void launcher_free(Launcher *l)
+{
+    cr_assert(unlink(l->driver) == 0 && rmdir(l->folder) == 0);
+    LLVMOrcDisposeLLJIT(l->jit);
+}
+
+/* ---- launches ---- */
+
+static const Launcher *launched; /* by whom: the driver hands no context on */
+static uint32_t launches;
+
+static const NvKernel *find_kernel(const char *name)
+{
+    for (int fn = 0; fn < REC_NFN; fn++)
+        for (uint32_t i = 0; i < launched->plan->fn[fn].kernel.n; i++)
+            if (str_is(launched->plan->fn[fn].kernel.p[i].name, name))
+                return &launched->plan->fn[fn].kernel.p[i];
+    cr_assert_fail("no kernel is called %s", name);
+    return NULL;
+}
+
+static void run_grid(Kernel *run, const int64_t *param, int64_t threads)
+{
+    for (int64_t i = 0; i < threads; i++) {
+        int64_t place[PLACE_N] = {i, threads};
+        run(param, place);
+    }
+}
+
+static int launch_here(const char *name, unsigned grid, unsigned block, unsigned shared, void **params)
+{
+    Arena *a = arena_new();
+    const NvKernel *kernel = find_kernel(name);
+    int64_t *param = NEWN(a, int64_t, kernel->param.n + 1);
+    for (uint32_t i = 0; i < kernel->param.n; i++)
+        memcpy(&param[i], params[i], 8);
+    Kernel *run = (Kernel *)jit_find(launched->jit, name);
+    launches++;
+    if (kernel->blocks)
+        run_blocks(block_new(a, name, run, param, block, launches), grid, NEWN(a, double, shared / 8 + 1));
+    else
+        run_grid(run, param, (int64_t)grid * block);
+    arena_free(a);
+    return 0;
+}
+
+/* ---- one call ---- */
+
+typedef struct Arrays {
+    int64_t *sizes;
+    void **in[IF_NSTRUCT]; /* pointers, in the order of the struct */
+} Arrays;
+
+static void *array_of(const Machine *m, KBufKind kind, uint32_t slot)
+{
+    for (KBufId b = 0; b < m->k->buf.n; b++)
+        if (m->k->buf.p[b].kind == kind && m->k->buf.p[b].slot == slot)
+            return kind == K_ARG && !m->given[slot] ? NULL : m->buf[b];
+    return NULL;
+}
+
+static Arrays arrays_of(const Machine *m)
+{
+    const Iface *f = iface_of(m->a, m->k);
+    Arrays x = {.sizes = NEWN(m->a, int64_t, f->member[IF_SIZES].n)};
+    for (uint32_t i = 0; i < f->member[IF_SIZES].n; i++)
+        x.sizes[i] = m->size[f->member[IF_SIZES].p[i].sym];
+    for (int s = IF_PARAMS; s < IF_NSTRUCT; s++) {
+        x.in[s] = NEWN(m->a, void *, f->member[s].n + 1);
+        for (uint32_t i = 0; i < f->member[s].n; i++) {
+            const IfaceMember *member = &f->member[s].p[i];
+            x.in[s][i] = member->arg != K_NONE ? array_of(m, K_ARG, member->arg) : array_of(m, K_OUT, member->out);
+        }
+    }
+    return x;
+}
+
+/* Where lengths are left out, all sequences are whole. */
+static void say_lengths(Machine *m)
+{
+    for (KBufId b = 0; b < m->k->buf.n; b++) {
+        const KBuf *x = &m->k->buf.p[b];
+        if (x->kind != K_ARG || m->k->arg.p[x->slot].role != ROLE_LENGTH || m->given[x->slot])
+            continue;
+        m->doubles[x->slot].data = NEWN(m->a, double, elements(m, b) + 1);
+        for (int64_t i = 0; i < elements(m, b); i++)
+            m->doubles[x->slot].data[i] = (double)m->c->T;
+    }
+}
+
+static Machine machine_new(Launcher *l, Arena *a, const Case *c)
+{
+    const KernProg *k = l->plan->k;
+    Machine m = {.a = a, .k = k, .plan = l->plan, .jit = l->jit, .c = c, .what = l->what};
+    m.size = NEWN(a, int64_t, dim_nsyms(k->dims));
+    m.buf = NEWN(a, void *, k->buf.n);
+    m.given = NEWN(a, bool, k->arg.n);
+    m.doubles = NEWN(a, RecArray, k->arg.n);
+    fill_sizes(k, c, m.size);
+    make_buffers(&m);
+    say_lengths(&m);
+    return m;
+}
+
+/* Full of what is no number: what is not written first shows. */
+static void *workspace_new(Arena *a, size_t bytes)
+{
+    char *p = NEWN(a, char, bytes + 256);
+    p += (256 - (uintptr_t)p % 256) % 256;
+    memset(p, 0xff, bytes);
+    return p;
+}
+
+static int forward(Launcher *l, const Cuda *cuda, const Arrays *x, Call *call)
+{
+    return l->forward(cuda, x->sizes, x->in[IF_PARAMS], x->in[IF_INPUTS], x->in[IF_OUTPUTS], call);
+}
+
+static int backward(Launcher *l, const Cuda *cuda, const Arrays *x, Call *call)
+{
+    return l->backward(cuda, x->sizes, x->in[IF_PARAMS], x->in[IF_INPUTS], x->in[IF_COTANGENTS], x->in[IF_GRADS], x->in[IF_INPUT_GRADS], call);
+}
+
+static Call call_new(Launcher *l, Arena *a, const Arrays *x, bool train)
+{
+    Call call = {.passes = train ? RNN_PASS_TRAIN : RNN_PASS_FORWARD, .stream = &launches};
+    call.bytes = l->workspace(x->sizes, call.passes);
+    cr_assert_neq(call.bytes, SIZE_MAX);
+    call.workspace = workspace_new(a, call.bytes);
+    return call;
+}
+
+static void check_case(Launcher *l, const Cuda *cuda, const Case *c)
+{
+    Arena *a = arena_new();
+    Str error = {0};
+    Machine m = machine_new(l, a, c);
+    int64_t *size = NEWN(a, int64_t, dim_nsyms(l->rec->dims));
+    for (DimSym s = 0; s < dim_nsyms(l->rec->dims); s++)
+        size[s] = open_size(l->rec->dims, s, c);
+    RecEval *e = rec_eval_new(a, l->rec, size, m.doubles, c->seed);
+    Arrays x = arrays_of(&m);
+    Call call = call_new(l, a, &x, c->keep);
+    cr_assert(rec_eval_run(e, REC_FORWARD, &error), "%s", error.p);
+    cr_assert_eq(forward(l, cuda, &x, &call), RNN_OK, "%s: %s: %s", l->what, call.error.call, call.error.name);
+    compare(&m, l->rec, e, REC_FORWARD);
+    if (c->keep) {
+        cr_assert(rec_eval_run(e, REC_BACKWARD, &error), "%s", error.p);
+        cr_assert_eq(backward(l, cuda, &x, &call), RNN_OK, "%s: %s: %s", l->what, call.error.call, call.error.name);
+        compare(&m, l->rec, e, REC_BACKWARD);
+    }
+    rec_eval_free(e);
+    arena_free(a);
+}
+
+static void check_launcher(Source s)
+{
+    static const int64_t T[] = {3, 0, 1, 7}, B[] = {2, 1, 0, 5};
+    Arena *a = arena_new();
+    Cuda cuda;
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    Launcher l = launcher_new(a, s);
+    launched = &l;
+    l.stub->launch = launch_here;
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    for (uint32_t i = 0; i < 8; i++)
+        check_case(&l, &cuda, &(Case){T[i % 4], B[i / 2 % 4], i & 1, i / 2 & 1, i});
+    cr_assert_eq(l.stub->stream, &launches, "the caller's stream");
+    l.close(&cuda);
+    cr_assert_eq(l.stub->loaded, 0);
+    launcher_free(&l);
+    arena_free(a);
+}
+
+Test(cuda, gru) { check_launcher((Source){.path = "stdlib/gru.rnn", .entry = "gru"}); }
+Test(cuda, lstm) { check_launcher((Source){.path = "stdlib/lstm.rnn", .entry = "lstm"}); }
+Test(cuda, sums) { check_launcher((Source){.path = "stdlib/rwkv7.rnn", .entry = "rwkv7"}); }
+Test(cuda, bidirectional) { check_launcher((Source){.path = "stdlib/bidirectional.rnn", .entry = "bilstm"}); }
+Test(cuda, scan) { check_launcher((Source){.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {.kind = REC_FORM_SCAN, .size = 3}}); }
+
+/* ---- what goes wrong ---- */
+
+static void check_error(const Error *e, const char *call, int result, const char *name)
+{
+    cr_assert(e->call && e->name && strcmp(e->call, call) == 0 && e->result == result && strstr(e->name, name), "%s: %d, %s", e->call, e->result,
+              e->name);
+}
+
+/* Where the object has the error of an open: behind its kernels, of which there are a different number in each. */
+static const Error *open_error(const Launcher *l, const Cuda *cuda)
+{
+    uint32_t kernels = l->plan->fn[REC_FORWARD].kernel.n + l->plan->fn[REC_BACKWARD].kernel.n;
+    return (const Error *)&cuda->more[kernels + 2];
+}
+
+static void check_open(Launcher *l, const char *call, int result, const char *name)
+{
+    Cuda cuda;
+    cr_assert_eq(l->open(&cuda, l->driver), RNN_CUDA, "%s", call);
+    check_error(open_error(l, &cuda), call, result, name);
+    l->close(&cuda);
+    cr_assert_eq(l->stub->loaded, 0);
+}
+
+/* An out of memory at each call that opening makes, the second of its kind where there is one. */
+static void check_opening(Launcher *l)
+{
+    static const char *const calls[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData", "cuModuleGetFunction"};
+    Stub *stub = l->stub;
+    Cuda cuda;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        stub->fail = calls[i];
+        stub->error = 2;
+        stub->calls = 0;
+        stub->at = i == 3 || i == 5;
+        check_open(l, calls[i], 2, "CUDA_ERROR_OUT_OF_MEMORY");
+    }
+    stub->fail = "cuModuleLoadData";
+    stub->error = 218;
+    stub->at = 0;
+    check_open(l, "cuModuleLoadData", 218, "CUDA_ERROR_INVALID_PTX");
+    stub->error = 12345;
+    check_open(l, "cuModuleLoadData", 12345, "no name");
+    stub->fail = NULL;
+    stub->no_context = 1;
+    check_open(l, "cuCtxGetCurrent", 0, "no context is current");
+    stub->no_context = 0;
+    stub->major = 7;
+    stub->minor = 5;
+    check_open(l, "cuDeviceGetAttribute", 0, "older");
+    stub->major = 8;
+    stub->minor = 0;
+    cr_assert_eq(l->open(&cuda, "/nowhere/libcuda.so.1"), RNN_CUDA);
+    check_error(open_error(l, &cuda), "dlopen", 0, "cannot be loaded");
+    l->close(&cuda);
+    cr_assert_eq(l->open(NULL, l->driver), RNN_NULL);
+}
+
+static void check_calls(Launcher *l, const Cuda *cuda, const Arrays *x, Call call)
+{
+    static const char *const calls[] = {"cuCtxGetDevice", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuLaunchKernel"};
+    Stub *stub = l->stub;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        stub->fail = calls[i];
+        stub->error = 1;
+        stub->calls = 0;
+        stub->at = i == 3 ? 2 : 0;
+        launches = 0;
+        cr_assert_eq(forward(l, cuda, x, &call), RNN_CUDA, "%s", calls[i]);
+        check_error(&call.error, calls[i], 1, "CUDA_ERROR_INVALID_VALUE");
+        cr_assert_eq(launches, i == 3 ? 2 : 0, "nothing is launched behind what has failed");
+    }
+    stub->fail = NULL;
+    stub->device = 1;
+    cr_assert_eq(forward(l, cuda, x, &call), RNN_CUDA);
+    check_error(&call.error, "cuCtxGetDevice", 0, "another device");
+    stub->device = 0;
+}
+
+static void check_arguments(Launcher *l, const Cuda *cuda, const Arrays *x, Call call)
+{
+    Arrays y = *x;
+    Call other = call;
+    int64_t huge[] = {INT32_MAX, INT64_MAX / 4, 4, 4}, negative[] = {3, -1, 4, 4}, many[] = {(int64_t)INT32_MAX + 1, 1, 1, 1};
+    launches = 0;
+    other.bytes--;
+    cr_assert_eq(forward(l, cuda, x, &other), RNN_WORKSPACE);
+    other = call;
+    other.workspace = NULL;
+    cr_assert_eq(forward(l, cuda, x, &other), RNN_WORKSPACE);
+    other.workspace = (char *)call.workspace + 64;
+    cr_assert_eq(forward(l, cuda, x, &other), RNN_WORKSPACE);
+    cr_assert_eq(l->forward(NULL, x->sizes, x->in[IF_PARAMS], x->in[IF_INPUTS], x->in[IF_OUTPUTS], &call), RNN_NULL);
+    cr_assert_eq(l->forward(cuda, NULL, x->in[IF_PARAMS], x->in[IF_INPUTS], x->in[IF_OUTPUTS], &call), RNN_NULL);
+    cr_assert_eq(l->forward(cuda, x->sizes, NULL, x->in[IF_INPUTS], x->in[IF_OUTPUTS], &call), RNN_NULL);
+    cr_assert_eq(l->forward(cuda, x->sizes, x->in[IF_PARAMS], x->in[IF_INPUTS], NULL, &call), RNN_NULL);
+    cr_assert_eq(forward(l, cuda, x, NULL), RNN_NULL);
+    cr_assert_eq(l->workspace(NULL, RNN_PASS_FORWARD), SIZE_MAX);
+    for (int i = 0; i < 3; i++) {
+        y.sizes = i == 0 ? huge : i == 1 ? negative : many;
+        cr_assert_eq(forward(l, cuda, &y, &call), RNN_SIZE);
+        cr_assert_eq(l->workspace(y.sizes, RNN_PASS_TRAIN), SIZE_MAX);
+    }
+    void *h = x->in[IF_OUTPUTS][0], *W = x->in[IF_PARAMS][0];
+    x->in[IF_OUTPUTS][0] = NULL;
+    cr_assert_eq(forward(l, cuda, x, &call), RNN_NULL);
+    x->in[IF_OUTPUTS][0] = h;
+    x->in[IF_PARAMS][0] = NULL;
+    cr_assert_eq(forward(l, cuda, x, &call), RNN_NULL);
+    x->in[IF_PARAMS][0] = W;
+    cr_assert_eq(launches, 0, "nothing is launched");
+    cr_assert_eq(forward(l, cuda, x, &call), RNN_OK);
+}
+
+Test(cuda, failures)
+{
+    Arena *a = arena_new();
+    Cuda cuda;
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    Case c = {3, 2, 1, false, 5};
+    launched = &l;
+    l.stub->launch = launch_here;
+    check_opening(&l);
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    Machine m = machine_new(&l, a, &c);
+    Arrays x = arrays_of(&m);
+    Call call = call_new(&l, a, &x, true);
+    check_arguments(&l, &cuda, &x, call);
+    x.in[IF_INPUTS][1] = x.in[IF_INPUTS][2] = NULL; /* lengths, resets: for the driver to fill */
+    check_calls(&l, &cuda, &x, call);
+    l.close(&cuda);
+    launcher_free(&l);
+    arena_free(a);
+}
+
+/* An index out of range is told where the caller wants to know. */
+Test(cuda, index_error)
+{
+    Arena *a = arena_new();
+    Cuda cuda;
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    Launcher l = launcher_new(a, (Source){.path = "tests/ptx/together.rnn", .entry = "chosen"});
+    Case c = {3, 2, 0, false, 5};
+    launched = &l;
+    l.stub->launch = launch_here;
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    Machine m = machine_new(&l, a, &c);
+    Arrays x = arrays_of(&m);
+    Call call = call_new(&l, a, &x, false);
+    int32_t error = 0, *index = x.in[IF_INPUTS][0];
+    memset(index, 0, 3 * 2 * sizeof *index);
+    x.in[IF_INPUTS][2] = NULL; /* lengths */
+    call.index_error = &error;
+    cr_assert_eq(forward(&l, &cuda, &x, &call), RNN_OK);
+    cr_assert_eq(error, 0);
+    for (int32_t i = -1; i < 1000000; i += 1000000) {
+        index[4] = i;
+        error = 0;
+        cr_assert_eq(forward(&l, &cuda, &x, &call), RNN_OK);
+        cr_assert_eq(error, 1, "index %d", i);
+        call.index_error = NULL;
+        cr_assert_eq(forward(&l, &cuda, &x, &call), RNN_OK);
+        call.index_error = &error;
+    }
+    l.close(&cuda);
+    launcher_free(&l);
+    arena_free(a);
+}
