@@ -57,10 +57,28 @@ static KIndex cell(Map *m, const KView *v, const KStmt *row, const KStmt *col)
     return moved(m, moved(m, v->at, row, v->row_stride), col, v->col_stride);
 }
 
-/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. */
-static void add_product(Map *m, KBlock *to, const KStmt *s)
+/* Rows of several places of a batch: the places outside, so that a block can have its part of the batch. Gives the addresses
+ * at a place. */
+static KBlock *add_places(Map *m, KBlock *to, const KStmt *s, KStmt *at)
 {
-    KStmt *row = add_loop(m, to, K_PARALLEL, s->at, s->gemm.m);
+    DimTab *d = m->k->dims;
+    Dim batch = dim_of(d, m->k->batch), places;
+    *at = *s;
+    if (s->gemm.m == batch || !dim_div(d, s->gemm.m, batch, &places))
+        return to;
+    KStmt *place = add_loop(m, to, K_PARALLEL, s->at, places);
+    at->gemm.m = batch;
+    at->gemm.a.at = moved(m, s->gemm.a.at, place, dim_mul(d, s->gemm.a.row_stride, batch));
+    at->gemm.c.at = moved(m, s->gemm.c.at, place, dim_mul(d, s->gemm.c.row_stride, batch));
+    return &place->loop.body;
+}
+
+/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. */
+static void add_product(Map *m, KBlock *to, const KStmt *whole)
+{
+    KStmt at, *s = &at;
+    KBlock *in = add_places(m, to, whole, s);
+    KStmt *row = add_loop(m, in, K_PARALLEL, s->at, s->gemm.m);
     KStmt *col = add_loop(m, &row->loop.body, K_PARALLEL, s->at, s->gemm.n);
     KVar sum = kern_var(m->k, DT_REAL, false, STR("")), value = kern_var(m->k, DT_REAL, false, STR(""));
     kern_add(m->k, &col->loop.body, (KStmt){.kind = K_START, .at = s->at, .acc = {sum, RED_SUM, K_NONE}});
@@ -76,7 +94,7 @@ static void add_product(Map *m, KBlock *to, const KStmt *s)
 /* For the variables of the loops, in the addresses of a product's elements. */
 static bool has_room(const KStmt *s)
 {
-    return s->gemm.a.at.n + 2 <= K_MAXTERM && s->gemm.b.at.n + 2 <= K_MAXTERM && s->gemm.c.at.n + 2 <= K_MAXTERM;
+    return s->gemm.a.at.n + 3 <= K_MAXTERM && s->gemm.b.at.n + 2 <= K_MAXTERM && s->gemm.c.at.n + 3 <= K_MAXTERM;
 }
 
 static bool add_stmt(Map *m, KBlock *to, KStmt *s)

@@ -10,8 +10,8 @@
  * grid-size-th iteration, so any grid and any block will do.
  *
  * Blocks. All other statements. The statement is cut along an axis, usually the batch, by the same proof that a CPU's tasks
- * need (ir/kern/tasks.c): a block has `piece` places of it, and no two blocks meet in memory. Where it cannot be cut, one
- * block does it all. Inside, a block's threads go through a tree of nodes together:
+ * need (ir/kern/tasks.c): a block has `piece` places of it, and no two blocks meet in memory. A loop that cannot be cut falls
+ * into several, if its statements let it (split.c). What is left that cannot be cut, one block does. Inside, a block's threads go through a tree of nodes together:
  *
  *   NV_EACH     every thread computes it: scalars, which are the same in all threads of a block
  *   NV_ONE      the first thread does it: writes of scalars, and serial loops with nothing in them to share out

@@ -142,16 +142,17 @@ static bool of_threads(Map *m, KStmt *s)
 }
 
 /* Cuts a statement into pieces, if it can be cut. */
-static void cut(Map *m)
+static bool cut(Map *m)
 {
     NvKernel *kernel = m->kernel;
     KStmt *tasks = kernel->root.n == 1 && kernel->root.p[0]->kind == K_LOOP ? kern_cut(m->k, kernel->root.p[0]) : NULL;
     if (!tasks)
-        return;
+        return false;
     kernel->axis = tasks->tasks.extent;
     kernel->first = tasks->tasks.first;
     kernel->part = tasks->tasks.part;
     use_dim(m, kernel->axis);
+    return true;
 }
 
 static void of_blocks(Map *m)
@@ -159,27 +160,30 @@ static void of_blocks(Map *m)
     NvKernel *kernel = m->kernel;
     bool found = false;
     kernel->blocks = true;
-    cut(m);
     nv_block_nodes(m, &kernel->node, &kernel->root);
     nv_barriers(m, &kernel->node);
     if (kernel->first != K_NONE)
         choose_piece(m, &kernel->node, &found);
 }
 
-/* Statements at..end of b. */
-static void add_kernel(Map *m, const KBlock *b, uint32_t at, uint32_t end, Str prefix)
+/* Statements at..end of b. False: they have become several statements, and nothing was done yet. */
+static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
 {
     NvKernel kernel;
     start_kernel(m, &kernel, prefix);
     for (uint32_t i = at; i <= end; i++)
         vec_push(m->a, &kernel.root, b->p[i]);
-    if (at < end || !of_threads(m, b->p[at]))
+    if (at < end || !of_threads(m, b->p[at])) {
+        if (!cut(m) && at == end && nv_split(m, b, at))
+            return false;
         of_blocks(m);
+    }
     for (uint32_t i = at; i <= end; i++)
         use_stmt(m, b->p[i]);
     find_before(m, b, at);
     list_params(m);
     vec_push(m->a, &m->fn->kernel, kernel);
+    return true;
 }
 
 /* ---- statements that become one kernel ---- */
@@ -239,12 +243,10 @@ static void map_function(Map *m, KBlock *b, Str prefix)
 {
     if (!nv_loops(m, b))
         return;
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = 0; i < b->n;) {
         uint32_t end = last_of(m, b, i);
-        if (is_alone(m, b->p[i]))
-            continue;
-        add_kernel(m, b, i, end, prefix);
-        i = end;
+        if (is_alone(m, b->p[i]) || add_kernel(m, b, i, end, prefix))
+            i = end + 1;
     }
 }
 

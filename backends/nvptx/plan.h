@@ -31,6 +31,9 @@ unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | N
  * else in the same ones of all loops around. */
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round);
 
+/* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */
+bool nv_split(Map *m, KBlock *b, uint32_t at);
+
 void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
 void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes */
 

@@ -379,7 +379,7 @@ static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
         return NULL;
     KernProg *k = rec_to_kern(a, rec);
 #define PASS(IR, NAME, ...)                                                                                            \
-    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0) /* those are for a CPU */                           \
+    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0 && strcmp(#NAME, "merge") != 0) /* of a CPU */          \
         IR##_##NAME(k);
 #include "ir/kern/passes.def"
 #undef PASS
@@ -485,6 +485,7 @@ static void check_folder(const char *folder, RecForm form)
 Test(blocks, library) { check_folder("stdlib", SEQUENTIAL); }
 Test(blocks, cells) { check_folder("tests/cells", SEQUENTIAL); }
 Test(blocks, together) { check_file("tests/ptx/together.rnn", SEQUENTIAL); }
+Test(blocks, usual_form) { check_folder("stdlib", (RecForm){.kind = REC_FORM_AUTO}); }
 Test(blocks, scan) { check_folder("stdlib", (RecForm){.kind = REC_FORM_SCAN, .size = 3}); }
 Test(blocks, chunk) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CHUNK, .size = 3}); }
 Test(blocks, convolution) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 3}); }

@@ -199,6 +199,24 @@ Test(ptx, top_of_a_function)
                   "copy b1[H*H] = b2[0] count H*H }", "1");
 }
 
+#define STEP "gemm m B n H k H b1[0] rows H cols 1 = b1[B*H] rows H cols 1 @ b0[0] rows 1 cols H copy b1[B*H] = b1[0] count B*H "
+
+/* What keeps a loop from being cut goes into a loop of its own, if nothing in the rest needs it, in this round or another. */
+Test(ptx, split)
+{
+    check_kernels("serial %0 < T { " STEP "}", "b");
+    check_kernels("serial %0 < T { " STEP "%9 : real = const 2 store b2[0, %0 by 1] = %9 }", "b1");
+    check_kernels("serial %0 < T { %9 : real = const 2 %8 : real = neg(%9) store b2[0, %0 by 1] = %8 " STEP "store b2[T, %0 by 1] = %9 }", "1b");
+    check_kernels("serial %0 < T { %9 : real = load b0[0, %0 by 1] store b2[0, %0 by 1] = %9 " STEP "}", "1b");
+    check_kernels("serial %0 < T { %9 : real = load b1[0] store b2[0, %0 by 1] = %9 " STEP "}", "1");
+    check_kernels("serial %0 < T { " STEP "%9 : real = load b1[0] %8 : real = neg(%9) store b2[0, %0 by 1] = %8 }", "1");
+    check_kernels("serial %0 < T { " STEP "%9 : real = load b1[0] store b2[0, %0 by 1] = %9 }", "1");
+    check_kernels("serial %0 < T { gemm m B n H k H b1[0, %0 by B*H] rows H cols 1 = b0[0] rows H cols 1 @ b0[0] rows 1 cols H "
+                  "%9 : real = load b1[0, %0 by B*H] store b2[0] += %9 }", "t1");
+    check_kernels("serial %0 < T { gemm m B n H k H b1[0, %0 by B*H] rows H cols 1 = b0[0] rows H cols 1 @ b2[0] rows 1 cols H "
+                  "%9 : real = load b1[0, %0 by B*H] store b2[0] += %9 }", "1");
+}
+
 Test(ptx, refused)
 {
     check_kernels("pack b1[0] = k H n H b0[0] rows H cols 1 when 1", "a matrix copied for the products of a CPU (K_PACK)");
