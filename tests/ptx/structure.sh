@@ -42,4 +42,17 @@ check "the lowest version: sm_75" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn
 check "the lowest version: sm_80" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx --arch=sm_80 -o g && grep -q "^\.version 7\.0" g.ptx'
 check "the same bytes again" sh -c '"$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx -o a && "$RNNC" build "$SRC/tests/ptx/gates.rnn" --target=ptx -o b &&
   cmp a.ptx b.ptx && cmp a.json b.json'
+# Barriers are neither dropped nor multiplied; what other threads of a block write is not read through the cache for what nobody writes.
+loop() {
+  "$RNNC" build "$SRC/stdlib/gru.rnn" --target=ptx --prefix=k -o k && sed -n "/^\.visible \.entry k_$1(/,/^}/p" k.ptx >part.ptx
+}
+check "GRU, the loop over time" loop forward_6
+check "two barriers a step" holds part.ptx 2 'bar\.sync'
+check "the product, and the state of three lines" holds part.ptx 5 'ld\.global\.f32'
+check "GRU backward, the loop over time" loop backward_1
+check "one barrier a step" holds part.ptx 1 'bar\.sync'
+check "sums over threads: through shared memory" sh -c '"$RNNC" build "$SRC/stdlib/rwkv7.rnn" --target=ptx -o e && grep -q "st\.shared" e.ptx &&
+  grep -q "ld\.shared" e.ptx && grep -q "\"partial_results\": 1" e.json && ! grep -q "\.local" e.ptx'
+check "a dense layer" sh -c '"$RNNC" build "$SRC/stdlib/linear.rnn" --entry=dense --target=ptx --prefix=k -o k'
+check "its three products add without rounding between" holds k.ptx 3 'fma\.rn\.f32'
 finish
