@@ -232,11 +232,18 @@ static int write_object(Driver *d, const Compile *c, const Unit *u)
     return write_parts(d, &parts);
 }
 
-static int refuse_ptx(Driver *d, const Compile *c, const NvFn *forward)
+/* A launcher has all functions or none; the manifest says which there are. */
+static bool is_refused_for_gpu(Driver *d, const Compile *c)
 {
-    Str line = forward->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, forward->at).line) : STR("");
-    return driver_fail(d, "`%.*s` cannot be built for ptx: its forward function has %.*s%.*s", STRF(c->kern->name),
-                       STRF(forward->refused), STRF(line));
+    const NvFn *forward = &c->plan->fn[REC_FORWARD], *backward = &c->plan->fn[REC_BACKWARD], *f = forward;
+    if (!forward->refused.n && option_is(d->opt, OPT_TARGET, "cuda"))
+        f = backward;
+    if (!f->refused.n)
+        return false;
+    Str line = f->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, f->at).line) : STR("");
+    driver_fail(d, "`%.*s` cannot be built for %.*s: its %s function has %.*s%.*s", STRF(c->kern->name), STRF(d->opt->value[OPT_TARGET]),
+                f == forward ? "forward" : "backward", STRF(f->refused), STRF(line));
+    return true;
 }
 
 static void add_launcher(Driver *d, const Compile *c, Parts *parts)
@@ -254,8 +261,8 @@ static void add_launcher(Driver *d, const Compile *c, Parts *parts)
 static int write_ptx(Driver *d, const Compile *c, const Unit *u)
 {
     Parts parts = {.arena = d->arena, .base = output_base(d)};
-    if (c->plan->fn[REC_FORWARD].refused.n)
-        return refuse_ptx(d, c, &c->plan->fn[REC_FORWARD]);
+    if (is_refused_for_gpu(d, c))
+        return EXIT_INPUT;
     add_part(&parts, "json", nv_manifest(c->plan, &c->gpu));
     add_dependencies(d, &parts, u);
     add_part(&parts, "ptx", c->result);

@@ -485,16 +485,27 @@ static void check_folder(const char *folder, RecForm form)
 Test(blocks, library) { check_folder("stdlib", SEQUENTIAL); }
 Test(blocks, cells) { check_folder("tests/cells", SEQUENTIAL); }
 Test(blocks, together) { check_file("tests/ptx/together.rnn", SEQUENTIAL); }
-Test(blocks, usual_form) { check_folder("stdlib", (RecForm){.kind = REC_FORM_AUTO}); }
 Test(blocks, scan) { check_folder("stdlib", (RecForm){.kind = REC_FORM_SCAN, .size = 3}); }
 Test(blocks, chunk) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CHUNK, .size = 3}); }
 Test(blocks, convolution) { check_folder("stdlib", (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 3}); }
 
+static void check_files(const char *const *file, size_t n, RecForm form)
+{
+    for (size_t i = 0; i < n; i++)
+        check_file(file[i], form);
+}
+
 Test(blocks, newton)
 {
     static const char *const files[] = {"stdlib/pararnn.rnn", "stdlib/elman.rnn", "stdlib/deltanet.rnn", "stdlib/slstm.rnn"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        check_file(files[i], (RecForm){.kind = REC_FORM_NEWTON, .size = 3});
+    check_files(files, sizeof files / sizeof *files, (RecForm){.kind = REC_FORM_NEWTON, .size = 3});
+}
+
+/* Several forms in one program, where sizes decide. */
+Test(blocks, usual_form)
+{
+    static const char *const files[] = {"stdlib/gla.rnn", "stdlib/mlstm.rnn", "stdlib/h3.rnn", "stdlib/rwkv7.rnn", "stdlib/mamba2.rnn"};
+    check_files(files, sizeof files / sizeof *files, (RecForm){.kind = REC_FORM_AUTO});
 }
 
 /* Each barrier is needed. */
