@@ -282,7 +282,7 @@ static void check_launcher(Source s)
     l.stub->launch = launch_here;
     cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
     for (uint32_t i = 0; i < 8; i++)
-        check_case(&l, &cuda, &(Case){T[i % 4], B[i / 2 % 4], i & 1, i / 2 & 1, i});
+        check_case(&l, &cuda, &(Case){T[i % 4], B[i / 2 % 4], i & 1, i / 2 & 1, i, 0});
     cr_assert_eq(l.stub->stream, &launches, "the caller's stream");
     l.close(&cuda);
     cr_assert_eq(l.stub->loaded, 0);
@@ -417,7 +417,7 @@ Test(cuda, failures)
     if (!cpu_level_here(CPU_AVX2))
         cr_skip("this machine has no fused multiply-add");
     Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
-    Case c = {3, 2, 1, false, 5};
+    Case c = {3, 2, 1, false, 5, 0};
     launched = &l;
     l.stub->launch = launch_here;
     check_opening(&l);
@@ -441,7 +441,7 @@ Test(cuda, index_error)
     if (!cpu_level_here(CPU_AVX2))
         cr_skip("this machine has no fused multiply-add");
     Launcher l = launcher_new(a, (Source){.path = "tests/ptx/together.rnn", .entry = "chosen"});
-    Case c = {3, 2, 0, false, 5};
+    Case c = {3, 2, 0, false, 5, 0};
     launched = &l;
     l.stub->launch = launch_here;
     cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);

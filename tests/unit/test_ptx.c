@@ -42,7 +42,8 @@ static void run_case(const RecProg *p, const NvPlan *plan, LLVMOrcLLJITRef jit, 
 
 /* ---- one program ---- */
 
-static void check(Source s)
+/* empty: the name of a size that is 0, or 0 */
+static void check_empty(Source s, char empty)
 {
     static const int64_t T[] = {0, 1, 2, 7, 19}, B[] = {1, 3, 0};
     Arena *a = arena_new();
@@ -56,10 +57,15 @@ static void check(Source s)
     for (int f64 = 0; f64 < 2; f64++) {
         LLVMOrcLLJITRef jit = jit_of_plan(plan, f64);
         for (uint32_t i = 0; i < 5 * 3 * 4; i++)
-            run_case(p, plan, jit, f64, &(Case){T[i % 5], B[i / 5 % 3], i / 15 & 1, i / 30 & 1, i}, what);
+            run_case(p, plan, jit, f64, &(Case){T[i % 5], B[i / 5 % 3], i / 15 & 1, i / 30 & 1, i, empty}, what);
         LLVMOrcDisposeLLJIT(jit);
     }
     arena_free(a);
+}
+
+static void check(Source s)
+{
+    check_empty(s, 0);
 }
 
 static void check_forms(Source s)
@@ -88,6 +94,14 @@ Test(ptx, neighbours) { check((Source){.path = "tests/ptx/together.rnn", .entry 
 Test(ptx, flipped) { check((Source){.path = "tests/ptx/together.rnn", .entry = "flipped"}); }
 Test(ptx, everyone) { check((Source){.path = "tests/ptx/together.rnn", .entry = "everyone"}); }
 Test(ptx, chosen) { check((Source){.path = "tests/ptx/together.rnn", .entry = "chosen"}); }
+
+/* There is no element 0 to read instead. */
+Test(ptx, index_into_nothing)
+{
+    check_empty((Source){.path = "tests/ptx/together.rnn", .entry = "chosen"}, 'N');
+    check_empty((Source){.path = "stdlib/embedding.rnn", .entry = "embedding"}, 'V');
+}
+
 Test(ptx, no_state) { check((Source){.path = "tests/data/prelude.rnn", .entry = "pointwise"}); }
 
 /* ---- nests over time whose threads meet in memory, and some like them whose threads do not ---- */
