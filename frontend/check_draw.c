@@ -77,7 +77,7 @@ static bool draw_sizes(Checker *c, Frame *f, const Draw *how)
             f->dim[p->derived.p[i].sym] = -1;
         f->dim[p->batch] = how->B;
         f->dim[p->keep] = 1;
-        if (dims_complete(f, &ignored) && frame_fits(f, &ignored))
+        if (dims_complete(f, &ignored) && frame_fits(f, &ignored) && dims_fit_sequences(f, &ignored))
             return true;
     }
     return false;

@@ -101,12 +101,21 @@ bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const A
     return ok;
 }
 
+/* Of a packed batch: what depends on the time, each sequence has by itself. */
+static bool is_of_sequence(const Frame *f, Dim d)
+{
+    RecFace face = rec_prog_face(f->prog);
+    return f->offset && rec_mentions_time(&face, d);
+}
+
 static bool derive(Frame *f, Str *error)
 {
     const RecProg *p = f->prog;
     for (uint32_t i = 0; i < p->derived.n; i++) {
         int64_t num, den;
         DimSym s = p->derived.p[i].sym;
+        if (is_of_sequence(f, dim_of(p->dims, s)))
+            continue;
         if (!dim_eval(p->dims, p->derived.p[i].num, f->dim, &num) || !dim_eval(p->dims, p->derived.p[i].den, f->dim, &den) ||
             den == 0 || num % den || (f->dim[s] >= 0 && f->dim[s] != num / den)) {
             *error = str_fmt(f->arena, "%.*s = %.*s / %.*s must divide exactly", STRF(dim_sym_info(p->dims, s)->name),
@@ -118,13 +127,35 @@ static bool derive(Frame *f, Str *error)
     }
     for (uint32_t i = 0; i < p->need.n; i++) {
         int64_t value;
-        if (!dim_eval(p->dims, p->need.p[i].dim, f->dim, &value)) {
+        if (!is_of_sequence(f, p->need.p[i].dim) && !dim_eval(p->dims, p->need.p[i].dim, f->dim, &value)) {
             *error = str_fmt(f->arena, "a slice or an element is outside its axis: %.*s is negative",
                              STRF(dim_str(f->arena, p->dims, p->need.p[i].dim)));
             return false;
         }
     }
     return true;
+}
+
+static bool has_of_sequence(const Frame *f)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < f->prog->derived.n; i++)
+        has = has || is_of_sequence(f, dim_of(f->prog->dims, f->prog->derived.p[i].sym));
+    for (uint32_t i = 0; i < f->prog->need.n; i++)
+        has = has || is_of_sequence(f, f->prog->need.p[i].dim);
+    return has;
+}
+
+bool dims_fit_sequences(const Frame *f, Str *error)
+{
+    bool ok = true;
+    for (int64_t b = 0, n = has_of_sequence(f) ? f->dim[f->prog->batch] : 0; ok && b < n; b++) {
+        Frame one = frame_sequence(f, b);
+        ok = derive(&one, error);
+        if (!ok)
+            *error = str_fmt(f->arena, "%.*s, in sequence %lld", STRF(*error), (long long)b);
+    }
+    return ok;
 }
 
 /* A derived size whose parts are not known yet is left for later, one that is known may give its numerator. */

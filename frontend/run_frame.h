@@ -71,6 +71,8 @@ Str dims_type_str(const Frame *f, const Type *type, bool batched); /* the caller
 bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const Array *shape, Str *error);
 /* Dimensions that follow from others, and divisions that must be exact; false, and a message, when a size is missing. */
 bool dims_complete(Frame *f, Str *error);
+/* What dims_complete leaves out of a packed batch: whether each sequence's own sizes fit. */
+bool dims_fit_sequences(const Frame *f, Str *error);
 
 /* ---- run_reference.c: the evaluator, sequence by sequence; gradients of parameters are summed ---- */
 bool frame_reference(Frame *f, bool grad, Str *error);

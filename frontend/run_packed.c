@@ -104,7 +104,10 @@ void load_check_offsets(Load *l)
 {
     const Frame *f = l->frame;
     int64_t T = f->dim[f->prog->time], B = f->dim[f->prog->batch];
+    Str error;
     if (f->offset && f->offset[B] != T)
         complain(l, str_fmt(f->arena, "array `offsets`: the last element is %d, but all sequences together have T = %lld places (%.*s)",
                             f->offset[B], (long long)T, STRF(f->origin[f->prog->time])));
+    else if (!dims_fit_sequences(f, &error))
+        complain(l, error);
 }

@@ -33,6 +33,14 @@ static LLVMValueRef checked(Sum *s, const char *intrinsic, LLVMValueRef x, LLVMV
     return LLVMBuildExtractValue(s->a->b, pair, 0, "");
 }
 
+/* What depends on the time must hold of each sequence of a packed batch, which `sequence` asks; not of all together. */
+static void bad_of_call(Sum *s, Dim d, LLVMValueRef cond)
+{
+    RecFace face = iface_face(s->a->k);
+    bool timed = s->packed && rec_mentions_time(&face, d);
+    bad_if(s, timed ? abi_and(s->a, cond, LLVMBuildNot(s->a->b, s->packed, "")) : cond);
+}
+
 static bool is_constant(LLVMValueRef v, int64_t n)
 {
     return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == n;
@@ -123,11 +131,12 @@ static void derive(Sum *s, const struct RecDerivedDim *d)
     LLVMValueRef num = value(s, d->num), den = value(s, d->den);
     LLVMValueRef zero = abi_cmp(a, LLVMIntSLE, den, abi_i64(a, 0));
     den = LLVMBuildSelect(a->b, zero, abi_i64(a, 1), den, "");
-    bad_if(s, zero);
+    bad_of_call(s, d->den, zero);
+    Dim whole = dim_of(a->k->dims, d->sym);
     if (!d->floor)
-        bad_if(s, abi_cmp(a, LLVMIntNE, LLVMBuildSRem(a->b, num, den, ""), abi_i64(a, 0)));
+        bad_of_call(s, whole, abi_cmp(a, LLVMIntNE, LLVMBuildSRem(a->b, num, den, ""), abi_i64(a, 0)));
     s->sym[d->sym] = LLVMBuildSDiv(a->b, num, den, "");
-    bad_if(s, abi_cmp(a, LLVMIntSLT, s->sym[d->sym], abi_i64(a, 0)));
+    bad_of_call(s, whole, abi_cmp(a, LLVMIntSLT, s->sym[d->sym], abi_i64(a, 0)));
 }
 
 static void emit_measure(Abi *a)
@@ -144,8 +153,10 @@ static void emit_measure(Abi *a)
     for (uint32_t i = 0; i < a->k->derived.n; i++)
         derive(&s, &a->k->derived.p[i]);
     LLVMValueRef runs = abi_cmp(a, LLVMIntNE, LLVMGetParam(f, 1), abi_i32(a, ABI_INIT));
-    for (uint32_t i = 0; i < a->k->need.n; i++) /* a slice or an element outside its axis */
-        bad_if(&s, LLVMBuildAnd(a->b, runs, abi_cmp(a, LLVMIntSLT, value(&s, a->k->need.p[i].dim), abi_i64(a, 0)), ""));
+    for (uint32_t i = 0; i < a->k->need.n; i++) { /* a slice or an element outside its axis */
+        Dim d = a->k->need.p[i].dim;
+        bad_of_call(&s, d, abi_and(a, runs, abi_cmp(a, LLVMIntSLT, value(&s, d), abi_i64(a, 0))));
+    }
     for (DimSym i = 0; i < a->nsym; i++)
         abi_store(a, s.sym[i] ? s.sym[i] : abi_i64(a, 0), dims, i);
     for (uint32_t i = 0; i < a->narg; i++)

@@ -5,12 +5,12 @@
 #include "ir/rec/rec.h"
 
 /* A number that passes make, of chunks, is no part of what the caller says of an array. */
-static bool mentions_time(const RecFace *f, Dim d)
+bool rec_mentions_time(const RecFace *f, Dim d)
 {
     bool found = dim_mentions(f->dims, d, f->time);
     for (uint32_t i = 0; i < f->nderived && !found; i++)
         found = dim_mentions(f->dims, d, f->derived[i].sym) &&
-                (mentions_time(f, f->derived[i].num) || mentions_time(f, f->derived[i].den));
+                (rec_mentions_time(f, f->derived[i].num) || rec_mentions_time(f, f->derived[i].den));
     return found;
 }
 
@@ -18,7 +18,7 @@ bool rec_over_time(const RecFace *f, const Type *type)
 {
     bool found = false;
     for (uint8_t i = 0; i < type->rank; i++)
-        found |= mentions_time(f, type->dim[i]);
+        found |= rec_mentions_time(f, type->dim[i]);
     return found;
 }
 
@@ -51,11 +51,17 @@ RecFace rec_face(DimTab *dims, const DimSym *open, uint32_t nopen)
     return f;
 }
 
-bool rec_prog_packs(const RecProg *p)
+RecFace rec_prog_face(const RecProg *p)
 {
     RecFace f = rec_face(p->dims, p->open.p, p->open.n);
     f.derived = p->derived.p, f.nderived = p->derived.n;
     f.arg = p->arg.p, f.narg = p->arg.n;
     f.out = p->out.p, f.nout = p->out.n;
+    return f;
+}
+
+bool rec_prog_packs(const RecProg *p)
+{
+    RecFace f = rec_prog_face(p);
     return rec_packs(&f);
 }

@@ -328,8 +328,10 @@ typedef struct RecFace {
     uint32_t nderived, narg, nout;
 } RecFace;
 RecFace rec_face(DimTab *dims, const DimSym *open, uint32_t nopen); /* without derived sizes, arguments and outputs */
+RecFace rec_prog_face(const RecProg *p);
 bool rec_packs(const RecFace *f); /* it can be called with a packed batch */
 bool rec_prog_packs(const RecProg *p);
+bool rec_mentions_time(const RecFace *f, Dim d);
 bool rec_over_time(const RecFace *f, const Type *type); /* how large an array is depends on the length of the sequence */
 
 /* ---- flag.c: sizes that say whether something pays ---- */

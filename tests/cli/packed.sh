@@ -66,6 +66,73 @@ refuses "as many start values as sequences" 1 "array .y0. is int32\[4\], but int
 ints '3, 2' 1 2 3 4 5 6 > x.npy
 refuses "places have no axis B" 1 "array .x. is int32\[3, 2\], but int\[T\] is expected" "$RNNC" run sum.rnn --entry=sum -i x.npy -i offsets.npy
 
+# Sizes that depend on the length hold for each sequence, whatever all together are.
+cat > place.rnn <<'END'
+model place[P](x: int[T], e: int[P]) -> y: int[T] {
+  let y = x + e[0:T]
+}
+model third(x: int[T]) -> y: int {
+  let y = x[2]
+}
+model half[P = (T - 1) / 2](x: int[T], e: int[3]) -> y: int[T] {
+  let s = sum(e[0:P])
+  let y = x + s
+}
+END
+ints '2, 4' 10 20 30 40 50 60 70 80 > e.npy
+ints '6,' 1 2 3 4 5 6 > x.npy
+ints '3,' 0 2 6 > offsets.npy
+for on in cpu reference; do
+  "$RNNC" run place.rnn --entry=place --on=$on -i x.npy -i e.npy -i offsets.npy -o y.npy
+  check "$on: as many places as the longest needs" same y.npy 11 22 53 64 75 86
+  refuses "$on: an element that one sequence does not have" 1 "a slice or an element is outside its axis: T - 3 is negative, in sequence 0" \
+    "$RNNC" run place.rnn --entry=third --on=$on -i x.npy -i offsets.npy
+done
+ints '3,' 0 1 6 > offsets.npy
+ints '2, 3' 10 20 30 40 50 60 > e.npy
+for on in cpu reference; do
+  "$RNNC" run place.rnn --entry=half --on=$on -i x.npy -i e.npy -i offsets.npy -o y.npy
+  check "$on: what divides the length of each, but not of all" same y.npy 1 92 93 94 95 96
+done
+ints '3,' 0 2 6 > offsets.npy
+refuses "what does not divide the length of each" 1 "P = .*T - 1.* / 2 must divide exactly, in sequence 0" \
+  "$RNNC" run place.rnn --entry=half -i x.npy -i e.npy -i offsets.npy
+ints '2, 3' 10 20 30 40 50 60 > e.npy
+refuses "fewer places than the longest needs" 1 "outside its axis: -T . P is negative, in sequence 1" \
+  "$RNNC" run place.rnn --entry=place -i x.npy -i e.npy -i offsets.npy
+cat > place.c <<'END'
+#include "place.h"
+#include <stdlib.h>
+int main(void)
+{
+    int32_t x[6] = {1, 2, 3, 4, 5, 6}, y[6] = {0}, e[8] = {10, 20, 30, 40, 50, 60, 70, 80}, offsets[3] = {0, 2, 6};
+    place_sizes sizes = {0};
+    place_inputs inputs = {0};
+    place_outputs outputs = {0};
+    rnn_call call = {0};
+    sizes.T = 6, sizes.B = 2, sizes.P = 4;
+    inputs.x = x, inputs.e = e, inputs.offsets = offsets;
+    outputs.y = y;
+    call.bytes = place_packed_workspace(&sizes, offsets, RNN_FORWARD);
+    if (call.bytes == SIZE_MAX)
+        return 1;
+    call.workspace = malloc(call.bytes);
+    call.passes = RNN_FORWARD;
+    if (place_forward(&sizes, NULL, &inputs, &outputs, &call) != RNN_OK || y[1] != 22 || y[2] != 53 || y[5] != 86)
+        return 2;
+    sizes.P = 3, y[0] = 0;
+    if (place_forward(&sizes, NULL, &inputs, &outputs, &call) != RNN_SIZE || y[0] || place_packed_workspace(&sizes, offsets, RNN_FORWARD) != SIZE_MAX)
+        return 3;
+    inputs.offsets = NULL, sizes.P = 4;
+    if (place_forward(&sizes, NULL, &inputs, &outputs, &call) != RNN_SIZE)
+        return 4;
+    free(call.workspace);
+    return 0;
+}
+END
+"$RNNC" build place.rnn --entry=place -o place.o
+check "in C: a sequence that is too long stops all, and before the first" sh -c '"$CC" -std=c99 -Wall -Wextra -Wpedantic -Werror place.c place.o -o place && ./place'
+
 # What has more than one time, or has it elsewhere, is not packed, and may call an array as it likes.
 cat > others.rnn <<'END'
 model two(x: real[T], z: real[S]) -> y: real {
