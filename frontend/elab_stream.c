@@ -118,7 +118,7 @@ static bool has_history(const RecProg *p, const RecOp *recur)
     return false;
 }
 
-static void stream_op(Streams *s, RecId v)
+static void stream_kind(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
     const RecOp *op = rec_op(p, v);
@@ -171,6 +171,22 @@ static void stream_op(Streams *s, RecId v)
     case REC_SCATTER: stream_pointwise(s, v, op); return;
     default: return;
     }
+}
+
+/* The length of a call is that of a chunk, so nothing but the sequence itself may be as long, or begin there. */
+static bool depends_on_length(const RecProg *p, const RecOp *op)
+{
+    RecFace face = rec_prog_face(p);
+    bool begins = (op->kind == REC_SLICE || op->kind == REC_PAD) && rec_mentions_time(&face, op->lo);
+    bool is = op->kind == REC_DIM && rec_mentions_time(&face, op->dim);
+    return face.ntime && (begins || is || rec_over_time(&face, &op->type));
+}
+
+static void stream_op(Streams *s, RecId v)
+{
+    stream_kind(s, v);
+    if (s->of[v] == FIXED && depends_on_length(s->e->prog, rec_op(s->e->prog, v)))
+        neither(s, v, "it depends on the length of the sequence");
 }
 
 void elab_streams(Elab *e)

@@ -100,6 +100,8 @@ refuses "what does not divide the length of each" 1 "P = .*T - 1.* / 2 must divi
 ints '2, 3' 10 20 30 40 50 60 > e.npy
 refuses "fewer places than the longest needs" 1 "outside its axis: -T . P is negative, in sequence 1" \
   "$RNNC" run place.rnn --entry=place -i x.npy -i e.npy -i offsets.npy
+check "the tests of a model that depends on the place" sh -c '"$RNNC" test place.rnn --entry=place --cpu=baseline > said.txt'
+check "some of them packed" grep -q "pass  place: a sequence of a packed batch is, bit for bit, the sequence alone" said.txt
 cat > place.c <<'END'
 #include "place.h"
 #include <stdlib.h>

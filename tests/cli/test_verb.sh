@@ -120,4 +120,37 @@ END
 check "explain where nothing recurs" sh -c '"$RNNC" explain flat.rnn > said.txt'
 check "its backward function is not nothing" grep -qE "backward +no recurrence; [0-9]+ elementwise functions" said.txt
 check "each output that does not stream has its reason" sh -c 'grep -qE "none for .s.: .+" said.txt && grep -qE "none for .r.: .+" said.txt'
+
+# A call of `chunk` is shorter than the sequence, so what the length says would be another thing in it.
+cat > length_of.rnn <<'END'
+model from_table[P](x: real[T]) -> y: real[T] {
+  param e: real[P] ~ uniform(1)
+  let y = x + e[0:T]
+}
+model one_of_table[P](x: real[T]) -> y: real[T] {
+  param e: real[P] ~ uniform(1)
+  let y = x + e[P-T]
+}
+model part_of_row[D, P](x: real[T, D]) -> y: real[T, D] {
+  param e: real[D, P] ~ uniform(1)
+  let s = sum(e[:, 0:T])
+  let y = x + s
+}
+model by_length(x: real[T]) -> y: real[T] {
+  let y = x / T
+}
+model half_of_table[N = (T - 1) / 2](x: real[T], e: real[7]) -> y: real[T] {
+  let s = sum(e[0:N])
+  let y = x + s
+}
+model from_fixed(x: real[T], e: real[7]) -> y: real[T] {
+  let s = sum(e[0:3])
+  let y = x + s
+}
+END
+check "what depends on the length" sh -c '"$RNNC" test length_of.rnn --cpu=baseline > said.txt'
+for model in from_table one_of_table part_of_row by_length half_of_table; do
+  check "$model has no chunk" grep -q "^skip  $model: step and chunk do not exist: it depends on the length of the sequence" said.txt
+done
+check "a slice of one size does" grep -q "^pass  from_fixed: step and chunks equal forward" said.txt
 finish
