@@ -196,6 +196,8 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
         l->used[i] = str_is(planned->list.p[i].name, "edges") || str_is(planned->list.p[i].name, "pairs");
     take_sizes(l, size, nsize);
     load_offsets(l);
+    if (l->errors.n) /* all other shapes depend on them */
+        return false;
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const Array *from = is_wanted(l, &p->arg.p[i]) ? arrays_find(l->from, p->arg.p[i].name) : NULL;
         if (from) {

@@ -78,6 +78,16 @@ static bool take_count(Load *l, const Array *from)
     return true;
 }
 
+/* What is wrong with an element behind `before`; NULL for nothing. */
+static const char *offset_fault(double v, double before, bool first)
+{
+    if (first && v != 0)
+        return "the first sequence begins at 0";
+    if (v > INT32_MAX)
+        return "32 bits must do";
+    return v < before ? "offsets do not decrease" : NULL;
+}
+
 void load_offsets(Load *l)
 {
     Frame *f = l->frame;
@@ -90,12 +100,12 @@ void load_offsets(Load *l)
     int32_t *offset = NEWN(f->arena, int32_t, from->dim[0]);
     for (int64_t i = 0; i < from->dim[0]; i++) {
         double v = array_get(from, i);
-        offset[i] = (int32_t)v;
-        if (v < (i ? offset[i - 1] : 0) || v > INT32_MAX || (i == 0 && v != 0)) {
-            complain(l, str_fmt(f->arena, "array `offsets`: element %lld is %.0f, but %s", (long long)i, v,
-                                i == 0 ? "the first sequence begins at 0" : v > INT32_MAX ? "32 bits must do" : "offsets do not decrease"));
+        const char *fault = offset_fault(v, i ? offset[i - 1] : 0, i == 0);
+        if (fault) {
+            complain(l, str_fmt(f->arena, "array `offsets`: element %lld is %.0f, but %s", (long long)i, v, fault));
             return;
         }
+        offset[i] = (int32_t)v;
     }
     f->offset = offset;
 }

@@ -59,6 +59,16 @@ wrong "offsets that end before the end" "array .offsets.: the last element is 5,
 wrong "offsets that end behind it" "the last element is 7" '3,' '0 2 7'
 wrong "no offset at all" "array .offsets. is int32\[0\], but int\[B \+ 1\] is expected" '0,' ''
 wrong "a table of offsets" "array .offsets. is int32\[1, 2\], but int\[B \+ 1\] is expected" '1, 2' '0 6'
+wide() {
+  npy '<i8' '3,' 8 > offsets.npy
+  printf "$1" >> offsets.npy
+  printf '\006\000\000\000\000\000\000\000' >> offsets.npy
+  refuses "$2" 1 "array .offsets.: element 1 is $3" "$RNNC" run sum.rnn --entry=sum -i x.npy -i offsets.npy
+  check "and nothing is said of arrays that depend on them" sh -c '[ "$(grep -c error: last.err)" = 1 ]'
+}
+wide '\000\000\000\200\000\000\000\000' "an offset of 33 bits" "2147483648, but 32 bits must do"
+wide '\377\377\377\377\377\377\377\177' "the largest" "9223372036854775808, but 32 bits must do"
+wide '\000\000\000\000\000\000\000\200' "the least" "-9223372036854775808, but offsets do not decrease"
 ints '3,' 0 2 6 > offsets.npy
 refuses "another B" 1 "array .offsets. is int32\[3\], but int\[B \+ 1\] is expected with B = 3 .from -D" "$RNNC" run sum.rnn --entry=sum -i x.npy -i offsets.npy -D B=3
 refuses "as many start values as sequences" 1 "array .y0. is int32\[4\], but int\[B\] with B = 2 .from .offsets., one less than it has. is expected" \
