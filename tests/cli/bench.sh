@@ -46,6 +46,22 @@ check "slower than before is no error, nor is faster" sh -c '"$RNNC" bench m.rnn
 # ---- odd ones ----
 check "no places, no sequences, no elements" "$RNNC" bench m.rnn --entry=curved --cpu=baseline --sizes T=0,B=0,H=0
 check "one place" sh -c '"$RNNC" bench m.rnn --entry=curved --cpu=baseline --sizes T=1,H=1 | grep -q "T = 1"'
+cat > tail.rnn <<'END'
+cell decayed[H] over t (x: real[H]) -> h {
+  param a: real[H] ~ uniform(1)
+  state h: real[H]
+  h = a * h[t-1] + x
+}
+model tail[H](x: real[T, H]) -> y: real[H] {
+  use f = decayed[H]
+  let s = scan(f, x)
+  let y = s[9]
+}
+END
+check "fewer places than there can be are left out" sh -c '"$RNNC" bench tail.rnn --entry=tail --cpu=baseline --sizes T=70,H=2 --json > tail.json 2> said.txt && [ ! -s said.txt ]'
+check "the others are there" sh -c '[ "$(grep -cE "\"places\": (17|70),?$" tail.json)" = "$(grep -c "\"places\":" tail.json)" ] && grep -q "\"places\": 17,*$" tail.json'
+check "and all places are the only ones, where they must be" sh -c '"$RNNC" bench tail.rnn --entry=tail --cpu=baseline --sizes T=10,H=2 | grep -qE "^  scan:16 against sequential: forward (slower up to|faster from) T = 10,"'
+refuses "too few at the sizes that are asked for" 1 "tail: a slice or an element is outside its axis: T - 10 is negative" "$RNNC" bench tail.rnn --entry=tail --cpu=baseline --sizes T=9,H=2
 cat > plain.rnn <<'END'
 model plain[H](x: real[T, H]) -> y: real[T, H] {
   let y = 2 * x + 1
