@@ -42,7 +42,10 @@ static bool packed_once(Checker *c, const Draw *how, const Code *code, uint32_t 
     for (int64_t b = 0; f && ok && b < how->B; b++)
         ok = sequence_agrees(f, b, code, why);
     *n += f != NULL;
-    *why = ok ? (Str){0} : str_fmt(c->arena, "%.*s, with %.*s", STRF(*why), STRF(draw_str(scratch, f)));
+    if (!f)
+        *why = str_copy(c->arena, *why);
+    else
+        *why = ok ? (Str){0} : str_fmt(c->arena, "%.*s, with %.*s", STRF(*why), STRF(draw_str(scratch, f)));
     arena_free(scratch);
     return ok;
 }
@@ -51,7 +54,7 @@ void check_packed(Checker *c)
 {
     uint32_t ndraw, n = 0;
     const Draw *draw = packed_draws(&ndraw);
-    Str why;
+    Str why = {0};
     c->rejected = 0;
     for (uint32_t k = 0; k < NPRECISION * CPU_NLEVEL && rec_prog_packs(c->reference); k++) {
         const Code *code = &c->code[k / CPU_NLEVEL][k % CPU_NLEVEL];
@@ -63,4 +66,6 @@ void check_packed(Checker *c)
     }
     if (n)
         check_pass(c, "a sequence of a packed batch is, bit for bit, the sequence alone");
+    else if (why.n)
+        check_skip(c, "packed sequences: %.*s", STRF(why));
 }

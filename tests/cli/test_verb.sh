@@ -121,6 +121,14 @@ check "explain where nothing recurs" sh -c '"$RNNC" explain flat.rnn > said.txt'
 check "its backward function is not nothing" grep -qE "backward +no recurrence; [0-9]+ elementwise functions" said.txt
 check "each output that does not stream has its reason" sh -c 'grep -qE "none for .s.: .+" said.txt && grep -qE "none for .r.: .+" said.txt'
 
+cat > thousand.rnn <<'END'
+model thousand(x: real[T]) -> y: real {
+  let y = x[1000]
+}
+END
+check "lengths that no draw has" sh -c '"$RNNC" test thousand.rnn --cpu=baseline > said.txt'
+check "packed sequences that are never compared" grep -q "^skip  thousand: packed sequences: no sizes were found that fit each other" said.txt
+
 # A call of `chunk` is shorter than the sequence, so what the length says would be another thing in it.
 cat > length_of.rnn <<'END'
 model from_table[P](x: real[T]) -> y: real[T] {
