@@ -46,18 +46,10 @@ static void put_old(const Bench *b, uint32_t i)
     }
 }
 
-/* A form that does not exist is named once, whatever its sizes. */
-static void put_lacking(const Bench *b, uint32_t i)
-{
-    const Candidate *c = &b->t.candidate[i];
-    if (!i || c[-1].form.kind != c->form.kind)
-        printf("  %-16.*s no: %.*s\n", (int)strcspn(c->text, ":"), c->text, STRF(c->lacks));
-}
-
 static void put_row(const Bench *b, uint32_t i)
 {
     if (b->t.candidate[i].lacks.n) {
-        put_lacking(b, i);
+        trial_put_lacking(&b->t, i, 16);
         return;
     }
     printf("  %-16s", b->t.candidate[i].text);

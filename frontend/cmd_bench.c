@@ -152,15 +152,12 @@ static bool bench_entries(Bench *b)
 
 static int bench_file(const Driver *all, Str path, Bench b)
 {
-    Arena *a = arena_new();
-    Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources), .progress = progress_begin(a)};
+    Driver d = driver_open(all);
     Unit *u = driver_load(&d, path);
     b.t.d = &d;
     b.t.unit = u;
     bool ok = u && trial_sizes(&d, u) && bench_entries(&b);
-    driver_report(&d);
-    arena_free(a);
+    driver_close(&d);
     return ok ? EXIT_FINE : EXIT_INPUT;
 }
 

@@ -141,19 +141,11 @@ static void name_stray_tests(Checker *c)
     }
 }
 
-/* Each file has its own memory and diagnostics. */
 static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
 {
-    Arena *a = arena_new();
-    Sources *sources = sources_new(a);
-    Driver d = {.arena = a,
-                .opt = all->opt,
-                .sources = sources,
-                .diags = diags_new(a, sources),
-                .progress = progress_begin(a),
-                .form = all->form};
+    Driver d = driver_open(all);
     Unit *u = driver_load(&d, path);
-    Checker c = {.d = &d, .arena = a, .unit = u, .path = path, .random = seed, .tally = tally};
+    Checker c = {.d = &d, .arena = d.arena, .unit = u, .path = path, .random = seed, .tally = tally};
     printf("# %.*s\n", STRF(path));
     for (uint32_t i = 0; u && i < unit_entries(u) && !d.diags->nerrors; i++)
         if (names(&d, unit_entry_name(u, i)))
@@ -163,9 +155,7 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
     checker_free(&c);
     progress_end(d.progress);
     tally->failed += u == NULL;
-    int code = driver_report(&d);
-    arena_free(a);
-    return code;
+    return driver_close(&d);
 }
 
 int cmd_test(Driver *d)

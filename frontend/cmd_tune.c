@@ -40,19 +40,11 @@ static void put_time(const Trial *t, const Candidate *c, bool training)
         printf(" %12s %7s", "-", "-");
 }
 
-/* A form that does not exist is named once, whatever its sizes. */
-static void put_lacking(const Trial *t, uint32_t i)
-{
-    const Candidate *c = &t->candidate[i];
-    if (!i || c[-1].form.kind != c->form.kind)
-        printf("  %-12.*s no: %.*s\n", (int)strcspn(measured[i], ":"), measured[i], STRF(c->lacks));
-}
-
 static void put_row(const Trial *t, uint32_t i, const Candidate *chosen)
 {
     const Candidate *c = &t->candidate[i];
     if (c->lacks.n) {
-        put_lacking(t, i);
+        trial_put_lacking(t, i, 12);
         return;
     }
     printf("  %-12s", measured[i]);
@@ -134,15 +126,12 @@ static bool write_lines(Driver *d, const TuneFile *out)
 
 static int tune_file(const Driver *all, Str path, const CpuOptions *cpu)
 {
-    Arena *a = arena_new();
-    Sources *sources = sources_new(a);
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources, .diags = diags_new(a, sources), .progress = progress_begin(a)};
+    Driver d = driver_open(all);
     TuneFile out;
     Unit *u = driver_load(&d, path);
     Tuner t = {.t = {.d = &d, .unit = u, .cpu = *cpu}, .out = &out};
     bool ok = u && trial_sizes(&d, u) && old_lines(&d, u, &out) && tune_entries(&t) && write_lines(&d, &out);
-    driver_report(&d);
-    arena_free(a);
+    driver_close(&d);
     return ok ? EXIT_FINE : EXIT_INPUT;
 }
 

@@ -30,6 +30,21 @@ int driver_report(Driver *d)
     return d->diags->nerrors ? EXIT_INPUT : EXIT_FINE;
 }
 
+Driver driver_open(const Driver *all)
+{
+    Arena *a = arena_new();
+    Driver d = {.arena = a, .opt = all->opt, .sources = sources_new(a), .progress = progress_begin(a), .form = all->form};
+    d.diags = diags_new(a, d.sources);
+    return d;
+}
+
+int driver_close(Driver *d)
+{
+    int code = driver_report(d);
+    arena_free(d->arena);
+    return code;
+}
+
 Unit *driver_load(Driver *d, Str path)
 {
     uint32_t before = d->diags->nerrors;

@@ -35,6 +35,9 @@ int cmd_targets(Driver *d);
 int cmd_version(Driver *d);
 
 /* ---- driver.c ---- */
+/* A driver of one file, with memory and diagnostics of its own; closing prints those, frees that, and gives the exit code. */
+Driver driver_open(const Driver *all);
+int driver_close(Driver *d);
 /* "rnnc: error: ..." for what has no place in a source; gives EXIT_INPUT. */
 int driver_fail(Driver *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints the diagnostics that were collected; the exit code. */

@@ -80,11 +80,7 @@ int64_t *frame_dims(const Frame *f, const DimTab *t, const struct RecDerivedDim 
         if (dim_find_sym(f->prog->dims, dim_sym_info(t, s)->name, &same))
             dim[s] = f->dim[same];
     }
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t num, den;
-        if (derived[i].floor && dim_eval(t, derived[i].num, dim, &num) && dim_eval(t, derived[i].den, dim, &den))
-            dim[derived[i].sym] = num / den;
-    }
+    dims_derive(t, derived, n, dim);
     return dim;
 }
 

@@ -101,6 +101,15 @@ bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const A
     return ok;
 }
 
+void dims_derive(const DimTab *t, const struct RecDerivedDim *derived, uint32_t n, int64_t *dim)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t num, den;
+        if (dim_eval(t, derived[i].num, dim, &num) && dim_eval(t, derived[i].den, dim, &den) && den)
+            dim[derived[i].sym] = num / den;
+    }
+}
+
 /* Of a packed batch: what depends on the time, each sequence has by itself. */
 static bool is_of_sequence(const Frame *f, Dim d)
 {

@@ -69,6 +69,8 @@ bool places_beyond(const Places *at, int64_t place, const double *length);
 Str dims_type_str(const Frame *f, const Type *type, bool batched); /* the caller's array: "real[T, B, 2*H]" */
 /* Takes an array's shape as that of an argument; false, and a message, when it cannot be. */
 bool dims_from_shape(Frame *f, const Type *type, bool batched, Str name, const Array *shape, Str *error);
+/* Makes those sizes of `dim` that follow from others, where they do. */
+void dims_derive(const DimTab *t, const struct RecDerivedDim *derived, uint32_t n, int64_t *dim);
 /* Dimensions that follow from others, and divisions that must be exact; false, and a message, when a size is missing. */
 bool dims_complete(Frame *f, Str *error);
 /* What dims_complete leaves out of a packed batch: whether each sequence's own sizes fit. */

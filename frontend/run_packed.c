@@ -23,16 +23,6 @@ static double *part_of(const Frame *f, const Type *type, bool batched, double *a
     return array + frame_count(f, type, true) / parts * (timed ? f->offset[b] : b);
 }
 
-static void derive_again(Frame *f)
-{
-    for (uint32_t i = 0; i < f->prog->derived.n; i++) {
-        const struct RecDerivedDim *d = &f->prog->derived.p[i];
-        int64_t num, den;
-        if (dim_eval(f->prog->dims, d->num, f->dim, &num) && dim_eval(f->prog->dims, d->den, f->dim, &den) && den)
-            f->dim[d->sym] = num / den;
-    }
-}
-
 Frame frame_sequence(const Frame *f, int64_t b)
 {
     const RecProg *p = f->prog;
@@ -40,7 +30,7 @@ Frame frame_sequence(const Frame *f, int64_t b)
     memcpy(one.dim, f->dim, dim_nsyms(p->dims) * sizeof *one.dim);
     one.dim[p->time] = frame_places_of(f, b);
     one.dim[p->batch] = 1;
-    derive_again(&one);
+    dims_derive(p->dims, p->derived.p, p->derived.n, one.dim);
     for (uint32_t i = 0; i < p->arg.n; i++)
         one.in[i] = part_of(f, &p->arg.p[i].type, p->arg.p[i].batched, f->in[i], b);
     for (uint32_t i = 0; i < p->out.n; i++)

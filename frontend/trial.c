@@ -42,6 +42,13 @@ Str trial_machine(const Trial *t)
     return str_fmt(t->arena, "%.*s, %.*s", STRF(code_name(t->arena, &(Code){.cpu = t->cpu})), STRF(cpu_model(t->arena)));
 }
 
+void trial_put_lacking(const Trial *t, uint32_t i, int width)
+{
+    const Candidate *c = &t->candidate[i];
+    if (!i || c[-1].form.kind != c->form.kind)
+        printf("  %-*.*s no: %.*s\n", width, (int)strcspn(c->text, ":"), c->text, STRF(c->lacks));
+}
+
 static bool is_derived(const RecProg *p, DimSym s)
 {
     for (uint32_t i = 0; i < p->derived.n; i++)
