@@ -5,7 +5,6 @@
  * Where a sequence has ended its state stays, which is no step; and y * (1 - y), of a sigmoid's derivative, is at most 1/4. */
 #include "ir/rec/contraction.h"
 #include "ir/rec/box.h"
-#include "ir/rec/structure.h"
 #include "ir/rec/tangent.h"
 
 #include <math.h>
@@ -22,6 +21,7 @@ typedef struct Cx {
     Contraction *out;
     RecId n;        /* ops from here on were added */
     RecId *seed;    /* by state */
+    VEC(RecId) along; /* tangents of what new states can be */
     bool *depends;  /* by op: on a state, or a seed */
     Range **range;  /* by op: NULL: not yet */
 } Cx;
@@ -241,26 +241,6 @@ static Range of_power(const Range *a, const Range *b)
     return b->lo == b->hi && b->lo >= 0 ? between(a->lo < 0 ? -most : 0, most) : anything();
 }
 
-/* A mask that keeps the old state where a sequence has ended: the other operand is the step. */
-static bool stays(const Cx *x, const RecOp *op, uint32_t branch)
-{
-    const RecOp *recur = rec_op(x->p, x->recur);
-    RecId v = op->use[branch].v, cond = op->use[0].v;
-    bool old = false;
-    for (uint32_t i = 0; i < recur->nstate; i++)
-        old = old || v == x->p->region.p[recur->region].arg.p[i] || v == x->seed[i];
-    return old && structure_of_lengths(x->p, recur, cond);
-}
-
-static Range of_choice(Cx *x, const RecOp *op)
-{
-    if (stays(x, op, 2))
-        return *range_of(x, op->use[1].v);
-    if (stays(x, op, 1))
-        return *range_of(x, op->use[2].v);
-    return hull(range_of(x, op->use[1].v), range_of(x, op->use[2].v));
-}
-
 static double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
@@ -300,7 +280,7 @@ static Range of_map(Cx *x, const RecOp *op)
     case FUN_POW: return of_power(a, b);
     case FUN_MIN: return within(fmin(lo, b->lo), fmin(hi, b->hi), joined(a->size, &b->size, true));
     case FUN_MAX: return within(fmax(lo, b->lo), fmax(hi, b->hi), joined(a->size, &b->size, true));
-    case FUN_WHERE: return of_choice(x, op);
+    case FUN_WHERE: return hull(b, range_of(x, op->use[2].v));
     case FUN_SIN:
     case FUN_COS:
     case FUN_SIGN: return between(-1, 1);
@@ -434,14 +414,47 @@ static bool step_leaps(const Cx *x)
     return false;
 }
 
+/* `place < length` of a sequence: true where it has not ended. Nothing else is known to be, not even what is made of lengths: where loops
+ * were flattened, a state also waits for its round. */
+static bool until_end(const Cx *x, RecId v)
+{
+    const RecOp *recur = rec_op(x->p, x->recur), *op = rec_op(x->p, v);
+    if (op->kind == REC_REGARG && op->home == recur->region && op->index >= recur->nstate)
+        op = rec_op(x->p, recur->use[op->index].v);
+    if (op->kind != REC_MAP || op->fun != FUN_LT || rec_op(x->p, op->use[0].v)->kind != REC_IOTA)
+        return false;
+    const RecOp *length = rec_op(x->p, op->use[1].v);
+    return length->kind == REC_ARG && x->p->arg.p[length->arg].role == ROLE_LENGTH;
+}
+
+static void add_tangent(Cx *x, Tangent *t, RecId v)
+{
+    RecId d = tangent_of(t, v);
+    if (d != REC_NONE)
+        vec_push(x->arena, &x->along, d);
+}
+
+/* A new state is one of several by conditions: each has its tangent. Not the old one of the same state, where the sequence has ended. */
+static void follow(Cx *x, Tangent *t, uint32_t state, RecId v)
+{
+    RecId old = x->p->region.p[rec_op(x->p, x->recur)->region].arg.p[state];
+    while (rec_op(x->p, v)->kind == REC_MAP && rec_op(x->p, v)->fun == FUN_WHERE) {
+        RecOp op = *rec_op(x->p, v);
+        add_tangent(x, t, op.use[1].v);
+        if (op.use[2].v == old && until_end(x, op.use[0].v))
+            return;
+        v = op.use[2].v;
+    }
+    add_tangent(x, t, v);
+}
+
 /* Directions of which only the size is known, and the tangents of the new states along them. */
-static RecId *directions(Cx *x)
+static void directions(Cx *x)
 {
     RecProg *p = x->p;
     const RecOp *recur = rec_op(p, x->recur);
     RecRegion step = recur->region;
     uint32_t n = recur->nstate;
-    RecId *along = NEWN(x->arena, RecId, n + 1);
     RecBuild b = {p, step, {0}, {0}};
     Tangent t = tangent_begin(b);
     x->seed = NEWN(x->arena, RecId, n + 1);
@@ -452,8 +465,8 @@ static RecId *directions(Cx *x)
             tangent_seed(&t, p->region.p[step].arg.p[i], x->seed[i]);
     }
     for (uint32_t i = 0; i < n; i++)
-        along[i] = tangent_of(&t, p->region.p[step].result.p[i]);
-    return along;
+        if (rec_type(p, p->region.p[step].arg.p[i])->dt == DT_REAL)
+            follow(x, &t, i, p->region.p[step].result.p[i]);
 }
 
 static void mark(Cx *x)
@@ -476,7 +489,7 @@ Contraction contraction_of(RecProg *p, Arena *a, RecId recur)
 {
     Contraction c = {.norm = constant(0)};
     Cx x = {.p = p, .arena = a, .recur = recur, .out = &c, .n = p->op.n};
-    RecId *along = directions(&x);
+    directions(&x);
     mark(&x);
     if (step_leaps(&x))
         c.norm = boundless;
@@ -485,11 +498,8 @@ Contraction contraction_of(RecProg *p, Arena *a, RecId recur)
         x.range[x.seed[i]] = NEW(a, Range);
         *x.range[x.seed[i]] = between(-1, 1);
     }
-    for (uint32_t i = 0; i < rec_op(p, recur)->nstate; i++) {
-        bool real = rec_type(p, p->region.p[rec_op(p, recur)->region].arg.p[i])->dt == DT_REAL;
-        if (along[i] != REC_NONE && real)
-            c.norm = joined(c.norm, &range_of(&x, along[i])->size, true);
-    }
+    for (uint32_t i = 0; i < x.along.n; i++)
+        c.norm = joined(c.norm, &range_of(&x, x.along.p[i])->size, true);
     return c;
 }
 

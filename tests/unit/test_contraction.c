@@ -19,6 +19,7 @@ static RecId recurrence(const RecProg *p)
 static Contraction bound_of(Forms *t, RecProg **out)
 {
     Compile c = {.arena = t->d.arena, .emit = EMIT_REC, .rec = driver_elab(&t->d, t->unit, t->entry), .stop_after = STR("rec.flatten")};
+    c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16}; /* loops are steps, as `rnnc explain` has them */
     compile(&c);
     rec_chosen(c.rec);
     *out = c.rec;
@@ -127,6 +128,9 @@ Test(contraction, the_bound_holds_in_calls, .timeout = 120)
     check_bound("tests/cells/diagonal_gru.rnn", "diagonal_reversed");
     check_bound("tests/cells/contracting.rnn", "damped");
     check_bound("tests/cells/contracting.rnn", "bent");
+    check_bound("tests/cells/contracting.rnn", "delayed");
+    check_bound("tests/cells/contracting.rnn", "added_up");
+    check_bound("tests/cells/contracting.rnn", "handed_on");
 }
 
 /* h = tanh(w * h[t+1] + x): the derivative at place t is w * (1 - h[t] ^ 2). */
@@ -220,4 +224,9 @@ Test(contraction, what_is_said)
     says("a_root", "no bound");
     says("a_product", "no bound");
     says("mirrored", "0.5");
+    says("delayed", "1");
+    says("added_up", "1");
+    says("handed_on", "1");
+    says("in_rounds", "2");
+    says("of_a_length", "1");
 }
