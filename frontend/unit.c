@@ -312,17 +312,23 @@ static void check_clashes(Elab *e)
         }
 }
 
-/* `offsets` is the array that says where the sequences of a packed batch begin. */
-static void check_offsets_free(Elab *e)
+/* Why an array cannot be called this: another one of the interface is, whatever else the entry has; NULL if none is. */
+static const char *taken(const Elab *e, Str name)
+{
+    bool newton = name.n >= 7 && same_in_c((Str){name.p, 7}, STR("newton_"));
+    if (str_is(name, "offsets") && rec_prog_packs(e->prog))
+        return "the array that says where the sequences of a packed batch begin is called `offsets`";
+    return newton ? "names that begin with `newton_` are those of what Newton's form is told and tells" : NULL;
+}
+
+static void check_taken(Elab *e)
 {
     const RecProg *p = e->prog;
-    for (uint32_t i = 0; i < p->arg.n + p->out.n && rec_prog_packs(p); i++) {
+    for (uint32_t i = 0; i < p->arg.n + p->out.n; i++) {
         bool arg = i < p->arg.n;
-        Str name = arg ? p->arg.p[i].name : p->out.p[i - p->arg.n].name;
-        if (str_is(name, "offsets") && (arg || p->out.p[i - p->arg.n].role != OUT_PARAM))
-            diag_help(diag(e->diags, E_NAME_CLASH, arg ? p->arg.p[i].at : p->out.p[i - p->arg.n].at,
-                           "the array that says where the sequences of a packed batch begin is called `offsets`"),
-                      STR("call this one something else"));
+        const char *why = taken(e, arg ? p->arg.p[i].name : p->out.p[i - p->arg.n].name);
+        if (why && (arg || p->out.p[i - p->arg.n].role != OUT_PARAM))
+            diag_help(diag(e->diags, E_NAME_CLASH, arg ? p->arg.p[i].at : p->out.p[i - p->arg.n].at, why), STR("call this one something else"));
     }
 }
 
@@ -388,7 +394,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
     else
         elab_model_entry(&e, model);
     check_clashes(&e);
-    check_offsets_free(&e);
+    check_taken(&e);
     if (diags->nreported == before)
         check_no_output(&e, cell ? cell->name.at : model->name.at);
     if (diags->nreported == before)

@@ -515,12 +515,23 @@ static bool is_guess(const Reports *r, Str name)
     return false;
 }
 
-/* "newton_guess_h", and "newton_guess_h_2" where that is another recurrence's, or another state's. */
+/* `h[t-2]` is `h` in a name, `z[t-2].re` is `z.re`. */
+static Str without_lag(Arena *a, Str s)
+{
+    uint32_t from = 0, to = s.n;
+    while (from < s.n && s.p[from] != '[')
+        from++;
+    while (from < s.n && s.p[to - 1] != ']')
+        to--;
+    return from < s.n ? str_fmt(a, "%.*s%.*s", (int)from, s.p, (int)(s.n - to), s.p + to) : s;
+}
+
+/* "newton_guess_h", and "newton_guess_h_2" where that is another recurrence's, or another state's, such as `h[t-2]`. */
 static Str guess_name(const Newton *k, uint32_t state)
 {
     Arena *a = k->w->p->arena;
     Str own = rec_op(&k->w->old, k->w->old.region.p[k->old->region].arg.p[state])->name;
-    Str first = str_fmt(a, "newton_guess_%.*s", STRF(own.n ? own : STR("state"))), name = first;
+    Str first = str_fmt(a, "newton_guess_%.*s", STRF(own.n ? without_lag(a, own) : STR("state"))), name = first;
     for (uint32_t nth = 2; is_guess(k->w->cx, name); nth++)
         name = str_fmt(a, "%.*s_%u", STRF(first), nth);
     return name;

@@ -552,6 +552,8 @@ Test(newton, guesses_have_names_of_their_own)
     cr_expect_eq(guesses("stdlib/pararnn.rnn", "para_lstm", "newton_guess_h"), 1);
     cr_expect_eq(guesses("stdlib/bidirectional.rnn", "bigru", "newton_guess_fwd.h"), 1);
     cr_expect_eq(guesses("stdlib/bidirectional.rnn", "bigru", "newton_guess_bwd.h"), 1);
+    cr_expect_eq(guesses("tests/cells/contracting.rnn", "delayed", "newton_guess_h"), 1);
+    cr_expect_eq(guesses("tests/cells/contracting.rnn", "delayed", "newton_guess_h_2"), 1); /* h[t-2] */
 }
 
 /* ---- recurrent weights of any size ---- */
