@@ -267,10 +267,10 @@ static void put_contraction(const Say *x, RecProg *p, Text *out)
         text_add(out, "; no bound of its derivative");
     else if (q >= 1) {
         text_add(out, "; may not contract: derivative at most ");
-        contraction_print(out, &c);
+        contraction_print(out, p, &c);
     } else if (c.norm.n > (q > 0)) {
         text_add(out, "; contracts if ");
-        contraction_print(out, &c);
+        contraction_print(out, p, &c);
         text_add(out, " < 1");
     } else
         text_add(out, "; contracts by %.3g: expect about %d iterations", q, iterations(q));

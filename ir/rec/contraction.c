@@ -172,15 +172,15 @@ static RecId without_views(const Cx *x, RecId v)
     return op->kind == REC_RESHAPE || (op->kind == REC_MAP && op->fun == FUN_ID) ? without_views(x, op->use[0].v) : v;
 }
 
-/* boundless where v has no name. */
-static Norm size_of(Cx *x, RecId v, bool sums)
+/* The largest sum of |v| over these of its axes. Boundless where v has no name. */
+static Norm sum_of_sizes(Cx *x, RecId v, uint32_t axes)
 {
-    NormSize s = {without_views(x, v), sums, name_of(x, v)};
+    NormSize s = {v, axes, name_of(x, v)};
     Contraction *c = x->out;
     uint32_t i = 0;
     if (!s.name.n)
         return boundless;
-    while (i < c->size.n && (c->size.p[i].v != s.v || c->size.p[i].sums != sums))
+    while (i < c->size.n && (c->size.p[i].v != v || c->size.p[i].axes != axes))
         i++;
     if (i == c->size.n)
         vec_push(x->arena, &c->size, s);
@@ -189,9 +189,14 @@ static Norm size_of(Cx *x, RecId v, bool sums)
     return n;
 }
 
+static Norm size_of(Cx *x, RecId v)
+{
+    return sum_of_sizes(x, without_views(x, v), 0);
+}
+
 static Range named(Cx *x, RecId v)
 {
-    return within(-INFINITY, INFINITY, size_of(x, v, false));
+    return within(-INFINITY, INFINITY, size_of(x, v));
 }
 
 /* ---- the walk ---- */
@@ -289,13 +294,13 @@ static Range of_map(Cx *x, const RecOp *op)
     }
 }
 
-/* How many elements are summed, if that is known. */
-static bool summed(const Cx *x, const RecOp *op, double *n)
+/* How many elements are summed along the axes that are not in `known`, if that can be told. */
+static bool summed(const Cx *x, const RecOp *op, uint32_t known, double *n)
 {
     *n = 1;
     for (uint8_t i = op->type.rank; i < op->nit; i++) {
-        int64_t one;
-        if (!dim_is_const(x->p->dims, op->space[i], &one))
+        int64_t one = 1;
+        if (!(known >> i & 1) && !dim_is_const(x->p->dims, op->space[i], &one))
             return false;
         *n *= (double)one;
     }
@@ -305,20 +310,33 @@ static bool summed(const Cx *x, const RecOp *op, double *n)
 static Range added_up(const Cx *x, const RecOp *op, const Range *r)
 {
     double n;
-    Range count = summed(x, op, &n) ? between(n, n) : anything();
+    Range count = summed(x, op, 0, &n) ? between(n, n) : anything();
     return multiplied(r, &count);
+}
+
+/* The largest sum of sizes of an operand that depends on no state: over its own axes that are summed, times the number of elements along
+ * others. A reshape has other axes than what has the name. */
+static Norm sums_of(Cx *x, const RecOp *op, RecUse u)
+{
+    uint32_t axes = 0;
+    double n;
+    while (rec_op(x->p, u.v)->kind == REC_MAP && rec_op(x->p, u.v)->fun == FUN_ID)
+        u = pass_compose(x->p, rec_op(x->p, u.v)->use[0], u);
+    if (x->depends[u.v] || rec_op(x->p, u.v)->kind == REC_RESHAPE || !summed(x, op, pass_names(x->p, u), &n))
+        return boundless;
+    for (uint8_t i = 0; i < rec_type(x->p, u.v)->rank; i++)
+        axes |= (uint32_t)(u.axis[i] >= op->type.rank) << i;
+    Norm sums = sum_of_sizes(x, u.v, axes), count = constant(n);
+    return product(&sums, &count);
 }
 
 /* A matrix that depends on no state, by the sums of its sizes; the other operand by its largest. */
 static Range of_contract(Cx *x, const RecOp *op)
 {
     for (uint32_t i = 0; i < 2; i++) {
-        RecId matrix = op->use[i].v;
-        Norm rows = boundless;
-        if (!x->depends[matrix] && rec_op(x->p, matrix)->kind != REC_RESHAPE)
-            rows = size_of(x, matrix, true);
-        if (rows.bounded)
-            return within(-INFINITY, INFINITY, product(&rows, &range_of(x, op->use[1 - i].v)->size));
+        Norm sums = sums_of(x, op, op->use[i]);
+        if (sums.bounded)
+            return within(-INFINITY, INFINITY, product(&sums, &range_of(x, op->use[1 - i].v)->size));
     }
     Range each = multiplied(range_of(x, op->use[0].v), range_of(x, op->use[1].v));
     return added_up(x, op, &each);
@@ -381,7 +399,7 @@ static const Range *range_of(Cx *x, RecId v)
     if (!x->range[v]) {
         Range r = made(x, v);
         if (!x->depends[v] && !finite(&r) && !r.size.bounded)
-            r = within(r.lo, r.hi, size_of(x, v, false));
+            r = within(r.lo, r.hi, size_of(x, v));
         x->range[v] = NEW(x->arena, Range);
         *x->range[v] = r;
     }
@@ -511,17 +529,39 @@ double contraction_number(const Contraction *c)
     return 0;
 }
 
-static void print_term(Text *out, const Contraction *c, const NormTerm *t)
+/* What is summed of |v|. Of matrices by what is added up: U @ h takes the rows of U, h @ U its columns. */
+static void print_axes(Text *out, uint8_t rank, uint32_t axes)
+{
+    bool all = axes == (1u << rank) - 1, row = rank > 1 && axes == 1u << (rank - 1), column = rank > 1 && axes == 1u << (rank - 2);
+    if (all || row || column) {
+        text_add(out, all ? "sum " : row ? "max row sum " : "max column sum ");
+        return;
+    }
+    text_add(out, "max sum over axes ");
+    for (uint32_t i = 0, n = 0; i < rank; i++)
+        if (axes >> i & 1)
+            text_add(out, "%s%u", n++ ? ", " : "", i);
+    text_add(out, " of ");
+}
+
+static void print_size(Text *out, const RecProg *p, const NormSize *s)
+{
+    if (s->axes)
+        print_axes(out, rec_type(p, s->v)->rank, s->axes);
+    text_add(out, "%s|%.*s|", s->axes ? "" : "max ", STRF(s->name));
+}
+
+static void print_term(Text *out, const RecProg *p, const Contraction *c, const NormTerm *t)
 {
     if (t->coef != 1)
         text_add(out, "%.3g * ", t->coef);
     for (uint32_t i = 0; i < t->n; i++) {
-        const NormSize *s = &c->size.p[t->of[i]];
-        text_add(out, "%smax %s|%.*s|", i ? " * " : "", s->sums ? "sum " : "", STRF(s->name));
+        text_add(out, i ? " * " : "");
+        print_size(out, p, &c->size.p[t->of[i]]);
     }
 }
 
-void contraction_print(Text *out, const Contraction *c)
+void contraction_print(Text *out, const RecProg *p, const Contraction *c)
 {
     double q = contraction_number(c);
     if (q > 0 || !c->norm.n)
@@ -529,6 +569,6 @@ void contraction_print(Text *out, const Contraction *c)
     for (uint32_t i = 0, n = q > 0; i < c->norm.n; i++)
         if (c->norm.term[i].n) {
             text_add(out, n++ ? " + " : "");
-            print_term(out, c, &c->norm.term[i]);
+            print_term(out, p, c, &c->norm.term[i]);
         }
 }

@@ -1,6 +1,6 @@
 /* How far apart a step can bring two states that were at most 1 apart: a bound of the largest sum of |derivative| of one new element by
- * all old ones, whatever goes in, for states that are at most the `least` of their box (box.h), where there is one above 0. It is a sum of products of sizes: of parameters and
- * other values that the step reads, which only a call knows. */
+ * all old ones, whatever goes in. Where a state has a box (box.h), it is for states within it, as they stay if they start there. The bound is a
+ * sum of products of sizes: of parameters and other values that the step reads, which only a call knows. */
 #ifndef IR_REC_CONTRACTION_H
 #define IR_REC_CONTRACTION_H
 
@@ -23,7 +23,7 @@ typedef struct Norm {
 
 typedef struct NormSize {
     RecId v;
-    bool sums; /* the largest sum of |v| over the axes that a product sums over; else the largest |v| */
+    uint32_t axes; /* of v, as bits: the largest sum of |v| over them; none: the largest |v| */
     Str name;
 } NormSize;
 
@@ -35,6 +35,7 @@ typedef struct Contraction {
 /* p has no derivatives of the user's choice (rec.chosen). Adds ops to the step that nothing uses. */
 Contraction contraction_of(RecProg *p, Arena *a, RecId recur);
 double contraction_number(const Contraction *c);              /* what it is without any size: a lower end of what can be shown */
-void contraction_print(Text *out, const Contraction *c);      /* "0.25*max|a| + max sum|U|" */
+/* "0.25 * max |a| + max row sum |U|" */
+void contraction_print(Text *out, const RecProg *p, const Contraction *c);
 
 #endif

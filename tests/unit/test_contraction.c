@@ -1,5 +1,6 @@
 /* Contraction: what the analysis says of a cell bounds what its derivative is in calls, and what the run-time report says is what
- * the derivative is. The report is compared with the derivative written by hand, and with differences of the step. */
+ * the derivative is. The report is compared with the derivative written by hand, and with differences of the step; so is the bound where
+ * elements mix, with the call's own sizes in it. */
 #include "tests/unit/forms.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ static Str said(Forms *t)
     Text out = {.arena = t->d.arena};
     if (!c.norm.bounded)
         return STR("no bound");
-    contraction_print(&out, &c);
+    contraction_print(&out, p, &c);
     return text_str(&out);
 }
 
@@ -82,7 +83,26 @@ static double largest(const double *x, int64_t n)
     return most;
 }
 
-/* The bound with the sizes of this call; all of them are of parameters, element by element. */
+/* The largest sum of sizes over these axes of a parameter; of none: the largest. */
+static double size_in(const Frame *f, uint32_t arg, uint32_t axes)
+{
+    Array shape;
+    int64_t n;
+    double most = 0;
+    cr_assert(frame_shape(f, &f->prog->arg.p[arg].type, f->prog->arg.p[arg].batched, &shape) && array_count(&shape, &n));
+    double *sum = NEWN(f->arena, double, n);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = 0, rest = i, step = 1; /* of what is summed into one */
+        for (uint32_t k = shape.rank; k-- > 0; rest /= shape.dim[k])
+            if (!(axes >> k & 1))
+                at += rest % shape.dim[k] * step, step *= shape.dim[k];
+        sum[at] += fabs(f->in[arg][i]);
+        most = fmax(most, sum[at]);
+    }
+    return most;
+}
+
+/* The bound with the sizes of this call; all of them are of parameters. */
 static double with_sizes(Forms *t, const Frame *f, const Contraction *c)
 {
     double sum = 0;
@@ -90,10 +110,7 @@ static double with_sizes(Forms *t, const Frame *f, const Contraction *c)
         double one = c->norm.term[i].coef;
         for (uint32_t k = 0; k < c->norm.term[i].n; k++) {
             const NormSize *s = &c->size.p[c->norm.term[i].of[k]];
-            uint32_t arg = rec_arg_named(t->reference, str_c(t->d.arena, s->name));
-            int64_t n = frame_count(f, &t->reference->arg.p[arg].type, t->reference->arg.p[arg].batched);
-            cr_assert(!s->sums);
-            one *= largest(f->in[arg], n);
+            one *= size_in(f, rec_arg_named(t->reference, str_c(t->d.arena, s->name)), s->axes);
         }
         sum += one;
     }
@@ -187,6 +204,71 @@ Test(contraction, the_report_is_what_differences_say)
     forms_close(&t);
 }
 
+/* The largest sum of |derivative| of an element after one step by all starts, by differences in the evaluator. */
+static double by_differences(Forms *t, const Frame *f)
+{
+    const double small = 1e-6;
+    uint32_t start = rec_arg_named(t->reference, "h0");
+    int64_t n;
+    forms_argument(f, start, &n);
+    double *sum = NEWN(f->arena, double, n);
+    for (int64_t i = 0; i < n; i++) {
+        Frame *up = frame_copy(f), *down = frame_copy(f);
+        Str why = STR("");
+        up->in[start][i] += small, down->in[start][i] -= small;
+        cr_assert(frame_reference(up, false, &why) && frame_reference(down, false, &why), "%s", str_c(f->arena, why));
+        for (int64_t k = 0; k < n; k++)
+            sum[k] += fabs(output(up)[k] - output(down)[k]) / (2 * small);
+    }
+    return largest(sum, n);
+}
+
+/* Parameters, and starts of 0. */
+static void give_weights(Forms *t, Frame *f)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        RecRole role = f->prog->arg.p[i].role;
+        int64_t n;
+        double *x = role == ROLE_PARAM || role == ROLE_START ? forms_argument(f, i, &n) : NULL;
+        for (int64_t e = 0; x && e < n; e++)
+            x[e] = role == ROLE_PARAM ? forms_uniform(t) : 0;
+    }
+}
+
+/* Where a step is its products (all that goes in is 0, and tanh'(0) is 1) the bound is what it is called. */
+static void check_mixing(const char *entry, double at_zero)
+{
+    static const double scale[] = {0, 0.2, 1, 4};
+    Forms t;
+    RecProg *p;
+    forms_open(&t, "tests/cells/contracting.rnn", entry);
+    Contraction c = bound_of(&t, &p);
+    cr_assert(c.norm.bounded, "%s", entry);
+    for (int k = 0; k < 4; k++) {
+        Arena *a = arena_new();
+        Frame *f = drawn(&t, a, 1, 1, scale[k]);
+        if (scale[k] == 0)
+            give_weights(&t, f);
+        double got = by_differences(&t, f), bound = with_sizes(&t, f, &c);
+        cr_expect(got > 0 && got <= bound * (1 + 1e-9), "%s, scale %g: %g, at most %g", entry, scale[k], got, bound);
+        if (scale[k] == 0)
+            cr_expect(got >= at_zero * bound * (1 - 1e-9), "%s: %g, at most %g", entry, got, bound);
+        arena_free(a);
+    }
+    forms_close(&t);
+}
+
+Test(contraction, sums_are_over_the_axes_that_are_said)
+{
+    check_mixing("mixing", 1);
+    check_mixing("mixing_both_ways", 0.3);
+    check_mixing("turned", 0.2);
+    check_mixing("two_products", 0.2);
+    check_mixing("one_sum", 1);
+    check_mixing("planes", 1);
+    check_mixing("spread", 1);
+}
+
 /* `rnnc explain` expects about 6 of this cell. */
 Test(contraction, iterations_of_a_step_that_halves)
 {
@@ -217,8 +299,14 @@ Test(contraction, what_is_said)
 {
     says("damped", "0.5");
     says("bent", "0.1 + 0.25 * max |a|");
-    says("mixing", "max sum |U|");
-    says("two_products", "0.25 * max sum |V| * max sum |U|");
+    says("mixing", "max row sum |U|");
+    says("mixing_both_ways", "max row sum |U| + 0.5 * max column sum |U|");
+    says("turned", "0.125 * max column sum |U| * max row sum |U|");
+    says("one_sum", "sum |a|");
+    says("planes", "max sum over axes 1, 2 of |U|");
+    says("spread", "5 * max |a|");
+    says("spread_openly", "no bound");
+    says("two_products", "0.25 * max row sum |V| * max row sum |U|");
     says("open_gate", "1 + 0.25 * max |c|");
     says("jumping", "no bound");
     says("a_root", "no bound");
