@@ -280,12 +280,7 @@ static void fill_zeros(Call *c)
     Abi *a = c->a;
     LLVMValueRef most = abi_i64(a, 0);
     for (uint32_t i = 0; i < a->narg; i++) {
-        if (!c->array[i] || !a->k->arg.p[i].optional || a->k->arg.p[i].role == ROLE_LENGTH)
-            continue;
-        bool used = false;
-        for (uint32_t b = 0; b < a->nbuf; b++)
-            used |= a->k->buf.p[b].kind == K_ARG && a->k->buf.p[b].slot == i && abi_uses(&a->k->buf.p[b], c->kernel);
-        if (!used)
+        if (!c->array[i] || !cpu_takes_zeros(a->k, i, c->kernel))
             continue;
         LLVMValueRef n = LLVMBuildSelect(a->b, abi_is_null(a, c->array[i]), bytes_of(c, i), abi_i64(a, 0), "");
         most = LLVMBuildSelect(a->b, abi_cmp(a, LLVMIntSGT, n, most), n, most, "");
@@ -308,9 +303,9 @@ static void fill_lengths(Call *c)
 static LLVMValueRef argument_or_default(Call *c, uint32_t arg)
 {
     Abi *a = c->a;
-    uint32_t slot = a->k->arg.p[arg].role == ROLE_LENGTH ? a->nbuf + 1 : a->nbuf;
-    LLVMValueRef p = c->array[arg];
-    return LLVMBuildSelect(a->b, abi_is_null(a, p), abi_load(a, a->ptr, c->bufs, slot), p, "");
+    uint32_t slot = a->k->arg.p[arg].role == ROLE_LENGTH ? a->nbuf + 1 : a->nbuf, other = cpu_stands_in(a->k, arg);
+    LLVMValueRef p = c->array[arg], instead = other == K_NONE ? NULL : c->array[other];
+    return LLVMBuildSelect(a->b, abi_is_null(a, p), instead ? instead : abi_load(a, a->ptr, c->bufs, slot), p, "");
 }
 
 static void fill_bufs(Call *c)

@@ -86,6 +86,9 @@ bool abi_uses(const KBuf *buf, RecFn fn);
 /* ---- workspace.c ---- */
 uint32_t cpu_memory_of(const KernProg *k, uint32_t buf);                /* the buffer whose memory it lives in */
 bool cpu_memory_used(const KernProg *k, uint32_t root, RecFn fn);       /* it, or what shares its memory, is used by fn */
+/* What a missing guess is read from, for its values are not used: an array that every call has, of as many elements, by its number (outputs
+ * follow arguments); K_NONE: there is none. */
+uint32_t cpu_stands_in(const KernProg *k, uint32_t arg);
 bool cpu_takes_zeros(const KernProg *k, uint32_t arg, RecFn fn);        /* zeros stand for this argument if it is missing */
 
 #endif

@@ -5,7 +5,7 @@
  * goes lane by lane repeats the last lane that counts, so that every address is a valid one.
  *
  * Buffers do not overlap (the public functions see to the caller's), and every access says so to LLVM; kern_memory()
- * has the exceptions. */
+ * has the exceptions. Nothing is said of a guess: another array may stand in for it (cpu_stands_in). */
 #include "backends/cpu/emit.h"
 
 static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
@@ -59,7 +59,10 @@ static void make_scopes(Emit *e, KBufId b)
 
 static LLVMValueRef tag(Emit *e, LLVMValueRef access, KBufId b)
 {
+    const KBuf *buf = &e->k->buf.p[b];
     if (!LLVMIsALoadInst(access) && !LLVMIsAStoreInst(access) && !LLVMIsACallInst(access))
+        return access;
+    if (buf->kind == K_ARG && e->k->arg.p[buf->slot].role == ROLE_GUESS)
         return access;
     if (!e->scope_of[b])
         make_scopes(e, b);

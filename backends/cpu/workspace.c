@@ -17,9 +17,34 @@ bool cpu_memory_used(const KernProg *k, uint32_t root, RecFn fn)
     return false;
 }
 
+static Dim elements(const KernProg *k, const Type *type, bool batched)
+{
+    Dim dim[MAXRANK + 1], all = DIM_ONE;
+    for (uint32_t i = 0, n = iface_array_dims(k, type, batched, dim); i < n; i++)
+        all = dim_mul(k->dims, all, dim[i]);
+    return all;
+}
+
+uint32_t cpu_stands_in(const KernProg *k, uint32_t arg)
+{
+    const RecArg *x = &k->arg.p[arg], *y = k->arg.p;
+    Dim all = elements(k, &x->type, x->batched);
+    if (x->role != ROLE_GUESS)
+        return K_NONE;
+    for (uint32_t i = 0; i < k->arg.n; i++)
+        if (!y[i].optional && y[i].role == ROLE_INPUT && y[i].type.dt == x->type.dt && elements(k, &y[i].type, y[i].batched) == all)
+            return i;
+    for (uint32_t i = 0; i < k->out.n; i++) {
+        const RecOut *o = &k->out.p[i];
+        if (o->role == OUT_VALUE && o->type.dt == x->type.dt && elements(k, &o->type, o->batched) == all)
+            return k->arg.n + i;
+    }
+    return K_NONE;
+}
+
 bool cpu_takes_zeros(const KernProg *k, uint32_t arg, RecFn fn)
 {
-    if (!k->arg.p[arg].optional || k->arg.p[arg].role == ROLE_LENGTH)
+    if (!k->arg.p[arg].optional || k->arg.p[arg].role == ROLE_LENGTH || cpu_stands_in(k, arg) != K_NONE)
         return false;
     for (uint32_t i = 0; i < k->buf.n; i++)
         if (k->buf.p[i].kind == K_ARG && k->buf.p[i].slot == arg && abi_uses(&k->buf.p[i], fn))
@@ -41,10 +66,8 @@ static Dim in_passes(const KernProg *k, Dim d, bool train)
 
 static Dim array_bytes(const KernProg *k, const RecArg *x, bool f64)
 {
-    Dim dim[MAXRANK + 1], bytes = dim_const(k->dims, cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
-    for (uint32_t i = 0, n = iface_array_dims(k, &x->type, x->batched, dim); i < n; i++)
-        bytes = dim_mul(k->dims, bytes, dim[i]);
-    return bytes;
+    Dim each = dim_const(k->dims, cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
+    return dim_mul(k->dims, each, elements(k, &x->type, x->batched));
 }
 
 static void add_most(Arena *a, CpuWorkspace *w, Dim bytes)

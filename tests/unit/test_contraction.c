@@ -148,6 +148,7 @@ Test(contraction, the_bound_holds_in_calls, .timeout = 120)
     check_bound("tests/cells/contracting.rnn", "delayed");
     check_bound("tests/cells/contracting.rnn", "added_up");
     check_bound("tests/cells/contracting.rnn", "handed_on");
+    check_bound("tests/cells/contracting.rnn", "hidden");
 }
 
 /* h = tanh(w * h[t+1] + x): the derivative at place t is w * (1 - h[t] ^ 2). */
@@ -315,6 +316,7 @@ Test(contraction, what_is_said)
     says("delayed", "1");
     says("added_up", "1");
     says("handed_on", "1");
+    says("hidden", "max |a|");
     says("in_rounds", "2");
     says("of_a_length", "1");
 }
