@@ -477,7 +477,7 @@ static void add_report(const Newton *k, const char *what, Type type, RecId v, co
     Reports *r = k->w->cx;
     Arena *a = k->w->p->arena;
     Str name = r->n > 1 ? str_fmt(a, "newton_%s_%u", what, r->n) : str_fmt(a, "newton_%s", what);
-    RecOut out = {.name = name, .role = OUT_REPORT, .type = type, .value = v, .of = REC_NONE, .streams = true, .doc = str_of(doc)};
+    RecOut out = {.name = name, .role = OUT_REPORT, .type = type, .value = v, .streams = true, .doc = str_of(doc)};
     vec_push(a, &r->out, out);
 }
 
@@ -555,7 +555,7 @@ static void add_guess(Newton *k, uint32_t state)
     k->guess[state] = pass_push(k->b, (RecOp){.kind = REC_ARG, .type = of_all_places(k, &t, true), .arg = arg});
     k->given[state] = pass_push(k->b, (RecOp){.kind = REC_GIVEN, .type = {.dt = DT_BOOL}, .arg = arg});
     RecArg a = {.name = guess_name(k, state), .role = ROLE_GUESS, .type = of_all_places(k, &t, false), .optional = true, .frozen = true,
-                .batched = true, .value = k->guess[state], .of = REC_NONE};
+                .batched = true, .value = k->guess[state]};
     vec_push(p->arena, &r->guess, a);
 }
 

@@ -566,6 +566,21 @@ Test(newton, guesses_have_names_of_their_own)
     cr_expect_eq(guesses("tests/cells/contracting.rnn", "delayed", "newton_guess_h_2"), 1); /* h[t-2] */
 }
 
+/* A guess and a report are of nothing else, and are printed so. */
+Test(newton, guesses_in_text)
+{
+    Forms t;
+    forms_open(&t, "stdlib/pararnn.rnn", "para_lstm");
+    Code code = forms_compile(&t, newton(4), PREC_F64);
+    Text out = {.arena = t.d.arena};
+    kern_print(&out, code.kern);
+    const char *text = str_c(t.d.arena, text_str(&out));
+    cr_expect_not_null(strstr(text, "arg \"newton_guess_h\" real[T, G, P] guess of 0 optional frozen batched\n"));
+    cr_expect_not_null(strstr(text, "out \"newton_status\" int report of 0 "));
+    code_free(&code);
+    forms_close(&t);
+}
+
 /* Whether an array of the call stands in for guesses that are missing; the result is right in any case. */
 static void check_missing(const char *file, const char *entry, bool stands)
 {
