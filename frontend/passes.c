@@ -132,9 +132,8 @@ bool run_kern_passes(Compile *c)
 {
     bool cut = is_cut(c->kern);
     for (uint32_t i = 0; i < NKERN; i++) {
-        /* for its threads, its products and its lanes; a GPU's threads share out nested loops, and find the batch in them */
-        bool of_cpu = kern_pass[i].run == kern_tasks || kern_pass[i].run == kern_pack || kern_pass[i].run == kern_merge;
-        if (kern_pass[i].run == kern_reuse || (!cut && !(of_cpu && c->for_gpu)))
+        bool other = c->for_gpu && kern_is_of_cpu(kern_pass[i].run);
+        if (kern_pass[i].run == kern_reuse || (!cut && !other))
             kern_pass[i].run(c->kern);
         if (!after(c, 1 + NREC + i))
             return false;

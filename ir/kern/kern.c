@@ -285,3 +285,8 @@ void kern_mark_uses(KernProg *p)
     for (KBufId b = 0; b < p->buf.n; b++)
         p->buf.p[b].kept = p->buf.p[b].kind == K_WORK && (p->buf.p[b].used_by & both) == both;
 }
+
+bool kern_is_of_cpu(void (*pass)(KernProg *p))
+{
+    return pass == kern_merge || pass == kern_pack || pass == kern_tasks;
+}

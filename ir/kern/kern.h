@@ -200,5 +200,8 @@ void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
+/* kern.c: whether a pass is for a CPU's threads, products and lanes alone; a GPU's threads share out nested loops, and find the batch
+ * in them. */
+bool kern_is_of_cpu(void (*pass)(KernProg *p));
 
 #endif

@@ -49,7 +49,7 @@ static inline KernProg *lowered(Arena *a, const Source *s)
     cr_assert_eq(rec->form_missing, WHY_NONE, "%s has no such form", s->entry);
     KernProg *k = rec_to_kern(a, rec);
 #define PASS(IR, NAME, ...)                                                                                            \
-    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0 && strcmp(#NAME, "merge") != 0) /* of a CPU */          \
+    if (!kern_is_of_cpu(IR##_##NAME))                                                                                  \
         IR##_##NAME(k);
 #include "ir/kern/passes.def"
 #undef PASS

@@ -379,7 +379,7 @@ static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
         return NULL;
     KernProg *k = rec_to_kern(a, rec);
 #define PASS(IR, NAME, ...)                                                                                            \
-    if (strcmp(#NAME, "tasks") != 0 && strcmp(#NAME, "pack") != 0 && strcmp(#NAME, "merge") != 0) /* of a CPU */          \
+    if (!kern_is_of_cpu(IR##_##NAME))                                                                                  \
         IR##_##NAME(k);
 #include "ir/kern/passes.def"
 #undef PASS
