@@ -98,4 +98,19 @@ static inline double *forms_argument(const Frame *f, uint32_t arg, int64_t *n)
     return f->in[arg];
 }
 
+/* Draws inputs and parameters within `scale`, starts within `start`; neither lengths nor resets. */
+static inline Frame *forms_fill(Forms *t, Frame *f, double scale, double start)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        RecRole role = f->prog->arg.p[i].role;
+        int64_t n;
+        if (role == ROLE_LENGTH || role == ROLE_RESET || role == ROLE_COTANGENT)
+            continue;
+        double *x = forms_argument(f, i, &n);
+        for (int64_t k = 0; k < n; k++)
+            x[k] = (role == ROLE_START ? start : scale) * forms_uniform(t);
+    }
+    return f;
+}
+
 #endif

@@ -41,17 +41,7 @@ static Str said(Forms *t)
 /* All inputs, parameters and starts within `scale`, without lengths and cuts. */
 static Frame *drawn(Forms *t, Arena *a, int64_t T, int64_t B, double scale)
 {
-    Frame *f = forms_frame(t, a, T, B);
-    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
-        RecRole role = f->prog->arg.p[i].role;
-        int64_t n;
-        if (role == ROLE_LENGTH || role == ROLE_RESET || role == ROLE_COTANGENT)
-            continue;
-        double *x = forms_argument(f, i, &n);
-        for (int64_t k = 0; k < n; k++)
-            x[k] = (role == ROLE_START ? 1 : scale) * forms_uniform(t);
-    }
-    return f;
+    return forms_fill(t, forms_frame(t, a, T, B), scale, 1);
 }
 
 /* Its report [B, windows], and outputs. */

@@ -95,24 +95,9 @@ static uint32_t argument(const Forms *t, const char *name)
     return i;
 }
 
-/* Inputs, parameters and starts in [-scale, scale]; no lengths, no resets. */
-static Frame *filled(Forms *t, Frame *f, double scale)
-{
-    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
-        RecRole role = f->prog->arg.p[i].role;
-        int64_t n;
-        if (role == ROLE_LENGTH || role == ROLE_RESET || role == ROLE_COTANGENT)
-            continue;
-        double *x = forms_argument(f, i, &n);
-        for (int64_t k = 0; k < n; k++)
-            x[k] = scale * forms_uniform(t);
-    }
-    return f;
-}
-
 static Frame *drawn(Forms *t, Arena *a, int64_t T, int64_t B, double scale)
 {
-    return filled(t, forms_frame(t, a, T, B), scale);
+    return forms_fill(t, forms_frame(t, a, T, B), scale, scale);
 }
 
 /* The cell's only dimension of its own is H. */
@@ -122,7 +107,7 @@ static Frame *drawn_units(Forms *t, Arena *a, int64_t T, int64_t B, int64_t H, d
     for (uint32_t i = 0; i < f->prog->open.n; i++)
         if (f->prog->open.p[i] != f->prog->time && f->prog->open.p[i] != f->prog->batch)
             f->dim[f->prog->open.p[i]] = H;
-    return filled(t, f, scale);
+    return forms_fill(t, f, scale, scale);
 }
 
 /* ---- reference values ---- */
