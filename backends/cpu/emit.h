@@ -104,7 +104,8 @@ LLVMValueRef emit_loop_start(Emit *e, const KStmt *s); /* the first value of its
 /* emit_fma.c */
 const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b); /* of a whole function */
 LLVMValueRef emit_sum(Emit *e, const KStmt *s, bool lanes); /* a let that adds such a product; NULL for others */
-LLVMValueRef emit_sum_with(Emit *e, const KStmt *update, LLVMValueRef old, bool lanes); /* likewise an accumulator's new value */
+const KStmt *emit_product_of(const Emit *e, KVar v);        /* such a product, or NULL */
+LLVMValueRef emit_sum_with(Emit *e, const KStmt *update, LLVMValueRef old, bool lanes); /* an accumulator's value with one added */
 
 /* emit_product.c */
 void emit_product(Emit *e, const GemmCall *call, uint32_t least); /* on the caller's threads, if worth it */

@@ -77,7 +77,7 @@ const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b)
     return f.product;
 }
 
-static const KStmt *product_of(const Emit *e, KVar v)
+const KStmt *emit_product_of(const Emit *e, KVar v)
 {
     return e->product ? e->product[v] : NULL;
 }
@@ -102,15 +102,14 @@ LLVMValueRef emit_sum(Emit *e, const KStmt *s, bool lanes)
     const KVar *arg = s->let.arg;
     bool minus = s->let.fun == FUN_SUB;
     CpuGen g = emit_gen(e, lanes);
-    if (product_of(e, arg[0]))
-        return plus(e, product_of(e, arg[0]), false, negated(&g, emit_var(e, arg[1], lanes), minus), lanes);
-    if (product_of(e, arg[1]))
-        return plus(e, product_of(e, arg[1]), minus, emit_var(e, arg[0], lanes), lanes);
+    if (emit_product_of(e, arg[0]))
+        return plus(e, emit_product_of(e, arg[0]), false, negated(&g, emit_var(e, arg[1], lanes), minus), lanes);
+    if (emit_product_of(e, arg[1]))
+        return plus(e, emit_product_of(e, arg[1]), minus, emit_var(e, arg[0], lanes), lanes);
     return NULL;
 }
 
 LLVMValueRef emit_sum_with(Emit *e, const KStmt *update, LLVMValueRef old, bool lanes)
 {
-    const KStmt *product = product_of(e, update->acc.value);
-    return product ? plus(e, product, false, old, lanes) : NULL;
+    return plus(e, emit_product_of(e, update->acc.value), false, old, lanes);
 }

@@ -49,11 +49,12 @@ static void update_at(const CpuGen *g, const KStmt *s, DType dt, LLVMValueRef at
 /* By a product that is rounded with the sum; false if it is by something else. */
 static bool update_by_product(Emit *e, const KStmt *s, LLVMValueRef at, bool lanes, bool masked)
 {
+    if (!emit_product_of(e, s->acc.value))
+        return false;
     LLVMValueRef old = LLVMBuildLoad2(e->g.b, gen_type(&e->g, emit_dtype(e, s->acc.var)), at, "");
     LLVMValueRef new = emit_sum_with(e, s, old, lanes);
-    if (new)
-        LLVMBuildStore(e->g.b, masked ? gen_select(&e->g, e->v.mask, new, old) : new, at);
-    return new;
+    LLVMBuildStore(e->g.b, masked ? gen_select(&e->g, e->v.mask, new, old) : new, at);
+    return true;
 }
 
 void emit_update(Emit *e, const KStmt *s)

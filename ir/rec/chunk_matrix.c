@@ -109,9 +109,10 @@ static Part under_conditions(Stage *s, const Split *x, Part p)
 {
     RecBuild *b = s->c->b;
     Part zero = part_number(b, DT_REAL, 0);
+    uint32_t these = conditions(x);
     for (uint32_t i = 0; i < x->term.factor.n; i++) {
         const Factor *f = &x->term.factor.p[i];
-        if (!(conditions(x) >> i & 1))
+        if (!(these >> i & 1))
             continue;
         Part c = as_state(s, &x->term, chunk_factor(s->c, f), s->m->k);
         p = f->kind == FACTOR_IF ? part_where(b, c, p, zero) : part_where(b, c, zero, p);
