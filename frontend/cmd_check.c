@@ -4,7 +4,7 @@
 static void check_form(Driver *d, const Unit *u, uint32_t entry, RecProg *p)
 {
     FormChoice choice;
-    if (!driver_form(d, u, entry, &choice) || choice.from == FORM_FROM_NOBODY)
+    if (!driver_form(d, u, entry, &choice) || (choice.from == FORM_FROM_NOBODY && !choice.form.store))
         return;
     driver_try_form(d, p, choice.form);
     driver_has_form(d, p, &choice);

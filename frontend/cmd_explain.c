@@ -332,6 +332,16 @@ static Str own_choice(Driver *d, const KernProg *k)
     return STR("taken: sequential");
 }
 
+static void put_store(Driver *d, const FormChoice *choice, ExplainList *forms)
+{
+    if (choice->form.store < 2)
+        return;
+    Str origin = choice->store_at.file ? str_fmt(d->arena, "the schedule in line %u", source_place(d->sources, choice->store_at).line)
+                                       : STR("--store");
+    vec_push(d->arena, forms, str_fmt(d->arena, "stored: in training, the states of every %u places; backward makes the steps between again; from %.*s",
+                                      choice->form.store, STRF(origin)));
+}
+
 /* Which form is taken, and who says so if anybody does. */
 static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, ExplainList *forms)
 {
@@ -340,6 +350,7 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
     if (choice->from != FORM_FROM_NOBODY)
         vec_push(d->arena, forms, str_fmt(d->arena, "taken: %.*s, from %.*s", STRF(rec_form_str(d->arena, choice->form)),
                                           STRF(driver_form_origin(d, choice))));
+    put_store(d, choice, forms);
 }
 
 /* The program as the passes that choose forms find it. */

@@ -88,16 +88,31 @@ static Str missing_sizes(Checker *c, uint32_t entry, const BindList *bind)
     return text_str(&out);
 }
 
+/* --store is of all entries, and those to which it does nothing are left out. */
+static bool has_store(Checker *c, const RecProg *p)
+{
+    bool has = !c->d->opt->given[OPT_STORE] || c->form.store < 2 || p->store_missing == WHY_NONE;
+    if (!has)
+        check_skip(c, "--store has nothing to do: %.*s", STRF(driver_store_missing(c->d, p)));
+    return has;
+}
+
 /* --form is of all entries, and those that do not have it are left out; what the file says of one entry must exist. */
 static bool has_form(Checker *c, uint32_t entry, const BindList *bind, const FormChoice *choice)
 {
-    const RecProg *p = choice->from == FORM_FROM_NOBODY ? NULL : checker_try_form(c, entry, bind);
-    if (!p || p->form_missing == WHY_NONE)
+    bool said = choice->from != FORM_FROM_NOBODY || choice->form.store > 1;
+    const RecProg *p = said ? checker_try_form(c, entry, bind) : NULL;
+    if (!p || !has_store(c, p))
+        return !p;
+    if (choice->from == FORM_FROM_OPTION && p->form_missing != WHY_NONE)
+        check_skip(c, "the form %.*s does not exist: %.*s", STRF(c->d->opt->value[OPT_FORM]),
+                   STRF(driver_form_missing(c->d, p)));
+    else if (driver_has_form(c->d, p, choice))
         return true;
-    if (choice->from == FORM_FROM_OPTION)
-        check_skip(c, "the form %.*s does not exist: %.*s", STRF(c->d->opt->value[OPT_FORM]), STRF(driver_form_missing(c->d, p)));
-    else if (!driver_has_form(c->d, p, choice))
-        check_fail(c, "the form that %.*s says does not exist", STRF(driver_form_origin(c->d, choice)));
+    else
+        check_fail(c, "what %s says does not exist",
+                   choice->from == FORM_FROM_NOBODY ? "the schedule"
+                                                    : str_c(c->arena, driver_form_origin(c->d, choice)));
     return false;
 }
 

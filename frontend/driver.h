@@ -16,6 +16,7 @@ typedef struct Driver {
     Sources *sources;
     Diags *diags;
     Progress *progress;
+    uint32_t store; /* --store */
     RecForm form; /* --form; without it what is done where nobody says a form */
     bool failed;  /* driver_fail was called */
     TuneFile tune; /* of `tune_of`; read when an entry's form is not said elsewhere */
@@ -61,16 +62,19 @@ typedef struct FormChoice {
     RecForm form;
     FormFrom from;
     Span at; /* where it is said; of an option: no place */
+    Span store_at; /* the same of form.store */
 } FormChoice;
-bool driver_read_form(Driver *d); /* reads --form; false, and a message, if it is none */
-/* --form, else the schedule, else FILE.tune, else d->form. False, with diagnostics, when what says it is broken. */
+bool driver_read_form(Driver *d); /* reads --form and --store; false, and a message, if it is none */
+/* --form, else the schedule, else FILE.tune, else d->form; --store, else, without --form, what the schedule says of it. False, with
+ * diagnostics, when what says it is broken. */
 bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out);
 /* Runs the passes up to the one that knows whether a recurrence has the form: for driver_has_form. */
 void driver_try_form(Driver *d, RecProg *raw, RecForm form);
-/* After that pass: false, and a message or a diagnostic, when no recurrence has the form that is said. */
+/* After that pass: false, and a message or a diagnostic, when no recurrence has what is said. */
 bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice);
 Str driver_line(const Driver *d, const RecProg *p, Span at); /* "line 3", and of which file where it is not the entry's own */
 Str driver_form_missing(Driver *d, const RecProg *p); /* the reason and its line */
+Str driver_store_missing(Driver *d, const RecProg *p); /* the reason */
 Str driver_form_origin(Driver *d, const FormChoice *choice); /* "--form", "the schedule in line 3", "gla.rnn.tune, line 4" */
 
 /* ---- driver_progress.c: one line on a terminal, for what takes longer than a second ---- */

@@ -1,8 +1,25 @@
 /* Who says in which form an entry's recurrences are run, and what is said when they do not have it. */
 #include "frontend/driver.h"
 
+static bool read_store(Driver *d)
+{
+    uint64_t n;
+    if (!d->opt->given[OPT_STORE])
+        return true;
+    if (!driver_number(d, OPT_STORE, &n))
+        return false;
+    if (n < 1 || n > REC_FORM_MAXSIZE)
+        return driver_fail(d, "--store is a number of places from 1 to %d, not `%.*s`", (int)REC_FORM_MAXSIZE,
+                           STRF(d->opt->value[OPT_STORE])),
+               false;
+    d->store = (uint32_t)n;
+    return true;
+}
+
 bool driver_read_form(Driver *d)
 {
+    if (!read_store(d))
+        return false;
     if (!d->opt->given[OPT_FORM] || rec_form_read(d->opt->value[OPT_FORM], &d->form))
         return true;
     driver_fail(d, "--form is %.*s, with N from 1 to %d, not `%.*s`", STRF(rec_form_list(d->arena, ":N")), (int)REC_FORM_MAXSIZE,
@@ -23,14 +40,18 @@ bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out)
 {
     EntryForm said = unit_form(u, entry);
     const TuneLine *line;
-    if (d->opt->given[OPT_FORM])
+    bool option = d->opt->given[OPT_FORM];
+    if (option)
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_OPTION};
     else if (said.at.file)
-        *out = (FormChoice){said.form, FORM_FROM_SCHEDULE, said.at};
+        *out = (FormChoice){.form = said.form, .from = FORM_FROM_SCHEDULE, .at = said.at};
     else if ((line = tuned(d, u, entry)))
-        *out = (FormChoice){line->form, FORM_FROM_TUNE, line->at};
+        *out = (FormChoice){.form = line->form, .from = FORM_FROM_TUNE, .at = line->at};
     else
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_NOBODY};
+    bool store = d->opt->given[OPT_STORE];
+    out->form.store = store ? d->store : option ? 0 : said.form.store;
+    out->store_at = store || option ? (Span){0} : said.store_at;
     return out->from == FORM_FROM_OPTION || out->from == FORM_FROM_SCHEDULE || !d->tune.broken;
 }
 
@@ -77,8 +98,29 @@ static void refuse_at(Driver *d, const RecProg *p, const FormChoice *choice)
         diag_also(said, p->form_missing_at, STR("because of this"));
 }
 
+Str driver_store_missing(Driver *d, const RecProg *p)
+{
+    return str_fmt(d->arena, "%s [%s]", rec_why_text(p->store_missing), rec_why_id(p->store_missing));
+}
+
+static bool has_store(Driver *d, const RecProg *p, const FormChoice *choice)
+{
+    if (choice->form.store < 2 || p->store_missing == WHY_NONE)
+        return true;
+    bool form = p->store_missing == WHY_SIDE_BY_SIDE;
+    Str in = form ? str_fmt(d->arena, " in the form %.*s", STRF(rec_form_str(d->arena, choice->form))) : STR("");
+    Str says = str_fmt(d->arena, "`%.*s` has no states to leave out%.*s: %.*s", STRF(p->name), STRF(in), STRF(driver_store_missing(d, p)));
+    if (choice->store_at.file)
+        diag(d->diags, E_SCHEDULE, choice->store_at, str_c(d->arena, says));
+    else
+        driver_fail(d, "%.*s", STRF(says));
+    return false;
+}
+
 bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice)
 {
+    if (!has_store(d, p, choice))
+        return false;
     if (choice->from == FORM_FROM_NOBODY || p->form_missing == WHY_NONE)
         return true;
     if (choice->at.file)

@@ -27,10 +27,10 @@ bool unit_entry_is_model(const Unit *u, uint32_t i);
 bool unit_find_entry(const Unit *u, Str name, uint32_t *i);
 Str unit_path(const Unit *u); /* of the file that the user named; "-" for standard input */
 
-/* The form that a schedule of the file gives an entry; at.file is 0 when none does. */
+/* What schedules of the file say of an entry: its form, and `form.store`; the files of the places are 0 when none does. */
 typedef struct EntryForm {
     RecForm form;
-    Span at;
+    Span at, store_at;
 } EntryForm;
 EntryForm unit_form(const Unit *u, uint32_t entry);
 

@@ -7,8 +7,6 @@ typedef struct Reader {
     Diags *diags;
 } Reader;
 
-static const char *const later_backward[] = {"store"};
-
 static Diag *report(const Reader *r, DiagCode code, Span at, Str message)
 {
     return diag(r->diags, code, at, str_c(r->arena, message));
@@ -17,20 +15,6 @@ static Diag *report(const Reader *r, DiagCode code, Span at, Str message)
 static Str form_name(const Expr *x)
 {
     return x->kind == EX_CALL ? x->call.callee.text : x->kind == EX_NAME ? x->name : STR("");
-}
-
-static bool comes_later(const Expr *x, const char *const *word, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_is(form_name(x), word[i]))
-            return true;
-    return false;
-}
-
-static void not_yet(const Reader *r, const ScheduleItem *it)
-{
-    report(r, E_UNSUPPORTED, it->form->at,
-           str_fmt(r->arena, "`%.*s %.*s` is not supported yet", STRF(it->key.text), STRF(form_name(it->form))));
 }
 
 /* A size that a form may have, or 0. */
@@ -118,27 +102,47 @@ static bool take_forward(const Reader *r, const ScheduleItem *it, RecForm *out)
     return false;
 }
 
-static void refuse_backward(const Reader *r, const ScheduleItem *it)
+/* `store(every = 64)` */
+static uint32_t said_store(const ScheduleItem *it)
 {
-    if (comes_later(it->form, later_backward, sizeof later_backward / sizeof *later_backward))
-        not_yet(r, it);
-    else
-        report(r, E_SCHEDULE, it->form->at, STR("the form of `backward` is store(every = N)"));
+    const Expr *x = it->form;
+    bool store = x->kind == EX_CALL && str_is(x->call.callee.text, "store") && x->call.narg == 1 && !it->stage.text.n;
+    return store && str_is(x->call.arg[0].name.text, "every") ? size_of(x->call.arg[0].value) : 0;
+}
+
+/* Whether nothing was said at `first`. */
+static bool is_first(const Reader *r, const ScheduleItem *it, Span first)
+{
+    if (first.file)
+        diag_also(report(r, E_SCHEDULE, it->form->at, STR("a second form")), first, STR("the first one"));
+    return !first.file;
+}
+
+static void take_backward(const Reader *r, const ScheduleItem *it, EntryForm *out)
+{
+    uint32_t store = said_store(it);
+    if (!store)
+        report(r, E_SCHEDULE, it->form->at,
+               str_fmt(r->arena, "the form of `backward` is store(every = N), with N from 1 to %d",
+                       (int)REC_FORM_MAXSIZE));
+    else if (is_first(r, it, out->store_at)) {
+        out->form.store = store;
+        out->store_at = it->form->at;
+    }
 }
 
 static void take_item(const Reader *r, const ScheduleItem *it, EntryForm *out)
 {
     RecForm form;
     if (str_is(it->key.text, "backward"))
-        refuse_backward(r, it);
+        take_backward(r, it, out);
     else if (!str_is(it->key.text, "forward"))
         report(r, E_SCHEDULE, it->key.at,
                str_fmt(r->arena, "a schedule has `forward` and `backward`, not `%.*s`", STRF(it->key.text)));
-    else if (take_forward(r, it, &form)) {
-        if (out->at.file)
-            diag_also(report(r, E_SCHEDULE, it->form->at, STR("a second form")), out->at, STR("the first one"));
-        else
-            *out = (EntryForm){form, it->form->at};
+    else if (take_forward(r, it, &form) && is_first(r, it, out->at)) {
+        form.store = out->form.store;
+        out->form = form;
+        out->at = it->form->at;
     }
 }
 

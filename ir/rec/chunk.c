@@ -21,70 +21,26 @@ Chunk chunk_begin(Rewrite *w, RecBuild *b, const Structure *s, Dim size, RecId *
 }
 
 /* The values of one chunk: leaving states, and results for all its places. */
-static void one_chunk(Rewrite *w, RecBuild *b, const Structure *s, Dim size, RecId *entering, const RecId *seq, RecId *result)
+static void one_chunk(const Cut *k, RecBuild *b, RecId *entering, const RecId *seq, RecId *result)
 {
-    const RecOp *old = rec_op(&w->old, s->recur);
+    Rewrite *w = k->w;
+    const Structure *s = k->cx;
+    const RecOp *old = rec_op(&w->old, k->recur);
     const RecRegionInfo *body = &w->old.region.p[old->region];
     RecId *known = pass_ids(w->p->arena, w->old.op.n);
     for (uint32_t i = 0; i < old->nseq; i++)
         known[body->arg.p[old->nstate + i]] = seq[i];
-    Chunk c = chunk_begin(w, b, s, size, entering, known);
-    for (uint32_t k = 0; k < s->stages.n; k++)
-        if (s->stage[k].matrix)
-            chunk_matrix(&c, s->stage[k].matrix);
+    Chunk c = chunk_begin(w, b, s, k->size, entering, known);
+    for (uint32_t i = 0; i < s->stages.n; i++)
+        if (s->stage[i].matrix)
+            chunk_matrix(&c, s->stage[i].matrix);
         else
-            chunk_sequence(&c, k);
+            chunk_sequence(&c, i);
     c.lift.b = b;
     for (uint32_t i = 0; i < old->nstate; i++)
         result[i] = c.leaving[i];
     for (uint32_t i = old->nstate; i < body->result.n; i++)
         result[i] = lift_placed(&c.lift, body->result.p[i]);
-}
-
-/* ---- all chunks ---- */
-
-typedef struct Cut {
-    Rewrite *w;
-    RecBuild *b;
-    const Structure *s;
-    const RecOp *old;
-    Dim n, size, rest;
-    RecId *seq;               /* new sequences, whole */
-    RecId *state;             /* as they are between the parts */
-    RecId *whole, *remainder; /* results of all chunks, and of the rest */
-} Cut;
-
-static void run_chunks(Cut *k)
-{
-    RecProg *p = k->w->p;
-    const RecOp *old = k->old;
-    RecId *seq = NEWN(p->arena, RecId, old->nseq + 1), *arg = NEWN(p->arena, RecId, old->nuse + 1);
-    RecRegion step;
-    for (uint32_t i = 0; i < old->nseq; i++)
-        seq[i] = cut_parts(k->b, k->seq[i], k->n, k->size);
-    RecId recur = rec_recur_open(k->b, k->state, old->nstate, seq, old->nseq, k->n, old->reverse, &step);
-    rec_op(p, recur)->chunk = true;
-    RecBuild in = {p, step, k->b->at, {0}};
-    memcpy(arg, p->region.p[step].arg.p, old->nuse * sizeof *arg);
-    one_chunk(k->w, &in, k->s, k->size, arg, arg + old->nstate, k->whole);
-    rec_recur_close(p, recur, k->whole, old->nstate + old->nout);
-    for (uint32_t i = 0; i < old->nstate + old->nout; i++)
-        k->whole[i] = rec_proj(k->b, recur, i);
-    memcpy(k->state, k->whole, old->nstate * sizeof *k->state);
-}
-
-/* What is left, step by step as it was. */
-static void run_rest(Cut *k)
-{
-    RecProg *p = k->w->p;
-    RecId *seq = NEWN(p->arena, RecId, k->old->nseq + 1);
-    Dim from = dim_mul(p->dims, k->n, k->size);
-    for (uint32_t i = 0; i < k->old->nseq; i++)
-        seq[i] = cut_rest(k->b, k->seq[i], from, k->rest);
-    RecId recur = rw_recur_over(k->w, k->b, k->s->recur, k->state, seq, k->rest);
-    for (uint32_t i = 0; i < k->old->nstate + k->old->nout; i++)
-        k->remainder[i] = rec_proj(k->b, recur, i);
-    memcpy(k->state, k->remainder, k->old->nstate * sizeof *k->state);
 }
 
 /* ---- the pass ---- */
@@ -157,24 +113,7 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
         rw_recur(w, b, old);
         return;
     }
-    DimTab *t = w->p->dims;
-    uint32_t nresult = op->nstate + op->nout;
-    RecId *operand = rw_operands(w, old);
-    Cut k = {.w = w, .b = b, .s = &s, .old = op, .size = dim_const(t, size), .seq = operand + op->nstate, .state = operand};
-    k.n = cut_count(w->p, dim_mul(t, op->length, pays), size);
-    k.rest = dim_sub(t, op->length, dim_mul(t, k.n, k.size));
-    k.whole = NEWN(w->p->arena, RecId, nresult + 1);
-    k.remainder = NEWN(w->p->arena, RecId, nresult + 1);
-    if (op->reverse)
-        run_rest(&k);
-    run_chunks(&k);
-    if (!op->reverse)
-        run_rest(&k);
-    RecId *result = w->result[old] = NEWN(w->p->arena, RecId, nresult + 1);
-    memcpy(result, k.state, op->nstate * sizeof *result);
-    for (uint32_t i = op->nstate; i < nresult; i++)
-        result[i] = cut_join(b, k.whole[i], k.remainder[i]);
-    w->to[old] = result[0];
+    cut_recur(w, b, old, dim_mul(w->p->dims, op->length, pays), size, one_chunk, &s);
 }
 
 /* Whether any recurrence of the forward function has the form that is asked for. */
@@ -193,7 +132,8 @@ static void check_form(RecProg *p)
 
 void rec_chunk(RecProg *p)
 {
-    if (p->form.kind == REC_FORM_SEQUENTIAL || p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_CASCADE)
+    bool steps = p->form.kind == REC_FORM_SEQUENTIAL || (p->form.kind == REC_FORM_AUTO && p->form.store > 1);
+    if (steps || p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_CASCADE)
         return;
     if (p->form.kind != REC_FORM_AUTO)
         check_form(p);

@@ -1,4 +1,4 @@
-/* What the files of rec.chunk and rec.scan share: several places of a recurrence under construction at once. */
+/* What the files of rec.chunk, rec.store and rec.scan share: several places of a recurrence under construction at once. */
 #ifndef IR_REC_CHUNK_H
 #define IR_REC_CHUNK_H
 
@@ -37,6 +37,24 @@ RecId cut_parts(RecBuild *b, RecId seq, Dim n, Dim size); /* the first n * size 
 RecId cut_rest(RecBuild *b, RecId seq, Dim from, Dim rest);
 RecId cut_whole(RecBuild *b, RecId parts); /* [n, size, ...] as one sequence */
 RecId cut_join(RecBuild *b, RecId parts, RecId rest); /* [n, size, ...] and [rest, ...] as one sequence */
+/* A recurrence in whole parts of `size` places, and a rest that runs step by step as before. */
+typedef struct Cut Cut;
+/* One part: from its entering states and its sequences, [size, ...], to its leaving states and results for all its places. */
+typedef void CutPart(const Cut *k, RecBuild *b, RecId *entering, const RecId *seq, RecId *result);
+struct Cut {
+    Rewrite *w;
+    RecBuild *b;
+    RecId recur; /* old */
+    const RecOp *old;
+    Dim n, size, rest;
+    RecId *seq;               /* new sequences, whole */
+    RecId *state;             /* as they are between the parts */
+    RecId *whole, *remainder; /* results of all parts, and of the rest */
+    CutPart *part;
+    const void *cx; /* of `part` */
+};
+/* The old recurrence as one over parts, marked `chunk`, of the first `places` places (all of them or none). */
+void cut_recur(Rewrite *w, RecBuild *b, RecId old, Dim places, uint32_t size, CutPart *part, const void *cx);
 
 /* ---- chunk_decay.c: products of decays between the places of a chunk ---- */
 /* What stands at earlier places: it is added to state `to` of the stage. */

@@ -196,6 +196,7 @@ typedef struct RecForm {
     double tolerance; /* of the states, relative to the largest of a window */
     bool no_fallback; /* what could not be shown to be right is not run again */
     bool no_clamp;    /* guesses may leave the boxes that the step does not leave */
+    uint32_t store;   /* training keeps the states of every so many places, and makes the steps between again; 0, 1: of all */
 } RecForm;
 
 /* A form that can be asked for. `form.size` is what it is where no size is said; 0 when it must be, or when there is none. */
@@ -224,6 +225,7 @@ typedef struct RecProg {
     double unit;              /* rounding unit of the precision that it will run in; not part of the text */
     RecWhy form_missing;      /* why no recurrence has it; set by rec.cascade, rec.wavefront and rec.chunk */
     Span form_missing_at;
+    RecWhy store_missing;     /* why form.store does nothing; set by rec.store */
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
     VEC(RecArg) arg;
@@ -392,6 +394,8 @@ void rec_contract_find(RecProg *p); /* contract_find.c: sums of products become 
 void rec_slices(RecProg *p);    /* slices.c: takes slices through elementwise maps, so that gates stay in registers */
 void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, for the forms that need it */
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
+void rec_store(RecProg *p);     /* store.c: training keeps fewer states and makes steps again, if p->form says so */
+void rec_accumulate(RecProg *p); /* accumulate.c: sums over what chunks give become states that are added to */
 void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
 void rec_convolution(RecProg *p); /* convolution.c: sums over states with a constant step as kernels, chunk by chunk, if p->form says so */
 void rec_newton(RecProg *p);    /* newton.c: nonlinear recurrences as systems of equations over windows, if p->form says so */
