@@ -35,7 +35,7 @@ static double rounding_unit(bool f64)
 void compile(Compile *c)
 {
     if (c->rec)
-        c->rec->unit = rounding_unit(!c->for_gpu && c->cpu.precision == PREC_F64);
+        c->rec->unit = rounding_unit(c->for_gpu ? c->gpu.f64 : c->cpu.precision == PREC_F64);
     if (c->rec && !run_rec_passes(c))
         return;
     if (c->rec && c->emit == EMIT_REC) {

@@ -32,6 +32,9 @@ refuses "--cpu on the GPU" 2 '\-\-cpu means nothing with --target=ptx' "$RNNC" b
 refuses "another target's stage" 2 '\-\-emit=s is of --target=cpu' "$RNNC" build "$diagonal" --target=ptx --emit=s
 check "earlier stages are the same, up to a CPU's merged loops" sh -c '"$RNNC" build "$1" --target=ptx --stop-after=kern.forward -o a &&
   "$RNNC" build "$1" --stop-after=kern.forward -o b && cmp a b' sh "$diagonal"
+check "what is proved of Newton is of the precision that runs" sh -c 'for p in f32 f64; do for t in cpu ptx; do
+  "$RNNC" build "$SRC/stdlib/pararnn.rnn" --entry=para_gru --form=newton:4 --precision=$p --target=$t --emit=rec -o $p.$t || exit 1; done; done
+  cmp f32.cpu f32.ptx && cmp f64.cpu f64.ptx && ! cmp -s f32.ptx f64.ptx'
 check "kern as input" sh -c '"$RNNC" build "$1" --target=ptx -o a && "$RNNC" build "$1" --target=ptx --emit=kern -o d.kern &&
   "$RNNC" build -x kern d.kern --target=ptx -o b && cmp a.ptx b.ptx' sh "$diagonal"
 check "kernels without it: the manifest says why" sh -c '"$RNNC" build -x kern backward.kern --target=ptx -o n && grep -q "\"backward\": {\"refused\": \"tasks" n.json'
