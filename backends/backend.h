@@ -91,6 +91,7 @@ typedef struct HeaderOptions {
     Str functions;   /* declarations in place of the CPU's; empty: those of the CPU */
 } HeaderOptions;
 Str header_text(Arena *a, const KernProg *k, const HeaderOptions *o);   /* header.c: the generated .h */
+Str iface_comment(Arena *a, Str s); /* header.c: the user's words on one line, that neither end a comment nor open one */
 Str manifest_text(Arena *a, const KernProg *k, const HeaderOptions *o); /* manifest.c: the generated .json */
 
 /* manifest.c: pieces of JSON */

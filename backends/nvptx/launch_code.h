@@ -1,83 +1,8 @@
-/* Part of every generated launcher: the CUDA driver, opened at run time, and the way from a call to kernels. The entry's own
- * tables come behind. C99, without CUDA's headers: what is used of the driver is declared here. */
+/* Part of every generated launcher, and of rnnc: the CUDA driver, opened at run time, and the way from a call to kernels.
+ * launch_table.h stands in front, the entry's own tables come behind. C99, without CUDA's headers: what is used of the driver is
+ * declared here. */
 #include <dlfcn.h>
 #include <string.h>
-
-/* ---- tables ---- */
-
-typedef struct cuda_term { /* coef * sizes[symbol[0]] * ... */
-    int64_t coef;
-    int n, symbol[8];
-} cuda_term;
-
-typedef struct cuda_dim { /* a sum of terms */
-    int first, n;
-} cuda_dim;
-
-typedef struct cuda_derived { /* sizes[symbol] = num / den, which is rounded down or must be whole */
-    int symbol, rounded;
-    cuda_dim num, den;
-} cuda_derived;
-
-enum { CUDA_ARGUMENT, CUDA_OUTPUT, CUDA_WORK };
-
-typedef struct cuda_buffer {
-    int kind, slot;     /* of an argument or output */
-    int shares;         /* the buffer whose memory it is in, or -1 */
-    int bytes;          /* of an element */
-    int uses;           /* 1: forward, 2: backward; of work: all that is in its memory */
-    cuda_dim size;
-} cuda_buffer;
-
-enum { CUDA_MUST = 1, CUDA_LENGTHS = 2 };
-
-typedef struct cuda_array { /* an argument or an output */
-    int flags;
-    int uses; /* as of buffers */
-    int bytes;
-    cuda_dim size;
-} cuda_array;
-
-typedef struct cuda_member { /* of a struct, in order */
-    int argument, output; /* or -1 */
-} cuda_member;
-
-typedef struct cuda_struct {
-    int first, n; /* members */
-    int optional; /* may be NULL as a whole */
-} cuda_struct;
-
-enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TROUBLE };
-
-typedef struct cuda_param {
-    int kind, index;
-} cuda_param;
-
-typedef struct cuda_kernel {
-    const char *name;
-    int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
-    int sums;               /* partial results of a thread */
-    cuda_dim axis;
-    int first, n; /* parameters */
-} cuda_kernel;
-
-typedef struct cuda_program {
-    const char *ptx;
-    int major, minor; /* of the architecture */
-    int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[2], nextent;
-    const int *size; /* the symbol of each member of sizes */
-    const int *bounded; /* of each: 1: lengths count it */
-    int keep, batch;
-    const int *extent; /* symbols that lengths count, axis by axis */
-    const cuda_term *term;
-    const cuda_derived *derived;
-    const cuda_dim *need; /* not below 0 */
-    const cuda_array *arg, *out;
-    const cuda_member *member;
-    const cuda_buffer *buf;
-    const cuda_kernel *kernel; /* forward's, then backward's */
-    const cuda_param *param;
-} cuda_program;
 
 /* One call, in arrays of its caller. */
 typedef struct cuda_run {
@@ -141,7 +66,10 @@ static void cuda_derive(cuda_run *r, const cuda_derived *d)
     r->sizes[d->symbol] = den > 0 ? num / den : 0;
 }
 
-static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train)
+/* What is called. A step is a chunk of one place. */
+enum { CUDA_FORWARD, CUDA_BACKWARD, CUDA_CHUNK, CUDA_STEP };
+
+static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train, int mode)
 {
     const cuda_program *p = r->p;
     int i;
@@ -150,8 +78,10 @@ static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train)
     memset(r->sizes, 0, (size_t)p->nsymbol * sizeof *r->sizes);
     r->sizes[p->keep] = train;
     for (i = 0; i < p->nsize; i++) {
-        memcpy(&r->sizes[p->size[i]], (const char *)sizes + 8 * i, 8);
-        r->bad |= r->sizes[p->size[i]] < 0 || (p->bounded[i] && r->sizes[p->size[i]] > INT32_MAX);
+        int64_t *n = &r->sizes[p->size[i]];
+        memcpy(n, (const char *)sizes + 8 * i, 8);
+        *n = mode == CUDA_STEP && p->size[i] == p->time ? 1 : *n;
+        r->bad |= *n < 0 || (p->bounded[i] && *n > INT32_MAX);
     }
     for (i = 0; i < p->nderived && !r->bad; i++)
         cuda_derive(r, &p->derived[i]);
@@ -253,19 +183,25 @@ static rnn_status cuda_failed(const cuda_driver *d, rnn_cuda_error *e, const cha
             return cuda_failed(D, E, #FUNCTION, cuda_result);                                                          \
     } while (0)
 
-static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *path, rnn_cuda_error *e)
+/* Fills a table of functions. */
+static rnn_status cuda_find(void *library, const char *const *names, int n, void *table, rnn_cuda_error *e)
 {
     int i;
+    for (i = 0; i < n; i++) {
+        void *f = dlsym(library, names[i]);
+        if (!f)
+            return cuda_fail(e, names[i], 0, "the driver has no such function");
+        memcpy((char *)table + (size_t)i * sizeof f, &f, sizeof f);
+    }
+    return RNN_OK;
+}
+
+static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *path, rnn_cuda_error *e)
+{
     *library = dlopen(path ? path : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!*library)
         return cuda_fail(e, "dlopen", 0, "the CUDA driver cannot be loaded");
-    for (i = 0; i < CUDA_NFUNCTION; i++) {
-        void *f = dlsym(*library, cuda_names[i]);
-        if (!f)
-            return cuda_fail(e, cuda_names[i], 0, "the driver has no such function");
-        memcpy((char *)d + (size_t)i * sizeof f, &f, sizeof f);
-    }
-    return RNN_OK;
+    return cuda_find(*library, cuda_names, CUDA_NFUNCTION, d, e);
 }
 
 static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, rnn_cuda_error *e)
@@ -307,7 +243,7 @@ static rnn_status cuda_members(cuda_run *r, cuda_struct s, const void *given)
         memcpy(&at, (const char *)given + sizeof at * (size_t)i, sizeof at);
         if (m->argument >= 0)
             r->arg[m->argument] = (uint64_t)(uintptr_t)at;
-        else
+        if (m->output >= 0)
             r->out[m->output] = (uint64_t)(uintptr_t)at;
     }
     return RNN_OK;
@@ -319,6 +255,18 @@ static rnn_status cuda_given(cuda_run *r, const cuda_array *a, int n, const uint
     for (i = 0; i < n; i++)
         if ((a[i].flags & CUDA_MUST) && (a[i].uses & uses) && !at[i] && cuda_array_bytes(r, &a[i]) > 0)
             return RNN_NULL;
+    return RNN_OK;
+}
+
+/* A state that goes on must be there. */
+static rnn_status cuda_carried(cuda_run *r, cuda_struct carry)
+{
+    int i;
+    for (i = 0; i < carry.n; i++) {
+        int a = r->p->member[carry.first + i].argument;
+        if (!r->arg[a] && cuda_array_bytes(r, &r->p->arg[a]) > 0)
+            return RNN_NULL;
+    }
     return RNN_OK;
 }
 
@@ -404,15 +352,16 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
 
 /* ---- a call ---- */
 
-static rnn_status cuda_prepare(cuda_run *r, const void *sizes, rnn_cuda_call *call, int backward)
+/* `carry`: of chunk and step, else without members. */
+static rnn_status cuda_prepare(cuda_run *r, const void *sizes, cuda_struct carry, rnn_cuda_call *call, int mode)
 {
-    int train = backward || call->passes == RNN_TRAIN, uses = train ? 3 : 1;
-    rnn_status status = cuda_measure(r, sizes, train);
+    int backward = mode == CUDA_BACKWARD, train = backward || (mode == CUDA_FORWARD && call->passes == RNN_TRAIN);
+    rnn_status status = cuda_measure(r, sizes, train, mode);
     uint64_t base = (uint64_t)(uintptr_t)call->workspace;
     int64_t bytes;
     if (status != RNN_OK)
         return status;
-    bytes = cuda_layout(r, base, uses);
+    bytes = cuda_layout(r, base, train ? 3 : 1);
     if (r->bad)
         return RNN_SIZE;
     if (base == 0 || base % CUDA_ALIGN != 0 || (uint64_t)bytes > call->bytes)
@@ -420,13 +369,14 @@ static rnn_status cuda_prepare(cuda_run *r, const void *sizes, rnn_cuda_call *ca
     if (call->index_error)
         r->trouble_at = (uint64_t)(uintptr_t)call->index_error;
     status = cuda_given(r, r->p->arg, r->p->narg, r->arg, backward ? 2 : 1);
-    return status != RNN_OK ? status : cuda_given(r, r->p->out, r->p->nout, r->out, backward ? 2 : 1);
+    status = status == RNN_OK ? cuda_given(r, r->p->out, r->p->nout, r->out, backward ? 2 : 1) : status;
+    return status == RNN_OK ? cuda_carried(r, carry) : status;
 }
 
-static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int backward)
+static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int mode)
 {
     const cuda_program *p = r->p;
-    int i, first = backward ? p->nkernel[0] : 0, current = -1;
+    int i, backward = mode == CUDA_BACKWARD, first = backward ? p->nkernel[0] : 0, current = -1;
     rnn_status status;
     CUDA_CALL(d, &call->error, cuCtxGetDevice, (&current));
     if (current != device)

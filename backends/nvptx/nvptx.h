@@ -120,7 +120,8 @@ void nv_print(Text *out, const NvPlan *p); /* print.c */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
 /* launcher.c: C that launches them, to be compiled beside `header`, and what that header declares */
 enum { NV_DRIVER_FUNCTIONS = 11 };
-extern const char nv_launch_code[]; /* launch_code.h, as it stands in every launcher */
+/* launch_call.h, which stands in every header, launch_table.h and launch_code.h, which stand in every launcher */
+extern const char nv_launch_call[], nv_launch_table[], nv_launch_code[];
 Str nv_launcher(const NvPlan *p, const NvOptions *o, Str ptx, Str header);
 Str nv_declarations(const NvPlan *p, const NvOptions *o);
 /* manifest.c: what a program that launches them must know, as JSON */

@@ -1,7 +1,13 @@
-/* A CUDA driver without a device: "device" memory is this process's, and what is launched goes to a function that the test gives.
- * Any call can be made to fail. */
+/* A CUDA driver without a device. Memory of the device is this process's. Kernels are run from their PTX, one
+ * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
+ * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
+ * from its third call on, with error 719. */
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "interpret.h"
 
 struct stub {
     const char *fail; /* the function that fails, with `error`; NULL: none */
@@ -11,7 +17,18 @@ struct stub {
     int loaded, calls; /* modules that are loaded now; of the function that fails */
     void *stream;      /* of the last launch */
     int (*launch)(const char *kernel, unsigned grid, unsigned block, unsigned shared, void **params);
-} stub = {0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0};
+    int any_memory; /* kernels may touch what was not allocated here */
+} stub = {0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
+
+enum {
+    INVALID_VALUE = 1,
+    OUT_OF_MEMORY = 2,
+    NO_DEVICE = 100,
+    INVALID_PTX = 218,
+    NOT_FOUND = 500,
+    MOST_BLOCKS = 4096,
+    MOST_MODULES = 64
+};
 
 static int does(const char *function)
 {
@@ -20,10 +37,58 @@ static int does(const char *function)
     return stub.calls++ >= stub.at ? stub.error : 0;
 }
 
+/* ---- the device ---- */
+
+static int asynchronous; /* the error of a kernel: told by the next call that waits */
+
 int cuInit(unsigned flags)
 {
+    static char name[64];
+    const char *fail = getenv("STUB_FAIL"), *minor = getenv("STUB_ARCH");
     (void)flags;
+    if (fail && !stub.fail && sscanf(fail, "%63s %d %d", name, &stub.at, &stub.error) == 3)
+        stub.fail = name;
+    if (minor)
+        sscanf(minor, "%d.%d", &stub.major, &stub.minor);
     return does("cuInit");
+}
+
+int cuDeviceGetCount(int *count)
+{
+    *count = 1;
+    return does("cuDeviceGetCount");
+}
+
+int cuDeviceGet(int *device, int ordinal)
+{
+    *device = ordinal;
+    return does("cuDeviceGet");
+}
+
+int cuDeviceGetName(char *name, int bytes, int device)
+{
+    (void)device;
+    snprintf(name, (size_t)bytes, "no GPU, but the driver of the tests");
+    return does("cuDeviceGetName");
+}
+
+int cuDevicePrimaryCtxRetain(void **context, int device)
+{
+    (void)device;
+    *context = &stub;
+    return does("cuDevicePrimaryCtxRetain");
+}
+
+int cuDevicePrimaryCtxRelease_v2(int device)
+{
+    (void)device;
+    return 0;
+}
+
+int cuCtxSetCurrent(void *context)
+{
+    (void)context;
+    return does("cuCtxSetCurrent");
 }
 
 int cuCtxGetCurrent(void **context)
@@ -40,48 +105,95 @@ int cuCtxGetDevice(int *device)
 
 int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
+    static const int of[][2] = {
+        {13, 1000000}, {16, 10}, {36, 1000000}, {37, 256}}; /* kHz, multiprocessors, kHz of memory, its bits */
+    size_t i;
     (void)device;
     *value = attribute == 75 ? stub.major : attribute == 76 ? stub.minor : -1;
+    for (i = 0; i < sizeof of / sizeof *of; i++)
+        if (of[i][0] == attribute)
+            *value = of[i][1];
     return does("cuDeviceGetAttribute");
 }
 
-int cuModuleLoadData(void **module, const void *image)
+int cuCtxSynchronize(void)
 {
-    int error = does("cuModuleLoadData");
+    int error = does("cuCtxSynchronize");
+    return error ? error : asynchronous;
+}
+
+/* ---- its memory ---- */
+
+static struct {
+    uint64_t at;
+    size_t n;
+} block[MOST_BLOCKS];
+
+static int owner(uint64_t at, size_t n)
+{
+    static int last;
+    int i;
+    if (at >= block[last].at && at - block[last].at <= block[last].n && n <= block[last].n - (at - block[last].at))
+        return last;
+    for (i = 0; i < MOST_BLOCKS; i++)
+        if (block[i].at && at >= block[i].at && at - block[i].at <= block[i].n && n <= block[i].n - (at - block[i].at))
+            return last = i;
+    return -1;
+}
+
+static int may_touch(uint64_t at, size_t n)
+{
+    return stub.any_memory || owner(at, n) >= 0;
+}
+
+/* As a device has it: full of what is no number. */
+int cuMemAlloc_v2(uint64_t *at, size_t n)
+{
+    int error = does("cuMemAlloc_v2"), i = 0;
+    void *p = NULL;
     if (error)
         return error;
-    if (!strstr(image, ".version"))
-        return 218; /* CUDA_ERROR_INVALID_PTX */
-    stub.loaded++;
-    *module = &stub;
+    while (i < MOST_BLOCKS && block[i].at)
+        i++;
+    if (n == 0)
+        return INVALID_VALUE;
+    if (i == MOST_BLOCKS || n > (size_t)1 << 40 || posix_memalign(&p, 256, n) != 0)
+        return OUT_OF_MEMORY;
+    memset(p, 0xff, n);
+    block[i].at = *at = (uint64_t)(uintptr_t)p;
+    block[i].n = n;
     return 0;
 }
 
-int cuModuleUnload(void *module)
+int cuMemFree_v2(uint64_t at)
 {
-    (void)module;
-    stub.loaded--;
-    return does("cuModuleUnload");
+    int i;
+    for (i = 0; i < MOST_BLOCKS; i++)
+        if (at && block[i].at == at) {
+            block[i].at = 0;
+            block[i].n = 0;
+            free((void *)(uintptr_t)at);
+            return does("cuMemFree_v2");
+        }
+    return INVALID_VALUE;
 }
 
-/* A function is its name. */
-int cuModuleGetFunction(void **function, void *module, const char *name)
+int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t n)
 {
-    (void)module;
-    *function = (void *)(uintptr_t)name;
-    return does("cuModuleGetFunction");
+    int error = does("cuMemcpyHtoD_v2");
+    if (error || !may_touch(to, n))
+        return error ? error : INVALID_VALUE;
+    memcpy((void *)(uintptr_t)to, from, n);
+    return asynchronous;
 }
 
-int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
-                   unsigned shared, void *stream, void **params, void **extra)
+int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t n)
 {
-    int error = does("cuLaunchKernel");
-    if (error)
-        return error;
-    if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 || shared > 48 * 1024 || extra)
-        return 1; /* CUDA_ERROR_INVALID_VALUE */
-    stub.stream = stream;
-    return stub.launch(function, grid_x, block_x, shared, params);
+    int error = does("cuMemcpyDtoH_v2");
+    if (error || !may_touch(from, n))
+        return error ? error : INVALID_VALUE;
+    memcpy(to, (const void *)(uintptr_t)from, n);
+    return asynchronous;
 }
 
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t n, void *stream)
@@ -101,8 +213,68 @@ int cuMemsetD2D32Async(uint64_t at, size_t pitch, unsigned value, size_t width, 
     return does("cuMemsetD2D32Async");
 }
 
+/* ---- kernels ---- */
+
+int cuModuleLoadData(void **module, const void *image)
+{
+    int error = does("cuModuleLoadData");
+    if (error)
+        return error;
+    *module = kernels_read(image);
+    if (!*module || !strstr(image, ".version"))
+        return INVALID_PTX;
+    stub.loaded++;
+    return 0;
+}
+
+int cuModuleUnload(void *module)
+{
+    kernels_free(module);
+    stub.loaded--;
+    return does("cuModuleUnload");
+}
+
+/* Behind a function stands its name. */
+int cuModuleGetFunction(void **function, void *module, const char *name)
+{
+    int error = does("cuModuleGetFunction");
+    *function = (void *)(uintptr_t)kernels_find(module, name);
+    return error ? error : *function ? 0 : NOT_FOUND;
+}
+
+int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                   unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
+{
+    static int launches;
+    struct grid g = {grid_x, block_x, shared, params, launches++ & 1, may_touch};
+    int error = does("cuLaunchKernel");
+    if (error)
+        return error;
+    if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 ||
+        shared > 48 * 1024 || extra)
+        return INVALID_VALUE;
+    stub.stream = stream;
+    if (stub.launch)
+        return stub.launch(kernel_name(function), grid_x, block_x, shared, params);
+    if (!asynchronous)
+        asynchronous = kernel_run(function, &g);
+    return 0;
+}
+
 int cuGetErrorName(int error, const char **name)
 {
-    *name = error == 1 ? "CUDA_ERROR_INVALID_VALUE" : error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : error == 218 ? "CUDA_ERROR_INVALID_PTX" : 0;
+    static const struct {
+        int error;
+        const char *name;
+    } of[] = {{INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"}, {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
+              {NO_DEVICE, "CUDA_ERROR_NO_DEVICE"},         {INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
+              {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},         {RUN_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+              {RUN_TIMEOUT, "CUDA_ERROR_LAUNCH_TIMEOUT"},  {RUN_MISALIGNED, "CUDA_ERROR_MISALIGNED_ADDRESS"},
+              {RUN_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+    size_t i;
+    *name = 0;
+    for (i = 0; i < sizeof of / sizeof *of; i++)
+        if (of[i].error == error)
+            *name = of[i].name;
     return *name ? 0 : 1;
 }

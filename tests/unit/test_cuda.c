@@ -1,6 +1,6 @@
-/* Generated launchers without a GPU. The driver is tests/ptx/driver.c, whose device is this process: kernels are made for this
- * machine, a launch runs them, and what comes out of the launcher's functions is what the evaluator says. Then every call of
- * the driver fails once. */
+/* Generated launchers without a GPU. The driver is tests/ptx/driver.c, whose device is this process. A launch runs kernels that were
+ * made for this machine, or the PTX itself, instruction by instruction; what comes out of the launcher's functions is what the evaluator
+ * says. Then every call of the driver fails once. */
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -32,12 +32,14 @@ typedef struct Stub {
     int error, at, device, major, minor, no_context, loaded, calls;
     void *stream;
     int (*launch)(const char *kernel, unsigned grid, unsigned block, unsigned shared, void **params);
+    int any_memory;
 } Stub;
 
 typedef int Open(Cuda *cuda, const char *driver);
 typedef void Close(Cuda *cuda);
 typedef size_t Workspace(const int64_t *sizes, int passes);
 typedef int Forward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **outputs, Call *call);
+typedef int Stream(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **outputs, void **carry, Call *call);
 typedef int Backward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **cotangents, void **grads,
                      void **input_grads, Call *call);
 
@@ -54,6 +56,7 @@ typedef struct Launcher {
     Workspace *workspace;
     Forward *forward;
     Backward *backward;
+    Stream *chunk, *step;
 } Launcher;
 
 /* ---- from a file to functions ---- */
@@ -67,7 +70,7 @@ static void write_text(const char *path, Str text)
 static void must_compile(const char *options, const char *from, const char *to)
 {
     Arena *a = arena_new();
-    const char *command = str_fmt(a, "cc %s -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -O1 -shared -fPIC %s -o %s -ldl", options, from, to).p;
+    const char *command = str_fmt(a, "cc %s -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -O1 -shared -fPIC %s -o %s -ldl -lm", options, from, to).p;
     cr_assert_eq(system(command), 0, "%s", command);
     arena_free(a);
 }
@@ -102,7 +105,7 @@ static Launcher launcher_new(Arena *a, Source s)
     write_text(header, header_text(a, l.plan->k, &h));
     write_text(source, nv_launcher(l.plan, &o, nv_ptx(l.plan, &o), STR("k.h")));
     must_compile("-std=c99", source, object);
-    must_compile("-std=gnu99", RNNC_SOURCE_DIR "/tests/ptx/driver.c", l.driver);
+    must_compile("-std=gnu99 -ffp-contract=off", RNNC_SOURCE_DIR "/tests/ptx/driver.c " RNNC_SOURCE_DIR "/tests/ptx/interpret.c", l.driver);
     l.library = library(object);
     l.stub = dlsym(library(l.driver), "stub");
     l.open = (Open *)symbol(&l, "%s_open_cuda");
@@ -110,6 +113,8 @@ static Launcher launcher_new(Arena *a, Source s)
     l.workspace = (Workspace *)symbol(&l, "%s_workspace_cuda");
     l.forward = (Forward *)symbol(&l, "%s_forward_cuda");
     l.backward = (Backward *)symbol(&l, "%s_backward_cuda");
+    l.chunk = (Stream *)symbol(&l, "%s_chunk_cuda");
+    l.step = (Stream *)symbol(&l, "%s_step_cuda");
     l.folder = str_fmt(a, "%s", folder).p;
     cr_assert(unlink(source) == 0 && unlink(object) == 0 && unlink(header) == 0);
     return l;
@@ -270,6 +275,116 @@ static void check_case(Launcher *l, const Cuda *cuda, const Case *c)
     arena_free(a);
 }
 
+/* ---- chunk and step: the same bits as forward ---- */
+
+static int64_t place_bytes(const Machine *m, const IfaceMember *member)
+{
+    bool is_arg = member->arg != K_NONE;
+    const Type *type = is_arg ? &m->k->arg.p[member->arg].type : &m->k->out.p[member->out].type;
+    DimSym time;
+    cr_assert(iface_time(m->k, &time));
+    if (!type->rank || type->dim[0] != dim_of(m->k->dims, time))
+        return 0;
+    for (KBufId b = 0; b < m->k->buf.n; b++)
+        if (m->k->buf.p[b].kind == (is_arg ? K_ARG : K_OUT) && m->k->buf.p[b].slot == (is_arg ? member->arg : member->out))
+            return elements(m, b) / m->c->T * (type->dt == DT_BOOL ? 1 : 4);
+    return 0;
+}
+
+/* A struct's pointers, at place t of arrays over time. */
+static void **at_place(const Machine *m, const Iface *f, IfaceStruct s, void **whole, int64_t t)
+{
+    void **at = NEWN(m->a, void *, f->member[s].n + 1);
+    for (uint32_t i = 0; i < f->member[s].n; i++) {
+        const IfaceMember *member = &f->member[s].p[i];
+        bool lengths = member->arg != K_NONE && m->k->arg.p[member->arg].role == ROLE_LENGTH;
+        at[i] = whole[i] && !lengths ? (char *)whole[i] + t * place_bytes(m, member) : NULL;
+    }
+    return at;
+}
+
+/* Outputs in memory of their own; a carry that begins as a forward call over no places leaves it. */
+static void carry_begins(Launcher *l, const Cuda *cuda, Machine *m, const Iface *f, Arrays *x)
+{
+    Arrays none = *x;
+    int64_t *sizes = NEWN(m->a, int64_t, f->member[IF_SIZES].n);
+    memcpy(sizes, x->sizes, f->member[IF_SIZES].n * sizeof *sizes);
+    sizes[0] = 0;
+    none.sizes = sizes;
+    none.in[IF_INPUTS] = at_place(m, f, IF_INPUTS, x->in[IF_INPUTS], 0);
+    none.in[IF_OUTPUTS] = NEWN(m->a, void *, f->member[IF_OUTPUTS].n + 1);
+    for (uint32_t i = 0; i < f->member[IF_OUTPUTS].n; i++)
+        none.in[IF_OUTPUTS][i] = NEWN(m->a, double, 4096);
+    Call call = call_new(l, m->a, &none, false);
+    cr_assert_eq(forward(l, cuda, &none, &call), RNN_OK);
+    for (uint32_t i = 0; i < f->member[IF_CARRY].n; i++)
+        for (uint32_t o = 0; o < f->member[IF_OUTPUTS].n; o++)
+            if (f->member[IF_OUTPUTS].p[o].out == f->member[IF_CARRY].p[i].out)
+                x->in[IF_CARRY][i] = none.in[IF_OUTPUTS][o];
+    for (uint32_t o = 0; o < f->member[IF_OUTPUTS].n; o++)
+        x->in[IF_OUTPUTS][o] = NEWN(m->a, double, 4096);
+}
+
+static void go_on(Launcher *l, const Cuda *cuda, Machine *m, const Iface *f, const Arrays *x, int64_t at, int64_t n)
+{
+    Arrays piece = *x;
+    int64_t *sizes = NEWN(m->a, int64_t, f->member[IF_SIZES].n);
+    memcpy(sizes, x->sizes, f->member[IF_SIZES].n * sizeof *sizes);
+    sizes[0] = n;
+    piece.sizes = sizes;
+    Call call = call_new(l, m->a, &piece, false);
+    void **in = at_place(m, f, IF_INPUTS, x->in[IF_INPUTS], at), **out = at_place(m, f, IF_OUTPUTS, x->in[IF_OUTPUTS], at);
+    call.passes = 0;
+    if (n > 1) {
+        cr_assert_eq(l->chunk(cuda, sizes, x->in[IF_PARAMS], in, out, x->in[IF_CARRY], &call), RNN_OK);
+        return;
+    }
+    sizes[0] = -99;
+    cr_assert_eq(l->step(cuda, sizes, x->in[IF_PARAMS], in, out, NULL, &call), RNN_NULL);
+    cr_assert_eq(l->step(cuda, sizes, x->in[IF_PARAMS], in, out, x->in[IF_CARRY], &call), RNN_OK);
+}
+
+static const void *final_of(const Iface *f, const Arrays *x, uint32_t carry)
+{
+    for (uint32_t o = 0; o < f->member[IF_OUTPUTS].n; o++)
+        if (f->member[IF_OUTPUTS].p[o].out == f->member[IF_CARRY].p[carry].out)
+            return x->in[IF_OUTPUTS][o];
+    return NULL;
+}
+
+static void stream_case(Launcher *l, const Cuda *cuda, const Case *c, int64_t size)
+{
+    Arena *a = arena_new();
+    Machine m = machine_new(l, a, c);
+    const Iface *f = iface_of(a, m.k);
+    Arrays x = arrays_of(&m), y = arrays_of(&m);
+    x.in[IF_INPUTS] = at_place(&m, f, IF_INPUTS, x.in[IF_INPUTS], 0);
+    Call call = call_new(l, a, &x, false);
+    cr_assert_eq(forward(l, cuda, &x, &call), RNN_OK);
+    carry_begins(l, cuda, &m, f, &y);
+    for (int64_t t = 0; t < c->T; t += size)
+        go_on(l, cuda, &m, f, &y, t, t + size < c->T ? size : c->T - t);
+    for (uint32_t o = 0; o < f->member[IF_OUTPUTS].n; o++)
+        if (m.k->out.p[f->member[IF_OUTPUTS].p[o].out].role == OUT_VALUE)
+            cr_assert_eq(memcmp(x.in[IF_OUTPUTS][o], y.in[IF_OUTPUTS][o], (size_t)(c->T * place_bytes(&m, &f->member[IF_OUTPUTS].p[o]))), 0,
+                         "%s: pieces of %d", l->what, (int)size);
+    for (uint32_t i = 0; i < f->member[IF_CARRY].n; i++)
+        cr_assert_eq(memcmp(final_of(f, &x, i), y.in[IF_CARRY][i], 4 * (size_t)c->B), 0, "%s: the state behind pieces of %d", l->what, (int)size);
+    arena_free(a);
+}
+
+static void check_stream(Launcher *l, const Cuda *cuda)
+{
+    static const int64_t size[] = {1, 2, 5};
+    Str why;
+    if (!iface_streams(l->plan->k, &why) || !iface_in_order(l->plan->k))
+        return;
+    for (uint32_t i = 0; i < 6; i++) {
+        l->stub->launch = i & 1 ? launch_here : NULL;
+        stream_case(l, cuda, &(Case){7, 2 + i % 2, 0, false, i, 0}, size[i / 2]);
+    }
+}
+
 static void check_launcher(Source s)
 {
     static const int64_t T[] = {3, 0, 1, 7}, B[] = {2, 1, 0, 5};
@@ -281,9 +396,13 @@ static void check_launcher(Source s)
     launched = &l;
     l.stub->launch = launch_here;
     cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
-    for (uint32_t i = 0; i < 8; i++)
+    for (uint32_t i = 0; i < 16; i++) {
+        l.stub->launch = i < 8 ? launch_here : NULL;
+        l.stub->any_memory = 1;
         check_case(&l, &cuda, &(Case){T[i % 4], B[i / 2 % 4], i & 1, i / 2 & 1, i, 0});
+    }
     cr_assert_eq(l.stub->stream, &launches, "the caller's stream");
+    check_stream(&l, &cuda);
     l.close(&cuda);
     cr_assert_eq(l.stub->loaded, 0);
     launcher_free(&l);
@@ -293,6 +412,22 @@ static void check_launcher(Source s)
 Test(cuda, gru) { check_launcher((Source){.path = "stdlib/gru.rnn", .entry = "gru"}); }
 Test(cuda, lstm) { check_launcher((Source){.path = "stdlib/lstm.rnn", .entry = "lstm"}); }
 Test(cuda, sums) { check_launcher((Source){.path = "stdlib/rwkv7.rnn", .entry = "rwkv7"}); }
+/* What does not stream says so. */
+Test(cuda, no_stream)
+{
+    Arena *a = arena_new();
+    Cuda cuda;
+    Call call = {0};
+    int64_t sizes[8] = {0};
+    Launcher l = launcher_new(a, (Source){.path = "stdlib/bidirectional.rnn", .entry = "bilstm"});
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    cr_assert_eq(l.chunk(&cuda, sizes, NULL, NULL, NULL, NULL, &call), RNN_STREAM);
+    cr_assert_eq(l.step(&cuda, sizes, NULL, NULL, NULL, NULL, &call), RNN_STREAM);
+    l.close(&cuda);
+    launcher_free(&l);
+    arena_free(a);
+}
+
 Test(cuda, bidirectional) { check_launcher((Source){.path = "stdlib/bidirectional.rnn", .entry = "bilstm"}); }
 Test(cuda, scan) { check_launcher((Source){.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {.kind = REC_FORM_SCAN, .size = 3}}); }
 

@@ -1,0 +1,249 @@
+/* What a launcher knows of a plan, as the tables that launch_code.h goes by: launcher.c prints them into C, device.c
+ * launches from them here. */
+#include "backends/nvptx/program.h"
+
+typedef struct Make {
+    Arena *a;
+    const NvPlan *plan;
+    const KernProg *k;
+    const NvOptions *o;
+    NvProgram *out;
+    VEC(cuda_term) term;
+    VEC(cuda_member) member;
+    VEC(cuda_param) param;
+} Make;
+
+/* ---- polynomials ---- */
+
+static cuda_term term_of(const DimTerm *t)
+{
+    cuda_term row = {.coef = t->coef, .n = (int)t->nsym};
+    if (t->nsym > sizeof row.symbol / sizeof *row.symbol)
+        ice("launcher: a product of %u sizes", t->nsym);
+    for (uint32_t s = 0; s < t->nsym; s++)
+        row.symbol[s] = (int)t->sym[s];
+    return row;
+}
+
+static cuda_dim dim_row(Make *m, Dim d)
+{
+    cuda_dim row = {.first = (int)m->term.n, .n = (int)dim_nterms(m->k->dims, d)};
+    for (int i = 0; i < row.n; i++)
+        vec_push(m->a, &m->term, term_of(dim_term(m->k->dims, d, (uint32_t)i)));
+    return row;
+}
+
+static int bytes_of(const Make *m, DType dt)
+{
+    return dt == DT_REAL ? (m->o->f64 ? 8 : 4) : dt == DT_INT ? 4 : 1;
+}
+
+/* ---- sizes ---- */
+
+static void make_sizes(Make *m, cuda_program *p)
+{
+    const struct IfaceMember *member = m->out->iface->member[IF_SIZES].p;
+    uint32_t n = m->out->iface->member[IF_SIZES].n;
+    int *size = NEWN(m->a, int, n + 1), *bounded = NEWN(m->a, int, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        size[i] = (int)member[i].sym;
+        bounded[i] = dim_sym_info(m->k->dims, member[i].sym)->kind == DIM_TIME;
+    }
+    p->nsize = (int)n, p->size = size, p->bounded = bounded;
+}
+
+static void make_derived(Make *m, cuda_program *p)
+{
+    cuda_derived *derived = NEWN(m->a, cuda_derived, m->k->derived.n + 1);
+    for (uint32_t i = 0; i < m->k->derived.n; i++) {
+        const struct RecDerivedDim *d = &m->k->derived.p[i];
+        derived[i] = (cuda_derived){.symbol = (int)d->sym, .rounded = d->floor};
+        derived[i].num = dim_row(m, d->num);
+        derived[i].den = dim_row(m, d->den);
+    }
+    p->nderived = (int)m->k->derived.n, p->derived = derived;
+    cuda_dim *need = NEWN(m->a, cuda_dim, m->k->need.n + 1);
+    for (uint32_t i = 0; i < m->k->need.n; i++)
+        need[i] = dim_row(m, m->k->need.p[i].dim);
+    p->nneed = (int)m->k->need.n, p->need = need;
+}
+
+/* The symbols that lengths count. */
+static void make_extents(Make *m, cuda_program *p)
+{
+    DimSym extent[MAXRANK], time;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->k->arg.n; i++)
+        if (m->k->arg.p[i].role == ROLE_LENGTH)
+            n = iface_extents(m->k, &m->k->arg.p[i].type, extent);
+    int *row = NEWN(m->a, int, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = (int)extent[i];
+    p->nextent = (int)n, p->extent = row;
+    p->nsymbol = (int)dim_nsyms(m->k->dims), p->keep = (int)m->k->keep, p->batch = (int)m->k->batch;
+    p->time = iface_time(m->k, &time) ? (int)time : -1;
+}
+
+/* ---- arrays ---- */
+
+static int uses_of(const Make *m, KBufKind kind, uint32_t slot)
+{
+    int uses = 0;
+    for (KBufId b = 0; b < m->k->buf.n; b++)
+        if (m->k->buf.p[b].kind == kind && m->k->buf.p[b].slot == slot)
+            uses |= m->k->buf.p[b].used_by & 3;
+    return uses;
+}
+
+static Dim elements(const Make *m, const Type *type, bool batched)
+{
+    Dim dim[MAXRANK + 1], all = DIM_ONE;
+    for (uint32_t i = 0, n = iface_array_dims(m->k, type, batched, dim); i < n; i++)
+        all = dim_mul(m->k->dims, all, dim[i]);
+    return all;
+}
+
+static cuda_array array_row(Make *m, int flags, int uses, const Type *type, bool batched)
+{
+    return (cuda_array){
+        .flags = flags, .uses = uses, .bytes = bytes_of(m, type->dt), .size = dim_row(m, elements(m, type, batched))};
+}
+
+static void make_arrays(Make *m, cuda_program *p)
+{
+    const KernProg *k = m->k;
+    cuda_array *arg = NEWN(m->a, cuda_array, k->arg.n + 1), *out = NEWN(m->a, cuda_array, k->out.n + 1);
+    for (uint32_t i = 0; i < k->arg.n; i++) {
+        const RecArg *x = &k->arg.p[i];
+        int flags = x->role == ROLE_LENGTH ? CUDA_LENGTHS : x->optional ? 0 : CUDA_MUST;
+        arg[i] = array_row(m, flags, uses_of(m, K_ARG, i), &x->type, x->batched);
+    }
+    for (uint32_t i = 0; i < k->out.n; i++) {
+        const RecOut *x = &k->out.p[i];
+        out[i] = array_row(m, x->role == OUT_VALUE ? CUDA_MUST : 0, uses_of(m, K_OUT, i), &x->type, x->batched);
+    }
+    p->narg = (int)k->arg.n, p->arg = arg;
+    p->nout = (int)k->out.n, p->out = out;
+}
+
+static KBufId root_of(const KernProg *k, KBufId b)
+{
+    while (k->buf.p[b].shares != K_NONE)
+        b = k->buf.p[b].shares;
+    return b;
+}
+
+/* By what a buffer, or one in its memory, is used. */
+static int memory_uses(const KernProg *k, KBufId root)
+{
+    int uses = 0;
+    for (KBufId b = 0; b < k->buf.n; b++)
+        uses |= root_of(k, b) == root ? k->buf.p[b].used_by & 3 : 0;
+    return uses;
+}
+
+static void make_buffers(Make *m, cuda_program *p)
+{
+    static const int kind[] = {[K_ARG] = CUDA_ARGUMENT, [K_OUT] = CUDA_OUTPUT, [K_WORK] = CUDA_WORK};
+    const KernProg *k = m->k;
+    cuda_buffer *buf = NEWN(m->a, cuda_buffer, k->buf.n + 1);
+    for (KBufId i = 0; i < k->buf.n; i++) {
+        const KBuf *b = &k->buf.p[i];
+        buf[i] = (cuda_buffer){.kind = kind[b->kind],
+                               .slot = b->kind == K_WORK ? 0 : (int)b->slot,
+                               .shares = b->shares == K_NONE ? -1 : (int)root_of(k, i),
+                               .bytes = bytes_of(m, b->dt),
+                               .uses = memory_uses(k, i),
+                               .size = dim_row(m, b->size)};
+    }
+    p->nbuf = (int)k->buf.n, p->buf = buf;
+}
+
+static int index_of(uint32_t i)
+{
+    return i == K_NONE ? -1 : (int)i;
+}
+
+static void make_members(Make *m, cuda_program *p)
+{
+    const Iface *f = m->out->iface;
+    for (int s = IF_PARAMS; s < IF_NSTRUCT; s++) {
+        m->out->of[s] = (cuda_struct){
+            .first = (int)m->member.n, .n = (int)f->member[s].n, .optional = iface_may_be_null(f, (IfaceStruct)s)};
+        for (uint32_t i = 0; i < f->member[s].n; i++)
+            vec_push(m->a, &m->member,
+                     ((cuda_member){index_of(f->member[s].p[i].arg), index_of(f->member[s].p[i].out)}));
+    }
+    p->member = m->member.p;
+}
+
+/* ---- kernels ---- */
+
+static void make_params(Make *m, const NvKernel *kernel)
+{
+    static const int kind[] = {[NV_BUFFER] = CUDA_BUFFER,
+                               [NV_SIZE] = CUDA_SIZE,
+                               [NV_GIVEN] = CUDA_GIVEN,
+                               [NV_PIECE] = CUDA_PIECE,
+                               [NV_TROUBLE] = CUDA_TROUBLE};
+    for (uint32_t i = 0; i < kernel->param.n; i++)
+        vec_push(m->a, &m->param, ((cuda_param){kind[kernel->param.p[i].kind], (int)kernel->param.p[i].index}));
+}
+
+static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
+{
+    cuda_kernel row = {.name = str_c(m->a, kernel->name),
+                       .blocks = kernel->blocks,
+                       .cut = kernel->first != K_NONE,
+                       .piece = (int)kernel->piece,
+                       .sums = (int)kernel->nsum,
+                       .axis = dim_row(m, kernel->axis),
+                       .first = (int)m->param.n,
+                       .n = (int)kernel->param.n};
+    make_params(m, kernel);
+    if (kernel->param.n > m->out->most_params)
+        m->out->most_params = kernel->param.n;
+    return row;
+}
+
+static void make_kernels(Make *m, cuda_program *p)
+{
+    const NvFn *fn = m->plan->fn;
+    cuda_kernel *kernel = NEWN(m->a, cuda_kernel, fn[REC_FORWARD].kernel.n + fn[REC_BACKWARD].kernel.n + 1);
+    uint32_t n = 0;
+    for (int f = REC_FORWARD; f <= REC_BACKWARD; f++) {
+        p->nkernel[f] = (int)fn[f].kernel.n;
+        for (uint32_t i = 0; i < fn[f].kernel.n; i++)
+            kernel[n++] = kernel_row(m, &fn[f].kernel.p[i]);
+    }
+    p->kernel = kernel;
+    p->param = m->param.p;
+}
+
+/* "sm_86": 8, 6 */
+static void make_arch(Make *m, cuda_program *p)
+{
+    Str arch = m->o->arch;
+    for (uint32_t i = 3; i + 1 < arch.n; i++)
+        p->major = 10 * p->major + arch.p[i] - '0';
+    p->minor = arch.p[arch.n - 1] - '0';
+}
+
+const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx)
+{
+    Arena *a = plan->arena;
+    NvProgram *out = NEW(a, NvProgram);
+    Make m = {.a = a, .plan = plan, .k = plan->k, .o = o, .out = out};
+    *out = (NvProgram){.iface = iface_of(a, plan->k), .tables = {.ptx = str_c(a, ptx)}};
+    make_arch(&m, &out->tables);
+    make_sizes(&m, &out->tables);
+    make_derived(&m, &out->tables);
+    make_extents(&m, &out->tables);
+    make_arrays(&m, &out->tables);
+    make_buffers(&m, &out->tables);
+    make_members(&m, &out->tables);
+    make_kernels(&m, &out->tables);
+    out->tables.term = m.term.p;
+    out->nterm = m.term.n, out->nmember = m.member.n, out->nparam = m.param.n;
+    return out;
+}

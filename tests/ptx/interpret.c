@@ -1,0 +1,953 @@
+/* PTX as LLVM writes it for kernels of one dimension: text to instructions over 64-bit slots, and a loop that runs
+ * them. A called function has slots of its own; what goes to it and comes back stands in a few words of the thread.
+ *
+ * The slots of a thread are: tid, ntid, ctaid, nctaid; parameters; registers; constants of the text. So every operand
+ * is a slot, and a value is read from it by its instruction's type. */
+#include "interpret.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+__extension__ typedef __int128 wide;
+__extension__ typedef unsigned __int128 uwide;
+
+enum type { PRED, U8, S8, U16, S16, U32, S32, U64, S64, F32, F64, NO_TYPE };
+enum op {
+    MOV,
+    LD,
+    ST,
+    ADD,
+    ADDC,
+    SUB,
+    MUL,
+    MAD,
+    FMA,
+    DIV,
+    REM,
+    MIN,
+    MAX,
+    ABS,
+    NEG,
+    AND,
+    OR,
+    XOR,
+    NOT,
+    SHL,
+    SHR,
+    SETP,
+    SELP,
+    CVT,
+    SQRT,
+    RCP,
+    BFE,
+    BAR,
+    BRA,
+    RET,
+    CALL,
+    NO_OP
+};
+enum compare { EQ, NE, LT, LE, GT, GE, EQU, NEU, LTU, LEU, GTU, GEU, NUM, NOT_A_NUMBER };
+enum part { WHOLE, LO, WIDE, HI };
+enum round { NEAREST, DOWN, UP, TO_ZERO, INT_NEAREST };
+enum { TID, NTID, CTAID, NCTAID, SPECIALS };
+enum space { GLOBAL, SHARED, PASSED };
+enum { RESULT = 64, PASSED_BYTES = 128 }; /* param0, param1, ...: 8 bytes each; retval0 */
+
+struct instruction {
+    unsigned char op, type, from /* of cvt */, compare, part, round, space, unless, carries;
+    int when;       /* the predicate, or -1 */
+    int to, in[3];  /* slots */
+    int64_t offset; /* of memory; of a branch: the instruction; of a call: the function */
+    char label[96]; /* of a branch or a call, until it is found */
+};
+
+struct label {
+    char name[96];
+    int at;
+};
+
+struct kernels;
+
+struct function {
+    char name[96];
+    int nparam, base[6], nslot, ncode, nlabel;
+    struct instruction *code;
+    struct label *label;
+    uint64_t *start; /* slots of a thread as it begins */
+    const struct kernels *of;
+};
+
+struct table { /* of constants */
+    char name[96];
+    unsigned char byte[1024];
+    size_t n;
+    struct table *next;
+};
+
+struct kernels {
+    int n;
+    struct function *function;
+    struct table *table;
+};
+
+/* ---- reading ---- */
+
+struct reader {
+    struct kernels *k;
+    struct function *f;
+    int calling; /* between `call` and its end; 2: its name has been read */
+    char line[512];
+};
+
+static int fail(const struct reader *r, const char *what)
+{
+    fprintf(stderr, "ptx: %s: %s\n", what, r->line);
+    return -1;
+}
+
+static void *grown(void *p, int n, size_t size)
+{
+    if (n & (n - 1))
+        return p;
+    p = realloc(p, size * (size_t)(n ? 2 * n : 1));
+    if (!p)
+        abort();
+    return p;
+}
+
+static int slot_new(struct function *f, uint64_t value)
+{
+    f->start = grown(f->start, f->nslot, sizeof *f->start);
+    f->start[f->nslot] = value;
+    return f->nslot++;
+}
+
+static const char *const classes[] = {"p", "rs", "r", "rd", "f", "fd"};
+
+static int class_of(const char *letters, size_t n)
+{
+    int i;
+    for (i = 0; i < 6; i++)
+        if (strlen(classes[i]) == n && memcmp(classes[i], letters, n) == 0)
+            return i;
+    return -1;
+}
+
+/* .reg .b64 %rd<16>; */
+static int declare(struct reader *r, const char *text)
+{
+    const char *name = strchr(text, '%');
+    size_t n = name ? strcspn(name + 1, "<") : 0;
+    int class = n ? class_of(name + 1, n) : -1, count = class < 0 ? 0 : atoi(name + 2 + n), i;
+    if (class < 0)
+        return fail(r, "registers of an unknown kind");
+    r->f->base[class] = r->f->nslot;
+    for (i = 0; i < count; i++)
+        slot_new(r->f, 0xfdfdfdfdfdfdfdfdu);
+    return 0;
+}
+
+static int special(const char *text)
+{
+    static const char *const name[] = {"%tid.x", "%ntid.x", "%ctaid.x", "%nctaid.x"};
+    int i;
+    for (i = 0; i < SPECIALS; i++)
+        if (strcmp(name[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static int register_slot(struct reader *r, const char *text)
+{
+    size_t n = strspn(text + 1, "abcdefghijklmnopqrstuvwxyz");
+    int class = class_of(text + 1, n), s = special(text);
+    if (s >= 0)
+        return s;
+    return class < 0 ? fail(r, "an unknown register") : r->f->base[class] + atoi(text + 1 + n);
+}
+
+/* The block's memory, words of a call, a table. */
+static int named(struct reader *r, const char *text)
+{
+    const struct table *t = r->k->table;
+    if (strcmp(text, "partial_results") == 0)
+        return slot_new(r->f, 0);
+    if (strncmp(text, "param", 5) == 0 && isdigit((unsigned char)text[5]))
+        return slot_new(r->f, 8 * (uint64_t)atoi(text + 5));
+    if (strcmp(text, "retval0") == 0 || strcmp(text, "func_retval0") == 0)
+        return slot_new(r->f, RESULT);
+    while (t && strcmp(t->name, text) != 0)
+        t = t->next;
+    return t ? slot_new(r->f, (uint64_t)(uintptr_t)t->byte) : fail(r, "an unknown operand");
+}
+
+/* %rd4, 12, -3, 0f3F800000, 0d3FF0000000000000, a name */
+static int operand(struct reader *r, const char *text)
+{
+    char *end;
+    if (*text == '%')
+        return register_slot(r, text);
+    if (strncmp(text, "0f", 2) == 0 || strncmp(text, "0d", 2) == 0)
+        return slot_new(r->f, strtoull(text + 2, NULL, 16));
+    if (isdigit((unsigned char)*text) || *text == '-') {
+        uint64_t value = *text == '-' ? (uint64_t)strtoll(text, &end, 0) : strtoull(text, &end, 0);
+        return *end ? fail(r, "an unknown number") : slot_new(r->f, value);
+    }
+    return named(r, text);
+}
+
+/* [%rd4+8] */
+static int address(struct reader *r, char *text, struct instruction *c)
+{
+    char *end = strchr(text, ']'), *plus = strchr(text, '+');
+    if (*text != '[' || !end)
+        return fail(r, "an unknown address");
+    *end = 0;
+    if (plus) {
+        *plus = 0;
+        c->offset = strtoll(plus + 1, NULL, 0);
+    }
+    return c->in[0] = operand(r, text + 1);
+}
+
+/* gru_forward_0_param_12 */
+static int parameter(struct reader *r, char *text)
+{
+    char *number = strstr(text, "_param_");
+    return *text == '[' && number && !strchr(number, '+') ? SPECIALS + atoi(number + 7)
+                                                          : fail(r, "an unknown parameter");
+}
+
+static int find(const char *const *names, int n, const char *word)
+{
+    int i;
+    for (i = 0; i < n; i++)
+        if (strcmp(names[i], word) == 0)
+            return i;
+    return -1;
+}
+
+static int type_of(const char *word)
+{
+    static const char *const name[] = {"pred", "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"};
+    static const char *const bits[] = {"b8", "b16", "b32", "b64"};
+    static const enum type of_bits[] = {U8, U16, U32, U64};
+    int i = find(bits, 4, word);
+    return i >= 0 ? (int)of_bits[i] : find(name, 11, word);
+}
+
+/* A word behind the operation that is no type. */
+static int modifier(struct instruction *c, const char *word)
+{
+    static const char *const compares[] = {"eq",  "ne",  "lt",  "le",  "gt",  "ge",  "equ",
+                                           "neu", "ltu", "leu", "gtu", "geu", "num", "nan"};
+    static const char *const parts[] = {"", "lo", "wide", "hi"}, *const rounds[] = {"rn", "rmi", "rpi", "rzi", "rni"};
+    static const char *const others[] = {"global", "nc", "uni", "sync", "to"};
+    int i;
+    if (c->op == SETP && (i = find(compares, 14, word)) >= 0)
+        c->compare = (unsigned char)i;
+    else if ((c->op == MUL || c->op == MAD) && (i = find(parts, 4, word)) > 0)
+        c->part = (unsigned char)i;
+    else if ((i = find(rounds, 5, word)) >= 0)
+        c->round = (unsigned char)i;
+    else if ((c->op == ADD || c->op == ADDC) && strcmp(word, "cc") == 0)
+        c->carries = 1;
+    else if (strcmp(word, "shared") == 0 || strcmp(word, "param") == 0)
+        c->space = *word == 's' ? SHARED : PASSED;
+    else
+        return find(others, 5, word);
+    return 0;
+}
+
+/* add.s64, ld.global.nc.f32, cvt.rn.f32.f64 */
+static int operation(struct reader *r, char *word, struct instruction *c)
+{
+    static const char *const ops[] = {"mov", "ld",   "st",   "add", "addc", "sub", "mul", "mad", "fma", "div",
+                                      "rem", "min",  "max",  "abs", "neg",  "and", "or",  "xor", "not", "shl",
+                                      "shr", "setp", "selp", "cvt", "sqrt", "rcp", "bfe", "bar", "bra", "ret"};
+    char *next = strchr(word, '.'), *end;
+    int op, type;
+    if (next)
+        *next++ = 0;
+    op = strcmp(word, "cvta") == 0 ? MOV : find(ops, CALL, word);
+    if (op < 0)
+        return fail(r, "an unknown operation");
+    c->op = (unsigned char)op;
+    c->type = c->from = NO_TYPE;
+    for (; next; next = end) {
+        if ((end = strchr(next, '.')))
+            *end++ = 0;
+        type = type_of(next);
+        if (type >= 0 && c->type == NO_TYPE)
+            c->type = (unsigned char)type;
+        else if (type >= 0 && c->op == CVT)
+            c->from = (unsigned char)type;
+        else if (type >= 0 || modifier(c, next) < 0)
+            return fail(r, "an unknown form of it");
+    }
+    return (op == ADDC || c->carries) && c->type != U64 && c->type != S64 ? fail(r, "a carry of other words") : 0;
+}
+
+/* Operands: what is written first, then what is read. */
+static int operands(struct reader *r, struct instruction *c, char **text, int n)
+{
+    int i, param = c->op == LD && c->space == PASSED && strstr(text[1], "_param_");
+    if (c->op == BRA) {
+        snprintf(c->label, sizeof c->label, "%s", text[0]);
+        return 0;
+    }
+    if (c->op == RET || c->op == BAR)
+        return 0;
+    if (c->op == ST)
+        return address(r, text[0], c) < 0 ? -1 : (c->in[1] = operand(r, text[1]));
+    if ((c->to = operand(r, text[0])) < 0)
+        return -1;
+    if (param)
+        c->op = MOV;
+    if (c->op == LD)
+        return address(r, text[1], c);
+    for (i = 1; i < n; i++)
+        if ((c->in[i - 1] = param ? parameter(r, text[i]) : operand(r, text[i])) < 0)
+            return -1;
+    return 0;
+}
+
+static void append(struct function *f, struct instruction c)
+{
+    f->code = grown(f->code, f->ncode, sizeof c);
+    f->code[f->ncode++] = c;
+}
+
+/* @!%p1 bra $L; */
+static int instruction(struct reader *r, char *text)
+{
+    struct instruction c = {.when = -1};
+    char none[] = "", *part[6] = {none, none, none, none, none, none}, *word = strtok(text, " \t");
+    int n = 0;
+    if (*word == '@') {
+        c.unless = word[1] == '!';
+        c.when = register_slot(r, word + 1 + c.unless);
+        word = strtok(NULL, " \t");
+    }
+    while (n < 5 && (part[n] = strtok(NULL, " \t,")))
+        n++;
+    if (!word || operation(r, word, &c) < 0 || operands(r, &c, part, n) < 0)
+        return -1;
+    append(r->f, c);
+    return 0;
+}
+
+/* ld.param.v2.f64 {%fd1, %fd2}, [retval0+0]; st.param.v2.f64 [func_retval0+0], {%fd1, %fd2}; two of one word each */
+static int two(struct reader *r, const char *text)
+{
+    char type[8], a[16], b[16], name[96], one[160], other[160];
+    int at;
+    if (sscanf(text, "ld.param.v2.%7[a-z0-9] {%15[^,], %15[^}]}, [%95[^+]+%d]", type, a, b, name, &at) == 5) {
+        snprintf(one, sizeof one, "ld.param.%s %s, [%s+%d]", type, a, name, at);
+        snprintf(other, sizeof other, "ld.param.%s %s, [%s+%d]", type, b, name, at + 8);
+    } else if (sscanf(text, "st.param.v2.%7[a-z0-9] [%95[^+]+%d], {%15[^,], %15[^}]}", type, name, &at, a, b) == 5) {
+        snprintf(one, sizeof one, "st.param.%s [%s+%d], %s", type, name, at, a);
+        snprintf(other, sizeof other, "st.param.%s [%s+%d], %s", type, name, at + 8, b);
+    } else
+        return fail(r, "an unknown vector");
+    if (strcmp(type + 1, "64") != 0)
+        return fail(r, "a vector of other words");
+    return instruction(r, one) < 0 ? -1 : instruction(r, other);
+}
+
+/* call.uni (retval0), / NAME, / ( / param0 / ); */
+static void call(struct reader *r, const char *text)
+{
+    struct instruction c = {.op = CALL, .when = -1};
+    if (r->calling == 1) {
+        snprintf(c.label, sizeof c.label, "%.*s", (int)strcspn(text, ", "), text);
+        append(r->f, c);
+    }
+    r->calling = strchr(text, ';') ? 0 : 2;
+}
+
+static void label(struct reader *r, const char *text)
+{
+    struct label l = {.at = r->f->ncode};
+    snprintf(l.name, sizeof l.name, "%.*s", (int)strcspn(text, ":"), text);
+    r->f->label = grown(r->f->label, r->f->nlabel, sizeof l);
+    r->f->label[r->f->nlabel++] = l;
+}
+
+/* In the order of the text; a function that is only declared has no code. */
+static int function_of(const struct kernels *k, const char *name)
+{
+    int i;
+    for (i = 0; i < k->n; i++)
+        if (k->function[i].ncode && strcmp(k->function[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int find_target(const struct kernels *k, const struct function *f, const struct instruction *c)
+{
+    int i;
+    if (c->op == CALL)
+        return function_of(k, c->label);
+    for (i = 0; i < f->nlabel; i++)
+        if (strcmp(c->label, f->label[i].name) == 0)
+            return f->label[i].at;
+    return -1;
+}
+
+static int link_function(struct reader *r, struct function *f)
+{
+    int i;
+    for (i = 0; i < f->ncode; i++) {
+        struct instruction *c = &f->code[i];
+        if (c->op != BRA && c->op != CALL)
+            continue;
+        c->offset = find_target(r->k, f, c);
+        if (c->offset < 0)
+            return fail(r, "a branch to nowhere");
+    }
+    return 0;
+}
+
+/* .visible .entry NAME(, .func (...) NAME( */
+static int entry(struct kernels *k, struct reader *r, const char *text)
+{
+    struct function f = {{0}, 0, {0}, 0, 0, 0, NULL, NULL, NULL, k};
+    int i;
+    snprintf(f.name, sizeof f.name, "%.*s", (int)strcspn(text, "( \t"), text);
+    k->function = grown(k->function, k->n, sizeof f);
+    k->function[k->n] = f;
+    r->f = &k->function[k->n++];
+    for (i = 0; i < SPECIALS; i++)
+        slot_new(r->f, 0);
+    return 0;
+}
+
+/* What says nothing to us. */
+static int is_idle(const char *text)
+{
+    static const char *const words[] = {".version",
+                                        ".target",
+                                        ".address_size",
+                                        ".extern .shared .align 8 .b8 partial_results[]",
+                                        ".file",
+                                        ".loc",
+                                        "{",
+                                        "}",
+                                        "(",
+                                        ")",
+                                        ";"};
+    size_t i;
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(text, words[i], strlen(words[i])) == 0)
+            return 1;
+    return !*text;
+}
+
+/* .global .align 8 .b8 NAME[160] = {0, 0, 41}; */
+static int table(struct kernels *k, const char *text)
+{
+    struct table *t = calloc(1, sizeof *t);
+    const char *value = strchr(text, '{');
+    char *end;
+    if (!t || !value || sscanf(text, ".global .align %*d .b8 %95[^[]", t->name) != 1) {
+        free(t);
+        return -1;
+    }
+    for (; *value != '}' && t->n < sizeof t->byte; value = end)
+        t->byte[t->n++] = (unsigned char)strtoul(value + 1, &end, 10);
+    t->next = k->table;
+    k->table = t;
+    return *value == '}' ? 0 : -1;
+}
+
+static int parameters(struct reader *r, const char *text)
+{
+    if (strchr(text, ';')) /* of a call */
+        return 0;
+    if (strncmp(text, ".param .u64", 11) != 0 && strncmp(text, ".param .b64", 11) != 0)
+        return fail(r, "a parameter of another type");
+    r->f->nparam++;
+    slot_new(r->f, 0);
+    return 0;
+}
+
+static int statement(struct kernels *k, struct reader *r, char *text)
+{
+    char *end = strstr(text, "//");
+    if (end)
+        *end = 0;
+    text += strspn(text, " \t");
+    if (r->calling)
+        return call(r, text), 0;
+    if (is_idle(text))
+        return 0;
+    if (strncmp(text, ".visible .entry ", 16) == 0)
+        return entry(k, r, text + 16);
+    if (strncmp(text, ".func ", 6) == 0 && strrchr(text, ')'))
+        return entry(k, r, strrchr(text, ')') + 2);
+    if (!r->f)
+        return fail(r, "outside of kernels");
+    if (strncmp(text, "call.uni ", 9) == 0)
+        return r->calling = 1, 0;
+    if (strncmp(text, ".param", 6) == 0)
+        return parameters(r, text);
+    if (strncmp(text, ".reg", 4) == 0)
+        return declare(r, text);
+    if (*text == '$')
+        return label(r, text), 0;
+    if (*text == '.' || !(end = strchr(text, ';')))
+        return fail(r, "an unknown statement");
+    *end = 0;
+    return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
+}
+
+struct kernels *kernels_read(const char *ptx)
+{
+    struct kernels *k = calloc(1, sizeof *k);
+    struct reader r = {k, NULL, 0, ""};
+    char line[512];
+    int i, bad = 0;
+    while (!bad && *ptx) {
+        size_t n = strcspn(ptx, "\n");
+        snprintf(r.line, sizeof r.line, "%.*s", (int)n, ptx);
+        memcpy(line, r.line, sizeof line);
+        bad = strncmp(line, ".global ", 8) == 0 ? table(k, ptx)
+              : n >= sizeof line                ? fail(&r, "a long line")
+                                                : statement(k, &r, line);
+        bad = bad < 0;
+        ptx += n + (ptx[n] == '\n');
+    }
+    for (i = 0; i < k->n && !bad; i++)
+        bad = link_function(&r, &k->function[i]) < 0;
+    if (!bad)
+        return k;
+    kernels_free(k);
+    return NULL;
+}
+
+void kernels_free(struct kernels *k)
+{
+    int i;
+    for (i = 0; i < k->n; i++) {
+        free(k->function[i].code);
+        free(k->function[i].label);
+        free(k->function[i].start);
+    }
+    while (k->table) {
+        struct table *next = k->table->next;
+        free(k->table);
+        k->table = next;
+    }
+    free(k->function);
+    free(k);
+}
+
+const void *kernels_find(const struct kernels *k, const char *name)
+{
+    int i = function_of(k, name);
+    return i < 0 ? NULL : &k->function[i];
+}
+
+const char *kernel_name(const void *kernel)
+{
+    return ((const struct function *)kernel)->name;
+}
+
+/* ---- values ---- */
+
+static float f32(uint64_t v)
+{
+    uint32_t bits = (uint32_t)v;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static double f64(uint64_t v)
+{
+    double f;
+    memcpy(&f, &v, sizeof f);
+    return f;
+}
+
+static uint64_t of_f32(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+static uint64_t of_f64(double f)
+{
+    uint64_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+static int width(int type)
+{
+    static const int bits[] = {1, 8, 8, 16, 16, 32, 32, 64, 64, 32, 64};
+    return bits[type];
+}
+
+static int is_signed(int type)
+{
+    return type == S8 || type == S16 || type == S32 || type == S64;
+}
+
+/* A whole number as its type has it. */
+static uint64_t whole(int type, uint64_t v)
+{
+    switch (type) {
+    case PRED: return v & 1;
+    case U8: return (uint8_t)v;
+    case S8: return (uint64_t)(int64_t)(int8_t)v;
+    case U16: return (uint16_t)v;
+    case S16: return (uint64_t)(int64_t)(int16_t)v;
+    case U32: return (uint32_t)v;
+    case S32: return (uint64_t)(int64_t)(int32_t)v;
+    default: return v;
+    }
+}
+
+/* ---- operations ---- */
+
+static double ordered(double a, double b, int larger)
+{
+    if (isnan(a) || isnan(b))
+        return isnan(a) ? b : a;
+    if (a == b)
+        return (signbit(a) != 0) == larger ? b : a;
+    return (a < b) == larger ? b : a;
+}
+
+static float real32(int op, float a, float b, float c)
+{
+    switch (op) {
+    case ADD: return a + b;
+    case SUB: return a - b;
+    case MUL: return a * b;
+    case DIV: return a / b;
+    case FMA: return fmaf(a, b, c);
+    case MIN: return (float)ordered(a, b, 0);
+    case MAX: return (float)ordered(a, b, 1);
+    case ABS: return fabsf(a);
+    case NEG: return -a;
+    case RCP: return 1 / a;
+    default: return sqrtf(a);
+    }
+}
+
+static double real64(int op, double a, double b, double c)
+{
+    switch (op) {
+    case ADD: return a + b;
+    case SUB: return a - b;
+    case MUL: return a * b;
+    case DIV: return a / b;
+    case FMA: return fma(a, b, c);
+    case MIN: return ordered(a, b, 0);
+    case MAX: return ordered(a, b, 1);
+    case ABS: return fabs(a);
+    case NEG: return -a;
+    case RCP: return 1 / a;
+    default: return sqrt(a);
+    }
+}
+
+static uint64_t product(const struct instruction *c, uint64_t a, uint64_t b)
+{
+    int bits = width(c->type);
+    if (c->part == HI)
+        return is_signed(c->type) ? (uint64_t)(((wide)(int64_t)a * (int64_t)b) >> bits)
+                                  : (uint64_t)(((uwide)a * b) >> bits);
+    return a * b; /* of half the bits, or those that fit */
+}
+
+static uint64_t quotient(int type, int op, uint64_t a, uint64_t b)
+{
+    if (b == 0)
+        return op == DIV ? ~(uint64_t)0 : a;
+    if (!is_signed(type))
+        return op == DIV ? a / b : a % b;
+    if ((int64_t)b == -1)
+        return op == DIV ? 0 - a : 0;
+    return (uint64_t)(op == DIV ? (int64_t)a / (int64_t)b : (int64_t)a % (int64_t)b);
+}
+
+static uint64_t shifted(int type, int op, uint64_t a, uint64_t by)
+{
+    int bits = width(type);
+    if (is_signed(type) && op == SHR)
+        return (uint64_t)((int64_t)a >> (by < (uint64_t)bits ? by : (uint64_t)bits - 1));
+    return by >= (uint64_t)bits ? 0 : op == SHL ? a << by : a >> by;
+}
+
+static uint64_t integer(const struct instruction *i, uint64_t a, uint64_t b, uint64_t c)
+{
+    int less = is_signed(i->type) ? (int64_t)a < (int64_t)b : a < b;
+    switch (i->op) {
+    case ADD: return a + b;
+    case SUB: return a - b;
+    case MUL: return product(i, a, b);
+    case MAD: return product(i, a, b) + c;
+    case DIV:
+    case REM: return quotient(i->type, i->op, a, b);
+    case MIN: return less ? a : b;
+    case MAX: return less ? b : a;
+    case ABS: return (int64_t)a < 0 ? 0 - a : a;
+    case NEG: return 0 - a;
+    case AND: return a & b;
+    case OR: return a | b;
+    case XOR: return a ^ b;
+    case NOT: return ~a;
+    default: return c >= 64 ? 0 : a >> b & (((uint64_t)1 << c) - 1); /* bfe, unsigned */
+    }
+}
+
+/* -1, 0, 1, or 2 where one is not a number */
+static int order(int type, uint64_t a, uint64_t b)
+{
+    double x = type == F32 ? f32(a) : f64(a), y = type == F32 ? f32(b) : f64(b);
+    if (type == F32 || type == F64)
+        return isnan(x) || isnan(y) ? 2 : (x > y) - (x < y);
+    a = whole(type, a);
+    b = whole(type, b);
+    return is_signed(type) ? ((int64_t)a > (int64_t)b) - ((int64_t)a < (int64_t)b) : (a > b) - (a < b);
+}
+
+static int holds(int compare, int order)
+{
+    static const unsigned char of[] = {
+        /* a bit for each: less, equal, more, not a number */
+        [EQ] = 2,   [NE] = 5,  [LT] = 1,   [LE] = 3,   [GT] = 4,   [GE] = 6,  [EQU] = 10,
+        [NEU] = 13, [LTU] = 9, [LEU] = 11, [GTU] = 12, [GEU] = 14, [NUM] = 7, [NOT_A_NUMBER] = 8};
+    return of[compare] >> (order + 1) & 1;
+}
+
+static double rounded(int round, double x)
+{
+    return round == DOWN          ? floor(x)
+           : round == UP          ? ceil(x)
+           : round == TO_ZERO     ? trunc(x)
+           : round == INT_NEAREST ? nearbyint(x)
+                                  : x;
+}
+
+/* Beyond the type it is the nearest that there is; what is no number is 0. */
+static uint64_t to_integer(int type, double x)
+{
+    double most = ldexp(1, width(type) - is_signed(type)), least = is_signed(type) ? -most : 0;
+    if (isnan(x))
+        return 0;
+    if (x >= most)
+        return is_signed(type) ? ((uint64_t)1 << (width(type) - 1)) - 1 : whole(type, ~(uint64_t)0);
+    x = x < least ? least : x;
+    return is_signed(type) ? (uint64_t)(int64_t)x : (uint64_t)x;
+}
+
+static uint64_t converted(const struct instruction *c, uint64_t v)
+{
+    int real = c->from == F32 || c->from == F64;
+    uint64_t n = whole(c->from, v);
+    double x = real ? rounded(c->round, c->from == F32 ? f32(v) : f64(v)) : 0;
+    if (c->type == F64)
+        return of_f64(real ? x : is_signed(c->from) ? (double)(int64_t)n : (double)n);
+    if (c->type == F32)
+        return of_f32(real ? (float)x : is_signed(c->from) ? (float)(int64_t)n : (float)n);
+    return real ? to_integer(c->type, x) : n;
+}
+
+static uint64_t computed(const struct instruction *i, const uint64_t *slot)
+{
+    uint64_t a = slot[i->in[0]], b = slot[i->in[1]], c = slot[i->in[2]];
+    switch (i->op) {
+    case MOV: return a;
+    case CVT: return converted(i, a);
+    case SETP: return (uint64_t)holds(i->compare, order(i->type, a, b));
+    case SELP: return c & 1 ? a : b;
+    case SHL:
+    case SHR: return shifted(i->type, i->op, whole(i->type, a), (uint32_t)b);
+    case BFE: return integer(i, whole(i->type, a), (uint32_t)b & 255, (uint32_t)c & 255);
+    default: break;
+    }
+    if (i->type == F32)
+        return of_f32(real32(i->op, f32(a), f32(b), f32(c)));
+    if (i->type == F64)
+        return of_f64(real64(i->op, f64(a), f64(b), f64(c)));
+    return integer(i, whole(i->type, a), whole(i->type, b), c);
+}
+
+/* ---- a block ---- */
+
+enum state { GOES_ON, WAITS, DONE };
+
+struct thread {
+    const struct function *f;
+    uint64_t *slot;
+    char *passed;
+    int at;
+    unsigned carry;
+    enum state state;
+};
+
+struct block {
+    const struct function *f;
+    const struct grid *g;
+    const struct kernels *k;
+    char *shared, *passed;
+    struct thread *thread;
+    uint64_t *slots;
+    int64_t left; /* instructions until somebody asks whether this ever ends */
+};
+
+static int in_table(const struct kernels *k, uint64_t at, size_t n)
+{
+    const struct table *t = k->table;
+    while (t && !(at >= (uint64_t)(uintptr_t)t->byte && at + n <= (uint64_t)(uintptr_t)t->byte + t->n))
+        t = t->next;
+    return t != NULL;
+}
+
+/* Where an access goes; NULL, and why. */
+static char *memory(const struct block *b, const struct instruction *c, const struct thread *t, size_t n, int *error)
+{
+    uint64_t at = t->slot[c->in[0]] + (uint64_t)c->offset, room = c->space == SHARED ? b->g->shared : PASSED_BYTES;
+    if (at % n != 0)
+        return *error = RUN_MISALIGNED, NULL;
+    if (c->space != GLOBAL)
+        return at <= room && n <= room - at ? (c->space == SHARED ? b->shared : t->passed) + at
+                                            : (*error = RUN_FAILED, NULL);
+    if (b->g->may_touch(at, n) || (c->op == LD && in_table(b->k, at, n)))
+        return (char *)(uintptr_t)at;
+    return *error = RUN_ILLEGAL_ADDRESS, NULL;
+}
+
+static int access_memory(const struct block *b, const struct instruction *c, struct thread *t)
+{
+    size_t n = (size_t)width(c->type) / 8;
+    int error = 0;
+    char *at = memory(b, c, t, n, &error);
+    uint64_t v = 0;
+    if (!at)
+        return error;
+    if (c->op == ST) {
+        memcpy(at, &t->slot[c->in[1]], n);
+    } else {
+        memcpy(&v, at, n);
+        t->slot[c->to] = whole(c->type, v);
+    }
+    return 0;
+}
+
+/* 64 bits of a longer sum. */
+static uint64_t carried(struct thread *t, const struct instruction *c)
+{
+    uwide sum = (uwide)t->slot[c->in[0]] + t->slot[c->in[1]] + (c->op == ADDC ? t->carry : 0);
+    t->carry = c->carries ? (unsigned)(sum >> 64) : t->carry;
+    return (uint64_t)sum;
+}
+
+static int call_function(struct block *b, struct thread *t, const struct function *f);
+
+/* To the next barrier, or to the end. */
+static int thread_run(struct block *b, struct thread *t)
+{
+    uint64_t *slot = t->slot;
+    int error = 0;
+    for (t->state = GOES_ON; t->state == GOES_ON && !error;) {
+        const struct instruction *c = &t->f->code[t->at++];
+        if (t->at > t->f->ncode || --b->left < 0)
+            return t->at > t->f->ncode ? RUN_FAILED : RUN_TIMEOUT;
+        if (c->when >= 0 && (slot[c->when] & 1) == c->unless)
+            continue;
+        if (c->op == BRA)
+            t->at = (int)c->offset;
+        else if (c->op == RET)
+            t->state = DONE;
+        else if (c->op == BAR)
+            t->state = WAITS;
+        else if (c->op == CALL)
+            error = call_function(b, t, &b->k->function[c->offset]);
+        else if (c->op == LD || c->op == ST)
+            error = access_memory(b, c, t);
+        else if (c->op == ADDC || c->carries)
+            slot[c->to] = carried(t, c);
+        else
+            slot[c->to] = computed(c, slot);
+    }
+    return error;
+}
+
+/* A function has no barriers. */
+static int call_function(struct block *b, struct thread *t, const struct function *f)
+{
+    struct thread inner = {.f = f, .slot = malloc((size_t)f->nslot * sizeof *inner.slot), .passed = t->passed};
+    int error;
+    memcpy(inner.slot, f->start, (size_t)f->nslot * sizeof *inner.slot);
+    memcpy(&inner.slot[SPECIALS], t->passed, (size_t)f->nparam * 8);
+    error = thread_run(b, &inner);
+    error = error || inner.state == DONE ? error : RUN_FAILED;
+    free(inner.slot);
+    return error;
+}
+
+static void block_start(struct block *b, unsigned number)
+{
+    unsigned i;
+    int p;
+    memset(b->shared, 0xfd, b->g->shared);
+    for (i = 0; i < b->g->threads; i++) {
+        struct thread *t = &b->thread[i];
+        t->f = b->f;
+        t->passed = b->passed + (size_t)i * PASSED_BYTES;
+        t->slot = b->slots + (size_t)i * (size_t)b->f->nslot;
+        t->at = 0;
+        memcpy(t->slot, b->f->start, (size_t)b->f->nslot * sizeof *t->slot);
+        t->slot[TID] = i, t->slot[NTID] = b->g->threads, t->slot[CTAID] = number, t->slot[NCTAID] = b->g->blocks;
+        for (p = 0; p < b->f->nparam; p++)
+            memcpy(&t->slot[SPECIALS + p], b->g->params[p], 8);
+    }
+}
+
+static int block_run(struct block *b)
+{
+    unsigned i, done = 0;
+    while (done == 0) {
+        for (i = 0; i < b->g->threads; i++) {
+            struct thread *t = &b->thread[b->g->backwards ? b->g->threads - 1 - i : i];
+            int error = thread_run(b, t);
+            if (error)
+                return error;
+            done += t->state == DONE;
+        }
+        if (done > 0 && done < b->g->threads)
+            return RUN_FAILED;
+    }
+    return 0;
+}
+
+int kernel_run(const void *kernel, const struct grid *g)
+{
+    const struct function *f = kernel;
+    struct block b = {.f = f, .g = g, .k = f->of, .left = (int64_t)4000000000};
+    unsigned i;
+    int error = 0;
+    b.shared = calloc(1, g->shared + 1);
+    b.passed = calloc(g->threads, PASSED_BYTES);
+    b.thread = calloc(g->threads, sizeof *b.thread);
+    b.slots = calloc((size_t)g->threads * (size_t)f->nslot, sizeof *b.slots);
+    for (i = 0; i < g->blocks && !error; i++) {
+        block_start(&b, g->backwards ? g->blocks - 1 - i : i);
+        error = block_run(&b);
+    }
+    free(b.shared);
+    free(b.passed);
+    free(b.thread);
+    free(b.slots);
+    return error;
+}
