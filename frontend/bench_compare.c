@@ -60,7 +60,7 @@ static const json_t *find_entry(const Bench *b)
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *e = json_array_get(all, i);
         if (says(e, "entry", b->t.name) && says(e, "sizes", trial_sizes_text(&b->t)) &&
-            says(e, "with", code_name(b->t.arena, &(Code){.cpu = b->t.cpu})))
+            says(e, "with", trial_target(&b->t)))
             return e;
     }
     return NULL;

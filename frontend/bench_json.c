@@ -52,7 +52,7 @@ json_t *bench_json(const Bench *b)
     for (uint32_t i = 0; i < b->t.n; i++)
         json_array_append_new(all, one_form(b, i));
     return json_pack("{so so so s[f,f] s[f,f] so}", "entry", string(b->t.name), "sizes", string(trial_sizes_text(&b->t)), "with",
-                     string(code_name(b->t.arena, &(Code){.cpu = b->t.cpu})), "work", b->work[0], b->work[1], "bytes", b->bytes[0], b->bytes[1],
+                     string(trial_target(&b->t)), "work", b->work[0], b->work[1], "bytes", b->bytes[0], b->bytes[1],
                      "forms", all);
 }
 

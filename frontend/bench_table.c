@@ -4,7 +4,7 @@
 static void put_head(const Bench *b)
 {
     printf("%.*s: %.*s, %.*s\n", STRF(b->t.name), STRF(trial_sizes_text(&b->t)), STRF(trial_machine(&b->t)));
-    printf("  one core can do %.1f GFLOP/s and %.1f GB/s", b->peak.flops * 1e-9, b->peak.bandwidth * 1e-9);
+    printf("  %s %.1f GFLOP/s and %.1f GB/s", b->t.d->gpu ? "by its clocks the GPU does" : "one core can do", b->peak.flops * 1e-9, b->peak.bandwidth * 1e-9);
     if (b->bytes[0] > 0)
         printf("; a call is %.4g MFLOP and %.4g MB forward", b->work[0] * 1e-6, b->bytes[0] * 1e-6);
     if (b->bytes[0] > 0 && b->trains)

@@ -19,7 +19,7 @@ typedef struct Checker {
     Str name;           /* of the entry */
     RecForm form;       /* of the entry */
     RecProg *reference;
-    Code code[NPRECISION][CPU_NLEVEL]; /* code == NULL: not asked for, or not for this machine */
+    Code code[NPRECISION][CPU_NLEVEL]; /* not there: not asked for, or not for this machine; of a GPU: at CPU_BASELINE */
     uint32_t entry; /* what `reference` and `code` were made from */
     BindList bind;
     uint64_t random;
@@ -31,7 +31,7 @@ typedef struct Checker {
 void check_pass(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void check_fail(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void check_skip(Checker *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-Str code_name(Arena *a, const Code *code); /* "f32 avx2" */
+Str code_name(Arena *a, const Code *code); /* "f32 avx2", "f32 sm_80" */
 
 /* ---- check_draw.c: random calls ---- */
 typedef struct Draw {

@@ -5,13 +5,19 @@ static bool wants_precision(const Options *o, Precision p)
     return !o->given[OPT_PRECISION] || option_is(o, OPT_PRECISION, p == PREC_F32 ? "f32" : "f64");
 }
 
+/* A GPU has no levels, and is asked once. */
+static bool wants_level(const Checker *c, const CpuOptions *cpu, CpuLevel level)
+{
+    return c->d->gpu ? level == CPU_BASELINE : cpu->level[level] && cpu_level_here(level);
+}
+
 /* One object per level, so that each level is what runs. */
 static bool compile_level(Checker *c, Precision p, CpuLevel level)
 {
     CpuOptions cpu;
     Str error;
     driver_targets(c->d, &cpu);
-    if (!wants_precision(c->d->opt, p) || !cpu.level[level] || !cpu_level_here(level))
+    if (!wants_precision(c->d->opt, p) || !wants_level(c, &cpu, level))
         return true;
     memset(cpu.level, 0, sizeof cpu.level);
     cpu.level[level] = true;
@@ -20,8 +26,8 @@ static bool compile_level(Checker *c, Precision p, CpuLevel level)
     if (!raw)
         return false;
     raw->form = c->form;
-    progress_show(c->d->progress, "%.*s: compiling for %s", STRF(c->name), cpu_level_info(level)->text);
-    if (code_make(c->arena, raw, &cpu, &c->code[p][level], &error))
+    progress_show(c->d->progress, "%.*s: compiling for %s", STRF(c->name), c->d->gpu ? "a GPU" : cpu_level_info(level)->text);
+    if (driver_code(c->d, c->arena, raw, &cpu, &c->code[p][level], &error))
         return true;
     check_fail(c, "%.*s", STRF(error));
     return false;

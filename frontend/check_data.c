@@ -110,7 +110,7 @@ static void run_all(Checker *c, const TestPlan *plan, const Frame *expected, Fra
     compare(c, expected, f, ran, exact, STR("evaluator"), plan->data, why);
     for (uint32_t i = 0; i < NPRECISION * CPU_NLEVEL; i++) {
         const Code *code = &c->code[i / CPU_NLEVEL][i % CPU_NLEVEL];
-        if (!code->code)
+        if (!code_is_there(code))
             continue;
         ran = frame_compiled(f, code, true, &why);
         compare(c, expected, f, ran, code->cpu.precision == PREC_F64 ? exact : single, code_name(c->arena, code),

@@ -107,7 +107,7 @@ void check_compiled(Checker *c)
 {
     for (uint32_t p = 0; p < NPRECISION; p++)
         for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
-            if (c->code[p][l].code) {
+            if (code_is_there(&c->code[p][l])) {
                 progress_show(c->d->progress, "%.*s: comparing", STRF(c->name));
                 check_code(c, &c->code[p][l]);
             }
@@ -152,11 +152,11 @@ static void check_ragged(Checker *c, Once *once, bool evaluator, const char *wha
         }
         for (uint32_t k = 0; k < NPRECISION * CPU_NLEVEL; k++) {
             const Code *code = &c->code[k / CPU_NLEVEL][k % CPU_NLEVEL];
-            if (code->code && !once(c, &ragged[i], code, &why)) {
+            if (code_is_there(code) && !once(c, &ragged[i], code, &why)) {
                 check_fail(c, "%s: %.*s: %.*s", what, STRF(code_name(c->arena, code)), STRF(why));
                 return;
             }
-            n += code->code != NULL;
+            n += code_is_there(code);
         }
     }
     if (n || evaluator)

@@ -1,5 +1,6 @@
 /* Packed batches: sequences end to end, some of them empty. That the numbers are right is for the comparison with the
- * evaluator, which takes one sequence after another; here each has to be, bit for bit, what it is when it is called alone. */
+ * evaluator, which takes one sequence after another; here each has to be, bit for bit, what it is when it is called alone (as a GPU calls
+ * them anyway). */
 #include "frontend/check.h"
 
 static const int32_t around[] = {0, 0, 5, 5, 5, 12, 13, 13}, all_empty[] = {0, 0, 0, 0}, one[] = {0, 6}, pair[] = {0, 1, 18};

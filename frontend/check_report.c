@@ -42,7 +42,9 @@ Str code_name(Arena *a, const Code *code)
 {
     Text out = {.arena = a};
     text_add(&out, "%s", code->cpu.precision == PREC_F32 ? "f32" : "f64");
-    for (CpuLevel l = 0; l < CPU_NLEVEL; l++)
+    if (code->arch.n)
+        text_add(&out, " %.*s", STRF(code->arch));
+    for (CpuLevel l = 0; l < CPU_NLEVEL && !code->arch.n; l++)
         if (code->cpu.level[l])
             text_add(&out, " %s", cpu_level_info(l)->text);
     return text_str(&out);

@@ -43,7 +43,7 @@ void check_streaming(Checker *c)
     c->rejected = 0;
     for (uint32_t i = 0; i < NPRECISION * CPU_NLEVEL && ok; i++) {
         const Code *code = &c->code[i / CPU_NLEVEL][i % CPU_NLEVEL];
-        if (!code->code)
+        if (!code_is_there(code))
             continue;
         if (!iface_streams(code->kern, &why)) {
             check_skip(c, "step and chunk do not exist: %.*s", STRF(why));

@@ -177,7 +177,10 @@ static bool begin(Driver *d, Bench *b, json_t **old)
     if (ok && !trial_level(d, &b->t.cpu))
         return false;
     progress_show(d->progress, "measuring what the machine can do");
-    ok = ok && peak_measure(&b->t.cpu, &b->peak, &error);
+    if (d->gpu)
+        b->peak = (Peak){nv_device_flops(d->gpu->device, b->t.cpu.precision == PREC_F64), nv_device_bandwidth(d->gpu->device)};
+    else
+        ok = ok && peak_measure(&b->t.cpu, &b->peak, &error);
     progress_end(d->progress);
     if (!ok)
         driver_fail(d, "%.*s", STRF(error));
@@ -188,7 +191,11 @@ int cmd_bench(Driver *d)
 {
     Bench b = {.t = {.arena = d->arena}};
     json_t *old = NULL;
-    int code = begin(d, &b, &old) ? EXIT_FINE : EXIT_INPUT;
+    int code = driver_gpu_open(d);
+    if (code)
+        return code;
+    b.t.d = d;
+    code = begin(d, &b, &old) ? EXIT_FINE : EXIT_INPUT;
     bool ready = code == EXIT_FINE;
     b.old = old;
     b.entries = d->opt->given[OPT_JSON] ? json_array() : NULL;

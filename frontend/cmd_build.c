@@ -70,16 +70,11 @@ static int read_source(Driver *d, Compile *c, Str path, Unit **unit, FormChoice 
     return c->rec && driver_form(d, *unit, entry, choice) ? EXIT_FINE : driver_report(d);
 }
 
-static bool is_gpu(const Options *o)
-{
-    return option_is(o, OPT_TARGET, "ptx") || option_is(o, OPT_TARGET, "cuda");
-}
-
 static Emit emit_of(const Options *o)
 {
     Str kind = o->value[OPT_EMIT];
     if (!o->given[OPT_EMIT])
-        return is_gpu(o) ? EMIT_PTX : EMIT_OBJ;
+        return driver_is_gpu(o) ? EMIT_PTX : EMIT_OBJ;
     return str_is(kind, "rec") ? EMIT_REC : str_is(kind, "kern") ? EMIT_KERN : str_is(kind, "ll") ? EMIT_LL
          : str_is(kind, "s")   ? EMIT_S
                                : EMIT_OBJ;
@@ -195,18 +190,6 @@ static int write_parts(Driver *d, const Parts *parts)
     return driver_fail(d, "%.*s", STRF(error));
 }
 
-/* What only one target has is not left aside for the other one. */
-static bool is_for_other_target(Driver *d)
-{
-    bool gpu = is_gpu(d->opt);
-    Str target = d->opt->given[OPT_TARGET] ? d->opt->value[OPT_TARGET] : STR("cpu");
-    if (d->opt->given[gpu ? OPT_CPU : OPT_ARCH])
-        driver_fail(d, "--%s means nothing with --target=%.*s", gpu ? "cpu" : "arch", STRF(target));
-    else if (gpu && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
-        driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=%.*s writes PTX", STRF(d->opt->value[OPT_EMIT]), STRF(target));
-    return d->failed;
-}
-
 static bool is_refused(Driver *d)
 {
     Str extension = path_extension(d->opt->value[OPT_OUTPUT]);
@@ -284,13 +267,13 @@ int cmd_build(Driver *d)
         return emit_ast(d, path);
     if (!check_pass(d, OPT_STOP_AFTER) || !check_pass(d, OPT_DUMP_AFTER))
         return EXIT_USAGE;
-    if (is_refused(d) || is_for_other_target(d))
+    if (is_refused(d) || driver_is_for_other_target(d))
         return EXIT_USAGE;
     int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit, &choice);
     if (code)
         return code;
     driver_targets(d, &c.cpu);
-    c.for_gpu = is_gpu(d->opt);
+    c.for_gpu = driver_is_gpu(d->opt);
     c.gpu = (NvOptions){.prefix = c.cpu.prefix,
                         .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
                         .f64 = c.cpu.precision == PREC_F64,

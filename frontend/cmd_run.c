@@ -105,7 +105,7 @@ static bool compile_and_call(RunVerb *r, RecProg *raw, Str *error)
     CpuOptions cpu;
     driver_targets(r->d, &cpu);
     progress_show(r->d->progress, "%.*s: compiling", STRF(raw->name));
-    bool ok = code_make(r->d->arena, raw, &cpu, &code, error);
+    bool ok = driver_code(r->d, r->d->arena, raw, &cpu, &code, error);
     progress_show(r->d->progress, "%.*s: running", STRF(raw->name));
     ok = ok && frame_compiled(r->frame, &code, r->grad, error);
     code_free(&code);
@@ -201,6 +201,9 @@ int cmd_run(Driver *d)
     RunVerb r = {.d = d, .reference = option_is(d->opt, OPT_ON, "reference")};
     Arrays in = {0};
     Str path = d->opt->file.p[0];
+    int gpu = driver_gpu_open(d);
+    if (gpu)
+        return gpu;
     r.f64 = r.reference || option_is(d->opt, OPT_PRECISION, "f64");
     r.unit = driver_load(d, path);
     if (!r.unit)

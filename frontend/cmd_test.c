@@ -180,6 +180,8 @@ int cmd_test(Driver *d)
     int code = EXIT_FINE;
     if (d->opt->given[OPT_SEED] && !driver_number(d, OPT_SEED, &seed))
         return EXIT_USAGE;
+    if ((code = driver_gpu_open(d)))
+        return code;
     for (uint32_t i = 0; i < d->opt->file.n; i++) {
         int one = test_file(d, d->opt->file.p[i], seed, &tally);
         code = code ? code : one;

@@ -33,7 +33,7 @@ int driver_report(Driver *d)
 Driver driver_open(const Driver *all)
 {
     Arena *a = arena_new();
-    Driver d = {.arena = a, .opt = all->opt, .sources = sources_new(a), .progress = progress_begin(a), .form = all->form, .store = all->store};
+    Driver d = {.arena = a, .opt = all->opt, .sources = sources_new(a), .progress = progress_begin(a), .form = all->form, .store = all->store, .gpu = all->gpu};
     d.diags = diags_new(a, d.sources);
     return d;
 }

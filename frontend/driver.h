@@ -6,6 +6,7 @@
 #include "frontend/driver_tune.h"
 #include "frontend/files.h"
 #include "frontend/options.h"
+#include "frontend/run_frame.h"
 
 typedef VEC(Str) StrList;
 typedef struct Progress Progress;
@@ -21,6 +22,7 @@ typedef struct Driver {
     bool failed;  /* driver_fail was called */
     TuneFile tune; /* of `tune_of`; read when an entry's form is not said elsewhere */
     const Unit *tune_of;
+    const Gpu *gpu; /* that code runs on; NULL: on this machine's CPU */
 } Driver;
 
 /* ---- cmd_*.c: one verb each; the result is the exit code ---- */
@@ -54,6 +56,16 @@ bool driver_has_dim(const Unit *u, uint32_t entry, Str name); /* declared by the
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
+/* ---- driver_gpu.c ---- */
+/* Opens the GPU that --target=cuda asks for. An exit code, and a message: EXIT_NO_GPU when there is none. */
+int driver_gpu_open(Driver *d);
+void driver_gpu_close(Driver *d);
+bool driver_is_gpu(const Options *o); /* --target=ptx, --target=cuda */
+/* Whether an option is said that means nothing for the other target; a message. */
+bool driver_is_for_other_target(Driver *d);
+/* Code for where it is to run; see code_make. */
+bool driver_code(const Driver *d, Arena *a, RecProg *raw, const CpuOptions *cpu, Code *out, Str *error);
+
 bool driver_number(Driver *d, OptionId id, uint64_t *out); /* false, and a message, if the value is not a number */
 
 /* ---- driver_form.c: the form that an entry's recurrences are run in ---- */

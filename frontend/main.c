@@ -43,6 +43,7 @@ static int run(Arena *a, int argc, char **argv)
     }
     int code = driver_read_form(&d) ? command[opt.verb](&d) : EXIT_USAGE;
     progress_end(d.progress);
+    driver_gpu_close(&d);
     return code;
 }
 

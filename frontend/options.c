@@ -433,6 +433,7 @@ void options_man(Text *out)
     }
     man_arrays(out);
     text_add(out, ".SH EXIT STATUS\n.TP\n.B 0\nfine\n.TP\n.B 1\nthe input is wrong\n.TP\n.B 2\nthe command line is wrong\n"
+                  ".TP\n.B 3\nthere is no GPU for \\-\\-target=cuda\n"
                   ".TP\n.B 70\na fault of the compiler\n");
 }
 

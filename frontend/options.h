@@ -35,7 +35,7 @@ typedef struct Options {
 } Options;
 
 /* Exit codes: part of the interface. 70 is ice()'s. */
-enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
+enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_NO_GPU = 3 };
 
 /* False, and a message, when the command line makes no sense. */
 bool options_parse(Arena *a, Options *o, int argc, char **argv, Str *error);

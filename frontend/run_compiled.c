@@ -18,7 +18,10 @@ void code_free(Code *code)
 {
     if (code->code)
         cpu_free(code->code);
+    if (code->gpu)
+        nv_unload(code->gpu);
     code->code = NULL;
+    code->gpu = NULL;
 }
 
 static size_t elem_bytes(const Code *code, DType dt)
@@ -174,21 +177,22 @@ static Str outside_index(const Frame *f)
     return frame_reference(&again, false, &why) ? STR("") : str_fmt(f->arena, ": %.*s", STRF(why));
 }
 
-static bool done(Frame *f, int status, Str *error)
+static bool done(Frame *f, const Code *code, int status, Str *error)
 {
     if (status == RNN_OK)
         return true;
-    *error = str_fmt(f->arena, "%s%.*s", cpu_status_text(status), STRF(status == RNN_INDEX ? outside_index(f) : STR("")));
+    *error = str_fmt(f->arena, "%.*s%.*s", STRF(code_status_text(f->arena, code, status)), STRF(status == RNN_INDEX ? outside_index(f) : STR("")));
     return false;
 }
 
 bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error)
 {
-    Native n = native_of(f, code);
-    const void *const *in = (const void *const *)n.in;
     grad = grad && code->kern->has_fn[REC_BACKWARD];
-    if (!done(f, cpu_call_packed(code->code, REC_FORWARD, n.dim, in, n.out, f->offset, grad, 0), error) ||
-        (grad && !done(f, cpu_call_packed(code->code, REC_BACKWARD, n.dim, in, n.out, f->offset, true, 0), error)))
+    if (code->gpu && f->offset)
+        return frame_one_by_one(f, code, grad, error);
+    Native n = native_of(f, code);
+    if (!done(f, code, code_call(code, REC_FORWARD, n.dim, n.in, n.out, f->offset, grad), error) ||
+        (grad && !done(f, code, code_call(code, REC_BACKWARD, n.dim, n.in, n.out, f->offset, true), error)))
         return false;
     native_results(f, code, &n, grad);
     return true;
@@ -217,7 +221,7 @@ static bool start_carry(Frame *f, const Code *code, const Native *n, Str *error)
     for (uint32_t i = 0; i < k->arg.n; i++)
         if (k->arg.p[i].role == ROLE_LENGTH)
             none.in[i] = NULL;
-    if (!done(f, cpu_call(code->code, REC_FORWARD, none.dim, (const void *const *)none.in, none.out, false, 0), error))
+    if (!done(f, code, code_call(code, REC_FORWARD, none.dim, none.in, none.out, NULL, false), error))
         return false;
     for (uint32_t i = 0; i < k->arg.n; i++)
         if (k->arg.p[i].role == ROLE_START)
@@ -244,7 +248,7 @@ bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *erro
         for (uint32_t i = 0; i < k->out.n; i++)
             if (k->out.p[i].role != OUT_REPORT) /* what a call says of itself; its sizes are unknown to f */
                 out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
-        if (!done(f, cpu_call_chunk(code->code, step, n.dim, in, out), error))
+        if (!done(f, code, code_call_chunk(code, step, n.dim, in, out), error))
             return false;
     }
     for (uint32_t i = 0; i < k->out.n; i++)

@@ -6,6 +6,7 @@
 #ifndef FRONTEND_RUN_FRAME_H
 #define FRONTEND_RUN_FRAME_H
 
+#include "backends/nvptx/device.h"
 #include "frontend/arrays.h"
 #include "frontend/compile.h"
 
@@ -31,11 +32,19 @@ typedef struct Frame {
     int64_t sequence, sequences; /* which of the batch the evaluator is at, and of how many */
 } Frame;
 
-/* What was compiled, loaded and ready to be called. */
+/* The GPU that code is for. */
+typedef struct Gpu {
+    NvDevice *device;
+    Str arch;
+} Gpu;
+
+/* What was compiled, loaded and ready to be called: `code` on this machine's CPU, or `gpu`. */
 typedef struct Code {
     KernProg *kern;
-    CpuOptions cpu;
+    CpuOptions cpu; /* of a GPU: its precision */
+    Str arch;       /* of a GPU */
     CpuCode *code;
+    NvCode *gpu;
 } Code;
 
 Frame *frame_new(Arena *a, const RecProg *prog);
@@ -90,6 +99,17 @@ bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error);
 /* The sequence in pieces with carried state; piece by piece `size` places (the last one shorter). `step`: by the step
  * function. Needs ROLE_START arguments given or not; outputs and finals go to f->out. */
 bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *error);
+
+/* ---- run_gpu.c ---- */
+/* As code_make, for a GPU, in the precision that `cpu` says. */
+bool code_make_gpu(Arena *a, RecProg *raw, const CpuOptions *cpu, const Gpu *gpu, Code *out, Str *error);
+bool code_is_there(const Code *code);
+/* A forward or backward call, of chunk or of step; an RnnStatus, and its text. */
+int code_call(const Code *code, RecFn fn, const int64_t *dim, void *const *in, void *const *out, const int32_t *offset, bool train);
+int code_call_chunk(const Code *code, bool step, const int64_t *dim, void *const *in, void *const *out);
+Str code_status_text(Arena *a, const Code *code, int status);
+/* Sequence after sequence: a GPU has no packed batches. */
+bool frame_one_by_one(Frame *f, const Code *code, bool grad, Str *error);
 
 /* The sizes of a call by the symbols of another program of the entry, with the numbers of chunks that it has. */
 int64_t *frame_dims(const Frame *f, const DimTab *t, const struct RecDerivedDim *derived, uint32_t n);

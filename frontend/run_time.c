@@ -7,13 +7,27 @@
 #include "backends/backend.h"
 #include "frontend/driver.h"
 
+/* On a GPU this only launches. */
+static int launch(const Timed *t, bool training)
+{
+    RnnStatus status = nv_call_start(t->gpu, IFN_FORWARD, training);
+    return (int)(status == RNN_OK && training ? nv_call_start(t->gpu, IFN_BACKWARD, true) : status);
+}
+
 static int call(const Timed *t, bool training)
 {
+    if (t->gpu)
+        return launch(t, training);
     const void *const *in = (const void *const *)t->call.in;
     int status = cpu_call(t->code->code, REC_FORWARD, t->call.dim, in, t->call.out, training, 0);
     if (status == RNN_OK && training)
         status = cpu_call(t->code->code, REC_BACKWARD, t->call.dim, in, t->call.out, true, 0);
     return status;
+}
+
+static int wait(const Timed *t, int status)
+{
+    return t->gpu && status == RNN_OK ? (int)nv_call_wait(t->gpu) : status;
 }
 
 /* Time of this thread, which is all that generated code uses: what other programs take of the machine does not count. */
@@ -24,25 +38,27 @@ double time_of_thread(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds of one call; `repeat` calls take long enough for the clock. */
+/* Seconds of one call, on a GPU by the clock on the wall; `repeat` calls take long enough for the clock. */
 static double measure(Timed *t, bool training, uint32_t repeat)
 {
     double begin = seconds_now(), mine = time_of_thread();
     for (uint32_t i = 0; i < repeat; i++)
         call(t, training);
+    wait(t, RNN_OK);
     mine = time_of_thread() - mine;
-    t->spent += seconds_now() - begin;
-    return mine / repeat;
+    double all = seconds_now() - begin;
+    t->spent += all;
+    return (t->gpu ? all : mine) / repeat;
 }
 
 /* The first call touches the memory, the second says how many fill a millisecond. */
 static bool warm_up(Timed *t, bool training, Str *error)
 {
     double begin = seconds_now();
-    int status = call(t, training);
+    int status = wait(t, call(t, training));
     t->spent += seconds_now() - begin;
     if (status != RNN_OK) {
-        *error = str_of(cpu_status_text(status));
+        *error = code_status_text(t->code->kern->arena, t->code, status);
         return false;
     }
     double one = measure(t, training, 1);
@@ -50,10 +66,29 @@ static bool warm_up(Timed *t, bool training, Str *error)
     return true;
 }
 
+/* To a GPU, once. */
+static bool bring(Timed *t, Str *error)
+{
+    if (!t->code->gpu)
+        return true;
+    RnnStatus status = nv_call_open(&t->gpu, t->code->gpu, IFN_FORWARD, t->call.dim, t->call.in, t->call.out);
+    if (status != RNN_OK)
+        *error = code_status_text(t->code->kern->arena, t->code, (int)status);
+    return status == RNN_OK;
+}
+
+void time_end(Timed *t)
+{
+    if (t->gpu)
+        nv_call_close(t->gpu);
+    t->gpu = NULL;
+}
+
 bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error)
 {
+    time_end(t);
     *t = (Timed){.code = code, .call = native_of(f, code), .trains = code->kern->has_fn[REC_BACKWARD]};
-    return warm_up(t, false, error) && (!t->trains || warm_up(t, true, error));
+    return bring(t, error) && warm_up(t, false, error) && (!t->trains || warm_up(t, true, error));
 }
 
 bool time_round(Timed *t, double seconds)

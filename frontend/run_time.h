@@ -10,6 +10,7 @@ enum { TIME_MINROUNDS = 3, TIME_MAXROUNDS = 31 };
 typedef struct Timed {
     const Code *code;
     Native call;
+    NvCall *gpu; /* of code on a GPU: its arrays there */
     bool trains;                       /* there is a backward function */
     uint32_t repeat[2];                /* calls in one measurement: forward, training */
     double seconds[2][TIME_MAXROUNDS]; /* of one call */
@@ -21,6 +22,7 @@ typedef struct Timed {
 bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error);
 /* One more measurement of each; false when `seconds` are spent and it is not the first few, or enough is measured. */
 bool time_round(Timed *t, double seconds);
+void time_end(Timed *t);
 double time_median(const Timed *t, bool training); /* seconds of one call */
 double time_spread(const Timed *t, bool training); /* from the first quartile to the third, as a part of the median */
 double time_of_thread(void); /* seconds that this thread has run */

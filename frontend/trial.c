@@ -37,9 +37,15 @@ static Str cpu_model(Arena *a)
     return model;
 }
 
+Str trial_target(const Trial *t)
+{
+    return code_name(t->arena, &(Code){.cpu = t->cpu, .arch = t->d->gpu ? t->d->gpu->arch : STR("")});
+}
+
 Str trial_machine(const Trial *t)
 {
-    return str_fmt(t->arena, "%.*s, %.*s", STRF(code_name(t->arena, &(Code){.cpu = t->cpu})), STRF(cpu_model(t->arena)));
+    Str model = t->d->gpu ? nv_device_name(t->d->gpu->device) : cpu_model(t->arena);
+    return str_fmt(t->arena, "%.*s, %.*s", STRF(trial_target(t)), STRF(model));
 }
 
 void trial_put_lacking(const Trial *t, uint32_t i, int width)
@@ -165,7 +171,7 @@ static bool make_candidate(Trial *t, uint32_t i, bool newton_too, Str *error)
         return true;
     }
     raw->form = c->form;
-    return code_make(t->arena, raw, &t->cpu, &c->code, error);
+    return driver_code(t->d, t->arena, raw, &t->cpu, &c->code, error);
 }
 
 bool trial_frame(const Trial *t, int64_t places, Frame **out, Str *error)
@@ -173,7 +179,7 @@ bool trial_frame(const Trial *t, int64_t places, Frame **out, Str *error)
     RecProg *reference = trial_raw(t);
     compile_reference(reference);
     *out = frame_new(t->arena, reference);
-    return choose_sizes(t, *out, places, error) && (!t->candidate[0].code.code || draw(t, *out, &t->candidate[0].code, error));
+    return choose_sizes(t, *out, places, error) && (!code_is_there(&t->candidate[0].code) || draw(t, *out, &t->candidate[0].code, error));
 }
 
 bool trial_begin(Trial *t, const char *const *form, uint32_t n, bool newton_too, Str *error)
@@ -192,6 +198,8 @@ bool trial_begin(Trial *t, const char *const *form, uint32_t n, bool newton_too,
 
 void trial_end(Trial *t)
 {
+    for (uint32_t i = 0; i < t->n; i++)
+        time_end(&t->candidate[i].timed);
     for (uint32_t i = 0; i < t->n; i++)
         code_free(&t->candidate[i].code);
 }

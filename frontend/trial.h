@@ -44,6 +44,7 @@ bool trial_measure(Trial *t, const Frame *f, double seconds, Str *error);
 /* The row of a form that does not exist, once, whatever its sizes. */
 void trial_put_lacking(const Trial *t, uint32_t i, int width);
 Str trial_sizes_text(const Trial *t); /* "T=4096,B=1,H=64": open sizes, then those that -D binds */
+Str trial_target(const Trial *t);     /* "f32 avx512", "f32 sm_90" */
 Str trial_machine(const Trial *t);    /* "f32 avx512, AMD EPYC" */
 
 #endif

@@ -10,7 +10,7 @@
 const char *nv_arch(uint32_t i)
 {
     static const char *const name[] = {
-#define ARCH(NAME) NAME,
+#define ARCH(NAME, ...) NAME,
 #include "backends/nvptx/arch.def"
 #undef ARCH
         NULL};

@@ -128,17 +128,29 @@ static struct {
     uint64_t at;
     size_t n;
 } block[MOST_BLOCKS];
+static int blocks;
 
+static int is_in(int i, uint64_t at, size_t n)
+{
+    return at >= block[i].at && at - block[i].at <= block[i].n && n <= block[i].n - (at - block[i].at);
+}
+
+/* Kernels touch a few blocks in turn: those move to the front. */
 static int owner(uint64_t at, size_t n)
 {
-    static int last;
-    int i;
-    if (at >= block[last].at && at - block[last].at <= block[last].n && n <= block[last].n - (at - block[last].at))
-        return last;
-    for (i = 0; i < MOST_BLOCKS; i++)
-        if (block[i].at && at >= block[i].at && at - block[i].at <= block[i].n && n <= block[i].n - (at - block[i].at))
-            return last = i;
-    return -1;
+    int i = 0;
+    while (i < blocks && !is_in(i, at, n))
+        i++;
+    if (i == blocks)
+        return -1;
+    for (; i > 4; i /= 2) {
+        uint64_t other = block[i / 2].at;
+        size_t bytes = block[i / 2].n;
+        block[i / 2] = block[i];
+        block[i].at = other;
+        block[i].n = bytes;
+    }
+    return i;
 }
 
 static int may_touch(uint64_t at, size_t n)
@@ -149,33 +161,28 @@ static int may_touch(uint64_t at, size_t n)
 /* As a device has it: full of what is no number. */
 int cuMemAlloc_v2(uint64_t *at, size_t n)
 {
-    int error = does("cuMemAlloc_v2"), i = 0;
+    int error = does("cuMemAlloc_v2");
     void *p = NULL;
-    if (error)
-        return error;
-    while (i < MOST_BLOCKS && block[i].at)
-        i++;
-    if (n == 0)
-        return INVALID_VALUE;
-    if (i == MOST_BLOCKS || n > (size_t)1 << 40 || posix_memalign(&p, 256, n) != 0)
+    if (error || n == 0)
+        return error ? error : INVALID_VALUE;
+    if (blocks == MOST_BLOCKS || n > (size_t)1 << 40 || posix_memalign(&p, 256, n) != 0)
         return OUT_OF_MEMORY;
     memset(p, 0xff, n);
-    block[i].at = *at = (uint64_t)(uintptr_t)p;
-    block[i].n = n;
+    block[blocks].at = *at = (uint64_t)(uintptr_t)p;
+    block[blocks++].n = n;
     return 0;
 }
 
 int cuMemFree_v2(uint64_t at)
 {
-    int i;
-    for (i = 0; i < MOST_BLOCKS; i++)
-        if (at && block[i].at == at) {
-            block[i].at = 0;
-            block[i].n = 0;
-            free((void *)(uintptr_t)at);
-            return does("cuMemFree_v2");
-        }
-    return INVALID_VALUE;
+    int i = 0;
+    while (i < blocks && block[i].at != at)
+        i++;
+    if (i == blocks)
+        return INVALID_VALUE;
+    block[i] = block[--blocks];
+    free((void *)(uintptr_t)at);
+    return does("cuMemFree_v2");
 }
 
 int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t n)

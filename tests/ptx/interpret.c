@@ -60,8 +60,8 @@ struct instruction {
     unsigned char op, type, from /* of cvt */, compare, part, round, space, unless, carries;
     int when;       /* the predicate, or -1 */
     int to, in[3];  /* slots */
-    int64_t offset; /* of memory; of a branch: the instruction; of a call: the function */
-    char label[96]; /* of a branch or a call, until it is found */
+    int64_t offset; /* of memory; of a branch or call: the instruction or function, before that is found the number of
+                       its name */
 };
 
 struct label {
@@ -73,10 +73,10 @@ struct kernels;
 
 struct function {
     char name[96];
-    int nparam, base[6], nslot, ncode, nlabel;
+    int nparam, base[6], nslot, ncode, nlabel, ntarget;
     struct instruction *code;
-    struct label *label;
-    uint64_t *start; /* slots of a thread as it begins */
+    struct label *label, *target; /* target: where branches and calls go */
+    uint64_t *start;              /* slots of a thread as it begins */
     const struct kernels *of;
 };
 
@@ -291,12 +291,26 @@ static int operation(struct reader *r, char *word, struct instruction *c)
     return (op == ADDC || c->carries) && c->type != U64 && c->type != S64 ? fail(r, "a carry of other words") : 0;
 }
 
+static int name_add(struct label **list, int *n, const char *text, int length, int at)
+{
+    struct label l = {.at = at};
+    snprintf(l.name, sizeof l.name, "%.*s", length, text);
+    *list = grown(*list, *n, sizeof l);
+    (*list)[*n] = l;
+    return (*n)++;
+}
+
+static int target(struct function *f, const char *text, int length)
+{
+    return name_add(&f->target, &f->ntarget, text, length, 0);
+}
+
 /* Operands: what is written first, then what is read. */
 static int operands(struct reader *r, struct instruction *c, char **text, int n)
 {
     int i, param = c->op == LD && c->space == PASSED && strstr(text[1], "_param_");
     if (c->op == BRA) {
-        snprintf(c->label, sizeof c->label, "%s", text[0]);
+        c->offset = target(r->f, text[0], (int)strlen(text[0]));
         return 0;
     }
     if (c->op == RET || c->op == BAR)
@@ -363,7 +377,7 @@ static void call(struct reader *r, const char *text)
 {
     struct instruction c = {.op = CALL, .when = -1};
     if (r->calling == 1) {
-        snprintf(c.label, sizeof c.label, "%.*s", (int)strcspn(text, ", "), text);
+        c.offset = target(r->f, text, (int)strcspn(text, ", "));
         append(r->f, c);
     }
     r->calling = strchr(text, ';') ? 0 : 2;
@@ -371,10 +385,7 @@ static void call(struct reader *r, const char *text)
 
 static void label(struct reader *r, const char *text)
 {
-    struct label l = {.at = r->f->ncode};
-    snprintf(l.name, sizeof l.name, "%.*s", (int)strcspn(text, ":"), text);
-    r->f->label = grown(r->f->label, r->f->nlabel, sizeof l);
-    r->f->label[r->f->nlabel++] = l;
+    name_add(&r->f->label, &r->f->nlabel, text, (int)strcspn(text, ":"), r->f->ncode);
 }
 
 /* In the order of the text; a function that is only declared has no code. */
@@ -389,11 +400,12 @@ static int function_of(const struct kernels *k, const char *name)
 
 static int find_target(const struct kernels *k, const struct function *f, const struct instruction *c)
 {
+    const char *name = f->target[c->offset].name;
     int i;
     if (c->op == CALL)
-        return function_of(k, c->label);
+        return function_of(k, name);
     for (i = 0; i < f->nlabel; i++)
-        if (strcmp(c->label, f->label[i].name) == 0)
+        if (strcmp(name, f->label[i].name) == 0)
             return f->label[i].at;
     return -1;
 }
@@ -415,7 +427,7 @@ static int link_function(struct reader *r, struct function *f)
 /* .visible .entry NAME(, .func (...) NAME( */
 static int entry(struct kernels *k, struct reader *r, const char *text)
 {
-    struct function f = {{0}, 0, {0}, 0, 0, 0, NULL, NULL, NULL, k};
+    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, NULL, NULL, NULL, NULL, k};
     int i;
     snprintf(f.name, sizeof f.name, "%.*s", (int)strcspn(text, "( \t"), text);
     k->function = grown(k->function, k->n, sizeof f);
@@ -535,6 +547,7 @@ void kernels_free(struct kernels *k)
     for (i = 0; i < k->n; i++) {
         free(k->function[i].code);
         free(k->function[i].label);
+        free(k->function[i].target);
         free(k->function[i].start);
     }
     while (k->table) {
@@ -762,9 +775,22 @@ static uint64_t converted(const struct instruction *c, uint64_t v)
     return real ? to_integer(c->type, x) : n;
 }
 
+#define OF(OP, TYPE) ((OP) << 4 | (TYPE))
+
 static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 {
     uint64_t a = slot[i->in[0]], b = slot[i->in[1]], c = slot[i->in[2]];
+    switch (OF(i->op, i->type)) { /* most of what is run, sooner */
+    case OF(ADD, S64): return a + b;
+    case OF(SUB, S64): return a - b;
+    case OF(OR, U64): return a | b;
+    case OF(AND, U64): return a & b;
+    case OF(SHL, U64): return (uint32_t)b < 64 ? a << (uint32_t)b : 0;
+    case OF(FMA, F32): return of_f32(fmaf(f32(a), f32(b), f32(c)));
+    case OF(ADD, F32): return of_f32(f32(a) + f32(b));
+    case OF(MUL, F32): return of_f32(f32(a) * f32(b));
+    default: break;
+    }
     switch (i->op) {
     case MOV: return a;
     case CVT: return converted(i, a);

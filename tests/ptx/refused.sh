@@ -43,4 +43,5 @@ check "files are named as the input, with dependencies" sh -c '"$RNNC" build "$1
 check "NAME.ptx is NAME" sh -c '"$RNNC" build "$1" --target=ptx -o y.ptx && [ -s y.ptx ] && [ -s y.json ]' sh "$diagonal"
 check "every architecture that targets name" sh -c '"$RNNC" targets | grep "^ptx" >list && [ -s list ] &&
   while read -r _ arch _; do "$RNNC" build "$1" --target=ptx --arch="$arch" -o a || exit 1; done <list' sh "$diagonal"
+check "the same for cuda" sh -c '"$RNNC" targets | grep "^cuda sm_" | cut -c6-10 >cuda && cut -c6-10 list | cmp - cuda'
 finish

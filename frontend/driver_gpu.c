@@ -1,0 +1,57 @@
+/* --target: what it goes with, and the GPU that code runs on. */
+#include "frontend/driver.h"
+
+bool driver_is_gpu(const Options *o)
+{
+    return option_is(o, OPT_TARGET, "ptx") || option_is(o, OPT_TARGET, "cuda");
+}
+
+/* What only one target has is not left aside for the other one. */
+bool driver_is_for_other_target(Driver *d)
+{
+    bool gpu = driver_is_gpu(d->opt);
+    Str target = d->opt->given[OPT_TARGET] ? d->opt->value[OPT_TARGET] : STR("cpu");
+    if (d->opt->given[gpu ? OPT_CPU : OPT_ARCH])
+        driver_fail(d, "--%s means nothing with --target=%.*s", gpu ? "cpu" : "arch", STRF(target));
+    else if (gpu && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
+        driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=%.*s writes PTX", STRF(d->opt->value[OPT_EMIT]), STRF(target));
+    else if (d->opt->verb != VERB_BUILD && option_is(d->opt, OPT_TARGET, "ptx"))
+        driver_fail(d, "--target=ptx is of build; kernels run with --target=cuda");
+    else if (gpu && option_is(d->opt, OPT_ON, "reference"))
+        driver_fail(d, "the reference evaluator does not run on a GPU: --on=reference means nothing with --target=cuda");
+    return d->failed;
+}
+
+static int no_gpu(Driver *d, Str why)
+{
+    driver_fail(d, "there is no GPU to run on: %.*s", STRF(why));
+    return EXIT_NO_GPU;
+}
+
+int driver_gpu_open(Driver *d)
+{
+    Gpu *gpu = NEW(d->arena, Gpu);
+    Str why;
+    if (driver_is_for_other_target(d))
+        return EXIT_USAGE;
+    if (!driver_is_gpu(d->opt))
+        return EXIT_FINE;
+    gpu->device = nv_device_open(d->arena, &why);
+    if (!gpu->device)
+        return no_gpu(d, why);
+    d->gpu = gpu;
+    gpu->arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : nv_device_arch(gpu->device);
+    return gpu->arch.n ? EXIT_FINE : no_gpu(d, str_fmt(d->arena, "%.*s is older than %s", STRF(nv_device_name(gpu->device)), nv_arch(0)));
+}
+
+void driver_gpu_close(Driver *d)
+{
+    if (d->gpu)
+        nv_device_close(d->gpu->device);
+    d->gpu = NULL;
+}
+
+bool driver_code(const Driver *d, Arena *a, RecProg *raw, const CpuOptions *cpu, Code *out, Str *error)
+{
+    return d->gpu ? code_make_gpu(a, raw, cpu, d->gpu, out, error) : code_make(a, raw, cpu, out, error);
+}

@@ -1,0 +1,80 @@
+# run, test and bench on a GPU, and without one. The driver is the tests' own, which runs the PTX.
+. "$SRC/tests/lib.sh"
+ours=$BUILD/tests/driver
+gpu() { env LD_LIBRARY_PATH="$ours" "$@"; }
+broken() {
+  fail=$1
+  shift
+  env LD_LIBRARY_PATH="$ours" STUB_FAIL="$fail" "$@"
+}
+
+cat >count.rnn <<'END'
+cell count over t (x: int, k: int) -> y {
+  param W: real[3, 2]
+  state n: int, y: real[2]
+  n = n[t-1] + x
+  y = y[t-1] + W[k, :] + real(n)
+}
+END
+ints '4, 2' 1 2 3 4 5 6 7 8 >x.npy
+ints '4, 2' 0 1 2 0 1 2 0 1 >k.npy
+npy '<f4' '3, 2' 24 >W.npy
+run="$RNNC run count.rnn -i x.npy -i k.npy -i W.npy"
+gru=$SRC/stdlib/gru.rnn
+call="$RNNC run $gru --entry=gru -i $SRC/stdlib/gru.npz --grad --target=cuda"
+
+# ---- no GPU: an exit code of its own ----
+mkdir -p none packed outside
+echo "no library" >none/libcuda.so.1
+for verb in "run $gru --entry=gru" "test $gru" "bench $gru"; do
+  refuses "${verb%% *} without a driver" 3 'there is no GPU to run on: dlopen: the CUDA driver cannot be loaded' \
+    env LD_LIBRARY_PATH="$PWD/none" "$RNNC" $verb --target=cuda
+done
+refuses "no device" 3 'no GPU to run on: cuInit: CUDA_ERROR_NO_DEVICE' broken "cuInit 0 100" "$RNNC" test "$gru" --target=cuda
+refuses "no context" 3 'cuDevicePrimaryCtxRetain: CUDA_ERROR_OUT_OF_MEMORY' broken "cuDevicePrimaryCtxRetain 0 2" "$RNNC" test "$gru" --target=cuda
+refuses "too old a device" 3 'is older than sm_75' env STUB_ARCH=7.0 LD_LIBRARY_PATH="$ours" "$RNNC" test "$gru" --target=cuda
+
+check "targets says that there is none" sh -c 'LD_LIBRARY_PATH=$PWD/none "$RNNC" targets | grep -q "^cuda not on this machine: dlopen"'
+check "or which" sh -c "STUB_ARCH=8.9 LD_LIBRARY_PATH='$ours' '$RNNC' targets | grep -q '^cuda on this machine: no GPU.*, sm_89'"
+
+# ---- what makes no sense ----
+refuses "PTX does not run" 2 '\-\-target=ptx is of build' "$RNNC" run "$gru" --entry=gru --target=ptx
+refuses "a level of the CPU" 2 '\-\-cpu means nothing with --target=cuda' "$RNNC" test "$gru" --target=cuda --cpu=avx2
+refuses "an architecture of the CPU" 2 '\-\-arch means nothing with --target=cpu' "$RNNC" test "$gru" --arch=sm_80
+refuses "the evaluator on a GPU" 2 'on=reference means nothing with --target=cuda' "$RNNC" run "$gru" --entry=gru --on=reference --target=cuda
+refuses "tune measures the CPU" 2 'target' "$RNNC" tune "$gru" --target=cuda
+
+# ---- run ----
+check "run" gpu $run --target=cuda --grad -o gpu.npz
+check "whole numbers: what the CPU gives" sh -c "$run --grad -o cpu.npz && cmp gpu.npz cpu.npz"
+check "in double precision" sh -c "LD_LIBRARY_PATH='$ours' $run --target=cuda --precision=f64 -o gpu.npz && $run --precision=f64 -o cpu.npz && cmp gpu.npz cpu.npz"
+for n in x k; do ints '5' 1 0 2 1 0 >packed/$n.npy; done
+ints '4' 0 2 2 5 >packed/offsets.npy
+packed="$RNNC run count.rnn -i packed/x.npy -i packed/k.npy -i packed/offsets.npy -i W.npy --grad"
+check "sequences end to end" sh -c "LD_LIBRARY_PATH='$ours' $packed --target=cuda -o gpu.npz && $packed -o cpu.npz && cmp gpu.npz cpu.npz"
+ints '4, 2' 0 1 2 0 1 3 0 1 >outside/k.npy
+refuses "an index outside, by name" 1 'count: .*index 3 is outside 0..2, the range of axis 0 of .W., in sequence 1' \
+  gpu "$RNNC" run count.rnn -i x.npy -i W.npy -i outside/k.npy --target=cuda
+refuses "kernels for a newer GPU" 1 'cuDeviceGetAttribute: the device is older than the architecture' gpu $call --arch=sm_90
+check "kernels for an older GPU" gpu $call --arch=sm_75
+check "the GPU's own architecture" sh -c "STUB_ARCH=9.0 LD_LIBRARY_PATH='$ours' '$RNNC' bench '$gru' --entry=gru --sizes T=2 --target=cuda | grep -q 'f32 sm_90, no GPU'"
+
+# ---- what fails on the way ----
+fails() { refuses "$1 fails" 1 "gru: $1: CUDA_ERROR_$3" broken "$1 $2" $call; }
+fails cuMemAlloc_v2 "0 2" OUT_OF_MEMORY
+fails cuMemAlloc_v2 "7 2" OUT_OF_MEMORY
+fails cuMemcpyHtoD_v2 "2 1" INVALID_VALUE
+fails cuModuleLoadData "0 218" INVALID_PTX
+fails cuModuleGetFunction "3 500" NOT_FOUND
+fails cuMemsetD8Async "0 1" INVALID_VALUE
+fails cuMemsetD2D32Async "0 1" INVALID_VALUE
+fails cuLaunchKernel "2 1" INVALID_VALUE
+fails cuCtxSynchronize "1 719" LAUNCH_FAILED
+fails cuMemcpyDtoH_v2 "1 719" LAUNCH_FAILED
+check "a failure in test is one" sh -c "! STUB_FAIL='cuLaunchKernel 60 719' LD_LIBRARY_PATH='$ours' '$RNNC' test '$gru' --target=cuda >out && grep -q 'FAIL  gru: .*cuLaunchKernel: CUDA_ERROR_LAUNCH_FAILED' out"
+
+# ---- bench ----
+check "bench" gpu "$RNNC" bench "$gru" --entry=gru --sizes T=4,B=2 --target=cuda
+check "as JSON, against old ones" sh -c "export LD_LIBRARY_PATH='$ours'; '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --json >old.json && grep -q '\"with\": \"f32 sm_80\"' old.json &&
+  '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --compare old.json | grep -q 'against the old'"
+finish
