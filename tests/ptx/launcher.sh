@@ -28,6 +28,12 @@ check "two in one program" sh -c 'echo "#include \"lstm.h\"
 #include \"gla.h\"
 int main(void) { lstm_cuda a; gla_cuda b; return lstm_open_cuda(&a, \"./no.so\") != RNN_CUDA || gla_open_cuda(&b, \"./no.so\") != RNN_CUDA; }" >two.c &&
   "$CC" -std=c99 two.c lstm.o gla.o -o two -ldl && ./two'
+check "the lines of README" sh -c '"$RNNC" build "$SRC/stdlib/gru.rnn" --entry=gru --target=cuda -o gru && mkdir -p fake &&
+  echo "int cudaMalloc(void **, unsigned long); int cudaStreamSynchronize(void *);" >fake/cuda_runtime.h &&
+  sed -n "/^#include <cuda_runtime/,/^\`\`\`/p" "$SRC/README.md" | grep -v "^\`\`\`" >lines && [ "$(wc -l <lines)" -le 20 ] && grep "^#" lines >readme.c &&
+  { echo "#include <stdio.h>"; echo "int f(int T, int B, int D, int H, float *W, float *U, float *b, float *d, float *x, float *h, float *d_h,"
+    echo "      float *dW, float *dU, float *db, float *dd, void *stream) {"; grep -v "^#" lines; echo "return (int)status; }"; } >>readme.c &&
+  "$CC" -std=c99 -Wall -Wextra -Werror -I. -Ifake -c readme.c -o readme.o'
 check "every symbol has the prefix" sh -c '! nm -g --defined-only lstm.o | grep -v " lstm_[a-z]*_cuda$"'
 check "PTX and manifest are there, too" sh -c '"$RNNC" build "$SRC/stdlib/lstm.rnn" --target=ptx -o p && cmp p.ptx lstm.ptx && sed s/x/x/ lstm.json | cmp - p.json'
 check "NAME.c is NAME" sh -c '"$RNNC" build "$SRC/stdlib/lstm.rnn" --target=cuda -MD -o y.c && [ -s y.c ] && [ -s y.h ] && [ -s y.ptx ] && grep -q "^y.c: " y.d && grep -q "include \"y.h\"" y.c'
