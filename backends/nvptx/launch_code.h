@@ -312,6 +312,8 @@ static void cuda_buffers(cuda_run *r)
 
 /* ---- kernels ---- */
 
+enum { CUDA_THREADS = 256, CUDA_WARP = 32 };
+
 static uint64_t cuda_param_value(const cuda_run *r, const cuda_kernel *k, const cuda_param *p)
 {
     switch (p->kind) {
@@ -323,11 +325,29 @@ static uint64_t cuda_param_value(const cuda_run *r, const cuda_kernel *k, const 
     }
 }
 
+/* Of a block: a power of 2, from one warp up. The same for all lengths of sequences, so that sums over threads are. */
+static unsigned cuda_threads(cuda_run *r, const cuda_kernel *k)
+{
+    enum { SLOT = 8, SHARED = 48 * 1024 };
+    unsigned threads = CUDA_THREADS;
+    int64_t most = k->full ? CUDA_THREADS : CUDA_WARP;
+    int i;
+    if (k->part >= 0)
+        r->sizes[k->part] = k->piece;
+    for (i = 0; i < k->works; i++) {
+        int64_t work = cuda_natural(r, r->p->work[k->first_work + i]);
+        most = work > most ? work : most;
+    }
+    while (threads / 2 >= most || threads * (unsigned)k->sums * SLOT > SHARED)
+        threads /= 2;
+    return threads;
+}
+
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
 {
-    enum { THREADS = 256, SLOT = 8, SHARED = 48 * 1024, GRID = 1 << 20 };
-    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : THREADS, grid = 1;
-    unsigned threads = THREADS;
+    enum { SLOT = 8, GRID = 1 << 20 };
+    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : CUDA_THREADS, grid = 1;
+    unsigned threads = cuda_threads(r, k);
     int i;
     if (!k->blocks && axis == 0)
         return RNN_OK;
@@ -339,8 +359,6 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
         grid = 1;
     if (r->bad || grid > INT32_MAX)
         return RNN_SIZE;
-    while (threads * (unsigned)k->sums * SLOT > SHARED)
-        threads /= 2;
     for (i = 0; i < k->n; i++) {
         r->value[i] = cuda_param_value(r, k, &r->p->param[k->first + i]);
         r->pointer[i] = &r->value[i];

@@ -51,6 +51,9 @@ typedef struct cuda_kernel {
     const char *name;
     int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
     int sums;               /* partial results of a thread */
+    int full;               /* 1: a block has all threads that it may have; else as many as its largest work */
+    int first_work, works;  /* iterations that a block's threads share out, sizes in which `part` is a piece */
+    int part;
     cuda_dim axis;
     int first, n; /* parameters */
 } cuda_kernel;
@@ -66,6 +69,7 @@ typedef struct cuda_program {
     const cuda_term *term;
     const cuda_derived *derived;
     const cuda_dim *need; /* not below 0 */
+    const cuda_dim *work;
     const cuda_array *arg, *out;
     const cuda_member *member;
     const cuda_buffer *buf;

@@ -59,6 +59,10 @@ static void put_derived(Out *x)
     for (int i = 0; i < p->nneed; i++)
         text_add(x->t, "    %.*s,\n", STRF(dim_text(x, p->need[i])));
     end_table(x, p->nneed, "    {0, 0},\n");
+    text_add(x->t, "static const cuda_dim work_table[] = {\n");
+    for (uint32_t i = 0; i < x->program->nwork; i++)
+        text_add(x->t, "    %.*s,\n", STRF(dim_text(x, p->work[i])));
+    end_table(x, x->program->nwork, "    {0, 0},\n");
 }
 
 static void put_arrays(Out *x, const char *name, const cuda_array *row, int n)
@@ -100,10 +104,10 @@ static void put_kernels(Out *x)
     text_add(x->t, "static const cuda_kernel kernel_table[] = {\n");
     for (int i = 0; i < n; i++) {
         const cuda_kernel *k = &p->kernel[i];
-        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->sums, STRF(dim_text(x, k->axis)),
-                 k->first, k->n);
+        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->sums, k->full, k->first_work,
+                 k->works, k->part, STRF(dim_text(x, k->axis)), k->first, k->n);
     }
-    end_table(x, n, "    {\"\", 0, 0, 0, 0, {0, 0}, 0, 0},\n");
+    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, 0, 0, 0, {0, 0}, 0, 0},\n");
 }
 
 /* As numbers: C99 has no strings of that length. */
@@ -122,7 +126,7 @@ static void put_program(Out *x)
     text_add(x->t, "static const cuda_program program = {\n    ptx_text, %d, %d,\n", p->major, p->minor);
     text_add(x->t, "    %d, %d, %d, %d, %d, %d, %d, {%d, %d}, %d,\n", p->nsymbol, p->nsize, p->nderived, p->nneed, p->narg, p->nout, p->nbuf,
              p->nkernel[0], p->nkernel[1], p->nextent);
-    text_add(x->t, "    size_table, bounded_table, %d, %d, %d, extent_table, term_table, derived_table, need_table, arg_table, out_table,\n"
+    text_add(x->t, "    size_table, bounded_table, %d, %d, %d, extent_table, term_table, derived_table, need_table, work_table, arg_table, out_table,\n"
                    "    member_table, buffer_table, kernel_table, param_table};\n\n", p->keep, p->batch, p->time);
     text_add(x->t, "#define RUN(R) \\\n"
                    "    int64_t sizes_of_run[%d]; \\\n"

@@ -11,6 +11,7 @@ typedef struct Make {
     VEC(cuda_term) term;
     VEC(cuda_member) member;
     VEC(cuda_param) param;
+    VEC(cuda_dim) work;
 } Make;
 
 /* ---- polynomials ---- */
@@ -190,6 +191,51 @@ static void make_params(Make *m, const NvKernel *kernel)
         vec_push(m->a, &m->param, ((cuda_param){kind[kernel->param.p[i].kind], (int)kernel->param.p[i].index}));
 }
 
+static bool is_timed(const Make *m, Dim d);
+
+static bool is_timed_symbol(const Make *m, DimSym s)
+{
+    DimKind kind = dim_sym_info(m->k->dims, s)->kind;
+    bool timed = kind == DIM_TIME || kind == DIM_KEEP || kind == DIM_FLAG;
+    for (uint32_t i = 0; i < m->k->derived.n && !timed; i++)
+        if (m->k->derived.p[i].sym == s)
+            timed = is_timed(m, m->k->derived.p[i].num) || is_timed(m, m->k->derived.p[i].den);
+    return timed;
+}
+
+/* Whether it differs between a step, or an inference, and a whole forward call in training. */
+static bool is_timed(const Make *m, Dim d)
+{
+    for (uint32_t i = 0; i < dim_nterms(m->k->dims, d); i++)
+        for (uint32_t s = 0; s < dim_term(m->k->dims, d, i)->nsym; s++)
+            if (is_timed_symbol(m, dim_term(m->k->dims, d, i)->sym[s]))
+                return true;
+    return false;
+}
+
+/* What a block shares out; false when some of it is of a whole sequence, for which there are never too many threads. */
+static bool add_works(Make *m, const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        if (!add_works(m, &n->body) || (n->kind == NV_SHARE && is_timed(m, n->count)))
+            return false;
+        if (n->kind == NV_SHARE) {
+            cuda_dim count = dim_row(m, n->count);
+            vec_push(m->a, &m->work, count);
+        }
+    }
+    return true;
+}
+
+static void make_works(Make *m, const NvKernel *kernel, cuda_kernel *row)
+{
+    row->first_work = (int)m->work.n;
+    row->full = !kernel->blocks || !add_works(m, &kernel->node);
+    row->works = row->full ? 0 : (int)m->work.n - row->first_work;
+    row->part = kernel->first != K_NONE ? (int)kernel->part : -1;
+}
+
 static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
 {
     cuda_kernel row = {.name = str_c(m->a, kernel->name),
@@ -201,6 +247,7 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
                        .first = (int)m->param.n,
                        .n = (int)kernel->param.n};
     make_params(m, kernel);
+    make_works(m, kernel, &row);
     if (kernel->param.n > m->out->most_params)
         m->out->most_params = kernel->param.n;
     return row;
@@ -244,6 +291,8 @@ const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx)
     make_members(&m, &out->tables);
     make_kernels(&m, &out->tables);
     out->tables.term = m.term.p;
+    out->tables.work = m.work.p;
+    out->nwork = m.work.n;
     out->nterm = m.term.n, out->nmember = m.member.n, out->nparam = m.param.n;
     return out;
 }

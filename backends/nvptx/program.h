@@ -10,7 +10,7 @@ typedef struct NvProgram {
     cuda_program tables;
     const Iface *iface;
     cuda_struct of[IF_NSTRUCT];                   /* IF_SIZES has none */
-    uint32_t nterm, nmember, nparam, most_params; /* rows, which the tables do not count */
+    uint32_t nterm, nmember, nparam, nwork, most_params; /* rows, which the tables do not count */
 } NvProgram;
 
 const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx);

@@ -431,6 +431,62 @@ Test(cuda, no_stream)
 Test(cuda, bidirectional) { check_launcher((Source){.path = "stdlib/bidirectional.rnn", .entry = "bilstm"}); }
 Test(cuda, scan) { check_launcher((Source){.path = "stdlib/mingru.rnn", .entry = "mingru", .form = {.kind = REC_FORM_SCAN, .size = 3}}); }
 
+/* ---- threads of a block: as many as have work, however long the sequences are ---- */
+
+static unsigned block_of[8]; /* by the number of a kernel that is blocks, in the order of launches */
+static uint32_t nblock;
+
+static int note_block(const char *name, unsigned grid, unsigned block, unsigned shared, void **params)
+{
+    (void)grid, (void)shared, (void)params;
+    if (find_kernel(name)->blocks && nblock < 8)
+        block_of[nblock++] = block;
+    return 0;
+}
+
+static void launch_sizes(Launcher *l, const Cuda *cuda, int64_t T, int64_t H)
+{
+    int64_t sizes[] = {T, 2, 4, H};
+    static float array[4096];
+    void *all[8] = {array, array, array, array, array, array, array, array};
+    void *in[8] = {array};
+    Call call = {.passes = RNN_PASS_FORWARD, .bytes = l->workspace(sizes, RNN_PASS_FORWARD)};
+    call.workspace = workspace_new(l->a, call.bytes);
+    nblock = 0;
+    cr_assert_eq(l->forward(cuda, sizes, all, in, all, &call), RNN_OK);
+    cr_assert_geq(nblock, 1);
+}
+
+Test(cuda, threads)
+{
+    static const struct {
+        int64_t H;
+        unsigned most;
+    } of[] = {{4, 32}, {20, 64}, {40, 128}, {300, 256}};
+    Arena *a = arena_new();
+    Cuda cuda;
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    launched = &l;
+    l.stub->launch = note_block;
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    for (uint32_t i = 0; i < sizeof of / sizeof *of; i++) {
+        unsigned most = 0;
+        launch_sizes(&l, &cuda, 3, of[i].H);
+        for (uint32_t b = 0; b < nblock; b++)
+            most = block_of[b] > most ? block_of[b] : most;
+        cr_assert_eq(most, of[i].most, "H %d: %u threads", (int)of[i].H, most);
+        unsigned before[8];
+        memcpy(before, block_of, sizeof before);
+        launch_sizes(&l, &cuda, 50, of[i].H);
+        cr_assert_eq(memcmp(before, block_of, nblock * sizeof *before), 0, "H %d: other threads for longer sequences", (int)of[i].H);
+    }
+    l.close(&cuda);
+    launcher_free(&l);
+    arena_free(a);
+}
+
 /* ---- what goes wrong ---- */
 
 static void check_error(const Error *e, const char *call, int result, const char *name)
