@@ -253,7 +253,7 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
 {
     static int launches;
-    struct grid g = {grid_x, block_x, shared, params, launches++ & 1, may_touch};
+    struct grid g = {grid_x, block_x, shared, params, 4000000000, launches++ & 1, may_touch};
     int error = does("cuLaunchKernel");
     if (error)
         return error;

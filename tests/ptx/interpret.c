@@ -960,7 +960,7 @@ static int block_run(struct block *b)
 int kernel_run(const void *kernel, const struct grid *g)
 {
     const struct function *f = kernel;
-    struct block b = {.f = f, .g = g, .k = f->of, .left = (int64_t)4000000000};
+    struct block b = {.f = f, .g = g, .k = f->of, .left = g->most};
     unsigned i;
     int error = 0;
     b.shared = calloc(1, g->shared + 1);

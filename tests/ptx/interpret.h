@@ -18,6 +18,7 @@ enum { RUN_FINE = 0, RUN_ILLEGAL_ADDRESS = 700, RUN_TIMEOUT = 702, RUN_MISALIGNE
 struct grid {
     unsigned blocks, threads, shared;
     void **params;                              /* addresses of 64 bits each */
+    int64_t most;                               /* instructions, until it is RUN_TIMEOUT */
     int backwards;                              /* last block and thread first */
     int (*may_touch)(uint64_t address, size_t); /* memory of the device */
 };
