@@ -43,15 +43,16 @@ static Dim work_of(const Count *c, const RecOp *op)
     }
 }
 
-/* How often a recurrence's step is made. Newton's iterations are the loop in a window, and what is run again stands behind all. */
+/* How often a recurrence's step is made. Newton's iterations are the loop in a window; what is run again is a loop of one round. */
 static Dim times(const Count *c, const RecOp *op)
 {
     if (!op->until || c->p->form.kind != REC_FORM_NEWTON)
         return op->length;
     RecId owner = c->p->region.p[op->home].owner;
-    if (owner != REC_NONE && rec_op(c->p, owner)->chunk)
-        return c->iterations;
-    return op->length == DIM_ONE ? DIM_ZERO : op->length;
+    bool window = owner != REC_NONE && rec_op(c->p, owner)->chunk;
+    if (op->length == DIM_ONE && !(window && c->p->form.rounds == 1))
+        return DIM_ZERO;
+    return window ? c->iterations : op->length;
 }
 
 /* The places of a recurrence over a grid are as many as all of its extents say. */

@@ -4,30 +4,12 @@
  *
  * Windows follow each other in a recurrence over windows; the places that do not fill one come first and run step by step.
  * What is returned is certain: the states are those of the plain recurrence up to a bound that is computed (newton_bound.c), or
- * in each bit. A sequence for which that cannot be shown is given up, and run again from its start by the plain recurrence.
+ * in each bit. What cannot be shown to be so is made by the plain step (newton_finish.c).
  *
  * The pass stands behind rec.backward. So the gradient is the adjoint recurrence at the solution, with the true derivative. */
 #include "ir/rec/newton.h"
 
 #include <math.h>
-
-typedef struct Newton {
-    Rewrite *w;
-    RecBuild *b;
-    const Structure *s;
-    const RecOp *old;
-    Dim n, size, head;     /* windows, their places, places before them */
-    RecId *operand;
-    RecId *seq;            /* whole */
-    RecId *state;          /* as they are between the parts */
-    uint32_t nmore, *more; /* per-step results that are wanted besides: by number */
-    RecId *first, *main;   /* what the head, and all windows, give: see `count` */
-    RecId bad;             /* [B] */
-    RecId rounds, off;     /* [windows, B] */
-    RecId steep;           /* [windows, B], or REC_NONE */
-    RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
-    bool channels;
-} Newton;
 
 /* Where nobody says. */
 static double tolerance(const RecProg *p)
@@ -184,6 +166,12 @@ RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v)
     return rec_reduce(b, red, u, 1, t.rank, space);
 }
 
+RecId newton_at_all(RecBuild *b, RecId row, const Type *like)
+{
+    RecUse u = {.v = row, .axis = {newton_batch_axis(b->prog, like)}};
+    return rec_map(b, FUN_ID, &u, like->rank, like->dim);
+}
+
 /* The caller's where it is a number. */
 static RecId guessed(const Window *x, uint32_t i, RecId own)
 {
@@ -207,12 +195,6 @@ static void guess(Window *x)
         x->state[i] = lift_placed(&c.lift, x->body->result.p[i]);
     for (uint32_t i = 0; x->guess && i < x->n; i++)
         x->state[i] = guessed(x, i, x->state[i]);
-}
-
-/* What a part of the places gives: the states that leave it, the new states of all places, and `more`. */
-static uint32_t count(const Newton *k)
-{
-    return 2 * k->old->nstate + k->nmore;
 }
 
 /* What a solved window gives. */
@@ -290,46 +272,37 @@ static void run_windows(Newton *k)
 {
     RecProg *p = k->w->p;
     uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + 1;
-    RecId *result = NEWN(p->arena, RecId, ncarried + count(k)), *made = NEWN(p->arena, RecId, count(k) + 1);
+    RecId *result = NEWN(p->arena, RecId, ncarried + newton_results(k)), *made = NEWN(p->arena, RecId, newton_results(k) + 1);
     RecRegion step;
     RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq + nguess(k), k->n, k->old->reverse, &step);
     rec_op(p, recur)->chunk = true;
     RecBuild in = {p, step, k->b->at, {0}};
     Window x = window_of(k, &in, p->region.p[step].arg.p, errors);
+    Window begin = x;
+    if (errors)
+        begin.error = memcpy(NEWN(p->arena, RecId, errors), x.error, errors * sizeof *x.error);
     guess(&x);
     window_solve(&x);
     window_check(&x);
     put_out(k, &x, made);
+    RecId finished = k->w->old.form.no_fallback ? REC_NONE : window_finish(k, &x, &begin, made);
     memcpy(result, made, n * sizeof *result);
     if (errors)
         memcpy(result + n, x.error, errors * sizeof *result);
     result[n + errors] = x.bad;
-    memcpy(result + ncarried, made + n, (count(k) - n) * sizeof *result);
-    rec_recur_close(p, recur, result, ncarried + count(k) - n);
-    for (uint32_t i = 0; i < count(k); i++)
+    memcpy(result + ncarried, made + n, (newton_results(k) - n) * sizeof *result);
+    rec_recur_close(p, recur, result, ncarried + newton_results(k) - n);
+    for (uint32_t i = 0; i < newton_results(k); i++)
         k->main[i] = rec_proj(k->b, recur, i < n ? i : ncarried + i - n);
     memcpy(k->state, k->main, n * sizeof *k->state);
     k->bad = rec_proj(k->b, recur, n + errors);
+    k->finished = finished == REC_NONE ? REC_NONE : rec_recur_export(p, recur, finished);
     k->rounds = rec_recur_export(p, recur, x.rounds);
     k->off = rec_recur_export(p, recur, x.off);
     k->steep = x.steep == REC_NONE ? REC_NONE : rec_recur_export(p, recur, x.steep);
 }
 
-/* ---- the places before them, and what is run again ---- */
-
-/* The old recurrence over `length` places. */
-static void plain(Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result)
-{
-    const RecRegionInfo *body = &k->w->old.region.p[k->old->region];
-    uint32_t n = k->old->nstate;
-    RecId recur = rw_recur_over(k->w, b, k->s->recur, state, seq, length);
-    for (uint32_t i = 0; i < n; i++) {
-        result[i] = rec_proj(b, recur, i);
-        result[n + i] = rec_recur_export(k->w->p, recur, k->w->to[body->result.p[i]]);
-    }
-    for (uint32_t i = 0; i < k->nmore; i++)
-        result[2 * n + i] = rec_proj(b, recur, n + k->more[i]);
-}
+/* ---- the places before them ---- */
 
 static void run_head(Newton *k)
 {
@@ -338,42 +311,8 @@ static void run_head(Newton *k)
     Dim from = k->old->reverse ? dim_mul(p->dims, k->n, k->size) : DIM_ZERO;
     for (uint32_t i = 0; i < k->old->nseq; i++)
         seq[i] = cut_rest(k->b, k->seq[i], from, k->head);
-    plain(k, k->b, k->state, seq, k->head, k->first);
+    newton_plain(k, k->b, k->state, seq, k->head, k->first);
     memcpy(k->state, k->first, k->old->nstate * sizeof *k->state);
-}
-
-/* What of sequences that are given up is `again`, else `now`. */
-static RecId choose(RecBuild *b, RecId bad, RecId again, RecId now)
-{
-    Type t = *rec_type(b->prog, now);
-    uint8_t axis = newton_batch_axis(b->prog, &t);
-    if (axis == NO_AXIS)
-        return now;
-    RecUse use[3] = {{.v = bad, .axis = {axis}}, rec_use(again, t.rank), rec_use(now, t.rank)};
-    return rec_map(b, FUN_WHERE, use, t.rank, t.dim);
-}
-
-/* Runs all places again, step by step, if any sequence was given up. */
-static void run_again(Newton *k, RecId *value)
-{
-    RecProg *p = k->w->p;
-    uint32_t all = count(k);
-    RecId *init = NEWN(p->arena, RecId, all + 1), *next = NEWN(p->arena, RecId, all + 1);
-    RecUse any = {.v = k->bad, .axis = {0}};
-    Dim batch = dim_of(p->dims, p->batch);
-    RecRegion step;
-    memcpy(init, value, all * sizeof *init);
-    init[all] = rec_map1(k->b, FUN_NOT, rec_reduce(k->b, RED_MAX, any, 0, 1, &batch));
-    RecId recur = rec_recur_open(k->b, init, all + 1, NULL, 0, DIM_ONE, false, &step);
-    rec_op(p, recur)->until = true;
-    RecBuild in = {p, step, k->b->at, {0}};
-    plain(k, &in, k->operand, k->seq, k->old->length, next);
-    for (uint32_t i = 0; i < all; i++)
-        next[i] = choose(&in, k->bad, next[i], p->region.p[step].arg.p[i]);
-    next[all] = rec_const(&in, DT_BOOL, 1);
-    rec_recur_close(p, recur, next, all + 1);
-    for (uint32_t i = 0; i < all; i++)
-        value[i] = rec_proj(k->b, recur, i);
 }
 
 /* ---- which results are wanted where ---- */
@@ -488,13 +427,19 @@ static RecId by_sequence(const Newton *k, RecId v)
     return rec_transpose(k->b, v, order);
 }
 
+/* By sequence: whether any of it had to be made by the plain step, or ought to be. */
+static RecId not_converged(const Newton *k)
+{
+    return k->finished == REC_NONE ? k->bad : rec_map2(k->b, FUN_OR, k->bad, newton_by_sequence(k->b, RED_MAX, k->finished));
+}
+
 static void report(const Newton *k)
 {
     Type windows = {.rank = 1, .dim = {k->n}};
     RecId is = rec_const(k->b, DT_INT, k->w->old.form.no_fallback ? 2 : 1), none = rec_const(k->b, DT_INT, 0);
     ((Reports *)k->w->cx)->n++;
     windows.dt = DT_INT;
-    add_report(k, "status", (Type){.dt = DT_INT}, rec_map3(k->b, FUN_WHERE, k->bad, is, none),
+    add_report(k, "status", (Type){.dt = DT_INT}, rec_map3(k->b, FUN_WHERE, not_converged(k), is, none),
                "0: converged, within the bound; 1: that could not be shown, finished step by step; 2: nor was that allowed");
     add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each of chunks.%u = T / %u windows, rounded down", k->w->old.form.size, k->w->old.form.size)));
     windows.dt = DT_REAL;
@@ -597,20 +542,20 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.seq = k.operand + op->nstate;
     k.state = NEWN(p->arena, RecId, op->nstate + 1);
     memcpy(k.state, k.operand, op->nstate * sizeof *k.state);
-    k.first = NEWN(p->arena, RecId, count(&k) + 1);
-    k.main = NEWN(p->arena, RecId, count(&k) + 1);
+    k.first = NEWN(p->arena, RecId, newton_results(&k) + 1);
+    k.main = NEWN(p->arena, RecId, newton_results(&k) + 1);
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
     add_guesses(&k);
     run_head(&k);
     run_windows(&k);
-    RecId *value = NEWN(p->arena, RecId, count(&k) + 1), *result = w->result[old] = NEWN(p->arena, RecId, op->nuse + op->nout + 1);
+    RecId *value = NEWN(p->arena, RecId, newton_results(&k) + 1), *result = w->result[old] = NEWN(p->arena, RecId, op->nuse + op->nout + 1);
     memcpy(value, k.state, op->nstate * sizeof *value);
-    for (uint32_t i = op->nstate; i < count(&k); i++)
+    for (uint32_t i = op->nstate; i < newton_results(&k); i++)
         value[i] = join(&k, k.first[i], k.main[i]);
-    if (!w->old.form.no_fallback)
-        run_again(&k, value);
+    if (!w->old.form.no_fallback && k.channels) /* else all states are exact where a window begins */
+        newton_again(&k, value);
     give(&k, value, result);
     report(&k);
     w->to[old] = result[0];

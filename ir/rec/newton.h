@@ -12,6 +12,26 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
 enum { NO_AXIS = MAXRANK };
 uint8_t newton_batch_axis(const RecProg *p, const Type *t); /* the axis of sequences, or NO_AXIS */
 RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v); /* over all other axes: [size, ..., B, ...] to [B] */
+RecId newton_at_all(RecBuild *b, RecId row, const Type *like); /* [B] at all elements of such a type */
+
+typedef struct Newton {
+    Rewrite *w;
+    RecBuild *b;
+    const Structure *s;
+    const RecOp *old;
+    Dim n, size, head;     /* windows, their places, places before them */
+    RecId *operand;
+    RecId *seq;            /* whole */
+    RecId *state;          /* as they are between the parts */
+    uint32_t nmore, *more; /* per-step results that are wanted besides: by number */
+    RecId *first, *main;   /* what the head, and all windows, give: see newton_results */
+    RecId bad;             /* [B] */
+    RecId finished;        /* [windows, B], or REC_NONE: what had to be made by the plain step */
+    RecId rounds, off;     /* [windows, B] */
+    RecId steep;           /* [windows, B], or REC_NONE */
+    RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
+    bool channels;
+} Newton;
 
 /* A window of places: all of its places at once, in the region of a step over windows. */
 typedef struct Window {
@@ -33,6 +53,7 @@ typedef struct Window {
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
     RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */
     bool channels;   /* each element of the states sees itself alone: the error has a bound */
+    bool stepped;    /* the states are those of plain steps from `enter` */
     double unit;
     double tolerance; /* how far off the states may be, relative to the largest of a window */
     uint32_t rounds_max;
@@ -48,5 +69,14 @@ void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
 /* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if
  * !channels, in each bit. */
 void window_check(Window *x);
+
+/* ---- newton_finish.c: the plain step ---- */
+/* What a part of the places gives: the states that leave it, the new states of all places, and `more`. */
+uint32_t newton_results(const Newton *k);
+void newton_plain(const Newton *k, RecBuild *b, const RecId *state, const RecId *seq, Dim length, RecId *result); /* of the old recurrence over `length` places */
+/* Makes again what x, which was `begin` before it was solved, gives of the sequences that window_check has given up; keeps those given
+ * up that are too far off even so. Gives which they were, [B]. */
+RecId window_finish(const Newton *k, Window *x, const Window *begin, RecId *made);
+void newton_again(const Newton *k, RecId *value); /* all places of the sequences that are given up */
 
 #endif

@@ -21,13 +21,6 @@ typedef struct Bound {
     RecId *residual, *rounding;      /* by state */
 } Bound;
 
-/* [B] at all elements of [size, ..., B, ...]. */
-static RecId at_all(RecBuild *b, RecId row, const Type *like)
-{
-    RecUse u = {.v = row, .axis = {newton_batch_axis(b->prog, like)}};
-    return rec_map(b, FUN_ID, &u, like->rank, like->dim);
-}
-
 static RecId size(RecBuild *b, RecId v)
 {
     return rec_map1(b, FUN_ABS, v);
@@ -39,18 +32,20 @@ static void take_values(Bound *k)
     Chunk c = window_values(x, k->b, k->shifted);
     for (uint32_t i = 0; i < x->n; i++) {
         k->value[i] = lift_placed(&c.lift, x->body->result.p[i]);
-        k->residual[i] = size(k->b, rec_map2(k->b, FUN_SUB, k->value[i], x->state[i]));
+        k->residual[i] = x->stepped ? rec_const(k->b, DT_REAL, 0) : size(k->b, rec_map2(k->b, FUN_SUB, k->value[i], x->state[i]));
     }
 }
 
+/* 0 where that has no bound: then only what is exact is near enough. */
 static void take_radius(Bound *k)
 {
     const Window *x = k->x;
-    RecId part = rec_const(k->b, DT_REAL, x->tolerance);
+    RecId part = rec_const(k->b, DT_REAL, x->tolerance), far = rec_const(k->b, DT_REAL, INFINITY), zero = rec_const(k->b, DT_REAL, 0);
     for (uint32_t i = 0; i < x->n; i++) {
         Type t = *rec_type(k->b->prog, x->state[i]);
         RecId most = newton_by_sequence(k->b, RED_MAX, size(k->b, x->state[i]));
-        k->radius[i] = at_all(k->b, rec_map2(k->b, FUN_MUL, most, part), &t);
+        RecId near = rec_map3(k->b, FUN_WHERE, rec_map2(k->b, FUN_LT, most, far), rec_map2(k->b, FUN_MUL, most, part), zero);
+        k->radius[i] = newton_at_all(k->b, near, &t);
     }
 }
 
@@ -226,6 +221,6 @@ void window_check(Window *x)
         take_radius(&k);
     if (x->error && take_rounding(&k) && take_slope(&k, x))
         within_radius(&k, x);
-    else
+    else if (!x->stepped)
         to_the_bit(&k, x);
 }

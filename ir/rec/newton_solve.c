@@ -19,6 +19,7 @@ typedef struct Solve {
     RecId *shifted;
     RecId *value;      /* F */
     RecId *limit;      /* by state */
+    RecId before;      /* who had settled already: each element of the states, or, where elements mix, each sequence */
     RecId *next, *change; /* by state: S', and S' - S at all places */
 } Solve;
 
@@ -95,6 +96,8 @@ static void close_places(Solve *s, RecId recur, Place *at, const RecId *d)
     RecId *next = NEWN(p->arena, RecId, x->n + 1), *change = NEWN(p->arena, RecId, x->n + 1);
     for (uint32_t i = 0; i < x->n; i++) {
         next[i] = clamped(&at->b, moved(&at->b, at->value[i], d[i]), s->limit[i]);
+        if (x->channels)
+            next[i] = rec_map3(&at->b, FUN_WHERE, s->before, at->guess[i], next[i]);
         change[i] = rec_map2(&at->b, FUN_SUB, next[i], at->guess[i]);
     }
     rec_recur_close(p, recur, change, x->n);
@@ -200,7 +203,23 @@ static void step_by_place(Solve *s)
 
 /* ---- the iteration ---- */
 
-/* By sequence: whether it is given up, or has changed by no more than what the next iteration would make exact. */
+/* Over all places of each element of the states; where elements mix, over all of each sequence. */
+static RecId in_each(Solve *s, RecReduce red, RecId v)
+{
+    Type t = *rec_type(s->b.prog, v);
+    RecUse u = {.v = v, .axis = {(uint8_t)(t.rank - 1)}};
+    Dim space[MAXIT];
+    if (!s->x->channels)
+        return newton_by_sequence(&s->b, red, v);
+    for (uint8_t i = 1; i < t.rank; i++)
+        u.axis[i] = (uint8_t)(i - 1);
+    memcpy(space, t.dim + 1, (size_t)(t.rank - 1) * sizeof *space);
+    space[t.rank - 1] = t.dim[0];
+    return rec_reduce(&s->b, red, u, (uint8_t)(t.rank - 1), t.rank, space);
+}
+
+/* Who has settled: is given up, or has once changed by no more than what the next iteration would make exact. That is so whatever
+ * others do, and what has settled stays as it is. */
 static RecId settled(Solve *s)
 {
     Window *x = s->x;
@@ -208,18 +227,24 @@ static RecId settled(Solve *s)
     double part = x->channels ? sqrt(x->unit) / 16 : 0;
     RecId small = REC_NONE;
     for (uint32_t i = 0; i < x->n; i++) {
-        RecId most = newton_by_sequence(b, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
-        RecId size = newton_by_sequence(b, RED_MAX, rec_map1(b, FUN_ABS, s->next[i]));
+        RecId most = in_each(s, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
+        RecId size = in_each(s, RED_MAX, rec_map1(b, FUN_ABS, s->next[i]));
         RecId is = rec_map2(b, FUN_LE, most, rec_map2(b, FUN_MUL, size, rec_const(b, DT_REAL, part)));
+        is = rec_map2(b, FUN_AND, is, rec_map2(b, FUN_LT, most, rec_const(b, DT_REAL, INFINITY)));
         small = small == REC_NONE ? is : rec_map2(b, FUN_AND, small, is);
     }
-    return rec_map2(b, FUN_OR, x->bad, small);
+    return rec_map2(b, FUN_OR, s->before, small);
 }
 
 static RecId all_of(RecBuild *b, RecId row)
 {
     Dim all = dim_of(b->prog->dims, b->prog->batch);
     return rec_reduce(b, RED_MIN, (RecUse){.v = row, .axis = {0}}, 0, 1, &all);
+}
+
+static RecId by_sequence(Solve *s, RecId settled)
+{
+    return s->x->channels ? newton_by_sequence(&s->b, RED_MIN, settled) : settled;
 }
 
 static RecId counted(RecBuild *b, RecId settled, RecId count)
@@ -236,7 +261,8 @@ static RecId open_rounds(Window *x, Solve *s)
     Type count = {.dt = DT_INT, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
     RecRegion region;
     memcpy(init, x->state, n * sizeof *init);
-    init[n] = x->bad;
+    Type one = *rec_type(p, x->enter[0]);
+    init[n] = x->channels ? newton_at_all(x->b, x->bad, &one) : x->bad;
     init[n + 1] = rec_broadcast(x->b, rec_const(x->b, DT_INT, 0), &count);
     init[n + 2] = all_of(x->b, x->bad);
     RecId recur = rec_recur_open(x->b, init, n + 3, NULL, 0, dim_const(p->dims, x->rounds_max), false, &region);
@@ -259,15 +285,16 @@ void window_solve(Window *x)
     uint32_t n = x->n;
     RecId recur = open_rounds(x, &s);
     const RecId *arg = p->region.p[s.b.region].arg.p;
-    RecId before = arg[n], count = arg[n + 1];
+    RecId count = arg[n + 1];
+    s.before = arg[n];
     s.shifted = window_shifted(x, &s.b, s.state);
     Chunk c = window_values(x, &s.b, s.shifted);
     for (uint32_t i = 0; i < n; i++)
         s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
     (x->channels ? step_by_channel : step_by_place)(&s);
     s.next[n] = settled(&s);
-    s.next[n + 1] = counted(&s.b, before, count);
-    s.next[n + 2] = all_of(&s.b, s.next[n]);
+    s.next[n + 1] = counted(&s.b, by_sequence(&s, s.before), count);
+    s.next[n + 2] = all_of(&s.b, by_sequence(&s, s.next[n]));
     rec_recur_close(p, recur, s.next, n + 3);
     for (uint32_t i = 0; i < n; i++)
         x->state[i] = rec_proj(x->b, recur, i);
