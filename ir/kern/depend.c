@@ -186,19 +186,26 @@ static Shape shape(KernProg *p, const DependAccess *a, Dim keep, Dim step)
     return s;
 }
 
+/* How many terms of a are none of b's, and which is the last of them. */
+static uint32_t unmatched(const KIndex *a, const KIndex *b, uint32_t *last)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
+        bool found = false;
+        for (uint32_t j = 0; j < b->n; j++)
+            found = found || (a->term[i].var == b->term[j].var && a->term[i].stride == b->term[j].stride);
+        if (found)
+            continue;
+        n++;
+        *last = i;
+    }
+    return n;
+}
+
 static bool same_outside(const Shape *a, const Shape *b)
 {
-    if (a->outside.n != b->outside.n)
-        return false;
-    for (uint32_t i = 0; i < a->outside.n; i++) {
-        bool found = false;
-        for (uint32_t j = 0; j < b->outside.n; j++)
-            found = found || (a->outside.term[i].var == b->outside.term[j].var &&
-                              a->outside.term[i].stride == b->outside.term[j].stride);
-        if (!found)
-            return false;
-    }
-    return true;
+    uint32_t last;
+    return a->outside.n == b->outside.n && unmatched(&a->outside, &b->outside, &last) == 0;
 }
 
 static bool is_less(DimTab *t, Dim a, Dim b)
@@ -226,10 +233,26 @@ static bool stays_apart(DimTab *t, const Shape *s, Dim extent, Dim step)
     return step == DIM_ZERO || is_less(t, dim_add(t, all_iterations(t, s, extent), s->reach), step);
 }
 
+/* Whether a lies in one and b in the other of two slots that take turns: their variables are 0 and 1, or 1 and 0, and what
+ * is added reaches no further than a slot. */
+static bool in_other_slot(KernProg *p, const Shape *a, const Shape *b, Dim extent)
+{
+    uint32_t i, j;
+    if (unmatched(&a->outside, &b->outside, &i) != 1 || unmatched(&b->outside, &a->outside, &j) != 1)
+        return false;
+    KVar v = a->outside.term[i].var, w = b->outside.term[j].var;
+    Dim size = a->outside.term[i].stride;
+    Shape begin = {.base = size};
+    return b->outside.term[j].stride == size && (p->var.p[v].turns == w || p->var.p[w].turns == v) && is_never_negative(p->dims, a->base) &&
+           is_never_negative(p->dims, b->base) && lies_before(p->dims, a, extent, &begin) && lies_before(p->dims, b, extent, &begin);
+}
+
 static bool same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b, Dim keep, Dim step)
 {
     Shape x = shape(p, a, keep, step), y = shape(p, b, keep, step);
     Dim extent = a->loop[0]->loop.extent;
+    if (x.known && y.known && in_other_slot(p, &x, &y, extent))
+        return true;
     if (!x.known || !y.known || !same_outside(&x, &y))
         return false;
     if (x.base == y.base && x.stride == y.stride && stays_apart(p->dims, &x, extent, step) &&
@@ -254,6 +277,38 @@ bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAcces
 {
     return a->buf == b->buf && same_iteration_some_step(p, a, b, DIM_ZERO) &&
            same_iteration_some_step(p, a, b, DIM_ONE);
+}
+
+/* ---- slots that take turns ---- */
+
+typedef struct Turns {
+    KernProg *p;
+    double *number; /* by variable: what it is, 0 if it is no constant */
+    bool *parity;   /* by variable: it is something mod 2 */
+} Turns;
+
+static void find_turns(Turns *t, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        KStmt *s = b->p[i];
+        const KVar *arg = s->let.arg;
+        if (s->kind == K_CONST)
+            t->number[s->constant.var] = s->constant.number;
+        else if (s->kind == K_LET && s->let.fun == FUN_IMOD)
+            t->parity[s->let.var] = t->number[arg[1]] == 2;
+        else if (s->kind == K_LET && s->let.fun == FUN_SUB && t->number[arg[0]] == 1 && t->parity[arg[1]])
+            t->p->var.p[s->let.var].turns = arg[1];
+        const KBlock *body = kern_body(s);
+        if (body)
+            find_turns(t, body);
+    }
+}
+
+void depend_find_turns(KernProg *p, Arena *scratch)
+{
+    Turns t = {p, NEWN(scratch, double, p->var.n + 1), NEWN(scratch, bool, p->var.n + 1)};
+    for (uint32_t f = 0; f < REC_NFN; f++)
+        find_turns(&t, &p->fn[f]);
 }
 
 /* ---- rounds of a loop ---- */

@@ -190,6 +190,7 @@ static void find_steps(const Fuse *f, KBlock *b)
 void kern_fuse(KernProg *p)
 {
     Fuse f = {p, arena_new()};
+    depend_find_turns(p, f.own);
     for (uint32_t i = 0; i < REC_NFN; i++)
         find_steps(&f, &p->fn[i]);
     arena_free(f.own);

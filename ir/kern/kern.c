@@ -26,7 +26,7 @@ KernProg *kern_prog_new(Arena *a, const RecProg *rec)
 
 KVar kern_var(KernProg *p, DType dt, bool loop, Str name)
 {
-    vec_push(p->arena, &p->var, (KVarInfo){.dt = dt, .loop = loop, .name = name});
+    vec_push(p->arena, &p->var, (KVarInfo){.dt = dt, .loop = loop, .name = name, .turns = K_NONE});
     return p->var.n - 1;
 }
 

@@ -26,6 +26,7 @@ typedef struct KVarInfo {
     DType dt;   /* loop variables are DT_INT (64 bits wide in generated code, like all sizes) */
     bool loop;
     Str name;
+    KVar turns; /* this one is 1 - that one, which is 0 or 1; K_NONE: not known (see depend_find_turns) */
 } KVarInfo;
 
 typedef enum KBufKind {

@@ -55,14 +55,26 @@ static void copy(Lower *l, uint32_t group, RecId v, const View *to, bool add, Sp
     nest_end(&n);
 }
 
+static void fill_margin(Lower *l, const View *whole, const RecOp *op, Dim lo, Dim size)
+{
+    Type t = op->type;
+    View part = storage_part(l, whole, op->along, lo);
+    t.dim[op->along] = size;
+    if (size != DIM_ZERO)
+        lower_fill(l, &part, &t, 0, op->at);
+}
+
 void lower_pad(Lower *l, uint32_t group)
 {
     RecId v = l->group.p[group].op;
     const RecOp *op = rec_op(l->rec, v);
     const Val *x = lower_val(l, v);
     View part = storage_part(l, &x->mem, op->along, op->lo);
-    if (!x->add)
-        lower_fill(l, &x->mem, &op->type, 0, op->at);
+    Dim behind = dim_add(l->dims, op->lo, rec_type(l->rec, op->use[0].v)->dim[op->along]);
+    if (!x->add) {
+        fill_margin(l, &x->mem, op, DIM_ZERO, op->lo);
+        fill_margin(l, &x->mem, op, behind, dim_sub(l->dims, op->type.dim[op->along], behind));
+    }
     copy(l, group, op->use[0].v, &part, x->add, op->at);
 }
 
