@@ -353,11 +353,11 @@ static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, E
     put_store(d, choice, forms);
 }
 
-/* The program as the passes that choose forms find it. */
-static RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass)
+/* The program as the passes that choose forms find it, in this form. */
+static RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char *pass, RecForm form)
 {
     Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry), .stop_after = str_of(pass)};
-    c.rec->form = (RecForm){.kind = REC_FORM_CHUNK, .size = 16};
+    c.rec->form = form;
     compile(&c);
     rec_chosen(c.rec);
     return c.rec;
@@ -391,9 +391,11 @@ static void explain_file(Driver *d, const Unit *u)
         if (!driver_has_form(d, c.rec, &choice))
             continue;
         progress_show(d->progress, "%.*s: looking for its forms", STRF(c.rec->name));
-        explain_grids(d, behind_pass(d, u, i, "rec.cascade"), &l.grids);
+        RecForm apart = {.kind = REC_FORM_CHUNK, .size = 16};
+        explain_grids(d, behind_pass(d, u, i, "rec.cascade", apart), &l.grids);
         if (!rec_has_role(c.rec, ROLE_PLAN))
-            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten"), &l.stages, &l.forms);
+            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", apart), &l.stages, &l.forms);
+        explain_rank_one(d, behind_pass(d, u, i, "rec.cascade", choice.form), &l.stages);
         if (l.grids.n && !rec_has_role(c.rec, ROLE_PLAN))
             grid_forms(d, u, i, &l.forms);
         put_choice(d, c.kern, &choice, &l.forms);

@@ -10,6 +10,9 @@ typedef VEC(Str) ExplainList;
  * form of one over a line. Adds ops that nothing uses. */
 void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *forms);
 
+/* p as rec.cascade leaves it in the form that is taken: a line for each stage of a grid whose states could be made of one sum. */
+void explain_rank_one(Driver *d, const RecProg *p, ExplainList *stages);
+
 /* explain_cost.c: a line for each form that the entry has, and for the one that is said. */
 void explain_costs(Driver *d, const Unit *u, uint32_t entry, RecForm said, bool grid, ExplainList *costs);
 

@@ -3,6 +3,7 @@
 #include "ir/rec/box.h"
 #include "ir/rec/contraction.h"
 #include "ir/rec/newton.h"
+#include "ir/rec/rank_one.h"
 
 typedef struct Say {
     Driver *d;
@@ -216,6 +217,48 @@ static Str stage_text(const Say *x, const StageInfo *i)
     return text_str(&out);
 }
 
+/* ---- states that are made of one sum ---- */
+
+static Str row_names(const Say *x, const RankOne *r)
+{
+    Text out = {.arena = x->d->arena};
+    for (uint32_t k = 0; k < r->nrow; k++)
+        text_add(&out, "%s%.*s", k ? ", " : "", STRF(rec_op(x->p, r->row[k].value)->name));
+    return text_str(&out);
+}
+
+static void put_difference(const Say *x, Text *out, const RankOne *r)
+{
+    Str first = rec_op(x->p, r->row[0].value)->name, other = rec_op(x->p, r->at)->name;
+    text_add(out, "not of rank one: what `%.*s` multiplies ", STRF(other));
+    if (r->read == REC_NONE)
+        text_add(out, "its terms");
+    else
+        text_add(out, "`%.*s`", STRF(rec_op(x->p, r->read)->name));
+    text_add(out, " with is no multiple of what `%.*s` does", STRF(first));
+}
+
+/* Whether states on several sides of a place are made of one sum, and if not, what stands against it. */
+static void put_rank(const Say *x, uint32_t stage, ExplainList *stages)
+{
+    RankOne r = rank_one_of(x->p, x->d->arena, x->s->recur, &x->s->stages, stage);
+    Text out = {.arena = x->d->arena};
+    if (r.is == RANK_ONE_NO_MATTER)
+        return;
+    text_add(&out, "%.*s: ", STRF(row_names(x, &r)));
+    if (r.is == RANK_ONE_FOUND)
+        text_add(&out, "of rank one: made of one sum, which is what each place keeps");
+    else if (r.is == RANK_ONE_BOUND)
+        text_add(&out, "of rank one, but kept: what else they are made of cannot be made at another place");
+    else if (r.is == RANK_ONE_SMALL)
+        text_add(&out, "of rank one, but kept: to make them where they are read, %.*s numbers would be moved for each place",
+                 STRF(dim_str(x->d->arena, x->p->dims, r.moved)));
+    else
+        put_difference(x, &out, &r);
+    put_line(x, &out, r.is == RANK_ONE_DIFFERS || r.is == RANK_ONE_BOUND ? r.at : r.row[0].value);
+    vec_push(x->d->arena, stages, text_str(&out));
+}
+
 /* ---- forms ---- */
 
 /* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, its start)`. */
@@ -308,5 +351,18 @@ void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *for
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
+    }
+}
+
+void explain_rank_one(Driver *d, const RecProg *p, ExplainList *stages)
+{
+    for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
+        RecId v = p->region.p[REC_FORWARD].op.p[i];
+        if (rec_op(p, v)->kind != REC_RECUR || !rec_op(p, v)->grid)
+            continue;
+        Structure s = {.recur = v, .stages = stages_of(p, d->arena, v)};
+        Say x = {d, p, &s};
+        for (uint32_t k = 0; k < s.stages.n; k++)
+            put_rank(&x, k, stages);
     }
 }

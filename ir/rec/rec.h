@@ -387,6 +387,7 @@ void rec_chosen(RecProg *p);    /* chosen.c: after backward: CHOSEN and STOP, wh
 void rec_gauge(RecProg *p);     /* gauge.c: no derivative goes through running maxima that cancel in all results */
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_cascade(RecProg *p);   /* cascade.c: grids become levels of grids, each with less to read */
+void rec_rank_one(RecProg *p);  /* rank_one.c: states of grids that are made of one sum are replaced by it */
 void rec_wavefront(RecProg *p); /* wavefront.c: grids are skewed, so that everything is read at earlier times */
 void rec_rows(RecProg *p);      /* rows.c: grids become recurrences over lines, one inside of the other */
 void rec_parallel(RecProg *p);  /* parallel.c: recurrences without states become work on whole arrays */

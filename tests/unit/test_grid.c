@@ -2,6 +2,7 @@
  * cells against the evaluator over sizes that divide nothing. */
 #include "frontend/check.h"
 #include "ir/rec/grid.h"
+#include "ir/rec/rank_one.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -280,6 +281,88 @@ Test(grid, forms_that_do_not_exist)
     cr_assert_gt(lacks("tests/cells/grids.rnn", "turning_back", "cascade", WHY_NO_CASCADE).file, 0);
     lacks("stdlib/renet.rnn", "down_columns", "wavefront", WHY_NO_GRID);
     lacks("stdlib/lstm.rnn", "lstm", "cascade", WHY_NO_CASCADE);
+}
+
+/* ---- states that are made of one sum ---- */
+
+static RecId last_grid(const RecProg *p)
+{
+    RecId found = REC_NONE;
+    for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
+        const RecOp *op = rec_op(p, p->region.p[REC_FORWARD].op.p[i]);
+        found = op->kind == REC_RECUR && op->grid && op->nstate ? p->region.p[REC_FORWARD].op.p[i] : found;
+    }
+    cr_assert_neq(found, REC_NONE);
+    return found;
+}
+
+static RecProg *stopped_after(Bench *t, const char *pass)
+{
+    Compile c = {.arena = t->c.arena, .emit = EMIT_REC, .rec = raw_program(t), .stop_after = str_of(pass)};
+    compile(&c);
+    return c.rec;
+}
+
+/* Different values that a place hands on. */
+static uint32_t values(const RecProg *p)
+{
+    const RecOp *op = rec_op(p, last_grid(p));
+    const RecId *result = p->region.p[op->region].result.p;
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < op->nstate; k++) {
+        bool is_new = true;
+        for (uint32_t i = 0; i < k; i++)
+            is_new &= result[i] != result[k];
+        n += is_new;
+    }
+    return n;
+}
+
+static void keeps(const char *file, const char *entry, RankOneIs is, uint32_t before, uint32_t after)
+{
+    Bench t;
+    bench_open(&t, file, entry);
+    RecProg *p = stopped_after(&t, "rec.cascade");
+    Stages s = stages_of(p, t.c.arena, last_grid(p));
+    RankOneIs most = RANK_ONE_NO_MATTER;
+    for (uint32_t k = 0; k < s.n; k++) {
+        RankOneIs one = rank_one_of(p, t.c.arena, last_grid(p), &s, k).is;
+        most = most == RANK_ONE_NO_MATTER ? one : most;
+    }
+    cr_expect_eq(most, is, "%s: %d", entry, (int)most);
+    cr_expect_eq(values(p), before, "%s", entry);
+    cr_expect_eq(values(stopped_after(&t, "rec.rank_one")), after, "%s", entry);
+    arena_free(t.c.arena);
+}
+
+#define RANK_CELLS "tests/cells/rank_one.rnn"
+
+Test(grid, a_sum_stands_for_all_states_that_are_made_of_it)
+{
+    keeps("stdlib/plstm.rnn", "plstm_grid_p", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "edges", RANK_ONE_FOUND, 3, 1);
+    keeps(RANK_CELLS, "alike", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "inverse", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "volume", RANK_ONE_FOUND, 4, 3);
+}
+
+Test(grid, one_entry_of_the_pattern_decides)
+{
+    keeps("stdlib/plstm.rnn", "plstm_grid", RANK_ONE_DIFFERS, 2, 2);
+    keeps("stdlib/plstm.rnn", "plstm_grid_d", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_CELLS, "one_entry", RANK_ONE_DIFFERS, 2, 2);
+    keeps(RANK_CELLS, "one_more", RANK_ONE_DIFFERS, 2, 2);
+    keeps(RANK_CELLS, "bound", RANK_ONE_BOUND, 3, 3);
+    keeps(RANK_CELLS, "small", RANK_ONE_SMALL, 2, 2);
+}
+
+Test(grid, sums_in_every_form, .timeout = 120)
+{
+    static const char *const form[] = {"sequential", "wavefront", "scan:3", NULL};
+    in_forms("stdlib/plstm.rnn", "plstm_grid_p", form);
+    in_forms(RANK_CELLS, "edges", form);
+    in_forms(RANK_CELLS, "alike", form);
+    in_forms(RANK_CELLS, "inverse", form);
 }
 
 /* ---- Newton's method over a whole grid: one window of all its waves ---- */
