@@ -91,6 +91,8 @@ typedef struct Sweep {
     uint32_t *first_part;            /* by input: its number among the sequences */
     uint32_t place[REC_MAXAXES];     /* likewise: the indices */
     uint32_t active;
+    RecId recur;
+    RecBuild around;                 /* where the RECUR stands */
     RecId there;                     /* of the step: whether the place belongs to the sequence, or REC_NONE */
     Val *output; /* as the step has them */
 } Sweep;
@@ -216,6 +218,48 @@ static Val is_inside(Sweep *w, const int64_t *by)
     return val_of(all);
 }
 
+/* The sequence of a part of an input that lives along n axes, as it is `by` further on along these; zero where there is none. */
+static RecId edge_sequence(Sweep *w, RecId part, const uint8_t *axis, uint8_t n, const int64_t *by)
+{
+    RecBuild step = w->e->b;
+    w->e->b = w->around;
+    for (uint8_t k = 0; k < n; k++)
+        part = rec_moved(&w->e->b, part, k, (int32_t)turned(w, axis[k], by[axis[k]]));
+    RecId seq = over_grid(w, part, axis, n);
+    w->e->b = step;
+    return rec_recur_add_seq(w->e->prog, w->recur, seq);
+}
+
+/* An input that lives along some axes of the grid only, at a place outside that lies inside along these. */
+static Val edge_input(Sweep *w, uint32_t input, const uint8_t *axis, uint8_t n, const int64_t *by)
+{
+    Elab *e = w->e;
+    int64_t along[REC_MAXAXES] = {0};
+    RecId part[2];
+    DType dt = val_dtype(e, w->args->input[input]);
+    for (uint8_t k = 0; k < n; k++)
+        along[axis[k]] = by[axis[k]];
+    Val inside = is_inside(w, along);
+    if (w->there != REC_NONE)
+        inside.v = rec_map2(&e->b, FUN_AND, inside.v, w->there);
+    for (uint32_t k = 0; k < nparts(dt); k++) {
+        RecId v = edge_sequence(w, val_part(e, w->args->input[input], k).v, axis, n, by);
+        Type t = *rec_type(e->prog, v);
+        part[k] = rec_map3(&e->b, FUN_WHERE, inside.v, v, rec_zeros(&e->b, &t));
+    }
+    return val_of_parts(dt, part);
+}
+
+static void bind_edge_inputs(Sweep *w, Scope *s, const int64_t *by)
+{
+    const Cell *cell = w->inst->cell;
+    for (uint32_t i = 0; i < cell->ninput; i++) {
+        uint8_t axis[REC_MAXAXES], n = input_axes(cell, &cell->input[i], axis);
+        if (!cell->input[i].is_const && n < w->naxes)
+            scope_add(w->e, s, cell->input[i].name, SYM_VALUE)->val = edge_input(w, i, axis, n, by);
+    }
+}
+
 /* The declared start value at the place that is read, outside of the grid. */
 static Val start_at(Sweep *w, StateDef *st, const int64_t *by)
 {
@@ -226,6 +270,7 @@ static Val start_at(Sweep *w, StateDef *st, const int64_t *by)
         RecId there = rec_map2(&e->b, FUN_ADD, w->inst->place[i], rec_const(&e->b, DT_INT, (double)by[i]));
         scope_add(e, s, w->inst->cell->index[i], SYM_VALUE)->val = val_of(there);
     }
+    bind_edge_inputs(w, s, by);
     return start_value(e, s, st);
 }
 
@@ -383,13 +428,14 @@ Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     RecGrid *g = NEW(e->arena, RecGrid);
     *g = (RecGrid){.naxes = w.naxes, .by = w.by.p};
     memcpy(g->extent, args->extent, w.naxes * sizeof *g->extent);
-    RecId recur = rec_grid_open(&e->b, w.init.p, w.init.n, w.seq.p, w.seq.n, g, &step);
-    RecBuild before = e->b;
+    RecId recur = w.recur = rec_grid_open(&e->b, w.init.p, w.init.n, w.seq.p, w.seq.n, g, &step);
+    RecBuild before = w.around = e->b;
     e->b.region = inst->scope->region = step;
     bind_sequences(&w, e->prog->region.p[step].arg.p + w.init.n);
     bind_states(&w, step);
     compute_all(e, inst);
     put_results(&w, recur);
+    rec_recur_move_last(e->prog, recur);
     e->b = before;
     return swept(&w, recur);
 }

@@ -283,6 +283,129 @@ Test(grid, forms_that_do_not_exist)
     lacks("stdlib/lstm.rnn", "lstm", "cascade", WHY_NO_CASCADE);
 }
 
+/* ---- a grid in bands of rows ---- */
+
+static double *in_named(const Frame *f, const char *name)
+{
+    uint32_t i = rec_arg_named(f->prog, name);
+    cr_assert_neq(i, UINT32_MAX, "%s", name);
+    return f->in[i];
+}
+
+static uint32_t out_named(const Frame *f, const char *name)
+{
+    uint32_t i = 0;
+    while (i < f->prog->out.n && !str_is(f->prog->out.p[i].name, name))
+        i++;
+    cr_assert_lt(i, f->prog->out.n, "%s", name);
+    return i;
+}
+
+static Frame *of_extents(Bench *t, int64_t rows, int64_t columns)
+{
+    Frame *f = frame_new(t->c.arena, t->c.reference);
+    for (uint32_t i = 0; i < f->prog->open.n; i++)
+        f->dim[f->prog->open.p[i]] = dim_sym_info(f->prog->dims, f->prog->open.p[i])->kind == DIM_TIME ? columns : 3;
+    f->dim[f->prog->time] = rows;
+    f->dim[f->prog->batch] = 2;
+    draw_arguments(&t->c, f, &(Draw){.T = rows, .B = 2}, 0);
+    return f;
+}
+
+static bool has_rows(const Frame *f, const Type *type)
+{
+    return type->rank && type->dim[0] == dim_of(f->prog->dims, f->prog->time);
+}
+
+/* The arguments of a band that begins at row `from` of a grid. */
+static void take_rows(Frame *band, const Frame *grid, int64_t from)
+{
+    for (uint32_t i = 0; i < band->prog->arg.n; i++) {
+        const RecArg *x = &band->prog->arg.p[i];
+        if (!band->in[i] || !grid->in[i])
+            continue;
+        int64_t n = frame_count(band, &x->type, x->batched), at = has_rows(band, &x->type) ? n / band->dim[band->prog->time] * from : 0;
+        memcpy(band->in[i], grid->in[i] + at, (size_t)n * sizeof(double));
+    }
+}
+
+static void run_frame(Frame *f, const Code *code, bool grad)
+{
+    Str why = {0};
+    cr_assert(frame_compiled(f, code, grad, &why), "%.*s", STRF(why));
+}
+
+/* The last row of an output, and how long it is. */
+static double *last_row(const Frame *f, uint32_t out, int64_t *n)
+{
+    int64_t all = frame_count(f, &f->prog->out.p[out].type, true);
+    *n = all / f->dim[f->prog->time];
+    return f->out[out] + all - *n;
+}
+
+static void hand_on(Frame *to, const char *start, const Frame *from, const char *state)
+{
+    int64_t n;
+    const double *row = last_row(from, out_named(from, state), &n);
+    memcpy(in_named(to, start), row, (size_t)n * sizeof *row);
+}
+
+/* What the next band's derivative by its start says goes to the last row of the state. */
+static void hand_back(Frame *to, const char *cotangent, const Frame *from, const char *gradient)
+{
+    uint32_t i = rec_arg_named(to->prog, cotangent);
+    int64_t all = frame_count(to, &to->prog->arg.p[i].type, true), n = all / to->dim[to->prog->time];
+    for (int64_t k = 0; k < n; k++)
+        to->in[i][all - n + k] += from->out[out_named(from, gradient)][k];
+}
+
+static void is_close(const char *name, const double *a, const double *b, int64_t n, double tolerance)
+{
+    for (int64_t k = 0; k < n; k++)
+        cr_expect(fabs(a[k] - b[k]) <= tolerance, "%s element %lld: %.17g, %.17g", name, (long long)k, a[k], b[k]);
+}
+
+/* Outputs, and gradients, of two bands are those of the grid: rows in place, what the first row starts from in the first
+ * band, parameters in both. */
+static void are_the_grid(const Frame *one, const Frame *two, const Frame *grid, double forward, double backward)
+{
+    for (uint32_t i = 0; i < grid->prog->out.n; i++) {
+        const RecOut *o = &grid->prog->out.p[i];
+        const char *name = str_c(grid->arena, o->name);
+        int64_t n = frame_count(one, &o->type, o->batched), m = frame_count(two, &o->type, o->batched);
+        double tolerance = o->role == OUT_VALUE ? forward : backward;
+        if (o->role == OUT_GRAD_PARAM)
+            for (int64_t k = 0; k < n; k++)
+                one->out[i][k] += two->out[i][k];
+        is_close(name, grid->out[i], one->out[i], n, tolerance);
+        if (has_rows(grid, &o->type))
+            is_close(name, grid->out[i] + n, two->out[i], m, tolerance);
+    }
+}
+
+Test(grid, bands_of_rows_are_the_whole_grid, .timeout = 120)
+{
+    for (int64_t rows = 1; rows < 4; rows++) {
+        Bench t;
+        bench_open(&t, "tests/cells/grids.rnn", "bands");
+        Code code = code_of(&t, rows == 3 ? "wavefront" : "sequential");
+        Frame *grid = of_extents(&t, 7, 5), *one = of_extents(&t, rows, 5), *two = of_extents(&t, 7 - rows, 5);
+        take_rows(one, grid, 0);
+        take_rows(two, grid, rows);
+        run_frame(grid, &code, true);
+        run_frame(one, &code, false);
+        hand_on(two, "top", one, "h");
+        hand_on(two, "above", one, "g");
+        run_frame(two, &code, true);
+        hand_back(one, "d_h", two, "d_top");
+        hand_back(one, "d_g", two, "d_above");
+        run_frame(one, &code, true);
+        are_the_grid(one, two, grid, 0, 1e-13);
+        code_free(&code);
+        arena_free(t.c.arena);
+    }
+}
+
 /* ---- states that are made of one sum ---- */
 
 static RecId last_grid(const RecProg *p)
