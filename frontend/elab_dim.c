@@ -83,7 +83,7 @@ bool elab_dim(Elab *e, Scope *s, const Expr *x, Dim *out)
         return not_huge(e, *out, x->at);
     Diag *d = diag(e->diags, E_NOT_A_SIZE, x->at, "a size is made of whole numbers and dimensions with + - * and exact /");
     if (x->kind == EX_CALL)
-        diag_help(d, STR("of calls there are only `pred(v)` and `into(v)`, alone in a sum of a cell over a graph"));
+        diag_help(d, STR("of calls there are only `pred(v)` and `into(v)`, alone in a reduction of a cell over a graph"));
     return false;
 }
 

@@ -3,7 +3,8 @@
  * edges, say the arrays of the plan (graph_plan.h), which is made from the edges when the graph is known.
  *
  * A value at the nodes of a block has an index axis over them, one at edges an index axis over these. What is named inside
- * of `sum(u in pred(v): ...)` is taken from the node to its edges; the sum adds up what the edges of each node give. A state
+ * of `sum(u in pred(v): ...)` is taken from the node to its edges; the sum adds up what the edges of each node give (for other
+ * reductions see elab_graph_reduce.c). A state
  * at u is what an earlier block put out: a HISTORY. States on edges are put out by the block of the node that they leave; their
  * sums run over pairs of an edge that leads into it and one that leaves it. */
 #include "frontend/elab_internal.h"
@@ -126,13 +127,15 @@ static const GraphName *named(Scope *s, const Expr *x, bool *tail)
 }
 
 /* The rows of an input that `index` says. */
-static Val input_rows(Elab *e, DelayDef *d, Val index, Span at)
+static Val input_rows(Elab *e, DelayDef *d, Val index)
 {
     IndexVar *rest[MAXRANK] = {NULL};
-    if (!d->now.is_complex)
-        return gather_vals(e, d->now.v, &index, 1, rest, d->type.rank);
-    diag(e->diags, E_UNSUPPORTED, at, "a complex input cannot be read at another place of a graph yet");
-    return poison;
+    Val v = gather_vals(e, d->now.v, &index, 1, rest, d->type.rank);
+    if (!d->now.is_complex || is_poison(v))
+        return v;
+    v.im = gather_vals(e, d->now.im, &index, 1, rest, d->type.rank).v;
+    v.is_complex = true;
+    return v;
 }
 
 static Val no_place_here(Elab *e, Span at)
@@ -162,7 +165,7 @@ static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool 
     if (d->decl->nplace == 1 && n->what == GRAPH_OUT && here && here->up)
         index = value_at(e, s->inst->outs->out, here);
     bool fits = !is_poison(index) && axis_of(index, here->var) >= 0;
-    return fits ? only_there(e, here, input_rows(e, d, index, at), at) : no_place_here(e, at);
+    return fits ? only_there(e, here, input_rows(e, d, index), at) : no_place_here(e, at);
 }
 
 /* `transition[d, e]` */
@@ -171,7 +174,7 @@ static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const
     const GraphPlace *pairs = s->inst->pairs;
     if (d->decl->nplace != 2 || in->what != GRAPH_IN || out->what != GRAPH_OUT || in->place != pairs)
         return no_place_here(e, at);
-    return only_there(e, pairs, input_rows(e, d, pairs->pair, at), at);
+    return only_there(e, pairs, input_rows(e, d, pairs->pair), at);
 }
 
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
@@ -231,6 +234,17 @@ static Val sum_of_edges(Elab *e, Val v, const GraphPlace *edges)
     return sum;
 }
 
+Val graph_added_up(Elab *e, Val v, const GraphPlace *edges, Span at)
+{
+    v = only_there(e, edges, v, at); /* has the edges' axis now */
+    return is_poison(v) ? v : sum_of_edges(e, v, edges);
+}
+
+Val graph_at(Elab *e, Val v, const GraphPlace *here)
+{
+    return value_at(e, v, here);
+}
+
 static bool is_of_node(Scope *s, const Expr *range)
 {
     return range->call.narg == 1 && range->call.arg[0].value->kind == EX_NAME && s->inst &&
@@ -268,8 +282,8 @@ Val graph_sum(Elab *e, Scope *s, const Expr *x)
              "`pred(v)` are the nodes that lead to the node of a cell over a graph, `into(v)` with `edges d -> v -> e` the edges; they stand in no other such sum");
         return poison;
     }
-    if (!str_is(x->reduce.callee.text, "sum")) {
-        diag(e->diags, E_UNSUPPORTED, x->reduce.callee.at, "over the nodes or edges that lead to a node there are only sums yet");
+    if (!graph_reduces(x->reduce.callee.text)) {
+        diag(e->diags, E_UNSUPPORTED, x->reduce.callee.at, "over the nodes or edges that lead to a node there are sum, mean, prod, max, min and logsumexp");
         return poison;
     }
     Scope *inner = scope_new(e, s);
@@ -285,8 +299,8 @@ Val graph_sum(Elab *e, Scope *s, const Expr *x)
         diag(e->diags, E_UNSUPPORTED, x->at, "a function that reads names of the cell cannot be used in a sum over other nodes");
         return poison;
     }
-    v = only_there(e, edges, v, x->at); /* has the edges' axis now */
-    return is_poison(v) ? v : value_at(e, sum_of_edges(e, v, edges), here);
+    v = graph_reduced(e, x->reduce.callee.text, v, edges, x->at);
+    return is_poison(v) ? v : value_at(e, v, here);
 }
 
 /* ---- the cell ---- */
@@ -509,12 +523,25 @@ static void put_part(Graph *g, Val v, uint32_t k, RecId *result, uint32_t *n)
     result[(*n)++] = val_part(g->e, v, k).v;
 }
 
-static DType *put_results(Graph *g, RecId recur)
+/* An output as the step has it: a value at the nodes of the block, or a state at the edges that leave them. */
+static Val output_at(Graph *g, Ident name)
+{
+    Elab *e = g->e;
+    Val v = output_value(e, g->inst, name);
+    bool edges = is_elsewhere(g->inst, v, g->inst->nodes);
+    if (edges && val_dtype(e, v) == DT_BOOL) {
+        diag(e->diags, E_UNSUPPORTED, name.at, "a state of bools on edges cannot be an output yet");
+        return poison;
+    }
+    return at_all(g, is_poison(v) ? real_const(e, 0) : v, edges ? g->inst->outs : g->inst->nodes);
+}
+
+static Val *put_results(Graph *g, RecId recur)
 {
     Elab *e = g->e;
     uint32_t n = 0;
     RecId *result = NEWN(e->arena, RecId, g->nresult + 2 * g->cell->noutput + 1);
-    DType *dt = NEWN(e->arena, DType, g->cell->noutput + 1);
+    Val *output = NEWN(e->arena, Val, g->cell->noutput + 1);
     for (uint32_t i = 0; i < g->inst->state.n; i++) {
         StateDef *st = g->inst->state.p[i];
         Type t = st->type;
@@ -528,18 +555,12 @@ static DType *put_results(Graph *g, RecId recur)
     }
     e->b.name = (Str){0};
     for (uint32_t i = 0; i < g->cell->noutput; i++) {
-        Val v = output_value(e, g->inst, g->cell->output[i]);
-        if (is_elsewhere(g->inst, v, g->inst->nodes)) {
-            diag(e->diags, E_UNSUPPORTED, g->cell->output[i].at, "a state on edges cannot be an output yet");
-            v = poison;
-        }
-        v = at_all(g, is_poison(v) ? real_const(e, 0) : v, g->inst->nodes);
-        dt[i] = val_dtype(e, v);
-        for (uint32_t k = 0; k < nparts(dt[i]); k++)
-            put_part(g, v, k, result, &n);
+        output[i] = output_at(g, g->cell->output[i]);
+        for (uint32_t k = 0; !is_poison(output[i]) && k < nparts(val_dtype(e, output[i])); k++)
+            put_part(g, output[i], k, result, &n);
     }
     rec_recur_close(e->prog, recur, result, n);
-    return dt;
+    return output;
 }
 
 /* From [blocks, width, ...] to [nodes, ...]. */
@@ -557,6 +578,37 @@ static RecId by_node(Graph *g, RecId v)
     RecId all = rec_gather(b, use, 3, (uint8_t)(t.rank - 1), dim);
     RecUse pick[3] = {rec_use(rec_map2(b, FUN_LE, zero, g->slot), 1), rec_use(all, (uint8_t)(t.rank - 1)), {.v = rec_const(b, t.dt, 0)}};
     return rec_map(b, FUN_WHERE, pick, (uint8_t)(t.rank - 1), dim);
+}
+
+/* From [blocks, outs, ...], where what is no edge is 0, to [edges, ...]. */
+static RecId by_edge(Graph *g, RecId v)
+{
+    Type t = *rec_type(g->e->prog, v), all = {.dt = t.dt, .rank = (uint8_t)(t.rank - 1), .dim = {g->edges}};
+    RecUse use[2] = {rec_use(v, t.rank), rec_use(or_zero(&g->e->b, g->out), 2)};
+    uint8_t out_axis[MAXRANK] = {0};
+    for (uint8_t k = 2; k < t.rank; k++) {
+        all.dim[k - 1] = t.dim[k];
+        out_axis[k - 1] = k;
+    }
+    return rec_scatter(&g->e->b, use, 2, t.rank, t.dim, all, out_axis);
+}
+
+static void put_outputs(Graph *g, const Val *output)
+{
+    Elab *e = g->e;
+    uint32_t next = g->nresult;
+    for (uint32_t i = 0; i < g->cell->noutput; i++) {
+        RecId part[2];
+        if (is_poison(output[i]))
+            continue;
+        DType dt = val_dtype(e, output[i]);
+        bool edges = g->inst->outs && axis_of(output[i], g->inst->outs->var) >= 0;
+        for (uint32_t k = 0; k < nparts(dt); k++) {
+            RecId v = rec_proj(&e->b, g->recur, next++);
+            part[k] = edges ? by_edge(g, v) : by_node(g, v);
+        }
+        out_val(e, (RecOut){.name = g->cell->output[i].text, .role = OUT_VALUE, .batched = true, .at = g->cell->output[i].at}, val_of_parts(dt, part));
+    }
 }
 
 static void run_blocks(Graph *g)
@@ -581,15 +633,31 @@ static void run_blocks(Graph *g)
         bind_edges(g, e->prog->region.p[step].arg.p + 3);
     bind_graph_inputs(g, e->prog->region.p[step].arg.p);
     compute_all(e, g->inst);
-    const DType *dt = put_results(g, recur);
+    const Val *output = put_results(g, recur);
     e->b = before;
-    uint32_t next = g->nresult;
-    for (uint32_t i = 0; i < g->cell->noutput; i++) {
-        RecId part[2];
-        for (uint32_t k = 0; k < nparts(dt[i]); k++)
-            part[k] = by_node(g, rec_proj(&e->b, recur, next++));
-        out_val(e, (RecOut){.name = g->cell->output[i].text, .role = OUT_VALUE, .batched = true, .at = g->cell->output[i].at}, val_of_parts(dt[i], part));
+    put_outputs(g, output);
+}
+
+static bool is_output(const Cell *cell, const Decl *d)
+{
+    for (uint32_t i = 0; i < cell->noutput; i++)
+        if (str_eq(cell->output[i].text, d->name.text))
+            return true;
+    return false;
+}
+
+/* Whether an array of the caller's has a value for each edge: an input, or a state that is put out. */
+static bool has_edge_arrays(const Cell *cell)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < cell->ninput; i++)
+        any |= cell->input[i].nplace == 1;
+    for (uint32_t i = 0; i < cell->nbody; i++) {
+        const Stmt *st = cell->body[i];
+        for (uint32_t k = 0; st->kind == ST_STATE && k < st->decls.n; k++)
+            any |= st->decls.decl[k].nplace && is_output(cell, &st->decls.decl[k]);
     }
+    return any;
 }
 
 void elab_graph_entry(Elab *e, const Cell *cell)
@@ -602,12 +670,11 @@ void elab_graph_entry(Elab *e, const Cell *cell)
     g.slots = size_sym(e, cell, "slots");
     if (cell->has_edges) {
         g.outs = size_sym(e, cell, "outs");
-        for (uint32_t i = 0; i < cell->ninput; i++) {
-            if (cell->input[i].nplace == 1 && !g.edges)
-                g.edges = size_sym(e, cell, "edges");
+        if (has_edge_arrays(cell))
+            g.edges = size_sym(e, cell, "edges");
+        for (uint32_t i = 0; i < cell->ninput; i++)
             if (cell->input[i].nplace == 2 && !g.links)
                 g.links = size_sym(e, cell, "links");
-        }
     }
     if (e->diags->nreported != before)
         return;

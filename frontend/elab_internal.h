@@ -367,8 +367,14 @@ bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out); /* `h[u]` of an ear
 bool is_graph_sum(const Expr *x);                             /* `sum(u in pred(v): ...)` */
 Val graph_sum(Elab *e, Scope *s, const Expr *x);
 bool graph_inside(Elab *e, Scope *inner, const Expr *x); /* binds its node in a scope for its body; false where there are none */
+Val graph_at(Elab *e, Val v, const GraphPlace *here);           /* a value at what is above, such as the nodes, at each of what is below */
+Val graph_added_up(Elab *e, Val v, const GraphPlace *edges, Span at); /* by what is above; what is not there gives 0 */
 GraphPlace *graph_place_of(const Inst *inst, const StateDef *st); /* where a state lives */
 void elab_graph_entry(Elab *e, const Cell *cell);
+
+/* ---- elab_graph_reduce.c ---- */
+bool graph_reduces(Str name); /* is it a reduction over edges */
+Val graph_reduced(Elab *e, Str name, Val v, const GraphPlace *edges, Span at);
 
 /* ---- elab_loop.c ---- */
 Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s);
