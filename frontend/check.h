@@ -60,6 +60,7 @@ typedef struct Tolerance {
 bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what);
 bool results_same(const Frame *a, const Frame *b, Str *what); /* to the last bit */
 Tolerance precision_tolerance(Precision p);
+bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision); /* check_free.c */
 
 /* ---- check_free.c, check_stream.c, check_gradient.c: the free tests ---- */
 void check_compiled(Checker *c);

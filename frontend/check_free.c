@@ -31,7 +31,7 @@ static Frame *shaken(Checker *c, const Frame *f)
  * cell, a jump nearby, a difference of almost equal values), compiled code has no business to agree. The evaluator says
  * so, not the compiled code; it rounds to single precision, and double rounds 2^29 times finer. A whole number jumps by
  * as much however fine the rounding is: two best paths of equal score differ in both. */
-static bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision)
+bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision)
 {
     const RecProg *p = expected->prog;
     enum { NMOVED = 32 };
