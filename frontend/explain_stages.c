@@ -192,6 +192,9 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
             text_add(out, "blocks of %u: elements at one place read each other", distinct(x, i));
         break;
     case STAGE_DENSE: text_add(out, "affine: elements at different places read each other"); break;
+    case STAGE_TABLE:
+        text_add(out, "table: which of %.*s elements is meant", STRF(dim_str(x->d->arena, x->p->dims, i->size)));
+        return;
     case STAGE_NONLINEAR:
         text_add(out, "not affine: `%s` of the state", op_name(rec_op(x->p, i->why)));
         put_line(x, out, i->why);
@@ -284,7 +287,7 @@ static bool affine(const Say *x)
 {
     bool all = true;
     for (uint32_t i = 0; i < x->s->stages.n; i++)
-        all = all && x->s->stage[i].class != STAGE_NONLINEAR && x->s->stage[i].algebra == ALGEBRA_PLUS;
+        all = all && x->s->stage[i].class <= STAGE_DENSE && x->s->stage[i].algebra == ALGEBRA_PLUS;
     return all;
 }
 
@@ -319,6 +322,15 @@ static void put_contraction(const Say *x, RecProg *p, Text *out)
         text_add(out, "; contracts by %.3g: expect about %d iterations", q, iterations(q));
 }
 
+/* Whether the scan has stages whose elements see each other. */
+static bool composes_matrices(const Say *x)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->s->stages.n; i++)
+        any |= x->s->stage[i].class == STAGE_DENSE && structure_scans(x->p, x->s, i);
+    return any;
+}
+
 static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
 {
     RecId at;
@@ -326,6 +338,8 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
     Text out = {.arena = x->d->arena};
     if (why == WHY_NONE) {
         text_add(&out, "%s: yes", name);
+        if (form.kind == REC_FORM_SCAN && composes_matrices(x))
+            text_add(&out, ", steps are composed as matrices");
         if (form.kind == REC_FORM_NEWTON)
             put_newton(x, &out), put_contraction(x, p, &out);
         return text_str(&out);

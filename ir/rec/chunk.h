@@ -27,6 +27,8 @@ Part chunk_factor(Chunk *c, const Factor *f); /* its value, for all places */
 enum { EVERY_FACTOR = 0x7fffffff };
 /* Over the chunk's algebra: the product of the selected factors of a term, with summed axes that are not in `keep` (as bits of axes) summed. */
 Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep);
+/* What the term is where its state, or a map of it, is `state`, labelled as the state's axes. */
+Part chunk_apply(Chunk *c, const Term *t, Part state);
 
 void chunk_matrix(Chunk *c, const Matrix *m);     /* chunk_matrix.c: a matrix stage, and its read-outs */
 void chunk_sequence(Chunk *c, uint32_t stage);    /* chunk_sequence.c: any other stage, step by step inside the chunk */

@@ -60,7 +60,7 @@ static Part placed(Stage *s, Part x, uint32_t labels)
 
 static Part signed_part(Stage *s, const Term *t, Part x)
 {
-    return t->sign < 0 ? part_neg(s->c->b, x) : x;
+    return t->sign < 0 ? part_map1(s->c->b, FUN_NEG, x) : x;
 }
 
 /* Both sides have the axes that are summed last. */

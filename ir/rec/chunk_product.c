@@ -6,6 +6,7 @@ typedef struct Pool {
     Part part[64];
     FactorKind kind[64];
     uint32_t n;
+    Part state; /* one more factor; v REC_NONE for none */
 } Pool;
 
 Part chunk_factor(Chunk *c, const Factor *f)
@@ -18,7 +19,7 @@ Part chunk_factor(Chunk *c, const Factor *f)
         p.label[n++] = LABEL_PLACE;
     for (uint8_t i = 0; i < rec_type(&c->w->old, f->use.v)->rank; i++)
         p.label[n++] = (uint8_t)(LABEL_AXIS + f->use.axis[i]);
-    return p;
+    return f->logarithm ? part_map1(c->b, FUN_LOG, p) : p;
 }
 
 static void add_to_pool(Pool *p, Part x, FactorKind kind)
@@ -61,35 +62,66 @@ static Part combine(Chunk *c, Part x, Part y, FactorKind kind)
     ice("rec.chunk: a factor of no kind");
 }
 
-/* Takes all that name one of these labels out of the pool, as one product. */
+static bool state_names(const Chunk *c, const Pool *p, uint32_t labels)
+{
+    return p->state.v != REC_NONE && (!labels || (part_labels(c->b, p->state) & labels));
+}
+
+/* The state leaves the pool into the product. */
+static Part take_state(Chunk *c, Pool *p, Part x, uint32_t labels)
+{
+    if (!state_names(c, p, labels))
+        return x;
+    x = combine(c, x, p->state, FACTOR_TIMES);
+    p->state.v = REC_NONE;
+    return x;
+}
+
+/* Takes all that name one of these labels out of the pool, as one product: numbers, the state, conditions. */
 static Part take(Chunk *c, Pool *p, uint32_t labels)
 {
     Part x = {.v = REC_NONE};
     for (uint32_t i; (i = next_of(c, p, labels)) < p->n;) {
+        x = p->kind[i] > FACTOR_OVER ? take_state(c, p, x, labels) : x;
         x = combine(c, x, p->part[i], p->kind[i]);
         p->n--;
         p->part[i] = p->part[p->n];
         p->kind[i] = p->kind[p->n];
     }
-    return x;
+    return take_state(c, p, x, labels);
 }
 
-/* So many ones, summed. */
-static Part count(Chunk *c, Dim n)
+static bool is_chosen(const Chunk *c, const Pool *p, uint32_t label)
 {
-    return (Part){.v = rec_map1(c->b, FUN_REAL, rec_dim(c->b, n))};
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->kind[i] > FACTOR_OVER && (part_labels(c->b, p->part[i]) & label))
+            return true;
+    return false;
+}
+
+/* The state's sum over a label, with all that names it: one product of numbers meets the state in it, where no
+ * condition does. */
+static void sum_state(Chunk *c, Pool *p, uint32_t label)
+{
+    Part state = p->state;
+    p->state.v = REC_NONE;
+    Part x = take(c, p, label);
+    p->state = x.v == REC_NONE ? algebra_reduce(c->b, c->algebra, state, label)
+                               : algebra_contract(c->b, c->algebra, x, state, label);
 }
 
 /* Sums over one axis of a term: all factors that name it leave the pool, and their sum goes there. */
 static void sum_over(Chunk *c, Pool *p, const Term *t, uint8_t axis)
 {
-    const AlgebraInfo *algebra = algebra_info(c->algebra);
     uint32_t label = 1u << (LABEL_AXIS + axis);
+    if (state_names(c, p, label) && !is_chosen(c, p, label)) {
+        sum_state(c, p, label);
+        return;
+    }
     Part x = take(c, p, label);
-    if (x.v != REC_NONE)
-        add_to_pool(p, part_reduce(c->b, algebra->reduce, x, label), FACTOR_TIMES);
-    else if (c->algebra == ALGEBRA_PLUS)
-        add_to_pool(p, count(c, t->space[axis]), FACTOR_TIMES);
+    x = x.v == REC_NONE ? algebra_count(c->b, c->algebra, c->dt, t->space[axis])
+                        : algebra_reduce(c->b, c->algebra, x, label);
+    add_to_pool(p, x, FACTOR_TIMES);
 }
 
 static bool names_any(const Chunk *c, const Term *t, uint32_t select, uint8_t axis)
@@ -100,15 +132,30 @@ static bool names_any(const Chunk *c, const Term *t, uint32_t select, uint8_t ax
     return false;
 }
 
-Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep)
+/* The product of all that is in the pool. */
+static Part product_of(Chunk *c, Pool *p, const Term *t, uint32_t select, uint32_t keep)
 {
-    Pool p = {.n = 0};
     for (uint32_t i = 0; i < t->factor.n; i++)
         if (select >> i & 1)
-            add_to_pool(&p, chunk_factor(c, &t->factor.p[i]), t->factor.p[i].kind);
+            add_to_pool(p, chunk_factor(c, &t->factor.p[i]), t->factor.p[i].kind);
     for (uint8_t axis = t->rank; axis < t->nit; axis++)
         if (!(keep >> axis & 1) && (select == EVERY_FACTOR || names_any(c, t, select, axis)))
-            sum_over(c, &p, t, axis);
-    Part x = take(c, &p, 0);
+            sum_over(c, p, t, axis);
+    Part x = take(c, p, 0);
     return x.v == REC_NONE ? part_number(c->b, c->dt, algebra_info(c->algebra)->one) : x;
+}
+
+Part chunk_product(Chunk *c, const Term *t, uint32_t select, uint32_t keep)
+{
+    Pool p = {.state = {.v = REC_NONE}};
+    return product_of(c, &p, t, select, keep);
+}
+
+Part chunk_apply(Chunk *c, const Term *t, Part state)
+{
+    Pool p = {.state = state};
+    for (uint8_t i = 0; i < rec_type(c->b->prog, state.v)->rank; i++)
+        if (state.label[i] >= LABEL_AXIS && state.label[i] < LABEL_FROM)
+            p.state.label[i] = (uint8_t)(LABEL_AXIS + t->axis[state.label[i] - LABEL_AXIS]);
+    return product_of(c, &p, t, EVERY_FACTOR, 0);
 }

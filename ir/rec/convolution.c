@@ -88,7 +88,7 @@ static Part product(Conv *x, const Term *t, uint32_t select)
 static Part coefficient(Conv *x, const ConvTerm *t)
 {
     Part p = as_state(x, &t->term, product(x, &t->term, t->fixed));
-    return t->term.sign < 0 ? part_neg(x->b, p) : p;
+    return t->term.sign < 0 ? part_map1(x->b, FUN_NEG, p) : p;
 }
 
 static Part sum_of(Conv *x, const ConvTerms *terms, uint32_t from, uint32_t to, uint32_t group)
@@ -414,7 +414,7 @@ static RecId read_out(Conv *x, const ConvRead *r)
     }
     for (uint32_t k = 0; k < r->local.n; k++) {
         Part p = chunk_product(&x->all, &r->local.p[k], EVERY_FACTOR, 0);
-        sum = plus(x, sum, r->local.p[k].sign < 0 ? part_neg(x->b, p) : p);
+        sum = plus(x, sum, r->local.p[k].sign < 0 ? part_map1(x->b, FUN_NEG, p) : p);
     }
     for (uint8_t k = 0; k < t->rank; k++)
         size[LABEL_AXIS + k] = t->dim[k];

@@ -187,7 +187,7 @@ static bool read_term(Find *f, ConvRead *r, const Term *t)
 /* What reads no state: products that are summed over are taken apart, so that what moves is multiplied last. */
 static void add_local(Find *f, const Term *t, Terms *out)
 {
-    LinearCx cx = {f->p, f->a, f->recur->region, f->reads, NULL, ALGEBRA_PLUS};
+    LinearCx cx = {.p = f->p, .arena = f->a, .body = f->recur->region, .depends = f->reads, .algebra = ALGEBRA_PLUS};
     uint32_t own = (1u << t->rank) - 1;
     for (uint32_t i = 0; i < t->factor.n; i++) {
         Terms parts = {0};
@@ -202,7 +202,7 @@ static void add_local(Find *f, const Term *t, Terms *out)
 
 static bool read_out(Find *f, RecId v)
 {
-    LinearCx cx = {f->p, f->a, f->recur->region, f->reads, NULL, ALGEBRA_PLUS};
+    LinearCx cx = {.p = f->p, .arena = f->a, .body = f->recur->region, .depends = f->reads, .algebra = ALGEBRA_PLUS};
     ConvRead r = {.v = v};
     Terms terms = {0};
     RecId at = REC_NONE;
@@ -231,7 +231,7 @@ static uint32_t find_mixed(const Find *f, const ConvTerm *x)
 /* Takes products apart until what moves enters alike along the axes that are summed over. */
 static bool take_apart(Find *f, const ConvTerm *x, ConvTerms *out)
 {
-    LinearCx cx = {f->p, f->a, f->recur->region, f->reads, NULL, ALGEBRA_PLUS};
+    LinearCx cx = {.p = f->p, .arena = f->a, .body = f->recur->region, .depends = f->reads, .algebra = ALGEBRA_PLUS};
     uint32_t i = find_mixed(f, x);
     Terms parts = {0};
     if (i == x->term.factor.n) {

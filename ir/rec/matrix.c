@@ -28,7 +28,12 @@ static bool fail(Find *f, RecWhy why, RecId at)
 
 static LinearCx linear(const Find *f, bool known)
 {
-    return (LinearCx){f->p, f->a, f->recur->region, f->reads, known ? f->known : NULL, ALGEBRA_PLUS};
+    return (LinearCx){.p = f->p,
+                      .arena = f->a,
+                      .body = f->recur->region,
+                      .depends = f->reads,
+                      .known = known ? f->known : NULL,
+                      .algebra = ALGEBRA_PLUS};
 }
 
 /* ---- splitting a term in two ---- */

@@ -99,14 +99,36 @@ Part part_map(RecBuild *b, Fun f, Part x, Part y)
     return map(b, f, (Part[]){x, y}, 2);
 }
 
-Part part_neg(RecBuild *b, Part x)
+Part part_map1(RecBuild *b, Fun f, Part x)
 {
-    return map(b, FUN_NEG, &x, 1);
+    return map(b, f, &x, 1);
 }
 
 Part part_where(RecBuild *b, Part condition, Part x, Part y)
 {
     return map(b, FUN_WHERE, (Part[]){condition, x, y}, 3);
+}
+
+Part part_gather(RecBuild *b, Part table, const Part *index, uint8_t n)
+{
+    const Type *t = rec_type(b->prog, table.v);
+    Dim size[LABEL_COUNT] = {0};
+    uint32_t labels = 0;
+    for (uint8_t i = n; i < t->rank; i++) {
+        labels |= 1u << table.label[i];
+        size[table.label[i]] = t->dim[i];
+    }
+    for (uint8_t i = 0; i < n; i++) {
+        labels |= part_labels(b, index[i]);
+        note_sizes(b, index[i], size);
+    }
+    Space s = space_of(labels, 0, size);
+    RecUse use[MAXRANK + 1] = {{.v = table.v}};
+    for (uint8_t i = n; i < t->rank; i++)
+        use[0].axis[i] = s.at[table.label[i]];
+    for (uint8_t i = 0; i < n; i++)
+        use[i + 1] = use_in(b, index[i], &s);
+    return result(rec_gather(b, use, n + 1u, s.n, s.dim), &s);
 }
 
 Part part_reduce(RecBuild *b, RecReduce red, Part x, uint32_t over)

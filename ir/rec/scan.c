@@ -1,24 +1,15 @@
-/* rec.scan: stages whose elements are affine maps of themselves, over some algebra, as a scan (Blelloch 1990; in three
- * sweeps). The places are cut into pieces of equal length, and a rest that follows step by step:
+/* rec.scan: stages that are affine maps over some algebra as a scan (Blelloch 1990; in three sweeps). Where elements
+ * see themselves alone the maps are composed element by element, else as matrices over the axes that are mixed. The
+ * places are cut into pieces of equal length, and a rest that follows step by step:
  *
  *   1. every piece, all pieces side by side: the composition of its steps, x -> A x + b;
  *   2. one after another: the states in which the pieces begin;
  *   3. every piece again, all side by side, from there, with all that the step puts out.
  *
- * So the work is twice that of the plain recurrence, and its depth the length of a piece. Stages follow each other; one
- * that has no scan runs step by step. Forward and adjoint recurrences alike: the pass comes behind rec.backward. */
-#include "ir/rec/chunk.h"
-
-typedef struct Scan {
-    Rewrite *w;
-    RecBuild *b;
-    const Structure *s;
-    const RecOp *old;
-    Dim pieces, length, rest; /* length: places of a piece */
-    RecId *known;             /* by old op: for all places, or REC_NONE */
-    RecId *final;             /* by state */
-    RecId *result;            /* by per-step result: for all places */
-} Scan;
+ * So the work is twice that of the plain recurrence (with matrices: as many times more as an element sees others), and
+ * its depth the length of a piece. Stages follow each other; one that has no scan runs step by step. Forward and
+ * adjoint recurrences alike: the pass comes behind rec.backward. */
+#include "ir/rec/scan.h"
 
 static const RecRegionInfo *step_of(const Scan *x)
 {
@@ -37,8 +28,7 @@ static RecId side_by_side(Scan *x, RecId whole)
     return exchanged(x->b, cut_parts(x->b, whole, x->pieces, x->length));
 }
 
-/* What is known of the step, as the step of a recurrence over the places of all pieces sees it. */
-static RecId *known_in_pieces(Scan *x, RecId recur)
+RecId *scan_known(Scan *x, RecId recur)
 {
     uint32_t n = x->w->old.op.n;
     RecId *known = pass_ids(x->w->p->arena, n);
@@ -50,6 +40,8 @@ static RecId *known_in_pieces(Scan *x, RecId recur)
 
 /* ---- first sweep ---- */
 
+/* The composition of steps is an operator with a block for each pair of states. A block has the new state's axes, and
+ * the old one's that a step mixes (LABEL_FROM); it has no axis along which the operator of every step is the same. */
 typedef struct Sweep {
     Scan *x;
     const StageInfo *stage;
@@ -58,70 +50,136 @@ typedef struct Sweep {
     RecId *operator, *source; /* composed over a piece: [n,n] and [n], each [pieces, ...] */
 } Sweep;
 
-/* All states of a stage that is scanned have one type. */
-static const Type *state_type(const Scan *x, const StageInfo *stage)
+static const Type *type_of(const Sweep *s, uint32_t i)
 {
-    return rec_type(&x->w->old, x->old->use[stage->state[0]].v);
+    return rec_type(&s->x->w->old, s->x->old->use[s->stage->state[i]].v);
 }
 
-static uint32_t all_labels(const Scan *x, const StageInfo *stage)
+static uint32_t axes_of(const Sweep *s, uint32_t i)
 {
-    uint8_t rank = state_type(x, stage)->rank;
-    return 1u << LABEL_PLACE | ((1u << rank) - 1) << LABEL_AXIS;
+    return (1u << type_of(s, i)->rank) - 1;
 }
 
-static void sizes(const Scan *x, const StageInfo *stage, Dim *size)
+static uint32_t state_labels(const Sweep *s, uint32_t i)
 {
-    const Type *t = state_type(x, stage);
-    size[LABEL_PLACE] = x->pieces;
-    for (uint8_t i = 0; i < t->rank; i++)
-        size[LABEL_AXIS + i] = t->dim[i];
+    return axes_of(s, i) << LABEL_AXIS;
 }
 
-static Part filled(Scan *x, RecBuild *b, const StageInfo *stage, double number)
+static uint32_t mixed_labels(const Sweep *s, uint32_t j)
+{
+    return (axes_of(s, j) & ~s->stage->kept) << LABEL_FROM;
+}
+
+static uint32_t block_labels(const Sweep *s, uint32_t i, uint32_t j)
+{
+    return (axes_of(s, i) & ~s->stage->columns) << LABEL_AXIS | mixed_labels(s, j);
+}
+
+/* All axes of a value, and their sizes, in the order of columns of the operator and then the source. */
+static uint32_t column_labels(const Sweep *s, uint32_t i, uint32_t j)
+{
+    return 1u << LABEL_PLACE | (j < s->n ? block_labels(s, i, j) : state_labels(s, i));
+}
+
+static void sizes(const Sweep *s, uint32_t i, uint32_t j, Dim *size)
+{
+    const Type *to = type_of(s, i), *from = type_of(s, j < s->n ? j : i);
+    size[LABEL_PLACE] = s->x->pieces;
+    memcpy(size + LABEL_AXIS, to->dim, to->rank * sizeof *size);
+    memcpy(size + LABEL_FROM, from->dim, from->rank * sizeof *size);
+}
+
+static Part widened(Sweep *s, RecBuild *b, Part x, uint32_t i, uint32_t j)
 {
     Dim size[LABEL_COUNT] = {0};
-    sizes(x, stage, size);
-    return part_expand(b, part_number(b, state_type(x, stage)->dt, number), all_labels(x, stage), size);
+    sizes(s, i, j, size);
+    return part_expand(b, x, column_labels(s, i, j), size);
+}
+
+/* One where the axes of the new state and the old one agree, zero elsewhere. */
+static Part identity(Sweep *s, uint32_t i)
+{
+    RecBuild *b = s->x->b;
+    const Type *t = type_of(s, i);
+    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
+    Part x = part_number(b, t->dt, algebra->one), zero = part_number(b, t->dt, algebra->zero);
+    for (uint8_t k = 0; k < t->rank; k++)
+        if (mixed_labels(s, i) >> (LABEL_FROM + k) & 1) {
+            RecId iota = rec_iota(b, t->dim[k]);
+            Part same =
+                part_map(b, FUN_EQ, part_of(iota, 1u << (LABEL_AXIS + k)), part_of(iota, 1u << (LABEL_FROM + k)));
+            x = part_where(b, same, x, zero);
+        }
+    return x;
+}
+
+/* Of no step: column j < n of the operator, or the source. */
+static RecId nothing_yet(Sweep *s, uint32_t i, uint32_t j)
+{
+    Part zero = part_number(s->x->b, type_of(s, i)->dt, algebra_info(s->stage->algebra)->zero);
+    return widened(s, s->x->b, i == j ? identity(s, i) : zero, i, j).v;
 }
 
 static Part plus(Chunk *c, Part a, Part b)
 {
-    return a.v == REC_NONE ? b : part_map(c->b, algebra_info(c->algebra)->sum, a, b);
+    return a.v == REC_NONE ? b : b.v == REC_NONE ? a : algebra_sum(c->b, c->algebra, a, b);
 }
 
-static Part coefficient(Chunk *c, const Term *t)
+static Part signed_part(Chunk *c, const Term *t, Part x)
 {
-    Part p = chunk_product(c, t, EVERY_FACTOR, 0);
-    return t->sign < 0 ? part_neg(c->b, p) : p;
+    return t->sign < 0 ? part_map1(c->b, FUN_NEG, x) : x;
 }
 
-/* The sum of the terms of state i's new value that read state j (REC_NONE: none), as their coefficients. */
-static Part row(Chunk *c, const StageInfo *stage, uint32_t i, RecId state)
+/* A product element by element. A step that guards against infinite numbers times 0 has its guard here too. */
+static Part times(const Sweep *s, RecBuild *b, Part by, Part x)
+{
+    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
+    Part product = part_map(b, algebra->product, by, x);
+    if (!s->stage->guarded || s->stage->algebra != ALGEBRA_PLUS)
+        return product;
+    Part zero = part_number(b, type_of(s, 0)->dt, algebra->zero);
+    return part_where(b, part_map(b, FUN_EQ, x, zero), zero, product);
+}
+
+/* What state l, which is `from`, gives to state i: terms in place add up their coefficients first. */
+static Part given_by(Sweep *s, Chunk *c, uint32_t i, uint32_t l, Part from)
+{
+    const RecProg *old = &s->x->w->old;
+    Part by = {.v = REC_NONE}, sum = {.v = REC_NONE};
+    for (uint32_t k = 0; k < s->stage->term[i].n; k++) {
+        const Term *t = &s->stage->term[i].p[k];
+        if (t->state != step_of(s->x)->arg.p[s->stage->state[l]])
+            continue;
+        if (linear_in_place(old, t))
+            by = plus(c, by, signed_part(c, t, chunk_product(c, t, EVERY_FACTOR, 0)));
+        else
+            sum = plus(c, sum, signed_part(c, t, chunk_apply(c, t, from)));
+    }
+    return by.v == REC_NONE ? sum : plus(c, times(s, c->b, by, from), sum);
+}
+
+/* What the step adds to state i whatever the states are. */
+static Part source_of(Sweep *s, Chunk *c, uint32_t i)
 {
     Part sum = {.v = REC_NONE};
-    for (uint32_t k = 0; k < stage->term[i].n; k++)
-        if (stage->term[i].p[k].state == state)
-            sum = plus(c, sum, coefficient(c, &stage->term[i].p[k]));
+    for (uint32_t k = 0; k < s->stage->term[i].n; k++)
+        if (s->stage->term[i].p[k].state == REC_NONE)
+            sum = plus(
+                c, sum,
+                signed_part(c, &s->stage->term[i].p[k], chunk_product(c, &s->stage->term[i].p[k], EVERY_FACTOR, 0)));
     return sum;
 }
 
-/* What state i becomes when the states are `from`, and the source of the step is added or not. */
-static RecId advance(Sweep *s, Chunk *c, uint32_t i, const Part *from, bool source)
+/* What state i becomes when the states are `from`, column j of the operator; the source also gets what the step adds.
+ */
+static RecId advance(Sweep *s, Chunk *c, uint32_t i, uint32_t j, const Part *from)
 {
-    const RecRegionInfo *body = step_of(s->x);
-    const AlgebraInfo *algebra = algebra_info(c->algebra);
-    Dim size[LABEL_COUNT] = {0};
-    Part sum = source ? row(c, s->stage, i, REC_NONE) : (Part){.v = REC_NONE};
-    for (uint32_t l = 0; l < s->n; l++) {
-        Part by = row(c, s->stage, i, body->arg.p[s->stage->state[l]]);
-        if (by.v != REC_NONE)
-            sum = plus(c, sum, part_map(c->b, algebra->product, by, from[l]));
-    }
-    sizes(s->x, s->stage, size);
+    Part sum = j == s->n ? source_of(s, c, i) : (Part){.v = REC_NONE};
+    for (uint32_t l = 0; l < s->n; l++)
+        sum = plus(c, sum, given_by(s, c, i, l, from[l]));
     if (sum.v == REC_NONE)
-        sum = part_number(c->b, c->dt, algebra->zero);
-    return part_expand(c->b, sum, all_labels(s->x, s->stage), size).v;
+        sum = part_number(c->b, c->dt, algebra_info(c->algebra)->zero);
+    return widened(s, c->b, sum, i, j).v;
 }
 
 static void compose(Sweep *s)
@@ -129,22 +187,21 @@ static void compose(Sweep *s)
     Scan *x = s->x;
     RecProg *p = x->w->p;
     uint32_t n = s->n, count = n * n + n;
-    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
     RecId *init = NEWN(p->arena, RecId, count), *next = NEWN(p->arena, RecId, count);
     Part *from = NEWN(p->arena, Part, n);
     RecRegion step;
     for (uint32_t i = 0; i < count; i++)
-        init[i] = filled(x, x->b, s->stage, i < n * n && i / n == i % n ? algebra->one : algebra->zero).v;
+        init[i] = i < n * n ? nothing_yet(s, i / n, i % n) : nothing_yet(s, i - n * n, n);
     RecId recur = rec_recur_open(x->b, init, count, NULL, 0, x->length, x->old->reverse, &step);
     RecBuild in = {p, step, x->b->at, {0}};
-    Chunk c = chunk_begin(x->w, &in, x->s, x->pieces, NULL, known_in_pieces(x, recur));
+    Chunk c = chunk_begin(x->w, &in, x->s, x->pieces, NULL, scan_known(x, recur));
     c.algebra = s->stage->algebra;
-    c.dt = state_type(x, s->stage)->dt;
+    c.dt = type_of(s, 0)->dt;
     for (uint32_t j = 0; j <= n; j++) {
         for (uint32_t l = 0; l < n; l++)
-            from[l] = part_of(p->region.p[step].arg.p[j < n ? l * n + j : n * n + l], all_labels(x, s->stage));
+            from[l] = part_of(p->region.p[step].arg.p[j < n ? l * n + j : n * n + l], column_labels(s, l, j));
         for (uint32_t i = 0; i < n; i++)
-            next[j < n ? i * n + j : n * n + i] = advance(s, &c, i, from, j == n);
+            next[j < n ? i * n + j : n * n + i] = advance(s, &c, i, j, from);
     }
     rec_recur_close(p, recur, next, count);
     for (uint32_t i = 0; i < count; i++)
@@ -153,14 +210,23 @@ static void compose(Sweep *s)
 
 /* ---- second sweep ---- */
 
+/* What a block makes of the state l in which its piece begins. */
+static Part through_block(const Sweep *s, RecBuild *b, Part by, uint32_t l, RecId state)
+{
+    Part from = part_of(state, state_labels(s, l));
+    uint32_t over = mixed_labels(s, l);
+    for (uint8_t k = 0; k < type_of(s, l)->rank; k++)
+        if (over >> (LABEL_FROM + k) & 1)
+            from = part_relabel(b, from, (uint8_t)(LABEL_AXIS + k), (uint8_t)(LABEL_FROM + k));
+    return over ? algebra_contract(b, s->stage->algebra, by, from, over) : times(s, b, by, from);
+}
+
 /* The states in which the pieces begin, [pieces, ...]; x->final is where the first begins, and then where the last ends. */
 static void carry(Sweep *s, RecId *begin)
 {
     Scan *x = s->x;
     RecProg *p = x->w->p;
     uint32_t n = s->n, count = n * n + n;
-    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
-    uint32_t labels = all_labels(x, s->stage) & ~(1u << LABEL_PLACE);
     RecId *init = NEWN(p->arena, RecId, n), *seq = NEWN(p->arena, RecId, count), *next = NEWN(p->arena, RecId, n);
     RecRegion step;
     for (uint32_t i = 0; i < n; i++)
@@ -171,10 +237,10 @@ static void carry(Sweep *s, RecId *begin)
     RecBuild in = {p, step, x->b->at, {0}};
     const RecId *arg = p->region.p[step].arg.p;
     for (uint32_t i = 0; i < n; i++) {
-        Part sum = part_of(arg[n + n * n + i], labels);
+        Part sum = part_of(arg[n + n * n + i], state_labels(s, i));
         for (uint32_t l = 0; l < n; l++) {
-            Part by = part_of(arg[n + i * n + l], labels), state = part_of(arg[l], labels);
-            sum = part_map(&in, algebra->sum, sum, part_map(&in, algebra->product, by, state));
+            Part by = part_of(arg[n + i * n + l], block_labels(s, i, l));
+            sum = algebra_sum(&in, s->stage->algebra, sum, through_block(s, &in, by, l, arg[l]));
         }
         next[i] = sum.v;
     }
@@ -222,7 +288,7 @@ static void again(Sweep *s, const RecId *begin, Wanted *k)
     RecRegion step;
     RecId recur = rec_recur_open(x->b, begin, s->n, NULL, 0, x->length, x->old->reverse, &step);
     RecBuild in = {p, step, x->b->at, {0}};
-    RecId *known = known_in_pieces(x, recur);
+    RecId *known = scan_known(x, recur);
     for (uint32_t i = 0; i < s->n; i++)
         known[body->arg.p[s->stage->state[i]]] = p->region.p[step].arg.p[i];
     Chunk c = chunk_begin(x->w, &in, x->s, x->pieces, NULL, known);
@@ -265,8 +331,12 @@ static void scan_stage(Scan *x, uint32_t stage, bool last)
     Wanted k = wanted_of(x, info, last);
     if (x->old->reverse)
         rest = step_by_step(x, stage, &k);
-    compose(&s);
-    carry(&s, begin);
+    if (info->class == STAGE_TABLE) {
+        begin[0] = scan_table(x, info);
+    } else {
+        compose(&s);
+        carry(&s, begin);
+    }
     again(&s, begin, &k);
     if (!x->old->reverse)
         rest = step_by_step(x, stage, &k);
@@ -296,12 +366,33 @@ static void put_out(Scan *x)
 
 /* ---- the pass ---- */
 
+/* What is scanned: recurrences of the backward function alone, and stages that compose matrices. */
+typedef struct Scanned {
+    bool adjoint, dense;
+} Scanned;
+
+static bool is_scanned(const Rewrite *w, const Structure *s, uint32_t stage)
+{
+    const Scanned *what = w->cx;
+    return structure_scans(&w->old, s, stage) && (what->dense || s->stage[stage].class != STAGE_DENSE);
+}
+
+static bool any_scanned(const Rewrite *w, const Structure *s)
+{
+    RecId at;
+    RecForm scan = {.kind = REC_FORM_SCAN, .size = w->old.form.size};
+    bool any = false;
+    for (uint32_t k = 0; k < s->stages.n; k++)
+        any |= is_scanned(w, s, k);
+    return any && structure_lacks(&w->old, s, &scan, &at) == WHY_NONE;
+}
+
 static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
 {
     const RecOp *op = rec_op(&w->old, old);
+    const Scanned *what = w->cx;
     Structure s = structure_of(&w->old, w->p->arena, old);
-    RecId at;
-    if (op->chunk || structure_lacks(&w->old, &s, &w->old.form, &at)) {
+    if (op->chunk || (what->adjoint && op->home != REC_BACKWARD) || !any_scanned(w, &s)) {
         rw_recur(w, b, old);
         return;
     }
@@ -314,7 +405,7 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     for (uint32_t i = 0; i < op->nseq; i++)
         x.known[step_of(&x)->arg.p[op->nstate + i]] = operand[op->nstate + i];
     for (uint32_t k = 0; k < s.stages.n; k++)
-        if (s.stage[k].class <= STAGE_COUPLED)
+        if (is_scanned(w, &s, k))
             scan_stage(&x, k, k + 1 == s.stages.n);
         else
             plain_stage(&x, k);
@@ -323,18 +414,31 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     w->to[old] = x.result[0];
 }
 
-static void scan_adjoint(Rewrite *w, RecBuild *b, RecId old)
+/* Whether a recurrence of the forward function composes matrices. */
+static bool composes_matrices(RecProg *p)
 {
-    (rec_op(&w->old, old)->home == REC_BACKWARD ? scan_recur : rw_recur)(w, b, old);
+    bool dense = false;
+    for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
+        RecId v = p->region.p[REC_FORWARD].op.p[i];
+        if (rec_op(p, v)->kind != REC_RECUR)
+            continue;
+        Structure s = structure_of(p, p->arena, v);
+        for (uint32_t k = 0; k < s.stages.n; k++)
+            dense |= s.stage[k].class == STAGE_DENSE && structure_scans(p, &s, k);
+    }
+    return dense;
 }
 
-/* By Newton's method forward, the adjoint at the solution is a scan, where there is one. */
+/* By Newton's method forward, the adjoint at the solution is a scan, where elements stay in their place. An adjoint
+ * composes matrices where the forward function does: that of a step which is not affine takes many times its work. */
 void rec_scan(RecProg *p)
 {
     RecForm asked = p->form;
     if (p->form_missing != WHY_NONE || (asked.kind != REC_FORM_SCAN && asked.kind != REC_FORM_NEWTON))
         return;
-    Rewrite w = {.recur = asked.kind == REC_FORM_NEWTON ? scan_adjoint : scan_recur};
+    Scanned what = {.adjoint = asked.kind == REC_FORM_NEWTON,
+                    .dense = asked.kind == REC_FORM_SCAN && composes_matrices(p)};
+    Rewrite w = {.recur = scan_recur, .cx = &what};
     if (asked.kind == REC_FORM_NEWTON)
         rec_form_read(STR("scan"), &p->form);
     rw_run(&w, p);

@@ -1,16 +1,6 @@
 /* Classes of stages: see structure.h. A stage is tried as an affine map over each algebra in turn. */
 #include "ir/rec/convolution.h"
-
-/* The term reads its state at its own place and nothing is summed. */
-static bool stays_in_place(const RecProg *p, const Term *t)
-{
-    if (t->nit != t->rank || rec_type(p, t->state)->rank != t->rank)
-        return false;
-    for (uint8_t i = 0; i < t->rank; i++)
-        if (t->axis[i] != i)
-            return false;
-    return true;
-}
+#include "ir/rec/table.h"
 
 bool structure_same(const RecProg *p, const RecOp *recur, RecId v)
 {
@@ -37,7 +27,7 @@ static StageClass class_of_term(const RecProg *p, const StageInfo *x, const Term
 {
     if (t->state == REC_NONE)
         return STAGE_DELAY;
-    if (!stays_in_place(p, t))
+    if (!linear_in_place(p, t))
         return STAGE_DENSE;
     return x->n == 1 ? STAGE_DIAGONAL : STAGE_COUPLED;
 }
@@ -50,16 +40,69 @@ static bool one_shape(const RecProg *p, const RecOp *recur, const StageInfo *x)
     return true;
 }
 
+/* ---- axes that no step mixes ---- */
+
+static uint32_t shared_axes(const RecProg *p, const RecOp *recur, const StageInfo *x)
+{
+    uint32_t shared = UINT32_MAX;
+    const Type *first = rec_type(p, recur->use[x->state[0]].v);
+    for (uint32_t i = 0; i < x->n; i++) {
+        const Type *t = rec_type(p, recur->use[x->state[i]].v);
+        shared &= (1u << t->rank) - 1;
+        for (uint8_t k = 0; k < t->rank && k < first->rank; k++)
+            if (t->dim[k] != first->dim[k])
+                shared &= ~(1u << k);
+    }
+    return shared;
+}
+
+/* The axes of its state that the term reads at their own places. */
+static uint32_t kept_by(const RecProg *p, const Term *t)
+{
+    uint32_t kept = 0;
+    for (uint8_t k = 0; k < rec_type(p, t->state)->rank; k++)
+        kept |= (uint32_t)(t->axis[k] == k) << k;
+    return kept;
+}
+
+/* The term's axes that a factor names, or an axis of the state that is another one there. */
+static uint32_t named_by(const RecProg *p, const Term *t)
+{
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < t->factor.n; i++)
+        named |= pass_names(p, t->factor.p[i].use);
+    for (uint8_t k = 0; k < rec_type(p, t->state)->rank; k++)
+        named |= t->axis[k] == k ? 0 : 1u << t->axis[k];
+    return named;
+}
+
+static void find_kept(const RecProg *p, const RecOp *recur, StageInfo *x)
+{
+    uint32_t named = 0;
+    x->kept = shared_axes(p, recur, x);
+    for (uint32_t i = 0; i < x->n; i++)
+        for (uint32_t k = 0; k < x->term[i].n; k++) {
+            const Term *t = &x->term[i].p[k];
+            x->kept &= t->state == REC_NONE ? UINT32_MAX : kept_by(p, t);
+            named |= t->state == REC_NONE ? 0 : named_by(p, t);
+        }
+    x->columns = x->kept & ~named;
+}
+
+/* ---- classes ---- */
+
 static bool classify_over(const RecProg *p, Arena *a, const RecOp *recur, const bool *reads, Algebra algebra, StageInfo *x)
 {
-    LinearCx cx = {p, a, recur->region, reads, NULL, algebra};
+    LinearCx cx = {
+        .p = p, .arena = a, .body = recur->region, .depends = reads, .algebra = algebra, .guarded = &x->guarded};
+    x->guarded = false;
     x->algebra = algebra;
     x->class = STAGE_DELAY;
     x->constant = true;
     x->term = NEWN(a, Terms, x->n);
     for (uint32_t i = 0; i < x->n; i++) {
         RecId next = p->region.p[recur->region].result.p[x->state[i]];
-        if (!linear_terms(&cx, next, &x->term[i], &x->why))
+        if (!(algebra == ALGEBRA_LOG ? linear_log_terms : linear_terms)(&cx, next, &x->term[i], &x->why))
             return false;
         for (uint32_t k = 0; k < x->term[i].n; k++) {
             const Term *t = &x->term[i].p[k];
@@ -69,13 +112,14 @@ static bool classify_over(const RecProg *p, Arena *a, const RecOp *recur, const 
     }
     if (x->class == STAGE_COUPLED && !one_shape(p, recur, x))
         x->class = STAGE_DENSE;
+    find_kept(p, recur, x);
     return true;
 }
 
 static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint32_t stage)
 {
     const RecOp *recur = rec_op(p, s->recur);
-    StageInfo x = {.state = NEWN(a, uint32_t, s->stages.nstate + 1), .why = REC_NONE};
+    StageInfo x = {.state = NEWN(a, uint32_t, s->stages.nstate + 1), .reads = s->stages.reads[stage], .why = REC_NONE};
     RecId first = REC_NONE;
     for (uint32_t i = 0; i < s->stages.nstate; i++)
         if (s->stages.of[i] == stage)
@@ -85,7 +129,11 @@ static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint
             return x;
         first = algebra == ALGEBRA_PLUS ? x.why : first;
     }
-    x.class = STAGE_NONLINEAR;
+    const RecRegionInfo *step = &p->region.p[recur->region];
+    bool table = x.n == 1 && table_stage(p, step->arg.p[x.state[0]], step->result.p[x.state[0]], x.reads, &x.size);
+    x.class = table ? STAGE_TABLE : STAGE_NONLINEAR;
+    x.algebra = ALGEBRA_PLUS;
+    x.term = NULL;
     x.why = first;
     return x;
 }
@@ -123,7 +171,7 @@ Structure structure_of(const RecProg *p, Arena *a, RecId recur)
     s.stage = NEWN(a, StageInfo, s.stages.n + 1);
     for (uint32_t k = 0; k < s.stages.n; k++) {
         s.stage[k] = stage_info(p, a, &s, k);
-        bool plus = s.stage[k].class != STAGE_NONLINEAR && s.stage[k].algebra == ALGEBRA_PLUS;
+        bool plus = s.stage[k].class <= STAGE_DENSE && s.stage[k].algebra == ALGEBRA_PLUS;
         if (plus && !s.loops)
             s.stage[k].matrix = matrix_stage(p, a, recur, &s.stages, k, &s.stage[k].no_matrix);
     }
@@ -204,6 +252,27 @@ static Lack lacks_chunk(const RecProg *p, const Structure *s)
     return l;
 }
 
+/* Places, the axes of a term, and once more those that are mixed. */
+static bool composes(const RecProg *p, const RecOp *recur, const StageInfo *x)
+{
+    uint32_t axes = 0, mixed = 0;
+    for (uint32_t i = 0; i < x->n; i++) {
+        uint32_t all = (1u << rec_type(p, recur->use[x->state[i]].v)->rank) - 1,
+                 own = (uint32_t)__builtin_popcount(all & ~x->kept);
+        mixed = own > mixed ? own : mixed;
+        for (uint32_t k = 0; k < x->term[i].n; k++)
+            axes = x->term[i].p[k].nit > axes ? x->term[i].p[k].nit : axes;
+    }
+    return 1 + axes + mixed <= MAXRANK;
+}
+
+bool structure_scans(const RecProg *p, const Structure *s, uint32_t stage)
+{
+    const StageInfo *x = &s->stage[stage];
+    return x->class <= STAGE_COUPLED || x->class == STAGE_TABLE ||
+           (x->class == STAGE_DENSE && composes(p, rec_op(p, s->recur), x));
+}
+
 static Lack lacks_scan(const RecProg *p, const Structure *s)
 {
     Lack l = {WHY_NO_STATE, REC_NONE};
@@ -211,12 +280,12 @@ static Lack lacks_scan(const RecProg *p, const Structure *s)
         const StageInfo *x = &s->stage[k];
         if (x->class == STAGE_NONLINEAR)
             add_reason(&l, WHY_NOT_AFFINE, x->why);
-        else if (!counts(p, s, x))
+        else if (!counts(p, s, x) && x->class != STAGE_TABLE)
             continue;
-        else if (x->class <= STAGE_COUPLED)
+        else if (structure_scans(p, s, k))
             return (Lack){WHY_NONE, REC_NONE};
         else
-            add_reason(&l, WHY_DENSE, x->why);
+            add_reason(&l, WHY_AXES, x->why);
     }
     return l;
 }

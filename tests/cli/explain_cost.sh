@@ -30,6 +30,19 @@ costs sum.rnn --form=scan:16 > costs.txt
 check "not twice" sh -c '[ "$(grep -c "^scan:16" costs.txt)" = 1 ]'
 costs sum.rnn -D H=3 > costs.txt
 says "a bound size" '^sequential: forward depth T, work 6\*B\*T;'
+cat > dense.rnn <<'END'
+cell dense[H] over t (x: real[H]) -> h {
+  param A: real[H, H]
+  state h: real[H]
+  h = A @ h[t-1] + x
+}
+END
+costs dense.rnn > costs.txt
+says "a matrix times a vector" '^sequential: forward depth T, work 2\*B\*T\*H\*H \+ B\*T\*H; '
+says "matrices times matrices, and both walks of the vector" '^scan:16: forward depth T/8 \+ 16, work 2\*B\*T\*H\*H\*H \+ '
+says "newton's adjoint composes none" '^newton:64: .*; backward depth T, work [^;]*$'
+costs "$SRC/stdlib/hmm.rnn" --entry=hmm_forward > costs.txt
+says "sums under logarithms, and their adjoint" '^scan:16: forward depth .*; backward depth T/8 \+ 16, work 2\*B\*T\*N\*N\*N \+ '
 cat > both.rnn <<'END'
 import "sum.rnn"
 model both[H](x: real[T, H], a: real[T, H]) -> y: real[T, H] {

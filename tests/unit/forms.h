@@ -25,6 +25,13 @@ static inline double forms_uniform(Forms *t)
     return (double)(float)((double)((z ^ z >> 31) >> 11) * 0x1p-52 - 1);
 }
 
+/* A whole number is 0 or 1: an element of every axis. */
+static inline double forms_value(Forms *t, DType dt)
+{
+    double u = forms_uniform(t);
+    return dt == DT_REAL ? u : u > 0;
+}
+
 static inline void forms_open(Forms *t, const char *file, const char *entry)
 {
     Arena *a = arena_new();

@@ -65,6 +65,7 @@ static Frame *drawn(Forms *t, Arena *a, const Extreme *e, bool starts)
         for (int64_t k = 0; k < n; k++)
             p[k] = x->role == ROLE_LENGTH ? (k == 0 ? T : k == 1 ? 0 : 17)
                    : x->role == ROLE_RESET ? forms_uniform(t) > 0.8
+                   : x->type.dt != DT_REAL ? forms_value(t, x->type.dt)
                                            : value_of(t, e, x->name);
     }
     cr_assert_eq(seen, names(e), "%s: an argument of this name is missing", e->entry);
@@ -108,9 +109,9 @@ static void survives(const Extreme *e)
 EXTREME(gla, "stdlib/gla.rnn", "gla", true, true, {"g"}, GATE, {NULL})
 EXTREME(hgrn2, "stdlib/hgrn2.rnn", "hgrn2", true, true, {"f"}, GATE, {NULL})
 EXTREME(rwkv6, "stdlib/rwkv6.rnn", "rwkv6", true, true, {"w"}, GATE, {NULL})
-EXTREME(rwkv7, "stdlib/rwkv7.rnn", "rwkv7", true, false, {"w", "a"}, GATE, {NULL})
-EXTREME(kda, "stdlib/kda.rnn", "kda", true, false, {"g", "b"}, GATE, {NULL})
-EXTREME(gated_deltanet, "stdlib/gated_deltanet.rnn", "gated_deltanet", true, false, {"a", "b"}, GATE, {NULL})
+EXTREME(rwkv7, "stdlib/rwkv7.rnn", "rwkv7", true, true, {"w", "a"}, GATE, {NULL})
+EXTREME(kda, "stdlib/kda.rnn", "kda", true, true, {"g", "b"}, GATE, {NULL})
+EXTREME(gated_deltanet, "stdlib/gated_deltanet.rnn", "gated_deltanet", true, true, {"a", "b"}, GATE, {NULL})
 EXTREME(mamba2, "stdlib/mamba2.rnn", "mamba2", true, true, {"dt"}, GATE, {NULL})
 EXTREME(mlstm, "stdlib/mlstm.rnn", "mlstm", true, true, {"i", "f"}, NO_TIES, {"q", "k"})
 EXTREME(mamba, "stdlib/mamba.rnn", "mamba", false, true, {"dt", "z"}, GATE, {NULL})
@@ -120,9 +121,15 @@ EXTREME(mingru, "stdlib/mingru.rnn", "mingru", false, true, {"z", "c"}, GATE, {N
 EXTREME(rglru, "stdlib/rglru.rnn", "rglru", false, true, {"b"}, GATE, {NULL})
 EXTREME(running_max, "tests/cells/semiring_running_max.rnn", "running_max", false, true, {"fall"}, GATE, {NULL})
 
+EXTREME(hmm_forward, "stdlib/hmm.rnn", "hmm_forward", false, true, {"A", "E"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
+EXTREME(log_chain, "tests/cells/semiring_log_matrix.rnn", "log_chain", false, true, {"seen"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
+EXTREME(running_log_sum, "tests/cells/running_log_sum.rnn", "running_log_sum", false, true, {"x"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
+EXTREME(log_pair, "tests/cells/semiring_log_matrix.rnn", "log_pair", false, true, {"A", "C"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
+EXTREME(shortest_path, "tests/cells/semiring_shortest_path.rnn", "shortest_path", false, true, {"W"}, {INFINITY, 0, 120, 1, INFINITY, 2}, 6)
+
 EXTREME(each_row, "tests/forms/extremes.rnn", "each_row", true, true, {"d"}, DECAY)
 EXTREME(one_for_all, "tests/forms/extremes.rnn", "one_for_all", true, true, {"d"}, DECAY)
-EXTREME(corrected, "tests/forms/extremes.rnn", "corrected", true, false, {"d"}, DECAY)
+EXTREME(corrected, "tests/forms/extremes.rnn", "corrected", true, true, {"d"}, DECAY)
 EXTREME(vector, "tests/forms/extremes.rnn", "vector", false, true, {"d"}, DECAY)
 EXTREME(by_logarithm, "tests/forms/extremes.rnn", "by_logarithm", true, true, {"d"}, {-INFINITY, 0, -120, -1, -INFINITY, 0}, 6)
 EXTREME(largest, "tests/forms/extremes.rnn", "largest", false, true, {"d"}, {-INFINITY, 0, -120, -1, 0, 0}, 6)

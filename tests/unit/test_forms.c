@@ -25,7 +25,7 @@ static void draw(Forms *t, const Frame *f, uint32_t arg, const Call *how)
         return;
     double *x = forms_argument(f, arg, &n);
     for (int64_t i = 0; i < n; i++)
-        x[i] = role == ROLE_LENGTH ? ragged(how->T, i) : role == ROLE_RESET ? forms_uniform(t) > 0.6 : forms_uniform(t);
+        x[i] = role == ROLE_LENGTH ? ragged(how->T, i) : role == ROLE_RESET ? forms_uniform(t) > 0.6 : forms_value(t, f->prog->arg.p[arg].type.dt);
 }
 
 static Frame *drawn(Forms *t, Arena *a, const Call *how)
@@ -63,12 +63,10 @@ static void compare(Forms *t, const Code *sequential, const Code *code, RecForm 
     arena_free(a);
 }
 
-/* An entry of the standard library named as its file, in every form of the kinds that it has. */
-static void agree(const char *name, bool chunk, bool scan, bool convolution)
+/* In every form of the kinds that the entry has. */
+static void agree_in(const char *file, const char *name, bool chunk, bool scan, bool convolution)
 {
     Forms t;
-    char file[64];
-    snprintf(file, sizeof file, "stdlib/%s.rnn", name);
     forms_open(&t, file, name);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL, .size = 0}, PREC_F64);
     for (uint32_t i = 0; i < NFORM; i++) {
@@ -83,6 +81,14 @@ static void agree(const char *name, bool chunk, bool scan, bool convolution)
     forms_close(&t);
 }
 
+/* An entry of the standard library named as its file. */
+static void agree(const char *name, bool chunk, bool scan, bool convolution)
+{
+    char file[64];
+    snprintf(file, sizeof file, "stdlib/%s.rnn", name);
+    agree_in(file, name, chunk, scan, convolution);
+}
+
 #define AGREE(NAME, CHUNK, SCAN, CONVOLUTION)                                                                                       \
     Test(forms, NAME, .timeout = 300)                                                                                  \
     {                                                                                                                  \
@@ -94,17 +100,35 @@ AGREE(retnet, true, true, false)
 AGREE(mamba2, true, true, false)
 AGREE(gla, true, true, false)
 AGREE(mlstm, true, true, false)
-AGREE(deltanet, true, false, false)
-AGREE(gated_deltanet, true, false, false)
-AGREE(kda, true, false, false)
-AGREE(rwkv7, true, false, false)
-AGREE(titans, true, false, false)
+AGREE(deltanet, true, true, false)
+AGREE(gated_deltanet, true, true, false)
+AGREE(kda, true, true, false)
+AGREE(rwkv7, true, true, false)
+AGREE(titans, true, true, false)
 AGREE(mamba, false, true, false)
 AGREE(rglru, false, true, false)
 AGREE(mingru, false, true, false)
 AGREE(rwkv4, false, true, false)
 AGREE(aaren, false, true, false)
 AGREE(s4d, false, true, true)
+
+#define AGREE_IN(FILE, NAME)                                                                                           \
+    Test(forms, NAME, .timeout = 300)                                                                                  \
+    {                                                                                                                  \
+        agree_in(FILE, #NAME, false, true, false);                                                                     \
+    }
+
+AGREE_IN("stdlib/hmm.rnn", hmm_forward)
+AGREE_IN("tests/cells/running_log_sum.rnn", running_log_sum)
+AGREE_IN("tests/cells/semiring_log_matrix.rnn", log_chain)
+AGREE_IN("tests/cells/semiring_log_matrix.rnn", log_pair)
+AGREE_IN("tests/cells/semiring_matrices.rnn", best_way)
+AGREE_IN("tests/cells/semiring_matrices.rnn", from_the_diagonal)
+AGREE_IN("tests/cells/semiring_matrices.rnn", list_and_mean)
+AGREE_IN("tests/cells/semiring_matrices.rnn", turning)
+AGREE_IN("tests/cells/semiring_shortest_path.rnn", shortest_path)
+AGREE_IN("tests/cells/tables.rnn", automaton)
+AGREE_IN("tests/cells/tables.rnn", pointers)
 
 /* Where nobody asks for a form, the sizes of the call decide: small matrices run step by step, with the same bits; large ones do not.
  * At the baseline: which products are rounded with a sum, at the other levels, differs from program to program. */
@@ -140,7 +164,7 @@ Test(forms, sizes_decide, .timeout = 300)
     chosen("rwkv7");
 }
 
-/* ---- what makes no sense at one place ---- */
+/* ---- tables ---- */
 
 static const double *result_of(const Frame *f, const char *name, int64_t *n)
 {
@@ -152,6 +176,48 @@ static const double *result_of(const Frame *f, const char *name, int64_t *n)
     cr_assert_fail("no result %s", name);
     return NULL;
 }
+
+static double *argument(const Frame *f, const char *name)
+{
+    int64_t n;
+    return forms_argument(f, rec_arg_named(f->prog, name), &n);
+}
+
+/* An automaton of two nodes, of which the second leads nowhere. */
+static Frame *dead_end(Forms *t, double start, double length)
+{
+    static const Call call = {.T = 29, .B = 1};
+    Frame *f = drawn(t, t->d.arena, &call);
+    for (uint32_t i = 0; i < 10; i++)
+        argument(f, "next")[i] = i < 5 ? 0 : 99;
+    argument(f, "node0")[0] = start;
+    argument(f, "lengths")[0] = length;
+    return f;
+}
+
+/* A scan composes what no sequence meets, too: an index outside of its table is one only where a sequence meets it. */
+Test(forms, an_index_outside_counts_where_it_is_met)
+{
+    Forms t;
+    forms_open(&t, "tests/cells/tables.rnn", "automaton");
+    Code scan = forms_compile(&t, (RecForm){.kind = REC_FORM_SCAN, .size = 3}, PREC_F64);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    const Code *code[] = {&sequential, &scan};
+    for (uint32_t i = 0; i < 2; i++) {
+        Str why = STR("");
+        int64_t n;
+        Frame *met = dead_end(&t, 1, 29), *not_met = dead_end(&t, 0, 29), *empty = dead_end(&t, 7, 0);
+        cr_expect(!frame_compiled(met, code[i], false, &why), "%s: an index was met", i ? "scan" : "sequential");
+        cr_expect(frame_compiled(not_met, code[i], false, &why), "%s: %s", i ? "scan" : "sequential", str_c(t.d.arena, why));
+        cr_expect(frame_compiled(empty, code[i], false, &why), "%s: %s", i ? "scan" : "sequential", str_c(t.d.arena, why));
+        cr_expect_eq(result_of(empty, "nodeT", &n)[0], 7, "%s: the end of an empty sequence is its start", i ? "scan" : "sequential");
+    }
+    code_free(&sequential);
+    code_free(&scan);
+    forms_close(&t);
+}
+
+/* ---- what makes no sense at one place ---- */
 
 static void same_and_finite(const Frame *f, const Frame *g, const char *name)
 {

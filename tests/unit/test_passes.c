@@ -464,7 +464,7 @@ static const Case cases[] = {
     {.name = "gru_lengths", .make = make_gru_lengths, .poison = true},
     {.name = "lstm", .make = make_lstm},
     {.name = "stacked", .make = make_stacked},
-    {.name = "delta", .make = make_delta, .chunk = true},
+    {.name = "delta", .make = make_delta, .chunk = true, .scan = true},
     {.name = "embedding", .make = make_embedding},
     {.name = "guarded", .make = make_guarded, .scan = true},
     {.name = "index_state", .make = make_index_state},
