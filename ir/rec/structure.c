@@ -266,11 +266,21 @@ static bool composes(const RecProg *p, const RecOp *recur, const StageInfo *x)
     return 1 + axes + mixed <= MAXRANK;
 }
 
+/* No whole number is infinite, so there is no zero but that of sums. */
+static bool has_zero(const RecProg *p, const Structure *s, const StageInfo *x)
+{
+    return x->algebra == ALGEBRA_PLUS || counts(p, s, x);
+}
+
 bool structure_scans(const RecProg *p, const Structure *s, uint32_t stage)
 {
     const StageInfo *x = &s->stage[stage];
-    return x->class <= STAGE_COUPLED || x->class == STAGE_TABLE ||
-           (x->class == STAGE_DENSE && composes(p, rec_op(p, s->recur), x));
+    switch (x->class) {
+    case STAGE_TABLE: return true;
+    case STAGE_NONLINEAR: return false;
+    case STAGE_DENSE: return has_zero(p, s, x) && composes(p, rec_op(p, s->recur), x);
+    default: return has_zero(p, s, x);
+    }
 }
 
 static Lack lacks_scan(const RecProg *p, const Structure *s)

@@ -59,6 +59,7 @@ is running_max semiring_running_max yes F10 "over (max,+): $diagonal" "$diagonal
 is shortest_path semiring_shortest_path matrices F06 "over (min,+): affine: elements at different places read each other"
 is automaton tables yes F02 "table: which of N elements is meant"
 is pointers tables yes F02 "table: which of N elements is meant"
+is largest_whole tables yes F10 "over (max,+): $diagonal" "over (min,+): $diagonal" "$diagonal" "$diagonal"
 is walk not_affine F05 F05 "not affine: " "not affine: "
 is out_of_two_lists not_affine F05 F05 "not affine: "
 is diagonal indices yes F10 "$diagonal"

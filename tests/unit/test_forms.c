@@ -177,21 +177,16 @@ static const double *result_of(const Frame *f, const char *name, int64_t *n)
     return NULL;
 }
 
-static double *argument(const Frame *f, const char *name)
+/* An automaton whose first node leads to itself, all others nowhere. */
+static Frame *dead_end(Forms *t, int64_t T, double start)
 {
-    int64_t n;
-    return forms_argument(f, rec_arg_named(f->prog, name), &n);
-}
-
-/* An automaton of two nodes, of which the second leads nowhere. */
-static Frame *dead_end(Forms *t, double start, double length)
-{
-    static const Call call = {.T = 29, .B = 1};
+    const Call call = {.T = T, .B = 1};
     Frame *f = drawn(t, t->d.arena, &call);
-    for (uint32_t i = 0; i < 10; i++)
-        argument(f, "next")[i] = i < 5 ? 0 : 99;
-    argument(f, "node0")[0] = start;
-    argument(f, "lengths")[0] = length;
+    int64_t n;
+    double *next = forms_argument(f, rec_arg_named(f->prog, "next"), &n);
+    for (int64_t i = 0; i < n; i++)
+        next[i] = i < 2 ? 0 : 99;
+    forms_argument(f, rec_arg_named(f->prog, "node0"), &n)[0] = start;
     return f;
 }
 
@@ -206,7 +201,7 @@ Test(forms, an_index_outside_counts_where_it_is_met)
     for (uint32_t i = 0; i < 2; i++) {
         Str why = STR("");
         int64_t n;
-        Frame *met = dead_end(&t, 1, 29), *not_met = dead_end(&t, 0, 29), *empty = dead_end(&t, 7, 0);
+        Frame *met = dead_end(&t, 29, 1), *not_met = dead_end(&t, 29, 0), *empty = dead_end(&t, 0, 7);
         cr_expect(!frame_compiled(met, code[i], false, &why), "%s: an index was met", i ? "scan" : "sequential");
         cr_expect(frame_compiled(not_met, code[i], false, &why), "%s: %s", i ? "scan" : "sequential", str_c(t.d.arena, why));
         cr_expect(frame_compiled(empty, code[i], false, &why), "%s: %s", i ? "scan" : "sequential", str_c(t.d.arena, why));
