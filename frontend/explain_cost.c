@@ -25,13 +25,33 @@ static uint32_t log2_of(uint32_t n)
     return k;
 }
 
-/* Whether Newton's form has a bound of the error: then its affine recurrences are those of elements alone. */
+/* Whether Newton's form has a bound of the error: one more recurrence in each window. */
 static bool by_element(const RecProg *p)
 {
     for (uint32_t i = 0; i < p->out.n; i++)
         if (p->out.p[i].role == OUT_REPORT && str_is(p->out.p[i].name, "newton_contraction"))
             return true;
     return false;
+}
+
+static bool has_product(const RecProg *p, RecRegion r)
+{
+    for (uint32_t i = 0; i < p->region.p[r].op.n; i++)
+        if (rec_op(p, p->region.p[r].op.p[i])->kind == REC_CONTRACT)
+            return true;
+    return false;
+}
+
+/* Whether no affine recurrence in Newton's iterations has a product in its step. */
+static bool solved_by_element(const RecProg *p)
+{
+    for (RecId v = 0; v < p->op.n; v++) {
+        RecId owner = p->region.p[rec_op(p, v)->home].owner;
+        bool iterated = owner != REC_NONE && rec_op(p, owner)->until && rec_op(p, owner)->length != DIM_ONE;
+        if (rec_op(p, v)->kind == REC_RECUR && iterated && has_product(p, rec_op(p, v)->region))
+            return false;
+    }
+    return true;
 }
 
 /* What a machine with a lane for each place could do: affine steps are composed two by two, up a tree and down again. */
@@ -42,9 +62,9 @@ static void put_tree(const SayCost *x, Text *out)
         return;
     if (x->form.kind == REC_FORM_SCAN)
         text_add(out, "; a tree over all places: forward depth 2*log2(%.*s)", STRF(time));
-    if (x->form.kind == REC_FORM_NEWTON && by_element(x->p))
-        text_add(out, "; a tree over each window: forward depth %.*s/%u * %u*(iterations + 1)", STRF(time), x->form.size,
-                 2 * log2_of(x->form.size));
+    if (x->form.kind == REC_FORM_NEWTON && solved_by_element(x->p))
+        text_add(out, "; a tree over each window: forward depth %.*s/%u * %u*%s", STRF(time), x->form.size, 2 * log2_of(x->form.size),
+                 by_element(x->p) ? "(iterations + 1)" : "iterations");
 }
 
 static Str cost_text(const SayCost *x)
@@ -76,8 +96,9 @@ void explain_costs(Driver *d, const Unit *u, uint32_t entry, RecForm said, bool 
     for (uint32_t i = 0; rec_form_name(i); i++) {
         RecForm form = rec_form_name(i)->form;
         form.size = form.size || !rec_form_name(i)->sized ? form.size : 16;
-        listed = listed || (form.kind == said.kind && form.size == said.size);
-        cost_in(d, u, entry, form, grid, costs);
+        bool same = form.kind == said.kind && form.size == said.size;
+        listed = listed || same;
+        cost_in(d, u, entry, same ? said : form, grid, costs);
     }
     if (!listed)
         cost_in(d, u, entry, said, grid, costs);

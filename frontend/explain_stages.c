@@ -2,6 +2,7 @@
 #include "frontend/explain.h"
 #include "ir/rec/box.h"
 #include "ir/rec/contraction.h"
+#include "ir/rec/cost.h"
 #include "ir/rec/newton.h"
 #include "ir/rec/rank_one.h"
 
@@ -283,6 +284,25 @@ static void put_newton(const Say *x, Text *out)
     }
 }
 
+/* What the iterations take for the derivative where they do not take all of it by element. */
+static void put_derivative(const Say *x, RecProg *p, RecDerivative said, Text *out)
+{
+    const RecOp *recur = rec_op(x->p, x->s->recur);
+    RecDerivative takes = newton_takes(x->p, x->d->arena, x->s, said);
+    if (takes == REC_DERIVATIVE_EXACT && newton_by_element(x->p, x->d->arena, recur))
+        return;
+    static const char *const text[] = {
+        [REC_DERIVATIVE_EXACT] = "the whole derivative, place by place",
+        [REC_DERIVATIVE_BLOCK] = "the derivative of each element by the states at its own place",
+        [REC_DERIVATIVE_DIAGONAL] = "the derivative of each element by itself",
+    };
+    Dim products = newton_products(p, x->d->arena, recur);
+    text_add(out, "; iterates with %s", text[takes]);
+    if (products != DIM_ZERO)
+        text_add(out, "%s %.*s products%s", takes == REC_DERIVATIVE_EXACT ? "," : ": all of it would be",
+                 STRF(rec_cost_str(x->d->arena, x->p, products)), takes == REC_DERIVATIVE_EXACT ? " at each" : " at one place after the other");
+}
+
 static bool affine(const Say *x)
 {
     bool all = true;
@@ -301,9 +321,10 @@ static int iterations(double q)
 }
 
 /* Whether a step brings states together that are in their boxes. */
-static void put_contraction(const Say *x, RecProg *p, Text *out)
+static void put_contraction(const Say *x, RecProg *p, RecDerivative said, Text *out)
 {
-    if (affine(x)) {
+    bool exact = newton_takes(x->p, x->d->arena, x->s, said) == REC_DERIVATIVE_EXACT;
+    if (affine(x) && exact) {
         text_add(out, "; affine: exact after one iteration");
         return;
     }
@@ -318,8 +339,11 @@ static void put_contraction(const Say *x, RecProg *p, Text *out)
         text_add(out, "; contracts if ");
         contraction_print(out, p, &c);
         text_add(out, " < 1");
-    } else
-        text_add(out, "; contracts by %.3g: expect about %d iterations", q, iterations(q));
+    } else {
+        text_add(out, "; contracts by %.3g", q);
+        if (exact)
+            text_add(out, ": expect about %d iterations", iterations(q));
+    }
 }
 
 /* Whether the scan has stages whose elements see each other. */
@@ -341,7 +365,7 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
         if (form.kind == REC_FORM_SCAN && composes_matrices(x))
             text_add(&out, ", steps are composed as matrices");
         if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, &out), put_contraction(x, p, &out);
+            put_newton(x, &out), put_derivative(x, p, form.derivative, &out), put_contraction(x, p, form.derivative, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));
@@ -349,7 +373,7 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
     return text_str(&out);
 }
 
-void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *forms)
+void explain_stages(Driver *d, RecProg *p, RecForm said, ExplainList *stages, ExplainList *forms)
 {
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
         RecId v = p->region.p[REC_FORWARD].op.p[i];
@@ -364,7 +388,7 @@ void explain_stages(Driver *d, RecProg *p, ExplainList *stages, ExplainList *for
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
-        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_NEWTON, .size = 64}, "newton"));
+        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_NEWTON, .size = 64, .derivative = said.derivative}, "newton"));
     }
 }
 

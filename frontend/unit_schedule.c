@@ -30,10 +30,24 @@ static uint32_t said_size(const Expr *x)
     return x->call.narg == 1 && !x->call.arg[0].name.text.n ? size_of(x->call.arg[0].value) : 0;
 }
 
-/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false`, `clamp = false` */
+static bool take_derivative(const Expr *x, RecForm *out)
+{
+    Str name = x->kind == EX_NAME ? x->name : STR("");
+    out->derivative = str_is(name, "exact")      ? REC_DERIVATIVE_EXACT
+                      : str_is(name, "block")    ? REC_DERIVATIVE_BLOCK
+                      : str_is(name, "diagonal") ? REC_DERIVATIVE_DIAGONAL
+                                                 : REC_DERIVATIVE_AUTO;
+    return out->derivative != REC_DERIVATIVE_AUTO;
+}
+
+/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false`, `clamp = false`, `derivative = diagonal`, `damping = 0.5` */
 static bool take_limit(const Arg *x, RecForm *out)
 {
     const Expr *n = x->value;
+    if (str_is(x->name.text, "derivative"))
+        return take_derivative(n, out);
+    if (str_is(x->name.text, "damping") && n->kind == EX_NUMBER && n->number >= 0 && n->number < 1)
+        return out->damping = n->number, true;
     if (str_is(x->name.text, "max_iterations"))
         return (out->rounds = size_of(n)) > 0;
     if (str_is(x->name.text, "tolerance") && n->kind == EX_NUMBER && n->number > 0 && n->number < 1)
@@ -73,7 +87,7 @@ static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
 static const char *newton_limits(const Expr *x)
 {
     bool newton = str_is(form_name(x), "newton");
-    return newton ? "; behind it max_iterations = 1 to 4096, tolerance = a number below 1, fallback and clamp = true or false" : "";
+    return newton ? "; behind it max_iterations = 1 to 4096, tolerance and damping = a number below 1, fallback and clamp = true or false, derivative = exact, block or diagonal" : "";
 }
 
 static void no_such_form(const Reader *r, const Expr *x)

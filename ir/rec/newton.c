@@ -45,8 +45,7 @@ static bool follow(Along *x, RecId v)
     return known == (1u << x->state->rank) - 1;
 }
 
-/* What the new states are made of. */
-static bool *feeding(const RecProg *p, Arena *a, const RecOp *recur)
+bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
     bool *feeds = NEWN(a, bool, p->op.n + 1);
@@ -71,7 +70,7 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
     const RecRegionInfo *body = &p->region.p[recur->region];
     Along x = {p, rec_type(p, recur->use[0].v), NEWN(a, bool, p->op.n + 1), NULL};
     x.axis = arena_alloc(a, (p->op.n + 1) * sizeof *x.axis);
-    bool *feeds = feeding(p, a, recur);
+    bool *feeds = newton_feeding(p, a, recur);
     for (uint32_t i = 0; i < recur->nstate; i++)
         if (!type_eq(rec_type(p, recur->use[i].v), x.state))
             return false;
@@ -261,6 +260,8 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
     x.guess = k->guess ? x.seq + k->old->nseq : NULL;
     x.given = k->given;
     x.channels = k->channels;
+    x.derivative = k->derivative;
+    x.damping = old->form.damping;
     x.unit = old->unit;
     x.tolerance = tolerance(old);
     x.rounds_max = old->form.rounds ? old->form.rounds : (uint32_t)NEWTON_ITERATIONS;
@@ -547,6 +548,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
+    k.derivative = newton_takes(&w->old, p->arena, &s, w->old.form.derivative);
     add_guesses(&k);
     run_head(&k);
     run_windows(&k);

@@ -9,6 +9,8 @@ enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
 /* Whether each element of the states depends on the elements at its own place alone: then the error has a bound. */
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
 
+bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur); /* by op: new states are made of it */
+
 enum { NO_AXIS = MAXRANK };
 uint8_t newton_batch_axis(const RecProg *p, const Type *t); /* the axis of sequences, or NO_AXIS */
 RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v); /* over all other axes: [size, ..., B, ...] to [B] */
@@ -31,6 +33,7 @@ typedef struct Newton {
     RecId steep;           /* [windows, B], or REC_NONE */
     RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
     bool channels;
+    RecDerivative derivative; /* not AUTO */
 } Newton;
 
 /* A window of places: all of its places at once, in the region of a step over windows. */
@@ -53,8 +56,10 @@ typedef struct Window {
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
     RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */
     bool channels;   /* each element of the states sees itself alone: the error has a bound */
+    RecDerivative derivative; /* that the iterations take; not AUTO */
     bool stepped;    /* the states are those of plain steps from `enter` */
     double unit;
+    double damping;
     double tolerance; /* how far off the states may be, relative to the largest of a window */
     uint32_t rounds_max;
 } Window;
@@ -65,6 +70,13 @@ RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by s
 
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
+
+/* ---- newton_dear.c: what a derivative costs ---- */
+/* Multiplications in the products of the step's whole derivative with a change of the states, at one place of one sequence. */
+Dim newton_products(const RecProg *p, Arena *a, const RecOp *recur);
+/* What the iterations take: what `said` is, unless that is AUTO, or all the same. */
+RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDerivative said);
+
 void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
 /* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if
  * !channels, in each bit. */

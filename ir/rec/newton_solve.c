@@ -3,11 +3,16 @@
  *
  *     S'_t = F_t + A_t (S'_{t-1} - S_{t-1}),
  *
- * a recurrence over the places of the window. Where elements see themselves alone A is made for all places at once; else its
- * product with the change is made place by place, in forward mode. No change behind a place leaves F there as it is, in every
- * bit; where S' is no number F stands in for it. */
+ * a recurrence over the places of the window. A is made for all places at once where elements see themselves alone, and where the
+ * part of it that stays in place stands for it; else its product with the change is made place by place, in forward mode. No change
+ * behind a place leaves F there as it is, in every bit; where S' is no number F stands in for it.
+ *
+ * Damping, a trust region in the simplest of its forms: after an iteration whose changes are not smaller than those of the one before,
+ * A is scaled down, after others up again to what it is. Whatever A is, each iteration makes one more place exact; pulling S' towards
+ * S (Levenberg and Marquardt, as a Kalman smoother: Gonzalez et al. 2024, ELK) would lose that. */
 #include "ir/rec/box.h"
 #include "ir/rec/newton.h"
+#include "ir/rec/own.h"
 #include "ir/rec/tangent.h"
 
 #include <math.h>
@@ -20,6 +25,7 @@ typedef struct Solve {
     RecId *value;      /* F */
     RecId *limit;      /* by state */
     RecId before;      /* who had settled already: each element of the states, or, where elements mix, each sequence */
+    RecId scale, last; /* of A, and the largest change of the iteration before: as `before`; REC_NONE if nothing is damped */
     RecId *next, *change; /* by state: S', and S' - S at all places */
 } Solve;
 
@@ -89,13 +95,21 @@ static RecId open_places(Solve *s, const RecId *seq, uint32_t nseq, Place *at, c
     return recur;
 }
 
+static RecId scaled(const Solve *s, RecBuild *b, RecId d)
+{
+    if (s->scale == REC_NONE || d == REC_NONE)
+        return d;
+    Type t = *rec_type(b->prog, d);
+    return rec_map2(b, FUN_MUL, d, s->x->channels ? s->scale : newton_at_all(b, s->scale, &t));
+}
+
 static void close_places(Solve *s, RecId recur, Place *at, const RecId *d)
 {
     Window *x = s->x;
     RecProg *p = x->w->p;
     RecId *next = NEWN(p->arena, RecId, x->n + 1), *change = NEWN(p->arena, RecId, x->n + 1);
     for (uint32_t i = 0; i < x->n; i++) {
-        next[i] = clamped(&at->b, moved(&at->b, at->value[i], d[i]), s->limit[i]);
+        next[i] = clamped(&at->b, moved(&at->b, at->value[i], scaled(s, &at->b, d[i])), s->limit[i]);
         if (x->channels)
             next[i] = rec_map3(&at->b, FUN_WHERE, s->before, at->guess[i], next[i]);
         change[i] = rec_map2(&at->b, FUN_SUB, next[i], at->guess[i]);
@@ -116,7 +130,7 @@ static RecId *three(Solve *s, uint32_t more)
     return seq;
 }
 
-/* ---- where elements see themselves alone ---- */
+/* ---- with a derivative by element ---- */
 
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value)
 {
@@ -132,10 +146,29 @@ RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const
     return a;
 }
 
-static void step_by_channel(Solve *s)
+/* [n, n]: the part of it that stays in place, of each state by all of them or by itself. */
+static RecId *in_place(Solve *s)
+{
+    uint32_t n = s->x->n;
+    RecId *a = pass_ids(s->b.prog->arena, n * n);
+    for (uint32_t j = 0; j < n; j++) {
+        Own own = own_begin(s->b, s->shifted[j]);
+        for (uint32_t i = 0; i < n; i++)
+            if (i == j || s->x->derivative == REC_DERIVATIVE_BLOCK)
+                a[i * n + j] = own_of(&own, s->value[i]);
+    }
+    return a;
+}
+
+static bool exactly(const Window *x)
+{
+    return x->derivative == REC_DERIVATIVE_EXACT;
+}
+
+static void step_by_element(Solve *s)
 {
     uint32_t n = s->x->n, count = 0;
-    RecId *a = newton_derivative(s->x, &s->b, s->shifted, s->value), *seq = three(s, n * n);
+    RecId *a = exactly(s->x) ? newton_derivative(s->x, &s->b, s->shifted, s->value) : in_place(s), *seq = three(s, n * n);
     for (uint32_t i = 0; i < n * n; i++)
         if (a[i] != REC_NONE)
             seq[2 * n + count++] = a[i];
@@ -152,7 +185,7 @@ static void step_by_channel(Solve *s)
     close_places(s, recur, &at, d);
 }
 
-/* ---- and where not ---- */
+/* ---- with all of it ---- */
 
 /* The old step where the states are `found`. */
 static void copy_step(Solve *s, const RecBuild *b, const RecId *found, const RecId *seq)
@@ -218,13 +251,22 @@ static RecId in_each(Solve *s, RecReduce red, RecId v)
     return rec_reduce(&s->b, red, u, (uint8_t)(t.rank - 1), t.rank, space);
 }
 
-/* Who has settled: is given up, or has once changed by no more than what the next iteration would make exact. That is so whatever
- * others do, and what has settled stays as it is. */
+/* A change, relative to the states, that is small enough: where errors are squared the next iteration would make it exact; else it is
+ * well below the tolerance, or, where only bits count, none. */
+static double enough(const Window *x)
+{
+    if (!x->channels)
+        return 0;
+    return exactly(x) && x->damping == 0 ? sqrt(x->unit) / 16 : x->tolerance / 64;
+}
+
+/* Who has settled: is given up, or has once changed by little enough. That is so whatever others do, and what has settled stays as
+ * it is. */
 static RecId settled(Solve *s)
 {
     Window *x = s->x;
     RecBuild *b = &s->b;
-    double part = x->channels ? sqrt(x->unit) / 16 : 0;
+    double part = enough(x);
     RecId small = REC_NONE;
     for (uint32_t i = 0; i < x->n; i++) {
         RecId most = in_each(s, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
@@ -252,24 +294,58 @@ static RecId counted(RecBuild *b, RecId settled, RecId count)
     return rec_map3(b, FUN_WHERE, settled, count, rec_map2(b, FUN_ADD, count, rec_const(b, DT_INT, 1)));
 }
 
-/* Opens the loop: its states are those of all places, who has settled, after how many rounds, and whether all have. */
+/* ---- damping ---- */
+
+/* The largest change, and the scale of A in the next iteration. */
+static void damp(Solve *s, RecId *scale, RecId *last)
+{
+    RecBuild *b = &s->b;
+    RecId most = REC_NONE, one = rec_const(b, DT_REAL, 1), less = rec_const(b, DT_REAL, 1 - s->x->damping);
+    for (uint32_t i = 0; i < s->x->n; i++) {
+        RecId own = in_each(s, RED_MAX, rec_map1(b, FUN_ABS, s->change[i]));
+        most = most == REC_NONE ? own : rec_map2(b, FUN_MAX, most, own);
+    }
+    RecId down = rec_map2(b, FUN_MUL, s->scale, less), up = rec_map2(b, FUN_MIN, one, rec_map2(b, FUN_DIV, s->scale, less));
+    *scale = rec_map3(b, FUN_WHERE, rec_map2(b, FUN_LT, most, s->last), up, down);
+    *last = most;
+}
+
+static void open_damping(Window *x, RecId done, RecId *init)
+{
+    Type t = *rec_type(x->b->prog, done);
+    t.dt = DT_REAL;
+    init[0] = rec_broadcast(x->b, rec_const(x->b, DT_REAL, 1), &t);
+    init[1] = rec_broadcast(x->b, rec_const(x->b, DT_REAL, INFINITY), &t);
+}
+
+/* ---- the loop ---- */
+
+/* Behind the states: who has settled, after how many rounds; then what damping needs; then whether all have settled. */
+static uint32_t carried(const Window *x)
+{
+    return x->n + (x->damping > 0 ? 4 : 2);
+}
+
+/* Opens the loop: its states are those of all places, and the above. */
 static RecId open_rounds(Window *x, Solve *s)
 {
     RecProg *p = x->w->p;
     uint32_t n = x->n;
-    RecId *init = NEWN(p->arena, RecId, n + 3), *state = NEWN(p->arena, RecId, n + 1);
+    RecId *init = NEWN(p->arena, RecId, carried(x) + 1), *state = NEWN(p->arena, RecId, n + 1);
     Type count = {.dt = DT_INT, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
     RecRegion region;
     memcpy(init, x->state, n * sizeof *init);
     Type one = *rec_type(p, x->enter[0]);
     init[n] = x->channels ? newton_at_all(x->b, x->bad, &one) : x->bad;
     init[n + 1] = rec_broadcast(x->b, rec_const(x->b, DT_INT, 0), &count);
-    init[n + 2] = all_of(x->b, x->bad);
-    RecId recur = rec_recur_open(x->b, init, n + 3, NULL, 0, dim_const(p->dims, x->rounds_max), false, &region);
+    init[carried(x)] = all_of(x->b, x->bad);
+    if (x->damping > 0)
+        open_damping(x, init[n], init + n + 2);
+    RecId recur = rec_recur_open(x->b, init, carried(x) + 1, NULL, 0, dim_const(p->dims, x->rounds_max), false, &region);
     rec_op(p, recur)->until = true;
     *s = (Solve){.x = x, .b = {p, region, x->b->at, {0}}, .state = state};
     memcpy(state, p->region.p[region].arg.p, n * sizeof *state);
-    s->next = NEWN(p->arena, RecId, n + 3);
+    s->next = NEWN(p->arena, RecId, carried(x) + 1);
     s->change = NEWN(p->arena, RecId, n + 1);
     s->value = NEWN(p->arena, RecId, n + 1);
     s->limit = NEWN(p->arena, RecId, n + 1);
@@ -287,15 +363,19 @@ void window_solve(Window *x)
     const RecId *arg = p->region.p[s.b.region].arg.p;
     RecId count = arg[n + 1];
     s.before = arg[n];
+    s.scale = x->damping > 0 ? arg[n + 2] : REC_NONE;
+    s.last = x->damping > 0 ? arg[n + 3] : REC_NONE;
     s.shifted = window_shifted(x, &s.b, s.state);
     Chunk c = window_values(x, &s.b, s.shifted);
     for (uint32_t i = 0; i < n; i++)
         s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
-    (x->channels ? step_by_channel : step_by_place)(&s);
+    (x->channels || !exactly(x) ? step_by_element : step_by_place)(&s);
     s.next[n] = settled(&s);
     s.next[n + 1] = counted(&s.b, by_sequence(&s, s.before), count);
-    s.next[n + 2] = all_of(&s.b, by_sequence(&s, s.next[n]));
-    rec_recur_close(p, recur, s.next, n + 3);
+    if (x->damping > 0)
+        damp(&s, &s.next[n + 2], &s.next[n + 3]);
+    s.next[carried(x)] = all_of(&s.b, by_sequence(&s, s.next[n]));
+    rec_recur_close(p, recur, s.next, carried(x) + 1);
     for (uint32_t i = 0; i < n; i++)
         x->state[i] = rec_proj(x->b, recur, i);
     x->rounds = rec_proj(x->b, recur, n + 1);

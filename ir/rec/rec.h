@@ -186,6 +186,14 @@ typedef enum RecWhy {
 #undef WHY
 } RecWhy;
 
+/* What Newton's iterations take for the derivative of a step. */
+typedef enum RecDerivative {
+    REC_DERIVATIVE_AUTO,     /* nobody says; see newton_dear.c */
+    REC_DERIVATIVE_EXACT,
+    REC_DERIVATIVE_BLOCK,    /* of each element by those of all states at its own place */
+    REC_DERIVATIVE_DIAGONAL, /* of each element by itself */
+} RecDerivative;
+
 /* How recurrences are to be run. */
 typedef struct RecForm {
     /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
@@ -197,6 +205,8 @@ typedef struct RecForm {
     bool no_fallback; /* what could not be shown to be right is not run again */
     bool no_clamp;    /* guesses may leave the boxes that the step does not leave */
     uint32_t store;   /* training keeps the states of every so many places, and makes the steps between again; 0, 1: of all */
+    RecDerivative derivative;
+    double damping;   /* by how much the derivative is made smaller after an iteration that got nothing nearer */
 } RecForm;
 
 /* A form that can be asked for. `form.size` is what it is where no size is said; 0 when it must be, or when there is none. */

@@ -52,6 +52,30 @@ for way in "plain.rnn --form=chunk:4" chunked.rnn "chunked.rnn --form=sequential
 done > sums.txt
 check "run takes it" sh -c '[ "$(wc -l < sums.txt)" = 3 ] && [ "$(sed -n 1p sums.txt)" = "$(sed -n 2p sums.txt)" ] && [ "$(sed -n 3p sums.txt)" != "$(sed -n 2p sums.txt)" ]'
 
+# solved LIMITS FLAGS...: a cell whose elements mix, in windows of 8
+solved() {
+  { printf 'cell mixed[H] over t (x: real[H]) -> h {\n  param U: real[H, H]\n  state h: real[H]\n  h = tanh(x + U @ h[t-1])\n}\n'
+    echo "schedule mixed { forward newton(8$1) }"; } > mixed.rnn
+  shift
+  "$RNNC" build mixed.rnn --entry=mixed --emit=rec "$@"
+}
+solved "" > own.rec
+solved ", derivative = block" > block.rec
+solved ", derivative = exact" > exact.rec
+solved ", derivative = exact, damping = 0.5" > damped.rec
+check "products of unknown size are dear" cmp own.rec block.rec
+check "the whole derivative can be said, and damping" sh -c '! cmp -s own.rec exact.rec && ! cmp -s exact.rec damped.rec'
+solved "" -D H=8 > own.rec
+solved ", derivative = exact" -D H=8 > exact.rec
+check "small products are not dear" cmp own.rec exact.rec
+solved "" -D H=9 > own.rec
+solved ", derivative = exact" -D H=9 > exact.rec
+check "larger ones are" sh -c '! cmp -s own.rec exact.rec'
+solved ", derivative = exact" > /dev/null
+check "explain says what is taken" sh -c '"$RNNC" explain mixed.rnn | grep -q "newton: yes, .*; iterates with the whole derivative, place by place, H\*H products at each"'
+solved "" > /dev/null
+check "and why" sh -c '"$RNNC" explain mixed.rnn | grep -q "own place: all of it would be H\*H products at one place after the other"'
+
 for verb in check explain test; do
   refuses "$verb of a form that does not exist" 1 "lacking.rnn:$line:27: error: .curved. has no form chunk:4: .*E0222" "$RNNC" $verb lacking.rnn
 done

@@ -523,11 +523,12 @@ static Frame *ran(Frame *f, const Code *code)
     return g;
 }
 
-/* How far the result of `rounds` iterations is from the sequential one, relative to its largest element. */
+/* How far the result of `rounds` iterations with the whole derivative is from the sequential one, relative to its largest element. */
 static double apart_after(Bench *t, int64_t side, double scale, uint32_t rounds)
 {
     Code plain = code_of(t, "sequential");
-    Code code = code_in(t, (RecForm){.kind = REC_FORM_NEWTON, .size = (uint32_t)(2 * side), .rounds = rounds, .no_fallback = rounds != 0});
+    Code code = code_in(t, (RecForm){.kind = REC_FORM_NEWTON, .size = (uint32_t)(2 * side), .rounds = rounds, .no_fallback = rounds != 0,
+                                     .derivative = REC_DERIVATIVE_EXACT});
     Frame *f = whole_grid(t, side, scale), *is = ran(f, &plain), *got = ran(f, &code);
     double most = 0, size = 0;
     for (uint32_t i = 0; i < f->prog->out.n; i++)

@@ -357,6 +357,7 @@ static const Hard hard[] = {
     {"tests/forms/hard.rnn", "gated", 1, large, -1, 0},
     {"tests/forms/hard.rnn", "gated", 1, a_nan, 0, 0},
     {"tests/forms/hard.rnn", "gated", 1, an_infinity, -1, 0},
+    {"tests/forms/hard.rnn", "overshooting", 0.5, NULL, -1, 0},
     {"tests/forms/hard.rnn", "exploding", 0.4, NULL, -1, 0},
     {"tests/forms/hard.rnn", "exploding", 1.5, NULL, -1, 0},
     {"stdlib/lstm.rnn", "lstm", 1, NULL, -1, 0},
@@ -506,29 +507,57 @@ static void add_ends(Forms *t, Frame *f, const Call *how)
     }
 }
 
-static void agree(const char *file, const char *entry)
+static void agree_in(Forms *t, const Code *sequential, RecForm form)
 {
     static const Call calls[] = {{0, 3, true, true}, {1, 3, true, false}, {7, 1, false, false}, {29, 3, true, true}, {101, 2, false, true},
                                  {1009, 2, true, true}};
+    Code code = forms_compile(t, form, PREC_F64);
+    for (uint32_t k = 0; k < sizeof calls / sizeof *calls; k++) {
+        Arena *a = arena_new();
+        Frame *f = drawn(t, a, calls[k].T, calls[k].B, 1);
+        add_ends(t, f, &calls[k]);
+        Frame *g = frame_copy(f);
+        Str why = STR("");
+        bool ok = frame_compiled(f, sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
+                  results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
+        cr_expect(ok, "%s, newton:%u, derivative %d, T = %d: %s", str_c(a, t->reference->name), form.size, (int)form.derivative, (int)calls[k].T,
+                  str_c(a, why));
+        arena_free(a);
+    }
+    code_free(&code);
+}
+
+static void agree(const char *file, const char *entry)
+{
     static const uint32_t sizes[] = {1, 5, 64};
     Forms t;
     forms_open(&t, file, entry);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
-    for (uint32_t s = 0; s < 3; s++) {
-        Code code = forms_compile(&t, newton(sizes[s]), PREC_F64);
-        for (uint32_t k = 0; k < sizeof calls / sizeof *calls; k++) {
-            Arena *a = arena_new();
-            Frame *f = drawn(&t, a, calls[k].T, calls[k].B, 1);
-            add_ends(&t, f, &calls[k]);
-            Frame *g = frame_copy(f);
-            Str why = STR("");
-            bool ok = frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
-                      results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
-            cr_expect(ok, "%s, newton:%u, T = %d: %s", entry, sizes[s], (int)calls[k].T, str_c(a, why));
-            arena_free(a);
-        }
-        code_free(&code);
-    }
+    for (uint32_t s = 0; s < 3; s++)
+        agree_in(&t, &sequential, newton(sizes[s]));
+    code_free(&sequential);
+    forms_close(&t);
+}
+
+static RecForm taking(uint32_t size, RecDerivative derivative, double damping)
+{
+    RecForm form = newton(size);
+    form.derivative = derivative;
+    form.damping = damping;
+    return form;
+}
+
+/* Whatever stands for the derivative in the iterations, the results and their gradients are the same. */
+static void agree_taking(const char *file, const char *entry)
+{
+    Forms t;
+    forms_open(&t, file, entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    agree_in(&t, &sequential, taking(5, REC_DERIVATIVE_EXACT, 0));
+    agree_in(&t, &sequential, taking(16, REC_DERIVATIVE_EXACT, 0.5));
+    agree_in(&t, &sequential, taking(5, REC_DERIVATIVE_BLOCK, 0.5));
+    agree_in(&t, &sequential, taking(16, REC_DERIVATIVE_DIAGONAL, 0));
+    agree_in(&t, &sequential, taking(7, REC_DERIVATIVE_DIAGONAL, 0.9));
     code_free(&sequential);
     forms_close(&t);
 }
@@ -538,6 +567,102 @@ Test(newton, para_lstm, .timeout = 120) { agree("stdlib/pararnn.rnn", "para_lstm
 Test(newton, elements_that_run_backwards, .timeout = 120) { agree("tests/cells/diagonal_gru.rnn", "diagonal_reversed"); }
 Test(newton, gru, .timeout = 120) { agree("stdlib/gru.rnn", "gru"); }
 Test(newton, mtrnn, .timeout = 120) { agree("stdlib/mtrnn.rnn", "mtrnn"); }
+
+Test(newton, derivatives_of_a_gru, .timeout = 120) { agree_taking("stdlib/gru.rnn", "gru"); }
+Test(newton, derivatives_of_an_lstm, .timeout = 120) { agree_taking("stdlib/lstm.rnn", "lstm"); }
+Test(newton, derivatives_of_para_lstm, .timeout = 120) { agree_taking("stdlib/pararnn.rnn", "para_lstm"); }
+Test(newton, derivatives_of_states_of_two_sizes, .timeout = 120) { agree_taking("stdlib/lstm_projection.rnn", "lstm_projection"); }
+
+/* How many windows converge. */
+static int64_t converged(Forms *t, const Frame *from, RecForm form, int64_t T, int64_t B)
+{
+    Code code = forms_compile(t, form, PREC_F64);
+    Frame *f = frame_copy(from);
+    Told told = solved(f, &code, T, B, form.size);
+    int64_t n = 0;
+    for (int64_t i = 0; i < B * told.windows; i++)
+        n += told.error[i] < 1e-11;
+    code_free(&code);
+    return n;
+}
+
+Test(newton, damping_helps_where_guesses_overshoot)
+{
+    enum { T = 512, B = 16, SIZE = 64 };
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/forms/hard.rnn", "overshooting");
+    Frame *f = drawn_units(&t, a, T, B, 1, 0.5);
+    int64_t plain = converged(&t, f, newton(SIZE), T, B), damped = converged(&t, f, taking(SIZE, REC_DERIVATIVE_EXACT, 0.3), T, B);
+    printf("of %d windows %d converge, %d if damped\n", B * T / SIZE, (int)plain, (int)damped);
+    cr_expect_gt(damped, plain + 10);
+    arena_free(a);
+    forms_close(&t);
+}
+
+/* ---- gradients ---- */
+
+/* The sum of all values times their cotangents, by Newton's form. */
+static double loss(Frame *f, const Code *code)
+{
+    Str why = STR("");
+    double sum = 0;
+    cr_assert(frame_compiled(f, code, false, &why), "%s", str_c(f->arena, why));
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[i];
+        if (x->role != ROLE_COTANGENT)
+            continue;
+        for (int64_t k = 0, n = frame_count(f, &x->type, x->batched); k < n; k++)
+            sum += f->in[i][k] * f->out[x->of][k];
+    }
+    return sum;
+}
+
+/* Each gradient against central differences of the form itself, in double: to 1e-6 of its largest element. */
+static void gradients_are_differences(const char *file, const char *entry, RecForm form)
+{
+    Forms t;
+    Arena *a = arena_new();
+    const Call call = {.T = 13, .B = 2};
+    forms_open(&t, file, entry);
+    Code code = forms_compile(&t, form, PREC_F64);
+    Frame *f = drawn(&t, a, call.T, call.B, 0.7), *g;
+    add_ends(&t, f, &call);
+    g = frame_copy(f);
+    Str why = STR("");
+    cr_assert(frame_compiled(g, &code, true, &why), "%s", str_c(a, why));
+    for (uint32_t o = 0; o < t.reference->out.n; o++) {
+        const RecOut *out = &t.reference->out.p[o];
+        if (out->role != OUT_GRAD && out->role != OUT_GRAD_PARAM)
+            continue;
+        double *x = f->in[out->of], most = 0, off = 0;
+        int64_t n = frame_count(f, &out->type, out->batched);
+        for (int64_t k = 0; k < n; k++) {
+            double was = x[k], h = 1e-5;
+            x[k] = was + h;
+            double up = loss(f, &code);
+            x[k] = was - h;
+            double down = loss(f, &code);
+            x[k] = was;
+            off = fmax(off, fabs((up - down) / (2 * h) - g->out[o][k]));
+            most = fmax(most, fabs(g->out[o][k]));
+        }
+        cr_expect(most > 0 && off <= 1e-6 * most, "%s: gradient %d of %s is off by %g of %g", entry, (int)out->of,
+                  str_c(a, t.reference->arg.p[out->of].name), off, most);
+    }
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, no_approximation_leaks_into_gradients, .timeout = 120)
+{
+    gradients_are_differences("stdlib/gru.rnn", "gru", taking(4, REC_DERIVATIVE_DIAGONAL, 0));
+    gradients_are_differences("stdlib/lstm.rnn", "lstm", taking(4, REC_DERIVATIVE_BLOCK, 0.5));
+    gradients_are_differences("stdlib/lstm.rnn", "lstm", taking(4, REC_DERIVATIVE_DIAGONAL, 0.5));
+    gradients_are_differences("stdlib/elman.rnn", "elman", taking(4, REC_DERIVATIVE_DIAGONAL, 0));
+    gradients_are_differences("stdlib/pararnn.rnn", "para_lstm", taking(4, REC_DERIVATIVE_DIAGONAL, 0));
+}
 
 /* ---- the caller's guess ---- */
 

@@ -1,0 +1,73 @@
+/* When the whole derivative of a step is too dear for rec.newton. Where matrices mix the elements of the states its product with a
+ * change can only be made at one place after the other: each iteration is as many products deep as the plain recurrence, which makes
+ * them once, and no machine gains by it. (Composing steps instead, matrix by matrix, takes products of the third order.) The part of it
+ * that stays in place takes as long as elementwise steps do, and the products of an iteration are of all places at once; but then
+ * errors shrink by a factor in each iteration, and are not squared. Small products are another matter; and so are affine steps, which
+ * the whole derivative solves in one iteration. */
+#include "ir/rec/newton.h"
+
+static const double near = 8; /* products for each element that are not dear */
+enum { UNKNOWN = 64 };        /* a size that is not known */
+
+static Dim product(const RecProg *p, const Dim *dim, uint8_t n)
+{
+    Dim all = DIM_ONE;
+    for (uint8_t i = 0; i < n; i++)
+        if (dim[i] != dim_of(p->dims, p->batch))
+            all = dim_mul(p->dims, all, dim[i]);
+    return all;
+}
+
+Dim newton_products(const RecProg *p, Arena *a, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    bool *feeds = newton_feeding(p, a, recur), *reads = NEWN(a, bool, p->op.n + 1);
+    Dim sum = DIM_ZERO;
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        const RecOp *op = rec_op(p, body->op.p[i]);
+        bool *own = &reads[body->op.p[i]];
+        *own = op->kind == REC_REGARG && op->index < recur->nstate;
+        for (uint32_t k = 0; k < op->nuse; k++)
+            *own |= reads[op->use[k].v];
+        if (*own && feeds[body->op.p[i]] && op->kind == REC_CONTRACT)
+            sum = dim_add(p->dims, sum, product(p, op->space, op->nit));
+    }
+    return sum;
+}
+
+static double about(const RecProg *p, Dim d)
+{
+    uint32_t n = dim_nsyms(p->dims);
+    int64_t *value = NEWN(p->arena, int64_t, n + 1), out = 0;
+    for (DimSym s = 0; s < n; s++)
+        value[s] = UNKNOWN;
+    return dim_eval(p->dims, d, value, &out) ? (double)out : (double)INT64_MAX;
+}
+
+static bool too_dear(const RecProg *p, Arena *a, const RecOp *recur)
+{
+    double elements = 0;
+    for (uint32_t i = 0; i < recur->nstate; i++) {
+        const Type *t = rec_type(p, recur->use[i].v);
+        elements += about(p, product(p, t->dim, t->rank));
+    }
+    return about(p, newton_products(p, a, recur)) > near * elements;
+}
+
+static bool affine(const Structure *s)
+{
+    for (uint32_t i = 0; i < s->stages.n; i++)
+        if (s->stage[i].class == STAGE_NONLINEAR || s->stage[i].algebra != ALGEBRA_PLUS)
+            return false;
+    return true;
+}
+
+RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDerivative said)
+{
+    const RecOp *recur = rec_op(p, s->recur);
+    if (newton_by_element(p, a, recur))
+        return said == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said : REC_DERIVATIVE_EXACT;
+    if (said != REC_DERIVATIVE_AUTO)
+        return said;
+    return !affine(s) && too_dear(p, a, recur) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+}
