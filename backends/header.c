@@ -344,16 +344,10 @@ static void put_struct(Head *h, IfaceStruct s)
     text_add(h->t, "} %.*s_%s;\n\n", STRF(h->prefix), name);
 }
 
-/* Launchers for GPUs have no init. */
-static bool has_function(const Head *h, IfaceFn f)
-{
-    return iface_has_fn(h->k, f) && (!h->o->functions.n || f != IFN_INIT);
-}
-
 static bool wanted(const Head *h, IfaceStruct s)
 {
     for (int f = 0; f < IFN_COUNT; f++)
-        for (uint32_t i = 0; has_function(h, (IfaceFn)f) && i < iface_fn((IfaceFn)f)->n; i++)
+        for (uint32_t i = 0; iface_has_fn(h->k, (IfaceFn)f) && i < iface_fn((IfaceFn)f)->n; i++)
             if (iface_fn((IfaceFn)f)->takes[i] == s)
                 return true;
     return false;

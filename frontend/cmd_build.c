@@ -218,14 +218,16 @@ static int write_object(Driver *d, const Compile *c, const Unit *u)
 /* A launcher has all functions or none; the manifest says which there are. */
 static bool is_refused_for_gpu(Driver *d, const Compile *c)
 {
-    const NvFn *forward = &c->plan->fn[REC_FORWARD], *backward = &c->plan->fn[REC_BACKWARD], *f = forward;
-    if (!forward->refused.n && option_is(d->opt, OPT_TARGET, "cuda"))
-        f = backward;
+    static const char *const name[REC_NFN] = {[REC_FORWARD] = "forward", [REC_BACKWARD] = "backward", [REC_INIT] = "init"};
+    int fn = REC_FORWARD;
+    while (fn + 1 < REC_NFN && !c->plan->fn[fn].refused.n && option_is(d->opt, OPT_TARGET, "cuda"))
+        fn++;
+    const NvFn *f = &c->plan->fn[fn];
     if (!f->refused.n)
         return false;
     Str line = f->at.file ? str_fmt(d->arena, ", line %u", source_place(d->sources, f->at).line) : STR("");
     driver_fail(d, "`%.*s` cannot be built for %.*s: its %s function has %.*s%.*s", STRF(c->kern->name), STRF(d->opt->value[OPT_TARGET]),
-                f == forward ? "forward" : "backward", STRF(f->refused), STRF(line));
+                name[fn], STRF(f->refused), STRF(line));
     return true;
 }
 

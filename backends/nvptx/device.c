@@ -193,7 +193,7 @@ NvCode *nv_load(NvDevice *d, const NvPlan *p, const NvOptions *o, Str ptx, Str *
     int device;
     *c = (NvCode){.device = d, .program = nv_program(p, o, ptx)};
     const cuda_program *tables = &c->program->tables;
-    c->function = NEWN(p->arena, void *, tables->nkernel[0] + tables->nkernel[1] + 1);
+    c->function = NEWN(p->arena, void *, nv_kernels(p) + 1);
     rnn_status status = cuda_check_device(&d->driver, tables, &device, &c->error);
     status = status == RNN_OK ? cuda_load(&d->driver, tables, &c->module, c->function, &c->error) : status;
     if (status == RNN_OK)
@@ -332,7 +332,7 @@ static rnn_status bring(NvCall *call, void *const *in, void *const *out)
 static rnn_status take_workspace(NvCall *call, IfaceFn fn, bool train, cuda_run *r)
 {
     rnn_status status = cuda_measure(r, call->size, train, mode_of(fn));
-    int64_t bytes = status == RNN_OK ? cuda_layout(r, 0, train ? 3 : 1) : 0;
+    int64_t bytes = status == RNN_OK ? cuda_layout(r, 0, cuda_uses(mode_of(fn), train)) : 0;
     if (status != RNN_OK || r->bad)
         return RNN_SIZE;
     status = grow_workspace(call->code, (size_t)bytes);

@@ -96,6 +96,7 @@ static void read_params(Kernel *x)
         case NV_SIZE: e->near.sym[p->index] = v; break;
         case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
         case NV_PIECE: x->piece = v; break;
+        case NV_SEED: e->seed = v; break;
         case NV_TROUBLE: x->trouble = v; break;
         }
     }

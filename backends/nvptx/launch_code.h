@@ -13,6 +13,7 @@ typedef struct cuda_run {
     void **pointer;            /* to values */
     int64_t zeros;             /* bytes of zeros for arguments that are missing */
     uint64_t zeros_at, lengths_at, trouble_at;
+    uint64_t seed;             /* of random numbers */
     int bad;                   /* a size is negative, or overflows */
 } cuda_run;
 
@@ -66,8 +67,8 @@ static void cuda_derive(cuda_run *r, const cuda_derived *d)
     r->sizes[d->symbol] = den > 0 ? num / den : 0;
 }
 
-/* What is called. A step is a chunk of one place. */
-enum { CUDA_FORWARD, CUDA_BACKWARD, CUDA_CHUNK, CUDA_STEP };
+/* What is called. A step is a chunk of one place; init has no places and no batch. */
+enum { CUDA_FORWARD, CUDA_BACKWARD, CUDA_INIT, CUDA_CHUNK, CUDA_STEP };
 
 static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train, int mode)
 {
@@ -81,11 +82,12 @@ static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train, int mo
         int64_t *n = &r->sizes[p->size[i]];
         memcpy(n, (const char *)sizes + 8 * i, 8);
         *n = mode == CUDA_STEP && p->size[i] == p->time ? 1 : *n;
+        *n = mode == CUDA_INIT && (p->bounded[i] || p->size[i] == p->batch) ? 0 : *n;
         r->bad |= *n < 0 || (p->bounded[i] && *n > INT32_MAX);
     }
     for (i = 0; i < p->nderived && !r->bad; i++)
         cuda_derive(r, &p->derived[i]);
-    for (i = 0; i < p->nneed && !r->bad; i++)
+    for (i = 0; i < p->nneed && !r->bad && mode != CUDA_INIT; i++)
         cuda_natural(r, p->need[i]);
     for (i = 0; i < p->narg; i++)
         cuda_mul(r, cuda_natural(r, p->arg[i].size), p->arg[i].bytes);
@@ -225,7 +227,7 @@ static rnn_status cuda_load(const cuda_driver *d, const cuda_program *p, void **
 {
     int i;
     CUDA_CALL(d, e, cuModuleLoadData, (module, p->ptx));
-    for (i = 0; i < p->nkernel[0] + p->nkernel[1]; i++)
+    for (i = 0; i < p->nkernel[0] + p->nkernel[1] + p->nkernel[2]; i++)
         CUDA_CALL(d, e, cuModuleGetFunction, (&function[i], *module, p->kernel[i].name));
     return RNN_OK;
 }
@@ -321,6 +323,7 @@ static uint64_t cuda_param_value(const cuda_run *r, const cuda_kernel *k, const 
     case CUDA_SIZE: return (uint64_t)r->sizes[p->index];
     case CUDA_GIVEN: return r->arg[p->index] != 0;
     case CUDA_PIECE: return (uint64_t)k->piece;
+    case CUDA_SEED: return r->seed;
     default: return r->trouble_at;
     }
 }
@@ -370,38 +373,46 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
 
 /* ---- a call ---- */
 
+/* By what a call's arrays and buffers are used; `kept`: also by the backward call behind it. */
+static int cuda_uses(int mode, int kept)
+{
+    return mode == CUDA_INIT ? 4 : mode == CUDA_BACKWARD ? 2 | kept : 1 | 2 * kept;
+}
+
 /* `carry`: of chunk and step, else without members. */
 static rnn_status cuda_prepare(cuda_run *r, const void *sizes, cuda_struct carry, rnn_cuda_call *call, int mode)
 {
-    int backward = mode == CUDA_BACKWARD, train = backward || (mode == CUDA_FORWARD && call->passes == RNN_TRAIN);
+    int train = mode == CUDA_BACKWARD || (mode == CUDA_FORWARD && call->passes == RNN_TRAIN), uses = cuda_uses(mode, 0);
     rnn_status status = cuda_measure(r, sizes, train, mode);
     uint64_t base = (uint64_t)(uintptr_t)call->workspace;
     int64_t bytes;
     if (status != RNN_OK)
         return status;
-    bytes = cuda_layout(r, base, train ? 3 : 1);
+    bytes = cuda_layout(r, base, cuda_uses(mode, train));
     if (r->bad)
         return RNN_SIZE;
     if (base == 0 || base % CUDA_ALIGN != 0 || (uint64_t)bytes > call->bytes)
         return RNN_WORKSPACE;
     if (call->index_error)
         r->trouble_at = (uint64_t)(uintptr_t)call->index_error;
-    status = cuda_given(r, r->p->arg, r->p->narg, r->arg, backward ? 2 : 1);
-    status = status == RNN_OK ? cuda_given(r, r->p->out, r->p->nout, r->out, backward ? 2 : 1) : status;
+    status = cuda_given(r, r->p->arg, r->p->narg, r->arg, uses);
+    status = status == RNN_OK ? cuda_given(r, r->p->out, r->p->nout, r->out, uses) : status;
     return status == RNN_OK ? cuda_carried(r, carry) : status;
 }
 
 static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int mode)
 {
     const cuda_program *p = r->p;
-    int i, backward = mode == CUDA_BACKWARD, first = backward ? p->nkernel[0] : 0, current = -1;
+    int i, which = mode <= CUDA_INIT ? mode : CUDA_FORWARD, first = 0, current = -1;
     rnn_status status;
     CUDA_CALL(d, &call->error, cuCtxGetDevice, (&current));
     if (current != device)
         return cuda_fail(&call->error, "cuCtxGetDevice", 0, "another device is current than the one that was opened");
-    status = cuda_defaults(r, d, backward ? 2 : 1, call);
+    status = cuda_defaults(r, d, cuda_uses(mode, 0), call);
     cuda_buffers(r);
-    for (i = 0; i < p->nkernel[backward] && status == RNN_OK; i++)
+    for (i = 0; i < which; i++)
+        first += p->nkernel[i];
+    for (i = 0; i < p->nkernel[which] && status == RNN_OK; i++)
         status = cuda_launch(r, d, &p->kernel[first + i], function[first + i], call);
     return status;
 }

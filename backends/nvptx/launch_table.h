@@ -19,7 +19,7 @@ typedef struct cuda_buffer {
     int kind, slot;     /* of an argument or output */
     int shares;         /* the buffer whose memory it is in, or -1 */
     int bytes;          /* of an element */
-    int uses;           /* 1: forward, 2: backward; of work: all that is in its memory */
+    int uses;           /* 1: forward, 2: backward, 4: init; of work: all that is in its memory */
     cuda_dim size;
 } cuda_buffer;
 
@@ -41,7 +41,7 @@ typedef struct cuda_struct {
     int optional; /* may be NULL as a whole */
 } cuda_struct;
 
-enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TROUBLE };
+enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_SEED, CUDA_TROUBLE };
 
 typedef struct cuda_param {
     int kind, index;
@@ -61,7 +61,7 @@ typedef struct cuda_kernel {
 typedef struct cuda_program {
     const char *ptx;
     int major, minor; /* of the architecture */
-    int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[2], nextent;
+    int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[3], nextent;
     const int *size; /* the symbol of each member of sizes */
     const int *bounded; /* of each: 1: lengths count it */
     int keep, batch, time; /* symbols; time: -1 if there is none */
@@ -73,6 +73,6 @@ typedef struct cuda_program {
     const cuda_array *arg, *out;
     const cuda_member *member;
     const cuda_buffer *buf;
-    const cuda_kernel *kernel; /* forward's, then backward's */
+    const cuda_kernel *kernel; /* forward's, backward's, init's */
     const cuda_param *param;
 } cuda_program;

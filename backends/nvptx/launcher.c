@@ -96,7 +96,7 @@ static void put_members(Out *x)
 static void put_kernels(Out *x)
 {
     const cuda_program *p = &x->program->tables;
-    int n = p->nkernel[0] + p->nkernel[1];
+    int n = (int)nv_kernels(x->p);
     text_add(x->t, "static const cuda_param param_table[] = {\n");
     for (uint32_t i = 0; i < x->program->nparam; i++)
         text_add(x->t, "    {%d, %d},\n", p->param[i].kind, p->param[i].index);
@@ -124,15 +124,15 @@ static void put_program(Out *x)
 {
     const cuda_program *p = &x->program->tables;
     text_add(x->t, "static const cuda_program program = {\n    ptx_text, %d, %d,\n", p->major, p->minor);
-    text_add(x->t, "    %d, %d, %d, %d, %d, %d, %d, {%d, %d}, %d,\n", p->nsymbol, p->nsize, p->nderived, p->nneed, p->narg, p->nout, p->nbuf,
-             p->nkernel[0], p->nkernel[1], p->nextent);
+    text_add(x->t, "    %d, %d, %d, %d, %d, %d, %d, {%d, %d, %d}, %d,\n", p->nsymbol, p->nsize, p->nderived, p->nneed, p->narg, p->nout, p->nbuf,
+             p->nkernel[0], p->nkernel[1], p->nkernel[2], p->nextent);
     text_add(x->t, "    size_table, bounded_table, %d, %d, %d, extent_table, term_table, derived_table, need_table, work_table, arg_table, out_table,\n"
                    "    member_table, buffer_table, kernel_table, param_table};\n\n", p->keep, p->batch, p->time);
     text_add(x->t, "#define RUN(R) \\\n"
                    "    int64_t sizes_of_run[%d]; \\\n"
                    "    uint64_t arg_of_run[%d] = {0}, out_of_run[%d] = {0}, buf_of_run[%d] = {0}, value_of_run[%u]; \\\n"
                    "    void *pointer_of_run[%u]; \\\n"
-                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, 0, 0, 0, 0, 0}\n\n",
+                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, 0, 0, 0, 0, 0, 0}\n\n",
              p->nsymbol + 1, p->narg + 1, p->nout + 1, p->nbuf + 1, x->program->most_params + 1, x->program->most_params + 1);
 }
 
@@ -167,6 +167,8 @@ static const Function functions[] = {
      "Needs the same sizes, parameters, inputs and workspace as the forward call with RNN_TRAIN before it. call->passes is not read."},
     {IFN_CHUNK, "CUDA_CHUNK", "T steps that go on from the carry. Final states are left in the carry: initial and final states in inputs and outputs are\n"
                               " * not read. A carry begins as the final states of a forward call with T = 0. call->passes is not read."},
+    {IFN_INIT, "CUDA_INIT", "Random parameters from a seed, as the `~` of each says: what the CPU's init draws, up to rounding. T and B in sizes are not read;\n"
+                            " * a workspace for RNN_FORWARD will do."},
     {IFN_STEP, "CUDA_STEP", "One step that goes on from the carry, as chunk. sizes->T is not read: it counts as 1. Ask for its workspace with T = 1."},
 };
 
@@ -176,7 +178,7 @@ static void put_signature(Out *x, IfaceFn f)
     text_add(x->t, "rnn_status %.*s_%s_cuda(const %.*s_cuda *cuda", STRF(x->prefix), info->name, STRF(x->prefix));
     for (uint32_t i = 0; i < info->n; i++)
         text_add(x->t, "%s const %.*s_%s *%s", i % 3 == 2 ? ",\n   " : ",", STRF(x->prefix), iface_struct_name(info->takes[i]), iface_struct_name(info->takes[i]));
-    text_add(x->t, ", rnn_cuda_call *call)");
+    text_add(x->t, "%s, rnn_cuda_call *call)", f == IFN_INIT ? ", uint64_t seed" : "");
 }
 
 /* What does not stream answers so at once. */
@@ -202,6 +204,8 @@ static void put_body(Out *x, const IfaceFnInfo *info, const char *mode)
         put_members_of(x, info->takes[i]);
     if (!stream)
         text_add(x->t, "    cuda_struct carry_members = {0, 0, 1};\n");
+    if (info == iface_fn(IFN_INIT))
+        text_add(x->t, "    r.seed = seed;\n");
     for (uint32_t i = 1; i < info->n; i++)
         text_add(x->t, "    status = status == RNN_OK ? cuda_members(&r, %s_members, %s) : status;\n", iface_struct_name(info->takes[i]),
                  iface_struct_name(info->takes[i]));
@@ -247,7 +251,7 @@ static const char close_code[] =
 static const char workspace_code[] =
     "{\n    RUN(r);\n    int train = passes == RNN_TRAIN;\n    int64_t bytes;\n"
     "    if (cuda_measure(&r, sizes, train, CUDA_FORWARD) != RNN_OK)\n        return SIZE_MAX;\n"
-    "    bytes = cuda_layout(&r, 0, train ? 3 : 1);\n"
+    "    bytes = cuda_layout(&r, 0, train ? 7 : 5);\n"
     "    return r.bad ? SIZE_MAX : (size_t)bytes;\n}\n\n";
 
 static void put_functions(Out *x)
@@ -290,7 +294,7 @@ static void put_context(Out *x)
     text_add(x->t, "/* The kernels, loaded for one device; the caller's own. Calls only read it. */\ntypedef struct %.*s_cuda {\n", STRF(x->prefix));
     text_add(x->t, "    void *library, *module, *driver[%d], *kernel[%u];\n    int device;\n    rnn_cuda_error error; /* what RNN_CUDA of "
                    "..._open_cuda means */\n} %.*s_cuda;\n\n",
-             NV_DRIVER_FUNCTIONS, x->p->fn[REC_FORWARD].kernel.n + x->p->fn[REC_BACKWARD].kernel.n + 1, STRF(x->prefix));
+             NV_DRIVER_FUNCTIONS, nv_kernels(x->p) + 1, STRF(x->prefix));
 }
 
 static void put_doc(Out *x, const Function *f)

@@ -10,7 +10,8 @@ bool nv_refuse(Map *m, Span at, const char *why)
 
 bool nv_is_scalar(const KStmt *s)
 {
-    return s->kind == K_LET || s->kind == K_CONST || s->kind == K_SIZE || s->kind == K_GIVEN || s->kind == K_LOAD;
+    return s->kind == K_LET || s->kind == K_CONST || s->kind == K_SIZE || s->kind == K_GIVEN || s->kind == K_LOAD ||
+           s->kind == K_RANDOM;
 }
 
 static KStmt *add_loop(Map *m, KBlock *to, KLoopKind kind, Span at, Dim extent)
@@ -109,7 +110,6 @@ static bool add_stmt(Map *m, KBlock *to, KStmt *s)
         return true;
     case K_PACK: return nv_refuse(m, s->at, "a matrix copied for the products of a CPU (K_PACK)");
     case K_TASKS: return nv_refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
-    case K_RANDOM: return nv_refuse(m, s->at, "random numbers (K_RANDOM)");
     case K_LOOP:
         if (!nv_loops(m, &s->loop.body))
             return false;

@@ -71,6 +71,7 @@ static void put_param(Out *x, const NvParam *p)
     case NV_SIZE: json_put_field(&x->t, "size", dim_sym_info(k->dims, p->index)->name, ""); break;
     case NV_GIVEN: json_put_field(&x->t, "given", k->arg.p[p->index].name, ""); break;
     case NV_PIECE: text_add(&x->t, "\"piece\": true"); break;
+    case NV_SEED: text_add(&x->t, "\"seed\": true"); break;
     case NV_TROUBLE: text_add(&x->t, "\"trouble\": true"); break;
     }
     text_add(&x->t, "}");
@@ -165,6 +166,8 @@ Str nv_manifest(const NvPlan *p, const NvOptions *o)
     put_function(&x, "forward", &p->fn[REC_FORWARD]);
     if (k->has_fn[REC_BACKWARD])
         put_function(&x, "backward", &p->fn[REC_BACKWARD]);
+    if (k->has_fn[REC_INIT])
+        put_function(&x, "init", &p->fn[REC_INIT]);
     text_add(&x.t, "\n}\n");
     return text_str(&x.t);
 }

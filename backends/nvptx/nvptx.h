@@ -27,7 +27,7 @@
  * results do not depend on the grid or the piece; of sums over threads (NV_COMBINE) they depend on the size of a block.
  *
  * A thread's own variables are registers, buffers are in global memory, which a barrier puts in order for a block. An index
- * out of range (K_CHECK) sets a flag in global memory. K_RANDOM is only in init, which stays on the CPU.
+ * out of range (K_CHECK) sets a flag in global memory.
  *
  * A kernel gets the buffers that it touches, the sizes that it needs, and flags of arguments, as numbers of 64 bits. Arrays
  * are as on the CPU: a missing optional argument is an array of zeros, a missing optional output a null pointer. */
@@ -44,6 +44,7 @@ typedef struct NvParam {
         NV_SIZE,
         NV_GIVEN,
         NV_PIECE,   /* how many places of the axis a block has; 1 or more */
+        NV_SEED,    /* of random numbers */
         NV_TROUBLE, /* address of an int32, set to 1 where an index is out of range */
     } kind;
     uint32_t index; /* KBufId, DimSym, RecArg index */
@@ -100,7 +101,7 @@ typedef struct NvPlan {
     Arena *arena;
     KernProg *k;
     VEC(const KStmt *) product; /* what is added up in products, a K_LET of FUN_MUL each: fused multiply-add */
-    NvFn fn[REC_NFN];  /* not REC_INIT */
+    NvFn fn[REC_NFN];
 } NvPlan;
 
 typedef struct NvOptions {

@@ -43,6 +43,7 @@ static void use_stmt(Map *m, KStmt *s)
         m->checks = true;
         break;
     case K_STORE: m->writes[s->mem.buf] = true; break;
+    case K_RANDOM: m->random = true; break;
     default: break;
     }
     kern_each_use(s, use_var, m);
@@ -81,6 +82,8 @@ static void list_params(Map *m)
             vec_push(m->a, &kernel->param, (NvParam){NV_GIVEN, i, false});
     if (kernel->first != K_NONE)
         vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, 0, false});
+    if (m->random)
+        vec_push(m->a, &kernel->param, (NvParam){NV_SEED, 0, false});
     if (m->checks)
         vec_push(m->a, &kernel->param, (NvParam){NV_TROUBLE, 0, true});
 }
@@ -127,7 +130,7 @@ static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
     m->given = NEWN(m->a, bool, m->k->arg.n);
     m->touched = NEWN(m->a, bool, m->k->buf.n);
     m->writes = NEWN(m->a, bool, m->k->buf.n);
-    m->checks = false;
+    m->checks = m->random = false;
 }
 
 /* Whether all threads of a grid can share the statement out. */
@@ -256,7 +259,7 @@ NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o)
     NvPlan *p = NEW(a, NvPlan);
     *p = (NvPlan){.arena = a, .k = k};
     k->no_packed = true;
-    for (int fn = REC_FORWARD; fn <= REC_BACKWARD; fn++) {
+    for (int fn = 0; fn < REC_NFN; fn++) {
         Map m = {.a = a, .k = k, .plan = p, .fn = &p->fn[fn]};
         Str prefix = str_fmt(a, "%.*s_%s", STRF(iface_prefix(k, o->prefix)), name[fn]);
         if (k->has_fn[fn])

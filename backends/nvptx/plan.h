@@ -12,7 +12,7 @@ typedef struct Map {
     NvKernel *kernel;
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
-    bool checks;
+    bool checks, random;
 } Map;
 
 bool nv_refuse(Map *m, Span at, const char *why); /* false */

@@ -92,7 +92,7 @@ static int uses_of(const Make *m, KBufKind kind, uint32_t slot)
     int uses = 0;
     for (KBufId b = 0; b < m->k->buf.n; b++)
         if (m->k->buf.p[b].kind == kind && m->k->buf.p[b].slot == slot)
-            uses |= m->k->buf.p[b].used_by & 3;
+            uses |= m->k->buf.p[b].used_by;
     return uses;
 }
 
@@ -139,7 +139,7 @@ static int memory_uses(const KernProg *k, KBufId root)
 {
     int uses = 0;
     for (KBufId b = 0; b < k->buf.n; b++)
-        uses |= root_of(k, b) == root ? k->buf.p[b].used_by & 3 : 0;
+        uses |= root_of(k, b) == root ? k->buf.p[b].used_by : 0;
     return uses;
 }
 
@@ -185,7 +185,7 @@ static void make_params(Make *m, const NvKernel *kernel)
     static const int kind[] = {[NV_BUFFER] = CUDA_BUFFER,
                                [NV_SIZE] = CUDA_SIZE,
                                [NV_GIVEN] = CUDA_GIVEN,
-                               [NV_PIECE] = CUDA_PIECE,
+                               [NV_PIECE] = CUDA_PIECE, [NV_SEED] = CUDA_SEED,
                                [NV_TROUBLE] = CUDA_TROUBLE};
     for (uint32_t i = 0; i < kernel->param.n; i++)
         vec_push(m->a, &m->param, ((cuda_param){kind[kernel->param.p[i].kind], (int)kernel->param.p[i].index}));
@@ -253,12 +253,20 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
     return row;
 }
 
+uint32_t nv_kernels(const NvPlan *p)
+{
+    uint32_t n = 0;
+    for (int f = 0; f < REC_NFN; f++)
+        n += p->fn[f].kernel.n;
+    return n;
+}
+
 static void make_kernels(Make *m, cuda_program *p)
 {
     const NvFn *fn = m->plan->fn;
-    cuda_kernel *kernel = NEWN(m->a, cuda_kernel, fn[REC_FORWARD].kernel.n + fn[REC_BACKWARD].kernel.n + 1);
+    cuda_kernel *kernel = NEWN(m->a, cuda_kernel, nv_kernels(m->plan) + 1);
     uint32_t n = 0;
-    for (int f = REC_FORWARD; f <= REC_BACKWARD; f++) {
+    for (int f = 0; f < REC_NFN; f++) {
         p->nkernel[f] = (int)fn[f].kernel.n;
         for (uint32_t i = 0; i < fn[f].kernel.n; i++)
             kernel[n++] = kernel_row(m, &fn[f].kernel.p[i]);

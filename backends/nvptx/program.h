@@ -13,6 +13,7 @@ typedef struct NvProgram {
     uint32_t nterm, nmember, nparam, nwork, most_params; /* rows, which the tables do not count */
 } NvProgram;
 
+uint32_t nv_kernels(const NvPlan *p); /* of all functions */
 const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx);
 
 #endif

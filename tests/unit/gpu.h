@@ -209,6 +209,7 @@ static inline int64_t param_value(const Machine *m, const NvParam *p)
     case NV_SIZE: return m->size[p->index];
     case NV_GIVEN: return m->given[p->index];
     case NV_PIECE: return m->piece;
+    case NV_SEED: return (int64_t)m->c->seed;
     case NV_TROUBLE: return (int64_t)(intptr_t)&m->trouble;
     }
     return 0;

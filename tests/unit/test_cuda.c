@@ -40,6 +40,7 @@ typedef void Close(Cuda *cuda);
 typedef size_t Workspace(const int64_t *sizes, int passes);
 typedef int Forward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **outputs, Call *call);
 typedef int Stream(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **outputs, void **carry, Call *call);
+typedef int Init(const Cuda *cuda, const int64_t *sizes, void **weights, uint64_t seed, Call *call);
 typedef int Backward(const Cuda *cuda, const int64_t *sizes, void **params, void **inputs, void **cotangents, void **grads,
                      void **input_grads, Call *call);
 
@@ -57,6 +58,7 @@ typedef struct Launcher {
     Forward *forward;
     Backward *backward;
     Stream *chunk, *step;
+    Init *init; /* NULL: there are no parameters */
 } Launcher;
 
 /* ---- from a file to functions ---- */
@@ -115,6 +117,7 @@ static Launcher launcher_new(Arena *a, Source s)
     l.backward = (Backward *)symbol(&l, "%s_backward_cuda");
     l.chunk = (Stream *)symbol(&l, "%s_chunk_cuda");
     l.step = (Stream *)symbol(&l, "%s_step_cuda");
+    l.init = iface_has_fn(l.plan->k, IFN_INIT) ? (Init *)symbol(&l, "%s_init_cuda") : NULL;
     l.folder = str_fmt(a, "%s", folder).p;
     cr_assert(unlink(source) == 0 && unlink(object) == 0 && unlink(header) == 0);
     return l;
@@ -385,6 +388,32 @@ static void check_stream(Launcher *l, const Cuda *cuda)
     }
 }
 
+/* ---- init: the evaluator's numbers ---- */
+
+static void check_init(Launcher *l, const Cuda *cuda)
+{
+    for (uint32_t i = 0; i < 4 && l->init; i++) {
+        Arena *a = arena_new();
+        Case c = {3, 2, 0, false, 20 + i, 0};
+        Str error = {0};
+        Machine m = machine_new(l, a, &c);
+        int64_t *size = NEWN(a, int64_t, dim_nsyms(l->rec->dims));
+        for (DimSym s = 0; s < dim_nsyms(l->rec->dims); s++)
+            size[s] = open_size(l->rec->dims, s, &c);
+        RecEval *e = rec_eval_new(a, l->rec, size, m.doubles, c.seed);
+        Arrays x = arrays_of(&m);
+        Call call = call_new(l, a, &x, false);
+        l->stub->launch = i & 1 ? launch_here : NULL;
+        cr_assert(rec_eval_run(e, REC_INIT, &error), "%s", error.p);
+        x.sizes[0] = -1; /* T: not read */
+        cr_assert_eq(l->init(cuda, x.sizes, NULL, c.seed, &call), RNN_NULL);
+        cr_assert_eq(l->init(cuda, x.sizes, x.in[IF_WEIGHTS], c.seed, &call), RNN_OK);
+        compare(&m, l->rec, e, REC_INIT);
+        rec_eval_free(e);
+        arena_free(a);
+    }
+}
+
 static void check_launcher(Source s)
 {
     static const int64_t T[] = {3, 0, 1, 7}, B[] = {2, 1, 0, 5};
@@ -403,6 +432,7 @@ static void check_launcher(Source s)
     }
     cr_assert_eq(l.stub->stream, &launches, "the caller's stream");
     check_stream(&l, &cuda);
+    check_init(&l, &cuda);
     l.close(&cuda);
     cr_assert_eq(l.stub->loaded, 0);
     launcher_free(&l);
@@ -498,7 +528,7 @@ static void check_error(const Error *e, const char *call, int result, const char
 /* Where the object has the error of an open: behind its kernels, of which there are a different number in each. */
 static const Error *open_error(const Launcher *l, const Cuda *cuda)
 {
-    uint32_t kernels = l->plan->fn[REC_FORWARD].kernel.n + l->plan->fn[REC_BACKWARD].kernel.n;
+    uint32_t kernels = l->plan->fn[REC_FORWARD].kernel.n + l->plan->fn[REC_BACKWARD].kernel.n + l->plan->fn[REC_INIT].kernel.n;
     return (const Error *)&cuda->more[kernels + 2];
 }
 
