@@ -121,7 +121,7 @@ static Part numbered(Place *x, Part product, double number)
     if (product.v == REC_NONE)
         return part_number(b, DT_REAL, number);
     if (number == 1 || number == -1)
-        return number < 0 ? part_neg(b, product) : product;
+        return number < 0 ? part_map1(b, FUN_NEG, product) : product;
     return part_map(b, FUN_MUL, part_number(b, DT_REAL, number), product);
 }
 
