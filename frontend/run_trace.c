@@ -17,6 +17,7 @@ static bool solve_of(const Frame *f, uint32_t i, Solve *s)
     const char *tail = i > 1 ? str_c(f->arena, str_fmt(f->arena, "_%u", i)) : "";
     s->status = find(f, str_fmt(f->arena, "newton_status%s", tail));
     s->iterations = find(f, str_fmt(f->arena, "newton_iterations%s", tail));
+    s->residual = find(f, str_fmt(f->arena, "newton_residual%s", tail));
     s->error = find(f, str_fmt(f->arena, "newton_error%s", tail));
     s->contraction = find(f, str_fmt(f->arena, "newton_contraction%s", tail));
     s->sequences = s->status ? s->status->n : 0;
@@ -44,6 +45,8 @@ static void put_solve(Text *t, const Solve *s)
     for (int64_t b = 0; b < s->sequences; b++) {
         text_add(t, "%s\n    {\"status\": \"%s\", ", b ? "," : "", word[(int)s->status->value[b]]);
         put_numbers(t, "iterations", s->iterations->value + b * s->windows, s->windows);
+        text_add(t, ", ");
+        put_numbers(t, "residual", s->residual->value + b * s->windows, s->windows);
         text_add(t, ", ");
         put_numbers(t, "error", s->error->value + b * s->windows, s->windows);
         if (s->contraction) {

@@ -6,7 +6,7 @@
 
 /* What Newton's form tells of one recurrence. */
 typedef struct Solve {
-    const Report *status, *iterations, *error, *contraction; /* contraction: NULL where elements mix */
+    const Report *status, *iterations, *residual, *error, *contraction; /* contraction: NULL where elements mix */
     int64_t sequences, windows;
 } Solve;
 

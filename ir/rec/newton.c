@@ -299,6 +299,7 @@ static void run_windows(Newton *k)
     k->bad = rec_proj(k->b, recur, n + errors);
     k->finished = finished == REC_NONE ? REC_NONE : rec_recur_export(p, recur, finished);
     k->rounds = rec_recur_export(p, recur, x.rounds);
+    k->left = rec_recur_export(p, recur, x.left);
     k->off = rec_recur_export(p, recur, x.off);
     k->steep = x.steep == REC_NONE ? REC_NONE : rec_recur_export(p, recur, x.steep);
 }
@@ -444,6 +445,8 @@ static void report(const Newton *k)
                "0: converged, within the bound; 1: that could not be shown, finished step by step; 2: nor was that allowed");
     add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each of chunks.%u = T / %u windows, rounded down", k->w->old.form.size, k->w->old.form.size)));
     windows.dt = DT_REAL;
+    add_report(k, "residual", windows, by_sequence(k, k->left),
+               "largest difference of a state from the step of the one before it in each window, before anything was run again");
     add_report(k, "error", windows, by_sequence(k, k->off),
                "bound of the states' error in each window, relative to its largest state, before anything was run again");
     if (k->steep != REC_NONE)

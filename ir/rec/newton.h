@@ -29,7 +29,7 @@ typedef struct Newton {
     RecId *first, *main;   /* what the head, and all windows, give: see newton_results */
     RecId bad;             /* [B] */
     RecId finished;        /* [windows, B], or REC_NONE: what had to be made by the plain step */
-    RecId rounds, off;     /* [windows, B] */
+    RecId rounds, left, off; /* [windows, B] */
     RecId steep;           /* [windows, B], or REC_NONE */
     RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
     bool channels;
@@ -53,6 +53,7 @@ typedef struct Window {
     RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if !channels */
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
+    RecId left;      /* [B], from window_check: the largest |h[t] - f(h[t-1], x[t])| */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
     RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */
     bool channels;   /* each element of the states sees itself alone: the error has a bound */

@@ -26,13 +26,16 @@ static RecId size(RecBuild *b, RecId v)
     return rec_map1(b, FUN_ABS, v);
 }
 
-static void take_values(Bound *k)
+/* What is left of the equations is 0 where the states are those of plain steps. */
+static void take_values(Bound *k, Window *own)
 {
     const Window *x = k->x;
     Chunk c = window_values(x, k->b, k->shifted);
     for (uint32_t i = 0; i < x->n; i++) {
         k->value[i] = lift_placed(&c.lift, x->body->result.p[i]);
         k->residual[i] = x->stepped ? rec_const(k->b, DT_REAL, 0) : size(k->b, rec_map2(k->b, FUN_SUB, k->value[i], x->state[i]));
+        RecId row = x->stepped ? REC_NONE : newton_by_sequence(k->b, RED_MAX, k->residual[i]);
+        own->left = i && row != REC_NONE ? rec_map2(k->b, FUN_MAX, own->left, row) : row;
     }
 }
 
@@ -216,7 +219,7 @@ void window_check(Window *x)
     k.rounding = NEWN(a, RecId, n);
     k.shifted = window_shifted(x, x->b, x->state);
     x->steep = REC_NONE;
-    take_values(&k);
+    take_values(&k, x);
     if (x->error)
         take_radius(&k);
     if (x->error && take_rounding(&k) && take_slope(&k, x))

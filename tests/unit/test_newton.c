@@ -17,7 +17,7 @@ static RecForm newton(uint32_t size)
 
 typedef struct Told {
     int32_t *status, *iterations; /* [B], [B, windows] */
-    double *error;                /* [B, windows]: its bound */
+    double *residual, *error;     /* [B, windows]; error: its bound */
     int64_t windows;
 } Told;
 
@@ -38,6 +38,14 @@ static void spoil(const Frame *f, void **out)
             memset(out[i], 0xff, (size_t)frame_count(f, &f->prog->out.p[i].type, f->prog->out.p[i].batched) * sizeof(float));
 }
 
+static double *reals(Arena *a, const Code *code, const char *x, int64_t n)
+{
+    double *all = NEWN(a, double, n + 1);
+    for (int64_t i = 0; i < n; i++)
+        all[i] = code->cpu.precision == PREC_F64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
+    return all;
+}
+
 /* Outputs and final states of f, by Newton's form. */
 static Told solved(Frame *f, const Code *code, int64_t T, int64_t B, uint32_t size)
 {
@@ -46,12 +54,12 @@ static Told solved(Frame *f, const Code *code, int64_t T, int64_t B, uint32_t si
     t.status = report_of(code, "newton_status", n.out, f->arena, B);
     t.iterations = report_of(code, "newton_iterations", n.out, f->arena, B * t.windows);
     char *error = report_of(code, "newton_error", n.out, f->arena, B * t.windows);
+    char *residual = report_of(code, "newton_residual", n.out, f->arena, B * t.windows);
     spoil(f, n.out);
     cr_assert_eq(cpu_call(code->code, REC_FORWARD, n.dim, (const void *const *)n.in, n.out, false, 0), RNN_OK);
     native_results(f, code, &n, false);
-    t.error = NEWN(f->arena, double, B * t.windows + 1);
-    for (int64_t i = 0; i < B * t.windows; i++)
-        t.error[i] = code->cpu.precision == PREC_F64 ? ((double *)error)[i] : (double)((float *)error)[i];
+    t.error = reals(f->arena, code, error, B * t.windows);
+    t.residual = reals(f->arena, code, residual, B * t.windows);
     return t;
 }
 
@@ -447,6 +455,37 @@ Test(newton, chaos_comes_and_goes, .timeout = 120)
     }
 }
 
+/* What is made at all places at once has the bits of the plain step, or a network beyond the edge of chaos would show it. */
+static void check_bits(Precision precision, RecDerivative derivative)
+{
+    enum { T = 517, B = 3, SIZE = 16, UNITS = 32 };
+    Forms t;
+    Arena *a = arena_new();
+    RecForm form = newton(SIZE);
+    form.derivative = derivative;
+    forms_open(&t, "tests/forms/hard.rnn", "loud");
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision), code = forms_compile(&t, form, precision);
+    Frame *f = drawn_units(&t, a, T, B, UNITS, 0.3);
+    loud_weights(&t, f);
+    Frame *want = plainly(f, &sequential);
+    Told told = solved(f, &code, T, B, SIZE);
+    double off = all_apart(f, want);
+    cr_expect_eq(off, 0, "off by %g", off);
+    for (int b = 0; b < B; b++)
+        cr_expect_eq(told.status[b], 0);
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, equal_bits_of_a_chaotic_network)
+{
+    check_bits(PREC_F64, REC_DERIVATIVE_BLOCK);
+    check_bits(PREC_F32, REC_DERIVATIVE_BLOCK);
+    check_bits(PREC_F32, REC_DERIVATIVE_EXACT);
+}
+
 /* ---- what has settled stays as it is ---- */
 
 /* The first channel's states, and how many iterations there were, with weights of the second channel that are `loud`. */
@@ -483,6 +522,50 @@ Test(newton, a_channel_does_not_wait_for_others)
         cr_expect_eq(memcmp(quiet, loud, 96 * sizeof *quiet), 0, "it differs beside a slow channel");
         code_free(&code);
     }
+    arena_free(a);
+    forms_close(&t);
+}
+
+/* ---- the residual ---- */
+
+/* The largest |h[t] - f(h[t-1], x[t])| of one sequence's states at all places, by as many plain steps. */
+static double residual_of(Forms *t, const Frame *f, const double *state, const Code *sequential, int64_t T)
+{
+    Frame *g = first_guess(t, f, T, 1);
+    uint32_t start = argument(t, "h0"), h = output_of(t->reference, "h");
+    int64_t n;
+    double *from = forms_argument(g, start, &n), most = 0;
+    memcpy(from, f->in[start], (size_t)(n / T) * sizeof *from);
+    memcpy(from + n / T, state, (size_t)(n - n / T) * sizeof *from);
+    g = plainly(g, sequential);
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs(g->out[h][i] - state[i]));
+    return most;
+}
+
+Test(newton, the_residual_is_what_is_left_of_the_equations)
+{
+    enum { T = 24 };
+    Forms t;
+    Arena *a = arena_new();
+    uint32_t last = 0;
+    forms_open(&t, "stdlib/gru.rnn", "gru");
+    while (!str_is(t.reference->out.p[last].name, "hT"))
+        last++;
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    for (uint32_t rounds = 1; rounds < 4; rounds++) {
+        RecForm form = newton(T);
+        form.rounds = rounds;
+        form.no_fallback = true;
+        Code code = forms_compile(&t, form, PREC_F64);
+        Frame *f = drawn(&t, a, T, 1, 1), *all = all_prefixes(&t, f, T, 1);
+        Told told = solved(all, &code, T, T, T);
+        double want = residual_of(&t, f, all->out[last], &sequential, T), got = told.residual[T - 1];
+        cr_expect(want > 1e-6 && fabs(got - want) <= 1e-12, "%g, not %g", got, want);
+        cr_expect_eq(told.status[T - 1], 2);
+        code_free(&code);
+    }
+    code_free(&sequential);
     arena_free(a);
     forms_close(&t);
 }
