@@ -202,11 +202,10 @@ static bool guarded(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
     Terms none = {0};
     LinearCx inner = *cx;
     inner.guard = (Guard){.condition = op->use[0].v, .aligned = true, .empty = true};
-    if (!compared(cx, op, &inner.guard.sum) || !is_zero(cx, op->use[1].v) ||
+    if (!cx->guarded || !compared(cx, op, &inner.guard.sum) || !is_zero(cx, op->use[1].v) ||
         !linear_through(&inner, op, 2, &none, why) || none.n)
         return false;
-    if (cx->guarded)
-        *cx->guarded = true;
+    *cx->guarded = true;
     inner.guard.empty = false;
     return linear_through(&inner, op, 2, out, why);
 }

@@ -59,7 +59,7 @@ typedef struct LinearCx {
     Algebra algebra;
     PartAt at;
     Guard guard;
-    bool *guarded;     /* set where a guard was left out; NULL: nobody asks */
+    bool *guarded;     /* set where a guard is left out; NULL: none is to be */
     bool exponentials; /* in ALGEBRA_LOG: the value itself is a sum of exponentials; else it is the logarithm of one */
     uint32_t *left;    /* in ALGEBRA_LOG: how many more values may be looked at */
 } LinearCx;
