@@ -210,19 +210,28 @@ static void put_out(const Newton *k, const Window *x, RecId *result)
         result[2 * x->n + i] = lift_placed(&c.lift, x->body->result.p[x->n + k->more[i]]);
 }
 
-/* What the recurrence over windows carries: states, bounds of their errors, which sequences are given up. */
+/* By sequence: given up; for how many windows it is not tried, and how often that failed, if what fails is made step by step. */
+static uint32_t rows(const Newton *k)
+{
+    return k->w->old.form.no_fallback ? 1 : 3;
+}
+
+/* What the recurrence over windows carries: states, bounds of their errors, rows. */
 static RecId *carried(Newton *k, uint32_t errors)
 {
     RecProg *p = k->w->p;
     uint32_t n = k->old->nstate;
-    RecId *init = NEWN(p->arena, RecId, n + errors + 1);
-    Type row = {.dt = DT_BOOL, .rank = 1, .dim = {dim_of(p->dims, p->batch)}};
+    RecId *init = NEWN(p->arena, RecId, n + errors + rows(k));
+    Type row = {.rank = 1, .dim = {dim_of(p->dims, p->batch)}};
     memcpy(init, k->state, n * sizeof *init);
     for (uint32_t i = 0; i < errors; i++) {
         Type t = *rec_type(p, init[i]);
         init[n + i] = rec_zeros(k->b, &t);
     }
-    init[n + errors] = rec_broadcast(k->b, rec_const(k->b, DT_BOOL, 0), &row);
+    for (uint32_t i = 0; i < rows(k); i++) {
+        row.dt = i ? DT_INT : DT_BOOL;
+        init[n + errors + i] = rec_broadcast(k->b, rec_const(k->b, row.dt, 0), &row);
+    }
     return init;
 }
 
@@ -249,14 +258,15 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
 {
     const RecProg *old = &k->w->old;
     uint32_t n = k->old->nstate;
-    uint32_t all = n + errors + 1 + k->old->nseq + nguess(k);
+    uint32_t all = n + errors + rows(k) + k->old->nseq + nguess(k);
     RecId *own = NEWN(k->w->p->arena, RecId, all);
     memcpy(own, arg, all * sizeof *own);
     Window x = {.w = k->w, .s = k->s, .old = k->old, .body = &old->region.p[k->old->region], .b = in, .size = k->size, .n = n};
     x.enter = own;
     x.error = errors ? own + n : NULL;
     x.bad = own[n + errors];
-    x.seq = own + n + errors + 1;
+    x.patience = rows(k) > 1 ? own + n + errors + 1 : NULL;
+    x.seq = own + n + errors + rows(k);
     x.guess = k->guess ? x.seq + k->old->nseq : NULL;
     x.given = k->given;
     x.channels = k->channels;
@@ -272,7 +282,7 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
 static void run_windows(Newton *k)
 {
     RecProg *p = k->w->p;
-    uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + 1;
+    uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + rows(k);
     RecId *result = NEWN(p->arena, RecId, ncarried + newton_results(k)), *made = NEWN(p->arena, RecId, newton_results(k) + 1);
     RecRegion step;
     RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq + nguess(k), k->n, k->old->reverse, &step);
@@ -283,10 +293,13 @@ static void run_windows(Newton *k)
     if (errors)
         begin.error = memcpy(NEWN(p->arena, RecId, errors), x.error, errors * sizeof *x.error);
     guess(&x);
+    window_skip(&x);
     window_solve(&x);
     window_check(&x);
     put_out(k, &x, made);
-    RecId finished = k->w->old.form.no_fallback ? REC_NONE : window_finish(k, &x, &begin, made);
+    RecId finished = x.patience ? window_finish(k, &x, &begin, made) : REC_NONE;
+    if (x.patience)
+        window_patience(&x, finished, result + n + errors + 1);
     memcpy(result, made, n * sizeof *result);
     if (errors)
         memcpy(result + n, x.error, errors * sizeof *result);

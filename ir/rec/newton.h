@@ -52,6 +52,7 @@ typedef struct Window {
     RecId *state;    /* by state: its new values at all places, [size, ...] */
     RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if !channels */
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
+    const RecId *patience; /* two rows [B]: for how many windows a sequence is not tried, how many it was not before; NULL: all are tried */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
     RecId left;      /* [B], from window_check: the largest |h[t] - f(h[t-1], x[t])| */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
@@ -90,6 +91,8 @@ void newton_plain(const Newton *k, RecBuild *b, const RecId *state, const RecId 
 /* Makes again what x, which was `begin` before it was solved, gives of the sequences that window_check has given up; keeps those given
  * up that are too far off even so. Gives which they were, [B]. */
 RecId window_finish(const Newton *k, Window *x, const Window *begin, RecId *made);
+void window_skip(Window *x); /* gives up the sequences that are not tried */
+void window_patience(const Window *x, RecId finished, RecId *next); /* the rows as the next window finds them */
 void newton_again(const Newton *k, RecId *value); /* all places of the sequences that are given up */
 
 #endif

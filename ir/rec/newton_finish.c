@@ -1,6 +1,10 @@
 /* What rec.newton has not shown to be right is made by the plain step: the places of a window, from where the window begins. Where
  * that is exact so is what comes out, in every bit; else what was off there may have grown, and the bound of the error says by how
- * much. A sequence for which it is too much is run again from its start. */
+ * much. A sequence for which it is too much is run again from its start.
+ *
+ * Where one window fails the next may well fail, and iterations cost more than steps. So behind a failure a sequence is not tried for a
+ * window, behind the next in a row for three, then seven, up to 63: hopeless ones cost little, and what gets better is tried again
+ * before twice as many windows have passed as had failed. */
 #include "ir/rec/newton.h"
 
 uint32_t newton_results(const Newton *k)
@@ -106,6 +110,30 @@ RecId window_finish(const Newton *k, Window *x, const Window *begin, RecId *made
         memcpy(x->error, value + all, errors * sizeof *value);
     x->bad = value[all + errors];
     return which;
+}
+
+enum { LONGEST = 63 }; /* windows */
+
+static RecId waits(const Window *x)
+{
+    return rec_map2(x->b, FUN_LT, rec_const(x->b, DT_INT, 0), x->patience[0]);
+}
+
+void window_skip(Window *x)
+{
+    if (x->patience)
+        x->bad = rec_map2(x->b, FUN_OR, x->bad, waits(x));
+}
+
+void window_patience(const Window *x, RecId finished, RecId *next)
+{
+    RecBuild *b = x->b;
+    RecId wait = x->patience[0], last = x->patience[1], skipped = waits(x), none = rec_const(b, DT_INT, 0), one = rec_const(b, DT_INT, 1);
+    RecId twice = rec_map2(b, FUN_ADD, rec_map2(b, FUN_ADD, last, last), one), most = rec_const(b, DT_INT, LONGEST);
+    RecId longer = rec_map3(b, FUN_WHERE, rec_map2(b, FUN_LT, twice, most), twice, most);
+    RecId behind = rec_map3(b, FUN_WHERE, finished, longer, none);
+    next[0] = rec_map3(b, FUN_WHERE, skipped, rec_map2(b, FUN_SUB, wait, one), behind);
+    next[1] = rec_map3(b, FUN_WHERE, skipped, last, behind);
 }
 
 void newton_again(const Newton *k, RecId *value)
