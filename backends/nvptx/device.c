@@ -253,7 +253,7 @@ static rnn_status grow_workspace(NvCode *c, size_t bytes)
 struct NvCall {
     Arena *arena;
     NvCode *code;
-    bool stream; /* chunk or step: a carry changes */
+    bool stream;        /* chunk or step: a carry changes */
     int64_t *size;      /* the struct of sizes */
     uint64_t *in, *out; /* on the device, by RecArg and RecOut index */
     int64_t *in_bytes, *out_bytes;
@@ -289,27 +289,13 @@ static cuda_run run_new(Arena *a, const NvProgram *program)
                       .pointer = NEWN(a, void *, program->most_params + 1)};
 }
 
-/* A length is from 0 to what there is. The launcher cannot check that, for lengths are on the device. */
-static bool lengths_fit(const cuda_run *r, const int32_t *length)
-{
-    int n = r->p->nextent;
-    for (int64_t b = 0; length && b < r->sizes[r->p->batch]; b++)
-        for (int i = 0; i < n; i++)
-            if (length[b * n + i] < 0 || length[b * n + i] > r->sizes[r->p->extent[i]])
-                return false;
-    return true;
-}
-
 /* Sizes, and how long arrays are. */
-static rnn_status measure(NvCall *call, IfaceFn fn, cuda_run *r, void *const *in)
+static rnn_status measure(NvCall *call, IfaceFn fn, cuda_run *r)
 {
     const cuda_program *p = r->p;
     rnn_status status = cuda_measure(r, call->size, 0, mode_of(fn));
-    for (int i = 0; i < p->narg && status == RNN_OK; i++) {
+    for (int i = 0; i < p->narg && status == RNN_OK; i++)
         call->in_bytes[i] = cuda_array_bytes(r, &p->arg[i]);
-        if ((p->arg[i].flags & CUDA_LENGTHS) && !lengths_fit(r, in[i]))
-            return RNN_LENGTH;
-    }
     for (int i = 0; i < p->nout && status == RNN_OK; i++)
         call->out_bytes[i] = cuda_array_bytes(r, &p->out[i]);
     return status;
@@ -355,7 +341,7 @@ RnnStatus nv_call_open(NvCall **out, NvCode *c, IfaceFn fn, const int64_t *dim, 
     call->out = NEWN(a, uint64_t, p->nout + 1), call->out_bytes = NEWN(a, int64_t, p->nout + 1);
     for (int i = 0; i < p->nsize; i++)
         call->size[i] = dim[p->size[i]];
-    rnn_status status = measure(call, fn, &r, in);
+    rnn_status status = measure(call, fn, &r);
     return status == RNN_OK ? bring(call, in, results) : status;
 }
 
@@ -381,7 +367,9 @@ static rnn_status launch(NvCall *call, IfaceFn fn, cuda_run *r, Arena *a)
     for (uint32_t i = 1; i < info->n && status == RNN_OK; i++)
         status = cuda_members(r, c->program->of[info->takes[i]], struct_of(call, a, info->takes[i]));
     status = status == RNN_OK ? cuda_prepare(r, call->size, carry, &call->options, mode_of(fn)) : status;
-    status = status == RNN_OK ? cuda_go(r, &c->device->driver, c->device->device, c->function, &call->options, mode_of(fn)) : status;
+    status = status == RNN_OK
+                 ? cuda_go(r, &c->device->driver, c->device->device, c->function, &call->options, mode_of(fn))
+                 : status;
     if (status == RNN_CUDA)
         c->error = call->options.error;
     return status;

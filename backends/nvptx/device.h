@@ -23,7 +23,7 @@ void nv_unload(NvCode *c);
 
 /* Arrays on the device, for any number of calls. Arrays are in the caller's precision, by RecArg and RecOut index, NULL where not given;
  * a carry stands in `in`, at its start value. `dim` is indexed by DimSym. Workspace is kept in the code from a forward call to the
- * backward one. What was opened must be closed, also where that has failed. */
+ * backward one. Lengths must be sound, as for any launcher. What was opened must be closed, also where that has failed. */
 typedef struct NvCall NvCall;
 RnnStatus nv_call_open(NvCall **out, NvCode *c, IfaceFn fn, const int64_t *dim, void *const *in, void *const *results);
 RnnStatus nv_call_start(NvCall *call, IfaceFn fn, bool train); /* launches; nothing is waited for */

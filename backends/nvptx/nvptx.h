@@ -29,6 +29,8 @@
  * A thread's own variables are registers, buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
  *
+ * How many threads a block has is up to whoever launches it; launch_code.h takes as many as its largest NV_SHARE has iterations.
+ *
  * A kernel gets the buffers that it touches, the sizes that it needs, and flags of arguments, as numbers of 64 bits. Arrays
  * are as on the CPU: a missing optional argument is an array of zeros, a missing optional output a null pointer. */
 #ifndef BACKENDS_NVPTX_H
