@@ -254,12 +254,22 @@ static bool in_all_rows(const RankPass *m, const RankOne *one, const Factor *f)
     return true;
 }
 
+/* Whether something is multiplied or added that the step makes at its own place. */
+static bool has_factors(const RankOne *one)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < one->sum.n; i++)
+        for (uint32_t k = 0; k < one->sum.p[i].factor.n; k++)
+            any |= !is_condition(&one->sum.p[i].factor.p[k]);
+    return any;
+}
+
 /* Where a condition of all that goes out does not hold nobody reads the sum, and what it is made of may be no number:
  * no derivative must go there. */
 static Part only_where_read(Place *x, const RankOne *one, Part sum)
 {
     const Term *first = &one->row[0].out;
-    for (uint32_t i = first->factor.n; i--;)
+    for (uint32_t i = has_factors(one) ? first->factor.n : 0; i--;)
         if (is_condition(&first->factor.p[i]) && in_all_rows(x->m, one, &first->factor.p[i]))
             sum = only_where(x, &first->factor.p[i], sum);
     return sum;

@@ -16,7 +16,8 @@ typedef enum RankOneIs {
     RANK_ONE_FOUND,
     RANK_ONE_DIFFERS, /* rows are no multiples of each other: `at` takes `read` otherwise than the first new value does
                        */
-    RANK_ONE_BOUND,   /* they are, but what is multiplied or added, at `at`, cannot be made at another place */
+    RANK_ONE_BOUND,   /* they are, but what else the new value `at` is made of cannot be made at another place */
+    RANK_ONE_IN_ROWS, /* they are, but the states are kept, because rows run one after the other, place by place */
     RANK_ONE_SMALL,   /* they are, but moving what that takes costs more than states of this size are worth */
 } RankOneIs;
 

@@ -19,6 +19,16 @@ for file in "$SRC"/stdlib/*.rnn "$SRC"/tests/cells/*.rnn; do
   [ -z "${GOLDEN_UPDATE:-}" ] || cp out.txt "$expected"
   check "$name" diff -u "$expected" out.txt
 done
+# says ENTRY TEXT: what it says of an entry of the P-mode wave by wave
+says() {
+  check "$1: $2" sh -c '"$RNNC" explain "$1" --entry="$2" --form=wavefront | grep -F -e "$3"' sh "$3" "$1" "$2"
+}
+says plstm_grid_p "right, down: of rank one: made of one sum, which is what each place keeps, line 37" "$SRC/stdlib/plstm.rnn"
+says plstm_grid "not of rank one: what \`down\` multiplies \`right[r, s-1]\` with is no multiple of what \`right\` does, line 26" "$SRC/stdlib/plstm.rnn"
+says one_entry "not of rank one: what \`two\` multiplies \`one[r, s-1]\` with is no multiple of what \`one\` does, line 41" "$SRC/tests/cells/rank_one.rnn"
+says bound "of rank one, but kept: what else they are made of cannot be made at another place, line 55" "$SRC/tests/cells/rank_one.rnn"
+says small "of rank one, but kept: to make them where they are read, 2*D + 4 numbers would be moved for each place" "$SRC/tests/cells/rank_one.rnn"
+
 for expected in "$golden"/*.txt; do
   name=$(basename "$expected" .txt)
   check "$name is still there" test -e "$SRC/stdlib/$name.rnn" -o -e "$SRC/tests/cells/$name.rnn"

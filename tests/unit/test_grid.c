@@ -419,9 +419,10 @@ static RecId last_grid(const RecProg *p)
     return found;
 }
 
-static RecProg *stopped_after(Bench *t, const char *pass)
+static RecProg *stopped_after(Bench *t, const char *pass, const char *form)
 {
     Compile c = {.arena = t->c.arena, .emit = EMIT_REC, .rec = raw_program(t), .stop_after = str_of(pass)};
+    cr_assert(rec_form_read(str_of(form), &c.rec->form), "%s", form);
     compile(&c);
     return c.rec;
 }
@@ -441,11 +442,11 @@ static uint32_t values(const RecProg *p)
     return n;
 }
 
-static void keeps(const char *file, const char *entry, RankOneIs is, uint32_t before, uint32_t after)
+static void keeps(const char *file, const char *entry, const char *form, RankOneIs is, uint32_t before, uint32_t after)
 {
     Bench t;
     bench_open(&t, file, entry);
-    RecProg *p = stopped_after(&t, "rec.cascade");
+    RecProg *p = stopped_after(&t, "rec.cascade", form);
     Stages s = stages_of(p, t.c.arena, last_grid(p));
     RankOneIs most = RANK_ONE_NO_MATTER;
     for (uint32_t k = 0; k < s.n; k++) {
@@ -454,7 +455,7 @@ static void keeps(const char *file, const char *entry, RankOneIs is, uint32_t be
     }
     cr_expect_eq(most, is, "%s: %d", entry, (int)most);
     cr_expect_eq(values(p), before, "%s", entry);
-    cr_expect_eq(values(stopped_after(&t, "rec.rank_one")), after, "%s", entry);
+    cr_expect_eq(values(stopped_after(&t, "rec.rank_one", form)), after, "%s", entry);
     arena_free(t.c.arena);
 }
 
@@ -462,21 +463,30 @@ static void keeps(const char *file, const char *entry, RankOneIs is, uint32_t be
 
 Test(grid, a_sum_stands_for_all_states_that_are_made_of_it)
 {
-    keeps("stdlib/plstm.rnn", "plstm_grid_p", RANK_ONE_FOUND, 2, 1);
-    keeps(RANK_CELLS, "edges", RANK_ONE_FOUND, 3, 1);
-    keeps(RANK_CELLS, "alike", RANK_ONE_FOUND, 2, 1);
-    keeps(RANK_CELLS, "inverse", RANK_ONE_FOUND, 2, 1);
-    keeps(RANK_CELLS, "volume", RANK_ONE_FOUND, 4, 3);
+    keeps("stdlib/plstm.rnn", "plstm_grid_p", "wavefront", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "edges", "wavefront", RANK_ONE_FOUND, 3, 1);
+    keeps(RANK_CELLS, "alike", "wavefront", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "inverse", "wavefront", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "volume", "wavefront", RANK_ONE_FOUND, 4, 3);
 }
 
 Test(grid, one_entry_of_the_pattern_decides)
 {
-    keeps("stdlib/plstm.rnn", "plstm_grid", RANK_ONE_DIFFERS, 2, 2);
-    keeps("stdlib/plstm.rnn", "plstm_grid_d", RANK_ONE_NO_MATTER, 2, 2);
-    keeps(RANK_CELLS, "one_entry", RANK_ONE_DIFFERS, 2, 2);
-    keeps(RANK_CELLS, "one_more", RANK_ONE_DIFFERS, 2, 2);
-    keeps(RANK_CELLS, "bound", RANK_ONE_BOUND, 3, 3);
-    keeps(RANK_CELLS, "small", RANK_ONE_SMALL, 2, 2);
+    keeps("stdlib/plstm.rnn", "plstm_grid", "wavefront", RANK_ONE_DIFFERS, 2, 2);
+    keeps("stdlib/plstm.rnn", "plstm_grid_d", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_CELLS, "one_entry", "wavefront", RANK_ONE_DIFFERS, 2, 2);
+    keeps(RANK_CELLS, "one_more", "wavefront", RANK_ONE_DIFFERS, 2, 2);
+    keeps(RANK_CELLS, "bound", "wavefront", RANK_ONE_BOUND, 3, 3);
+    keeps(RANK_CELLS, "small", "wavefront", RANK_ONE_SMALL, 2, 2);
+}
+
+/* Where the states stay in one slot the sum is worth nothing. */
+Test(grid, rows_keep_their_states)
+{
+    keeps("stdlib/plstm.rnn", "plstm_grid_p", "sequential", RANK_ONE_IN_ROWS, 2, 2);
+    keeps(RANK_CELLS, "edges", "sequential", RANK_ONE_IN_ROWS, 3, 3);
+    keeps("stdlib/plstm.rnn", "plstm_grid", "sequential", RANK_ONE_DIFFERS, 2, 2);
+    keeps("stdlib/plstm.rnn", "plstm_grid_p", "scan", RANK_ONE_FOUND, 2, 1);
 }
 
 Test(grid, sums_in_every_form, .timeout = 120)
