@@ -275,10 +275,12 @@ Convolution *convolution_of(const RecProg *p, Arena *a, const Structure *s, RecW
     bool ok = s->stages.n > 0 && rec_type(p, recur->use[x->state[0]].v)->dt == DT_REAL;
     if (ok && s->stages.n > 1)
         ok = fail(&f, WHY_STAGES, REC_NONE);
-    if (ok && (x->class == STAGE_NONLINEAR || x->guarded))
-        ok = fail(&f, WHY_NOT_AFFINE, x->class == STAGE_NONLINEAR ? x->why : f.body->result.p[x->state[0]]);
+    if (ok && x->class == STAGE_NONLINEAR)
+        ok = fail(&f, WHY_NOT_AFFINE, x->why);
     if (ok && x->algebra != ALGEBRA_PLUS)
         ok = fail(&f, WHY_OTHER_ALGEBRA, REC_NONE);
+    if (ok && x->guarded)
+        ok = fail(&f, WHY_NOT_AFFINE, f.body->result.p[x->state[0]]);
     if (ok && x->class > STAGE_COUPLED)
         ok = fail(&f, WHY_DENSE, f.body->result.p[x->state[0]]);
     if (ok) {
