@@ -80,13 +80,116 @@ static bool product_of(const LinearCx *cx, const RecOp *op, bool inverse, Terms 
            product(cx, op, &a, &b, out);
 }
 
-/* ---- values ---- */
+/* ---- the larger of two and what is left of the other: m + log(1 + exp(-|a - b|)), m = max(a, b) ---- */
 
 static bool is_number(const RecProg *p, RecId v, double number)
 {
     double x;
     return pass_const(p, v, &x) && x == number;
 }
+
+static bool is_map(const RecOp *op, Fun f)
+{
+    return op->kind == REC_MAP && op->fun == f;
+}
+
+/* d is |a - b| of the operands of max(a, b), at the same places. */
+static bool is_distance(const RecProg *p, const RecOp *max, RecId d)
+{
+    const RecOp *abs = rec_op(p, d), *of = is_map(abs, FUN_ABS) ? rec_op(p, abs->use[0].v) : abs;
+    if (of == abs || abs->nit != max->nit || !pass_is_identity(p, abs->use[0], abs->nit))
+        return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        const RecUse *a = &max->use[i], *b = &max->use[1 - i];
+        if (is_map(of, FUN_SUB) && of->nit == max->nit && same_use(p, of->use[0], *a) && same_use(p, of->use[1], *b))
+            return true;
+        if (is_number(p, a->v, 0) && same_use(p, abs->use[0], *b))
+            return true;
+    }
+    return false;
+}
+
+/* The factor that is a maximum, at the term's own places; the number of factors if there is none. */
+static uint32_t find_largest(const LinearCx *cx, const Term *t)
+{
+    uint32_t i = 0;
+    for (; i < t->factor.n; i++) {
+        const Factor *f = &t->factor.p[i];
+        bool own =
+            t->nit == t->rank && rec_type(cx->p, f->use.v)->rank == t->rank && pass_is_identity(cx->p, f->use, t->rank);
+        if (own && f->kind == FACTOR_TIMES && !f->logarithm && linear_in_question(cx, f->use.v) &&
+            is_map(rec_op(cx->p, f->use.v), FUN_MAX))
+            break;
+    }
+    return i;
+}
+
+/* t times the inverse of one more factor, which is the distance of what `largest` is the maximum of. */
+static bool is_smaller(const LinearCx *cx, const Term *t, const Term *smaller, const RecOp *largest)
+{
+    Term rest = *smaller;
+    memset(&rest.factor, 0, sizeof rest.factor);
+    if (smaller->nit != t->nit || smaller->factor.n != t->factor.n + 1)
+        return false;
+    for (uint32_t i = 0; i < smaller->factor.n; i++)
+        vec_push(cx->arena, &rest.factor, smaller->factor.p[i]);
+    for (uint32_t i = 0; i < t->factor.n; i++) {
+        const Factor *f = &t->factor.p[i];
+        uint32_t k = 0;
+        while (k < rest.factor.n && !(rest.factor.p[k].kind == f->kind && rest.factor.p[k].logarithm == f->logarithm &&
+                                      same_use(cx->p, rest.factor.p[k].use, f->use)))
+            k++;
+        if (k == rest.factor.n)
+            return false;
+        rest.factor.p[k] = rest.factor.p[--rest.factor.n];
+    }
+    const Factor *last = &rest.factor.p[0];
+    return last->kind == FACTOR_OVER && !last->logarithm && rec_type(cx->p, last->use.v)->rank == t->rank &&
+           pass_is_identity(cx->p, last->use, t->rank) && is_distance(cx->p, largest, last->use.v);
+}
+
+/* Both terms, the first of which has the maximum, become those of its operands. */
+static bool take_pair(const LinearCx *cx, Terms *t, uint32_t first, uint32_t second, uint32_t at)
+{
+    const RecOp *max = rec_op(cx->p, t->p[first].factor.p[at].use.v);
+    LinearCx inner = {.p = cx->p,
+                      .arena = cx->arena,
+                      .body = cx->body,
+                      .depends = cx->depends,
+                      .known = cx->known,
+                      .algebra = cx->algebra,
+                      .guarded = cx->guarded,
+                      .left = cx->left};
+    Terms both = {0}, made = {0};
+    Term rest = t->p[first];
+    RecId why;
+    memset(&rest.factor, 0, sizeof rest.factor);
+    for (uint32_t i = 0; i < t->p[first].factor.n; i++)
+        if (i != at)
+            vec_push(cx->arena, &rest.factor, t->p[first].factor.p[i]);
+    if (!linear_through(&inner, max, 0, &both, &why) || !linear_through(&inner, max, 1, &both, &why) ||
+        t->n + both.n > LINEAR_MAXTERMS || !times_one(cx, max, &both, &rest, &made))
+        return false;
+    t->p[first > second ? first : second] = t->p[--t->n];
+    t->p[first > second ? second : first] = t->p[--t->n];
+    for (uint32_t i = 0; i < made.n; i++)
+        vec_push(cx->arena, t, made.p[i]);
+    return true;
+}
+
+/* Where there is such a pair it is one of two ordinary terms. */
+static bool take_pairs(const LinearCx *cx, Terms *t)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        uint32_t at = find_largest(cx, &t->p[i]);
+        for (uint32_t k = 0; k < t->n && at < t->p[i].factor.n; k++)
+            if (k != i && is_smaller(cx, &t->p[i], &t->p[k], rec_op(cx->p, t->p[i].factor.p[at].use.v)))
+                return take_pair(cx, t, i, k, at);
+    }
+    return false;
+}
+
+/* ---- values ---- */
 
 static bool of_exponentials(const LinearCx *cx, const RecOp *op, Terms *out, RecId *why)
 {
@@ -265,6 +368,8 @@ bool linear_log_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
     inner.left = &left;
     if (!linear_terms(&inner, v, out, why) || !left)
         return false;
+    while (take_pairs(&inner, out))
+        continue;
     for (uint32_t i = from; i < out->n; i++)
         if (!take_state(cx, &out->p[i], why))
             return false;

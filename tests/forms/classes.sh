@@ -49,6 +49,8 @@ log="over (log-sum-exp,+): $diagonal"
 is log_sum semiring_log_sum yes F06 "$log"
 is running_log_sum running_log_sum yes F06 "$log"
 is log_of_sum running_log_sum yes F06 "$log"
+is larger_and_rest running_log_sum yes F06 "$log"
+is softened running_log_sum yes F06 "$log"
 is log_chain semiring_log_matrix matrices F06 "over (log-sum-exp,+): affine: elements at different places read each other"
 is log_pair semiring_log_matrix matrices F06 "over (log-sum-exp,+): affine: elements at different places read each other"
 is best_way semiring_matrices matrices F06 "over (max,+): affine: elements at different places read each other"
@@ -75,7 +77,7 @@ is chosen_by_state not_affine F05 F05 "not affine: "
 is bounded not_affine F05 F05 "not affine: "
 is product_of_two not_affine F05 F05 "not affine: "
 is renormalised not_affine F05 F05 "not affine: "
-for entry in log_of_any log_of_roots kept_reference another_at_zero; do
+for entry in log_of_any log_of_roots kept_reference other_distance another_at_zero; do
   is $entry not_affine F05 F05 "not affine: "
 done
 finish
