@@ -121,11 +121,11 @@ EXTREME(mingru, "stdlib/mingru.rnn", "mingru", false, true, {"z", "c"}, GATE, {N
 EXTREME(rglru, "stdlib/rglru.rnn", "rglru", false, true, {"b"}, GATE, {NULL})
 EXTREME(running_max, "tests/cells/semiring_running_max.rnn", "running_max", false, true, {"fall"}, GATE, {NULL})
 
-EXTREME(hmm_forward, "stdlib/hmm.rnn", "hmm_forward", false, true, {"A", "E"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
-EXTREME(log_chain, "tests/cells/semiring_log_matrix.rnn", "log_chain", false, true, {"seen"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
-EXTREME(running_log_sum, "tests/cells/running_log_sum.rnn", "running_log_sum", false, true, {"x"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
-EXTREME(log_pair, "tests/cells/semiring_log_matrix.rnn", "log_pair", false, true, {"A", "C"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6)
-EXTREME(shortest_path, "tests/cells/semiring_shortest_path.rnn", "shortest_path", false, true, {"W"}, {INFINITY, 0, 120, 1, INFINITY, 2}, 6)
+EXTREME(hmm_forward, "stdlib/hmm.rnn", "hmm_forward", false, true, {"A", "E"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6, {NULL})
+EXTREME(log_chain, "tests/cells/semiring_log_matrix.rnn", "log_chain", false, true, {"seen"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6, {NULL})
+EXTREME(running_log_sum, "tests/cells/running_log_sum.rnn", "running_log_sum", false, true, {"x"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6, {NULL})
+EXTREME(log_pair, "tests/cells/semiring_log_matrix.rnn", "log_pair", false, true, {"A", "C"}, {-INFINITY, 0, -120, 120, -1, -INFINITY}, 6, {NULL})
+EXTREME(shortest_path, "tests/cells/semiring_shortest_path.rnn", "shortest_path", false, true, {"W"}, {INFINITY, 0, 120, 1, INFINITY, 2}, 6, {NULL})
 
 EXTREME(each_row, "tests/forms/extremes.rnn", "each_row", true, true, {"d"}, DECAY)
 EXTREME(one_for_all, "tests/forms/extremes.rnn", "one_for_all", true, true, {"d"}, DECAY)
