@@ -346,7 +346,7 @@ static void put_store(Driver *d, const FormChoice *choice, ExplainList *forms)
 static void put_choice(Driver *d, const KernProg *k, const FormChoice *choice, ExplainList *forms)
 {
     if (choice->from == FORM_FROM_NOBODY && forms->n)
-        vec_push(d->arena, forms, own_choice(d, k));
+        vec_push(d->arena, forms, choice->form.store > 1 ? STR("taken: sequential") : own_choice(d, k));
     if (choice->from != FORM_FROM_NOBODY)
         vec_push(d->arena, forms, str_fmt(d->arena, "taken: %.*s, from %.*s", STRF(rec_form_str(d->arena, choice->form)),
                                           STRF(driver_form_origin(d, choice))));

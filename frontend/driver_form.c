@@ -3,17 +3,11 @@
 
 static bool read_store(Driver *d)
 {
-    uint64_t n;
-    if (!d->opt->given[OPT_STORE])
+    Str said = d->opt->value[OPT_STORE];
+    if (!d->opt->given[OPT_STORE] || (d->store = rec_form_size(said)))
         return true;
-    if (!driver_number(d, OPT_STORE, &n))
-        return false;
-    if (n < 1 || n > REC_FORM_MAXSIZE)
-        return driver_fail(d, "--store is a number of places from 1 to %d, not `%.*s`", (int)REC_FORM_MAXSIZE,
-                           STRF(d->opt->value[OPT_STORE])),
-               false;
-    d->store = (uint32_t)n;
-    return true;
+    driver_fail(d, "--store is a number of places from 1 to %d, not `%.*s`", (int)REC_FORM_MAXSIZE, STRF(said));
+    return false;
 }
 
 bool driver_read_form(Driver *d)
@@ -36,22 +30,29 @@ static const TuneLine *tuned(Driver *d, const Unit *u, uint32_t entry)
     return tune_find(&d->tune, unit_entry_name(u, entry));
 }
 
+/* What was measured, unless it has no states to leave out where that is asked for. */
+static const TuneLine *tuned_with(Driver *d, const Unit *u, uint32_t entry, uint32_t store)
+{
+    const TuneLine *line = tuned(d, u, entry);
+    return line && (store < 2 || rec_form_steps(line->form)) ? line : NULL;
+}
+
 bool driver_form(Driver *d, const Unit *u, uint32_t entry, FormChoice *out)
 {
     EntryForm said = unit_form(u, entry);
     const TuneLine *line;
-    bool option = d->opt->given[OPT_FORM];
+    bool option = d->opt->given[OPT_FORM], given = d->opt->given[OPT_STORE];
+    uint32_t store = given ? d->store : option ? 0 : said.form.store;
     if (option)
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_OPTION};
     else if (said.at.file)
         *out = (FormChoice){.form = said.form, .from = FORM_FROM_SCHEDULE, .at = said.at};
-    else if ((line = tuned(d, u, entry)))
+    else if ((line = tuned_with(d, u, entry, store)))
         *out = (FormChoice){.form = line->form, .from = FORM_FROM_TUNE, .at = line->at};
     else
         *out = (FormChoice){.form = d->form, .from = FORM_FROM_NOBODY};
-    bool store = d->opt->given[OPT_STORE];
-    out->form.store = store ? d->store : option ? 0 : said.form.store;
-    out->store_at = store || option ? (Span){0} : said.store_at;
+    out->form.store = store;
+    out->store_at = given || option ? (Span){0} : said.store_at;
     return out->from == FORM_FROM_OPTION || out->from == FORM_FROM_SCHEDULE || !d->tune.broken;
 }
 

@@ -25,8 +25,7 @@ const RecFormName *rec_form_find(Str name)
     return NULL;
 }
 
-/* A whole number from 1 to REC_FORM_MAXSIZE; 0 when it is none. */
-static uint32_t read_size(Str digits)
+uint32_t rec_form_size(Str digits)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < digits.n; i++) {
@@ -46,8 +45,19 @@ bool rec_form_read(Str text, RecForm *out)
         return false;
     *out = f->form;
     if (colon)
-        out->size = f->sized ? read_size((Str){colon + 1, text.n - n - 1}) : 0;
+        out->size = f->sized ? rec_form_size((Str){colon + 1, text.n - n - 1}) : 0;
     return colon ? out->size > 0 : !f->sized || out->size > 0;
+}
+
+bool rec_form_steps(RecForm form)
+{
+    switch (form.kind) {
+    case REC_FORM_SEQUENTIAL:
+    case REC_FORM_CASCADE:
+    case REC_FORM_WAVEFRONT:
+    case REC_FORM_AUTO: return true;
+    default: return false;
+    }
 }
 
 Str rec_form_str(Arena *a, RecForm form)

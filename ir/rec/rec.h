@@ -363,6 +363,8 @@ const RecFormName *rec_form_name(uint32_t i); /* NULL past the last */
 const RecFormName *rec_form_find(Str name);   /* NULL if there is none */
 bool rec_form_read(Str text, RecForm *out);   /* "chunk:64", "scan"; false if it is none */
 Str rec_form_str(Arena *a, RecForm form);     /* "chunk:64" */
+uint32_t rec_form_size(Str digits);           /* a whole number from 1 to REC_FORM_MAXSIZE; 0 when it is none */
+bool rec_form_steps(RecForm form);            /* runs step by step, and so does nobody's choice where form.store is said */
 /* "sequential, chunk:N, scan or scan:N", with `size` for ":N" */
 Str rec_form_list(Arena *a, const char *size);
 

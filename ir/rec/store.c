@@ -39,22 +39,11 @@ static void store_recur(Rewrite *w, RecBuild *b, RecId old)
     w->changed = true;
 }
 
-static bool step_by_step(const RecForm *form)
-{
-    switch (form->kind) {
-    case REC_FORM_SEQUENTIAL:
-    case REC_FORM_CASCADE:
-    case REC_FORM_WAVEFRONT:
-    case REC_FORM_AUTO: return true;
-    default: return false;
-    }
-}
-
 void rec_store(RecProg *p)
 {
     if (p->form.store < 2)
         return;
-    p->store_missing = step_by_step(&p->form) ? WHY_NONE : WHY_SIDE_BY_SIDE;
+    p->store_missing = rec_form_steps(p->form) ? WHY_NONE : WHY_SIDE_BY_SIDE;
     if (p->store_missing != WHY_NONE)
         return;
     Rewrite w = {.recur = store_recur};

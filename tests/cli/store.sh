@@ -24,6 +24,7 @@ check "--form replaces what the file says of both" cmp form.rec sequential.rec
 export line
 check "explain says it and its origin" sh -c '"$RNNC" explain said.rnn --entry=lstm | grep -q "stored: .* every 16 places; .*; from the schedule in line $line$"'
 check "or the command line" sh -c '"$RNNC" explain plain.rnn --entry=lstm --store=8 | grep -q "stored: .* every 8 places; .*; from --store$"'
+check "what is stored are no chunks" sh -c '"$RNNC" explain said.rnn --entry=lstm | grep -q "taken: sequential$"'
 check "nothing is said of it else" sh -c '! "$RNNC" explain plain.rnn | grep -q stored:'
 
 # Bytes that training takes, at D = H = 32, B = 1 and T = 4096.
@@ -52,6 +53,13 @@ done
 check "run takes it" sh -c '[ -s 1.npz ] && [ -s 5.npz ] && ! cmp -s 1.npz 5.npz'
 check "test takes it" sh -c '"$RNNC" test said.rnn --entry=lstm --precision=f64 --cpu=baseline | grep -q "lstm: step and chunks equal forward$"'
 
+# What was measured without it is not what is taken with it, unless it runs step by step.
+cp said.rnn tuned.rnn
+for form in scan:8 sequential; do
+  echo "lstm $form T=8 f32 avx2, a machine" > tuned.rnn.tune
+  check "beside $form in FILE.tune" "$RNNC" check tuned.rnn
+done
+
 for verb in check explain test; do
   refuses "$verb where the form has no states to leave out" 1 "wrong.rnn:$line:42: error: .gla. has no states to leave out in the form scan:8: .*F28.*E0222" "$RNNC" $verb wrong.rnn
 done
@@ -59,7 +67,7 @@ refuses "build, too" 1 "F28.*E0222" "$RNNC" build wrong.rnn --entry=gla -o no.o
 refuses "and on the command line" 1 "F28" "$RNNC" build plain.rnn --entry=gla --form=chunk:8 --store=4 -o no.o
 check "nothing is written" sh -c '[ ! -e no.o ]'
 for n in 0 -1 4097 x 1.5 ""; do
-  refuses "--store=$n" 2 "store is|whole number" "$RNNC" build plain.rnn --entry=gla --store=$n -o no.o
+  refuses "--store=$n" 2 "store is a number of places from 1 to 4096, not .$n." "$RNNC" build plain.rnn --entry=gla --store=$n -o no.o
 done
 check "test leaves out what it does nothing to" sh -c '"$RNNC" test plain.rnn --entry=gla --form=scan --store=4 | grep -q "skip.*nothing to do.*F28"'
 finish
