@@ -97,3 +97,25 @@ bool derivative_mentions(Fun f, uint32_t arg, char name)
     }
     return false;
 }
+
+typedef struct Standing {
+    RecBuild *b;
+    RecId v;
+} Standing;
+
+static RecUse standing(void *cx, char name)
+{
+    const Standing *s = cx;
+    const RecOp *op = rec_op(s->b->prog, s->v);
+    return name == 'y' ? rec_use(s->v, op->type.rank) : op->use[name - 'a'];
+}
+
+RecId derivative_along(RecBuild *b, RecId v, uint32_t arg, RecId change)
+{
+    Standing s = {b, v};
+    const RecOp *op = rec_op(b->prog, v);
+    Derivative r = {.b = b, .fun = op->fun, .rank = op->type.rank, .d = op->use[arg], .cx = &s, .value = standing};
+    r.d.v = change;
+    memcpy(r.dim, op->type.dim, sizeof r.dim);
+    return derivative_of(&r, arg);
+}

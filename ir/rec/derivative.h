@@ -17,6 +17,8 @@ typedef struct Derivative {
 
 /* The cotangent of argument `arg`, over all of the result's axes; REC_NONE when the table has none. */
 RecId derivative_of(Derivative *r, uint32_t arg);
+/* What elementwise op v, whose operands stand, changes by when its operand `arg` does by `change`, over all of v's axes; REC_NONE: nothing. */
+RecId derivative_along(RecBuild *b, RecId v, uint32_t arg, RecId change);
 bool derivative_mentions(Fun f, uint32_t arg, char name); /* d, y, a, b or c, as a name of its own */
 
 #endif

@@ -85,33 +85,16 @@ static RecId plus(Own *x, RecId a, RecId b)
 
 /* ---- elementwise functions ---- */
 
-typedef struct Names {
-    Own *x;
-    RecId v;
-} Names;
-
-static RecUse named(void *cx, char name)
-{
-    const Names *n = cx;
-    const RecOp *op = op_of(n->x, n->v);
-    return name == 'y' ? rec_use(n->v, op->type.rank) : op->use[name - 'a'];
-}
-
 static RecId of_map(Own *x, RecId v)
 {
     RecId sum = REC_NONE;
     for (uint32_t i = 0; i < op_of(x, v)->nuse; i++) {
         RecId d = part_of(x, op_of(x, v)->use[i].v);
-        const RecOp *op = op_of(x, v);
         if (d == REC_NONE)
             continue;
-        Place at = place_in(x, &op->use[i]);
-        if (!agrees(x, v, sum, &at))
-            continue;
-        Names names = {x, v};
-        Derivative r = {.b = &x->b, .fun = op->fun, .rank = op->type.rank, .d = with(op->use[i], d), .cx = &names, .value = named};
-        memcpy(r.dim, op->type.dim, sizeof r.dim);
-        sum = plus(x, sum, derivative_of(&r, i));
+        Place at = place_in(x, &op_of(x, v)->use[i]);
+        if (agrees(x, v, sum, &at))
+            sum = plus(x, sum, derivative_along(&x->b, v, i, d));
     }
     return sum;
 }

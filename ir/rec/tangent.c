@@ -35,31 +35,11 @@ static RecUse with(RecUse u, RecId v)
 
 /* ---- elementwise functions ---- */
 
-typedef struct Names {
-    Tangent *t;
-    RecId v;
-} Names;
-
-static RecUse named(void *cx, char name)
-{
-    const Names *n = cx;
-    const RecOp *op = op_of(n->t, n->v);
-    return name == 'y' ? rec_use(n->v, op->type.rank) : op->use[name - 'a'];
-}
-
 static RecId of_map(Tangent *t, RecId v)
 {
     RecId sum = REC_NONE;
     for (uint32_t i = 0; i < op_of(t, v)->nuse; i++) {
-        const RecOp *op = op_of(t, v);
-        RecId d = tangent_of(t, op->use[i].v);
-        if (d == REC_NONE)
-            continue;
-        Names names = {t, v};
-        op = op_of(t, v);
-        Derivative r = {.b = &t->b, .fun = op->fun, .rank = op->type.rank, .d = with(op->use[i], d), .cx = &names, .value = named};
-        memcpy(r.dim, op->type.dim, sizeof r.dim);
-        RecId part = derivative_of(&r, i);
+        RecId d = tangent_of(t, op_of(t, v)->use[i].v), part = d == REC_NONE ? d : derivative_along(&t->b, v, i, d);
         sum = part == REC_NONE ? sum : plus(t, sum, part);
     }
     return sum;
