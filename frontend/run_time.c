@@ -38,30 +38,36 @@ double time_of_thread(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds of one call, on a GPU by the clock on the wall; `repeat` calls take long enough for the clock. */
-static double measure(Timed *t, bool training, uint32_t repeat)
+/* The status of the first of them that fails. */
+static int calls(const Timed *t, bool training, uint32_t repeat)
+{
+    int status = RNN_OK;
+    for (uint32_t i = 0; i < repeat && status == RNN_OK; i++)
+        status = call(t, training);
+    return wait(t, status);
+}
+
+/* Seconds of one call, on a GPU by the clock on the wall; `repeat` calls take long enough for the clock. False, and a
+ * message, when one fails. */
+static bool measure(Timed *t, bool training, uint32_t repeat, double *seconds, Str *error)
 {
     double begin = seconds_now(), mine = time_of_thread();
-    for (uint32_t i = 0; i < repeat; i++)
-        call(t, training);
-    wait(t, RNN_OK);
+    int status = calls(t, training, repeat);
     mine = time_of_thread() - mine;
     double all = seconds_now() - begin;
     t->spent += all;
-    return (t->gpu ? all : mine) / repeat;
+    *seconds = (t->gpu ? all : mine) / repeat;
+    if (status != RNN_OK)
+        *error = code_status_text(t->code->kern->arena, t->code, status);
+    return status == RNN_OK;
 }
 
 /* The first call touches the memory, the second says how many fill a millisecond. */
 static bool warm_up(Timed *t, bool training, Str *error)
 {
-    double begin = seconds_now();
-    int status = wait(t, call(t, training));
-    t->spent += seconds_now() - begin;
-    if (status != RNN_OK) {
-        *error = code_status_text(t->code->kern->arena, t->code, status);
+    double one;
+    if (!measure(t, training, 1, &one, error) || !measure(t, training, 1, &one, error))
         return false;
-    }
-    double one = measure(t, training, 1);
     t->repeat[training] = one >= 1e-3 ? 1 : one < 1e-6 ? 1000 : (uint32_t)(1e-3 / one) + 1;
     return true;
 }
@@ -91,14 +97,15 @@ bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error)
     return bring(t, error) && warm_up(t, false, error) && (!t->trains || warm_up(t, true, error));
 }
 
-bool time_round(Timed *t, double seconds)
+bool time_round(Timed *t, double seconds, bool *more, Str *error)
 {
     if (t->nround == TIME_MAXROUNDS || (t->nround >= TIME_MINROUNDS && t->spent >= seconds))
-        return false;
-    t->seconds[false][t->nround] = measure(t, false, t->repeat[false]);
-    if (t->trains)
-        t->seconds[true][t->nround] = measure(t, true, t->repeat[true]);
+        return true;
+    for (int training = 0; training <= t->trains; training++)
+        if (!measure(t, training, t->repeat[training], &t->seconds[training][t->nround], error))
+            return false;
     t->nround++;
+    *more = true;
     return true;
 }
 

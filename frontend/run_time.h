@@ -20,8 +20,9 @@ typedef struct Timed {
 
 /* Calls each once; false, and a message, when the code answers with an error. */
 bool time_begin(Timed *t, const Frame *f, const Code *code, Str *error);
-/* One more measurement of each; false when `seconds` are spent and it is not the first few, or enough is measured. */
-bool time_round(Timed *t, double seconds);
+/* One more measurement of each, and then sets `more`; none when `seconds` are spent and it is not the first few, or enough
+ * is measured. False as above. */
+bool time_round(Timed *t, double seconds, bool *more, Str *error);
 void time_end(Timed *t);
 double time_median(const Timed *t, bool training); /* seconds of one call */
 double time_spread(const Timed *t, bool training); /* from the first quartile to the third, as a part of the median */

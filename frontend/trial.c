@@ -217,8 +217,8 @@ bool trial_measure(Trial *t, const Frame *f, double seconds, Str *error)
         more = false;
         progress_show(t->d->progress, "%.*s: round %u of %d", STRF(t->name), round, (int)TIME_MAXROUNDS);
         for (uint32_t i = 0; i < t->n; i++)
-            if (!t->candidate[i].lacks.n)
-                more |= time_round(&t->candidate[i].timed, seconds);
+            if (!t->candidate[i].lacks.n && !time_round(&t->candidate[i].timed, seconds, &more, error))
+                return false;
     }
     return true;
 }

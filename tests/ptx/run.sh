@@ -75,6 +75,10 @@ check "a failure in test is one" sh -c "! STUB_FAIL='cuLaunchKernel 60 719' LD_L
 
 # ---- bench ----
 check "bench" gpu "$RNNC" bench "$gru" --entry=gru --sizes T=4,B=2 --target=cuda
+for n in 0 60 200; do
+  refuses "launch $n of bench fails" 1 'gru: .*cuLaunchKernel: CUDA_ERROR_LAUNCH_FAILED' \
+    broken "cuLaunchKernel $n 719" "$RNNC" bench "$gru" --entry=gru --sizes T=2,B=1 --target=cuda
+done
 check "as JSON, against old ones" sh -c "export LD_LIBRARY_PATH='$ours'; '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --json >old.json && grep -q '\"with\": \"f32 sm_80\"' old.json &&
   '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --compare old.json | grep -q 'against the old'"
 finish
