@@ -250,13 +250,25 @@ static Val edge_input(Sweep *w, uint32_t input, const uint8_t *axis, uint8_t n, 
     return val_of_parts(dt, part);
 }
 
+/* `top` and, as it is declared, `top[s]`; at no other places. */
+static void bind_edge_input(Sweep *w, Scope *s, uint32_t input, Val there)
+{
+    const Decl *d = &w->inst->cell->input[input];
+    Sym *sym = scope_add(w->e, s, d->name, SYM_VALUE);
+    sym->val = there;
+    sym->has_place = true;
+    sym->delay = NEW(w->e->arena, DelayDef);
+    sym->delay->decl = d;
+}
+
 static void bind_edge_inputs(Sweep *w, Scope *s, const int64_t *by)
 {
     const Cell *cell = w->inst->cell;
+    s->inst = w->inst;
     for (uint32_t i = 0; i < cell->ninput; i++) {
         uint8_t axis[REC_MAXAXES], n = input_axes(cell, &cell->input[i], axis);
         if (!cell->input[i].is_const && n < w->naxes)
-            scope_add(w->e, s, cell->input[i].name, SYM_VALUE)->val = edge_input(w, i, axis, n, by);
+            bind_edge_input(w, s, i, edge_input(w, i, axis, n, by));
     }
 }
 
