@@ -12,7 +12,7 @@
 
 typedef enum RankOneIs {
     RANK_ONE_NO_MATTER, /* fewer than two states, or no linear ones of one shape, or all are read at the same places and
-                           are no multiples */
+                           are no multiples, or numbers in them are beyond what every precision has */
     RANK_ONE_FOUND,
     RANK_ONE_DIFFERS, /* rows are no multiples of each other: `at` takes `read` otherwise than the first new value does
                        */

@@ -7,6 +7,7 @@
  * place: there a state that is read beside its place stays in one slot and costs nothing. */
 #include "ir/rec/rank_one.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Measured for pLSTM's P-mode with one thread: with 16 x 16 numbers in a state, 3 for each that is moved, the sum was
@@ -109,22 +110,31 @@ static Term taken_apart(const Find *x, Term t)
     return t;
 }
 
-/* Numbers leave the factors. */
-static Term with_number(const Find *x, Term t)
+/* Numbers that are multiplied and divided here stay what they are in every precision. */
+static bool in_range(double number)
 {
+    return fabs(number) >= FLT_MIN && fabs(number) <= FLT_MAX;
+}
+
+/* Numbers leave the factors; false where one of them, or what they make, is out of range. */
+static bool take_numbers(const Find *x, Term *term)
+{
+    Term t = *term;
     Factor *list = copied(x, &t, &(uint32_t){0});
     uint32_t n = t.factor.n;
     double number;
     memset(&t.factor, 0, sizeof t.factor);
     for (uint32_t i = 0; i < n; i++) {
-        bool is = list[i].kind <= FACTOR_OVER && pass_const(x->cx.p, list[i].use.v, &number) && number != 0 &&
-                  isfinite(number);
-        if (is)
-            t.sign = list[i].kind == FACTOR_TIMES ? t.sign * number : t.sign / number;
-        else
+        if (list[i].kind > FACTOR_OVER || !pass_const(x->cx.p, list[i].use.v, &number)) {
             vec_push(x->cx.arena, &t.factor, list[i]);
+            continue;
+        }
+        t.sign = list[i].kind == FACTOR_TIMES ? t.sign * number : t.sign / number;
+        if (!in_range(number) || !in_range(t.sign))
+            return false;
     }
-    return t;
+    *term = t;
+    return true;
 }
 
 /* The terms of each row's value: of states, or all of them; the others are its own. */
@@ -140,9 +150,12 @@ static bool find_terms(Find *x, bool all)
         for (uint32_t i = 0; i < terms.n; i++) {
             if (!in_place(x->cx.p, &terms.p[i]))
                 return false;
-            if (all || terms.p[i].state != REC_NONE)
-                vec_push(x->cx.arena, &x->term[k], with_number(x, taken_apart(x, terms.p[i])));
-            else
+            if (all || terms.p[i].state != REC_NONE) {
+                Term t = taken_apart(x, terms.p[i]);
+                if (!take_numbers(x, &t))
+                    return false;
+                vec_push(x->cx.arena, &x->term[k], t);
+            } else
                 vec_push(x->cx.arena, &x->out->row[k].own, terms.p[i]);
         }
         if (!x->term[k].n)
@@ -168,15 +181,21 @@ static Term left_over(const Find *x, uint32_t k, uint32_t i)
     return without(x, &x->term[k].p[i], x->share[k], x->nshare[k]);
 }
 
+/* What stands before term i of row k in the sum, where term `first` of the row stands alone. */
+static double number_in_sum(const Find *x, uint32_t k, uint32_t i, uint32_t first)
+{
+    return x->term[k].p[i].sign / x->term[k].p[first].sign;
+}
+
 /* The term of row k that is term i of row 0 but for the number of the row, UINT32_MAX if there is none. `first` is the
  * one that term 0 was. */
 static uint32_t like(const Find *x, uint32_t k, uint32_t i, uint32_t first, const bool *used)
 {
     Term want = left_over(x, 0, i);
+    double number = number_in_sum(x, 0, i, 0);
     for (uint32_t j = 0; j < x->term[k].n; j++) {
         Term t = left_over(x, k, j);
-        double by = first == UINT32_MAX ? t.sign : x->term[k].p[first].sign;
-        if (!used[j] && same_product(x, &want, &t) && t.sign * x->term[0].p[0].sign == by * want.sign)
+        if (!used[j] && same_product(x, &want, &t) && number == number_in_sum(x, k, j, first == UINT32_MAX ? j : first))
             return j;
     }
     return UINT32_MAX;
@@ -224,16 +243,27 @@ static bool is_multiple(Find *x, uint32_t k)
     return true;
 }
 
+static bool sum_in_range(const Find *x)
+{
+    bool is = true;
+    for (uint32_t i = 0; i < x->term[0].n; i++)
+        is &= in_range(number_in_sum(x, 0, i, 0));
+    return is;
+}
+
 static bool are_multiples(Find *x)
 {
     find_shares(x);
     memset(&x->out->sum, 0, sizeof x->out->sum);
+    x->out->is = RANK_ONE_NO_MATTER;
+    if (!sum_in_range(x))
+        return false;
     for (uint32_t k = 0; k < x->out->nrow; k++)
         if (!is_multiple(x, k))
             return false;
     for (uint32_t i = 0; i < x->term[0].n; i++) {
         Term t = left_over(x, 0, i);
-        t.sign /= x->term[0].p[0].sign;
+        t.sign = number_in_sum(x, 0, i, 0);
         vec_push(x->cx.arena, &x->out->sum, t);
     }
     x->out->is = RANK_ONE_FOUND;
@@ -242,33 +272,41 @@ static bool are_multiples(Find *x)
 
 /* ---- what can be made at another place ---- */
 
-/* The op that stands against it, REC_NONE if none does: a state of another stage, or a loop. */
-static RecId bound_by(const Find *x, RecId v)
+/* Whether something stands against it: a state of another stage, or a loop. Nothing does in what is `seen`. */
+static bool is_bound(const Find *x, RecId v, bool *seen)
 {
     const RecOp *op = rec_op(x->cx.p, v);
-    if (!rec_inside(x->cx.p, v, x->recur->region) || (op->kind == REC_REGARG && op->index >= x->recur->nstate))
-        return REC_NONE;
-    RecId found = op->kind == REC_REGARG || op->kind == REC_PROJ || op->kind == REC_RECUR ? v : REC_NONE;
-    for (uint32_t i = 0; i < op->nuse && found == REC_NONE; i++)
-        found = bound_by(x, op->use[i].v);
+    if (seen[v] || !rec_inside(x->cx.p, v, x->recur->region) ||
+        (op->kind == REC_REGARG && op->index >= x->recur->nstate))
+        return false;
+    bool found = op->kind == REC_REGARG || op->kind == REC_PROJ || op->kind == REC_RECUR;
+    for (uint32_t i = 0; i < op->nuse && !found; i++)
+        found = is_bound(x, op->use[i].v, seen);
+    seen[v] = !found;
     return found;
 }
 
-static RecId term_bound_by(const Find *x, const Term *t)
+static bool term_is_bound(const Find *x, const Term *t, bool *seen)
 {
-    RecId found = REC_NONE;
-    for (uint32_t i = 0; i < t->factor.n && found == REC_NONE; i++)
-        found = bound_by(x, t->factor.p[i].use.v);
+    bool found = false;
+    for (uint32_t i = 0; i < t->factor.n && !found; i++)
+        found = is_bound(x, t->factor.p[i].use.v, seen);
+    return found;
+}
+
+static bool row_is_bound(const Find *x, const RankRow *row, bool *seen)
+{
+    bool found = term_is_bound(x, &row->out, seen);
+    for (uint32_t i = 0; i < row->own.n && !found; i++)
+        found = term_is_bound(x, &row->own.p[i], seen);
     return found;
 }
 
 static void look_at_rows(Find *x)
 {
-    for (uint32_t k = 0; k < x->out->nrow; k++) {
-        RecId found = term_bound_by(x, &x->out->row[k].out);
-        for (uint32_t i = 0; i < x->out->row[k].own.n && found == REC_NONE; i++)
-            found = term_bound_by(x, &x->out->row[k].own.p[i]);
-        if (found == REC_NONE || x->out->is == RANK_ONE_BOUND)
+    bool *seen = NEWN(x->cx.arena, bool, x->cx.p->op.n + 1);
+    for (uint32_t k = 0; k < x->out->nrow && x->out->is != RANK_ONE_BOUND; k++) {
+        if (!row_is_bound(x, &x->out->row[k], seen))
             continue;
         x->out->is = RANK_ONE_BOUND;
         x->out->at = x->out->row[k].value;

@@ -480,6 +480,31 @@ Test(grid, one_entry_of_the_pattern_decides)
     keeps(RANK_CELLS, "small", "wavefront", RANK_ONE_SMALL, 2, 2);
 }
 
+#define RANK_NUMBERS "tests/forms/rank_one_numbers.rnn"
+
+/* By their quotients, which neither vanish nor overflow. */
+Test(grid, numbers_are_compared)
+{
+    keeps(RANK_NUMBERS, "tiny", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_NUMBERS, "huge", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_NUMBERS, "zero", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_NUMBERS, "far", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
+    keeps(RANK_NUMBERS, "near", "wavefront", RANK_ONE_FOUND, 2, 1);
+}
+
+Test(grid, numbers_in_every_form, .timeout = 120)
+{
+    static const char *const form[] = {"sequential", "wavefront", NULL};
+    in_forms(RANK_NUMBERS, "tiny", form);
+    in_forms(RANK_NUMBERS, "zero", form);
+    in_forms(RANK_NUMBERS, "near", form);
+}
+
+Test(grid, values_are_looked_at_once, .timeout = 60)
+{
+    keeps("tests/forms/rank_one_deep.rnn", "twice_each", "wavefront", RANK_ONE_FOUND, 2, 1);
+}
+
 /* Where the states stay in one slot the sum is worth nothing. */
 Test(grid, rows_keep_their_states)
 {
