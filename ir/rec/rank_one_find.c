@@ -429,7 +429,7 @@ RankOne rank_one_of(const RecProg *p, Arena *a, RecId recur, const Stages *s, ui
 {
     RankOne out = {.is = RANK_ONE_NO_MATTER, .at = REC_NONE, .read = REC_NONE, .moved = DIM_ZERO};
     const RecOp *op = rec_op(p, recur);
-    Find x = {.cx = {p, a, op->region, s->reads[stage], NULL, ALGEBRA_PLUS},
+    Find x = {.cx = {.p = p, .arena = a, .body = op->region, .depends = s->reads[stage], .algebra = ALGEBRA_PLUS},
               .recur = op,
               .step = &p->region.p[op->region],
               .stages = s,

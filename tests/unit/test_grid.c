@@ -492,6 +492,13 @@ Test(grid, numbers_are_compared)
     keeps(RANK_NUMBERS, "near", "wavefront", RANK_ONE_FOUND, 2, 1);
 }
 
+/* So products whose factors overflow are kept from being taken apart. */
+Test(grid, one_exponential_is_one_factor)
+{
+    keeps(RANK_NUMBERS, "apart", "wavefront", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_NUMBERS, "together", "wavefront", RANK_ONE_DIFFERS, 2, 2);
+}
+
 Test(grid, numbers_in_every_form, .timeout = 120)
 {
     static const char *const form[] = {"sequential", "wavefront", NULL};
