@@ -642,6 +642,8 @@ Val elab_reduce(Elab *e, Scope *s, const Expr *x)
     Val v = elab_expr(e, inner, x->reduce.body);
     if (is_poison(v))
         return poison;
+    if (bi && bi->kind == B_REDUCE && val_dtype(e, v) == DT_BOOL)
+        return type_error(e, x->at, "a number", v);
     if (bi && (bi->kind == B_REDUCE || bi->kind == B_MINMAX))
         return reduce_free(e, bi->red, v, var, x->reduce.nbind);
     if (bi && bi->kind == B_MEAN) {

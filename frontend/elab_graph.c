@@ -509,6 +509,20 @@ static void number_histories(Graph *g)
     }
 }
 
+/* A state has the axis of the nodes or edges of a block beside its own. */
+static bool states_fit(const Graph *g)
+{
+    bool fit = true;
+    for (uint32_t i = 0; i < g->inst->state.n; i++) {
+        const StateDef *st = g->inst->state.p[i];
+        if (st->type.rank < MAXRANK - 2)
+            continue;
+        diag(g->e->diags, E_NOT_A_SIZE, st->decl->name.at, str_c(g->e->arena, str_fmt(g->e->arena, "a state of a graph has at most %d axes", MAXRANK - 3)));
+        fit = false;
+    }
+    return fit;
+}
+
 /* At all nodes, or edges, that there are, else 0. */
 static Val at_all(Graph *g, Val v, GraphPlace *at)
 {
@@ -621,6 +635,8 @@ static void run_blocks(Graph *g)
     const RecId edge[] = {g->edge, g->came, g->out, g->from};
     for (size_t i = 0; g->cell->has_edges && i < sizeof edge / sizeof *edge; i++)
         vec_push(e->arena, &g->seq, edge[i]);
+    if (!states_fit(g))
+        return;
     input_sequences(g);
     number_histories(g);
     RecId recur = g->recur = rec_recur_open(&e->b, NULL, 0, g->seq.p, g->seq.n, g->blocks, false, &step);
