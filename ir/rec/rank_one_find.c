@@ -441,9 +441,7 @@ RankOne rank_one_of(const RecProg *p, Arena *a, RecId recur, const Stages *s, ui
     x.term = NEWN(a, Terms, out.nrow);
     x.share = NEWN(a, Factor *, out.nrow);
     x.nshare = NEWN(a, uint32_t, out.nrow);
-    if (!find_terms(&x, true))
-        return out;
-    if (!are_multiples(&x) && find_terms(&x, false))
+    if (!(find_terms(&x, true) && are_multiples(&x)) && find_terms(&x, false))
         are_multiples(&x);
     if (out.is == RANK_ONE_DIFFERS && !go_apart(&x))
         out.is = RANK_ONE_NO_MATTER;

@@ -490,6 +490,7 @@ Test(grid, numbers_are_compared)
     keeps(RANK_NUMBERS, "zero", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
     keeps(RANK_NUMBERS, "far", "wavefront", RANK_ONE_NO_MATTER, 2, 2);
     keeps(RANK_NUMBERS, "near", "wavefront", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_NUMBERS, "beside", "wavefront", RANK_ONE_FOUND, 2, 1);
 }
 
 /* So products whose factors overflow are kept from being taken apart. */
@@ -505,6 +506,7 @@ Test(grid, numbers_in_every_form, .timeout = 120)
     in_forms(RANK_NUMBERS, "tiny", form);
     in_forms(RANK_NUMBERS, "zero", form);
     in_forms(RANK_NUMBERS, "near", form);
+    in_forms(RANK_NUMBERS, "beside", form);
 }
 
 Test(grid, values_are_looked_at_once, .timeout = 60)
