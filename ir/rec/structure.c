@@ -130,7 +130,7 @@ static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint
         first = algebra == ALGEBRA_PLUS ? x.why : first;
     }
     const RecRegionInfo *step = &p->region.p[recur->region];
-    bool table = x.n == 1 && table_stage(p, step->arg.p[x.state[0]], step->result.p[x.state[0]], x.reads, &x.size);
+    bool table = x.n == 1 && table_stage(p, a, step->arg.p[x.state[0]], step->result.p[x.state[0]], x.reads, &x.size);
     x.class = table ? STAGE_TABLE : STAGE_NONLINEAR;
     x.algebra = ALGEBRA_PLUS;
     x.term = NULL;

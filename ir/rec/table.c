@@ -1,24 +1,30 @@
 /* Stages that are tables: see table.h. */
 #include "ir/rec/table.h"
 
+typedef enum Known { UNKNOWN, NO, YES } Known;
+
 typedef struct Find {
     const RecProg *p;
     RecId state;
     const bool *reads;
-    Dim size; /* DIM_ZERO: not known yet */
+    Dim size;       /* DIM_ZERO: not known yet */
+    bool *followed; /* by op */
+    Known *carried; /* by op: it may be the state */
 } Find;
 
-/* The state itself, or what stands for it where it is not looked at. */
-static bool stands_for_state(const Find *f, RecId v)
+/* Passed on as it is: v may be the state itself. */
+static bool may_be_state(Find *f, RecId v)
 {
     const RecOp *op = rec_op(f->p, v);
-    if (v == f->state)
-        return true;
-    if (op->kind == REC_MAP && op->fun == FUN_ID)
-        return stands_for_state(f, op->use[0].v);
-    return op->kind == REC_MAP && op->fun == FUN_WHERE && !f->reads[op->use[0].v] &&
-           ((stands_for_state(f, op->use[1].v) && !f->reads[op->use[2].v]) ||
-            (stands_for_state(f, op->use[2].v) && !f->reads[op->use[1].v]));
+    if (v == f->state || op->kind != REC_MAP || (op->fun != FUN_ID && op->fun != FUN_WHERE))
+        return v == f->state;
+    if (f->carried[v] == UNKNOWN) {
+        bool may = false;
+        for (uint32_t i = op->fun == FUN_WHERE; i < op->nuse && !may; i++)
+            may = may_be_state(f, op->use[i].v);
+        f->carried[v] = may ? YES : NO;
+    }
+    return f->carried[v] == YES;
 }
 
 /* What reads the state does so at its own place. */
@@ -48,28 +54,42 @@ static bool follow_all(Find *f, const RecOp *op)
     return all;
 }
 
+/* An index that may be the state is in the one axis of which the state says an element. */
 static bool follow_gather(Find *f, const RecOp *op)
 {
     bool all = !f->reads[op->use[0].v];
     for (uint32_t i = 1; i < op->nuse && all; i++)
-        if (stands_for_state(f, op->use[i].v))
+        if (may_be_state(f, op->use[i].v))
             all = same_size(f, rec_type(f->p, op->use[0].v)->dim[i - 1]);
+    return all && follow_all(f, op);
+}
+
+/* Where a state that is no element is looked at in another way than as an index, the step makes something of it that no
+ * table says. What has been looked up is free: had the index been outside, there would be no result. */
+static bool follow_map(Find *f, const RecOp *op)
+{
+    bool all = op->nuse < 3 || op->fun == FUN_WHERE;
+    for (uint32_t i = 0; i < op->nuse && all; i++)
+        all = op->fun == FUN_ID || (op->fun == FUN_WHERE && i > 0) || !may_be_state(f, op->use[i].v);
     return all && follow_all(f, op);
 }
 
 static bool follow(Find *f, RecId v)
 {
     const RecOp *op = rec_op(f->p, v);
-    if (!f->reads[v] || v == f->state)
+    if (!f->reads[v] || v == f->state || f->followed[v])
         return true;
+    f->followed[v] = true;
     if (op->kind == REC_GATHER)
         return follow_gather(f, op);
-    return op->kind == REC_MAP && (op->nuse < 3 || op->fun == FUN_WHERE) && follow_all(f, op);
+    return op->kind == REC_MAP && follow_map(f, op);
 }
 
-bool table_stage(const RecProg *p, RecId state, RecId next, const bool *reads, Dim *size)
+bool table_stage(const RecProg *p, Arena *a, RecId state, RecId next, const bool *reads, Dim *size)
 {
-    Find f = {p, state, reads, DIM_ZERO};
+    Find f = {.p = p, .state = state, .reads = reads, .size = DIM_ZERO};
+    f.followed = NEWN(a, bool, p->op.n);
+    f.carried = NEWN(a, Known, p->op.n);
     bool found = rec_type(p, state)->dt == DT_INT && follow(&f, next) && f.size != DIM_ZERO;
     *size = f.size;
     return found;

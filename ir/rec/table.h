@@ -5,8 +5,8 @@
 
 #include "ir/rec/part.h"
 
-/* Whether the new value of such a state, REGARG `state`, is found at its own place from the old one, which stands for
- * an element of an axis; its size. `reads`: by op, whether it reads the state. */
-bool table_stage(const RecProg *p, RecId state, RecId next, const bool *reads, Dim *size);
+/* Whether the new value of such a state, REGARG `state`, is found at its own place from the old one, which is looked at
+ * only as an index of an axis, or carried on; the axis's size. `reads`: by op, whether it reads the state. */
+bool table_stage(const RecProg *p, Arena *a, RecId state, RecId next, const bool *reads, Dim *size);
 
 #endif

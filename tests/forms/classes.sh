@@ -61,6 +61,11 @@ is running_max semiring_running_max yes F10 "over (max,+): $diagonal" "$diagonal
 is shortest_path semiring_shortest_path matrices F06 "over (min,+): affine: elements at different places read each other"
 is automaton tables yes F02 "table: which of N elements is meant"
 is pointers tables yes F02 "table: which of N elements is meant"
+is resting tables yes F02 "table: which of N elements is meant"
+is next_but_one tables yes F02 "table: which of N elements is meant"
+for entry in counted_on below_zero one_of_two_lists; do
+  is $entry ../forms/not_tables F05 F05 "not affine: "
+done
 is largest_whole tables yes F10 "over (max,+): $diagonal" "over (min,+): $diagonal" "$diagonal" "$diagonal"
 is walk not_affine F05 F05 "not affine: " "not affine: "
 is out_of_two_lists not_affine F05 F05 "not affine: "

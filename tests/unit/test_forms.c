@@ -129,6 +129,8 @@ AGREE_IN("tests/cells/semiring_matrices.rnn", turning)
 AGREE_IN("tests/cells/semiring_shortest_path.rnn", shortest_path)
 AGREE_IN("tests/cells/tables.rnn", automaton)
 AGREE_IN("tests/cells/tables.rnn", pointers)
+AGREE_IN("tests/cells/tables.rnn", resting)
+AGREE_IN("tests/cells/tables.rnn", next_but_one)
 
 /* Where nobody asks for a form, the sizes of the call decide: small matrices run step by step, with the same bits; large ones do not.
  * At the baseline: which products are rounded with a sum, at the other levels, differs from program to program. */
@@ -208,6 +210,27 @@ Test(forms, an_index_outside_counts_where_it_is_met)
         cr_expect_eq(result_of(empty, "nodeT", &n)[0], 7, "%s: the end of an empty sequence is its start", i ? "scan" : "sequential");
     }
     code_free(&sequential);
+    code_free(&scan);
+    forms_close(&t);
+}
+
+/* A start that is no element of the table ends as it is where nothing is looked up. */
+Test(forms, what_is_no_element_is_carried_on)
+{
+    Forms t;
+    forms_open(&t, "tests/cells/tables.rnn", "resting");
+    Code scan = forms_compile(&t, (RecForm){.kind = REC_FORM_SCAN, .size = 3}, PREC_F64);
+    static const double start[] = {-6, 1000};
+    for (uint32_t i = 0; i < 2; i++) {
+        Frame *f = dead_end(&t, 29, start[i]);
+        Str why = STR("");
+        int64_t n;
+        double *rests = forms_argument(f, rec_arg_named(f->prog, "rests"), &n);
+        for (int64_t k = 0; k < n; k++)
+            rests[k] = 1;
+        cr_assert(frame_compiled(f, &scan, false, &why), "%s", str_c(t.d.arena, why));
+        cr_expect_eq(result_of(f, "nodeT", &n)[0], start[i], "%g became %g", start[i], result_of(f, "nodeT", &n)[0]);
+    }
     code_free(&scan);
     forms_close(&t);
 }
