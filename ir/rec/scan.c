@@ -130,15 +130,19 @@ static Part signed_part(Chunk *c, const Term *t, Part x)
     return t->sign < 0 ? part_map1(c->b, FUN_NEG, x) : x;
 }
 
+/* A product in which zero times anything is zero. */
+static Part times_or_zero(const Sweep *s, RecBuild *b, Part by, Part x)
+{
+    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
+    Part zero = part_number(b, type_of(s, 0)->dt, algebra->zero);
+    return part_where(b, part_map(b, FUN_EQ, x, zero), zero, part_map(b, algebra->product, by, x));
+}
+
 /* A product element by element. A step that guards against infinite numbers times 0 has its guard here too. */
 static Part times(const Sweep *s, RecBuild *b, Part by, Part x)
 {
-    const AlgebraInfo *algebra = algebra_info(s->stage->algebra);
-    Part product = part_map(b, algebra->product, by, x);
-    if (!s->stage->guarded || s->stage->algebra != ALGEBRA_PLUS)
-        return product;
-    Part zero = part_number(b, type_of(s, 0)->dt, algebra->zero);
-    return part_where(b, part_map(b, FUN_EQ, x, zero), zero, product);
+    return s->stage->guarded ? times_or_zero(s, b, by, x)
+                             : part_map(b, algebra_info(s->stage->algebra)->product, by, x);
 }
 
 /* What state l, which is `from`, gives to state i: terms in place add up their coefficients first. */
@@ -210,7 +214,8 @@ static void compose(Sweep *s)
 
 /* ---- second sweep ---- */
 
-/* What a block makes of the state l in which its piece begins. */
+/* What a block makes of the state l in which its piece begins: of nothing, nothing, though the composition of finite
+ * steps be infinite. */
 static Part through_block(const Sweep *s, RecBuild *b, Part by, uint32_t l, RecId state)
 {
     Part from = part_of(state, state_labels(s, l));
@@ -218,7 +223,8 @@ static Part through_block(const Sweep *s, RecBuild *b, Part by, uint32_t l, RecI
     for (uint8_t k = 0; k < type_of(s, l)->rank; k++)
         if (over >> (LABEL_FROM + k) & 1)
             from = part_relabel(b, from, (uint8_t)(LABEL_AXIS + k), (uint8_t)(LABEL_FROM + k));
-    return over ? algebra_contract(b, s->stage->algebra, by, from, over) : times(s, b, by, from);
+    Part given = times_or_zero(s, b, by, from);
+    return over ? algebra_reduce(b, s->stage->algebra, given, over) : given;
 }
 
 /* The states in which the pieces begin, [pieces, ...]; x->final is where the first begins, and then where the last ends. */

@@ -91,10 +91,17 @@ static void find_kept(const RecProg *p, const RecOp *recur, StageInfo *x)
 
 /* ---- classes ---- */
 
+/* Sums of real numbers cancel, so that one's being zero does not say that all it is made of is; but a cotangent is, where
+ * nothing came. A largest one, or a sum of exponentials, is zero where each is. */
+static bool may_be_guarded(const RecOp *recur, Algebra algebra)
+{
+    return algebra != ALGEBRA_PLUS || recur->home == REC_BACKWARD;
+}
+
 static bool classify_over(const RecProg *p, Arena *a, const RecOp *recur, const bool *reads, Algebra algebra, StageInfo *x)
 {
-    LinearCx cx = {
-        .p = p, .arena = a, .body = recur->region, .depends = reads, .algebra = algebra, .guarded = &x->guarded};
+    LinearCx cx = {.p = p, .arena = a, .body = recur->region, .depends = reads, .algebra = algebra};
+    cx.guarded = may_be_guarded(recur, algebra) ? &x->guarded : NULL;
     x->guarded = false;
     x->algebra = algebra;
     x->class = STAGE_DELAY;

@@ -82,6 +82,8 @@ is chosen_by_state not_affine F05 F05 "not affine: "
 is bounded not_affine F05 F05 "not affine: "
 is product_of_two not_affine F05 F05 "not affine: "
 is renormalised not_affine F05 F05 "not affine: "
+is sum_guarded ../forms/infinite F05 F05 "not affine: "
+is largest_guarded ../forms/infinite yes F06 "over (max,+): $diagonal"
 for entry in log_of_any log_of_roots kept_reference other_distance another_at_zero; do
   is $entry not_affine F05 F05 "not affine: "
 done

@@ -267,3 +267,47 @@ Test(forms, garbage_under_a_condition_stays_there)
     code_free(&chunk);
     forms_close(&t);
 }
+
+/* ---- compositions that are not finite ---- */
+
+/* What the state meets: `first` at the first `places`, `later` behind them; at the last two places, which are in no
+ * piece, 1 comes in. */
+static Frame *overflowing(Forms *t, int64_t places, double first, double later, double x)
+{
+    static const Call call = {.T = 29, .B = 1};
+    Frame *f = drawn(t, t->d.arena, &call);
+    int64_t n, count;
+    double *a = forms_argument(f, rec_arg_named(f->prog, "a"), &count), *in = forms_argument(f, rec_arg_named(f->prog, "x"), &n);
+    for (int64_t i = 0; i < count; i++)
+        a[i] = i * call.T < places * count ? first : later;
+    for (int64_t i = 0; i < n; i++)
+        in[i] = i * call.T < 27 * n ? x : 1;
+    return f;
+}
+
+static void nothing_stays_nothing(const char *entry, int64_t places, double first, double later, double x)
+{
+    Forms t;
+    forms_open(&t, "tests/forms/infinite.rnn", entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Code scan = forms_compile(&t, (RecForm){.kind = REC_FORM_SCAN, .size = 3}, PREC_F64);
+    Frame *f = overflowing(&t, places, first, later, x), *g = frame_copy(f);
+    Str why = STR("");
+    cr_assert(frame_compiled(f, &sequential, false, &why) && frame_compiled(g, &scan, false, &why), "%s", str_c(t.d.arena, why));
+    same_and_finite(f, g, "h");
+    same_and_finite(f, g, "hT");
+    code_free(&sequential);
+    code_free(&scan);
+    forms_close(&t);
+}
+
+Test(forms, what_begins_with_nothing_is_finite, .timeout = 300)
+{
+    static const char *const sums[] = {"scaled", "mixed"},
+                             *const others[] = {"largest", "largest_mixed", "log_sum", "log_sum_mixed"};
+    for (uint32_t i = 0; i < 2; i++)
+        nothing_stays_nothing(sums[i], 2, 1e60, 1e60, 0);
+    for (uint32_t i = 0; i < 4; i++)
+        nothing_stays_nothing(others[i], 2, 1.2e308, -1, -1.7e308);
+    nothing_stays_nothing("largest_guarded", 1, 1e3, 1, 0);
+}
