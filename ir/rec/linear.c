@@ -415,9 +415,15 @@ bool linear_few_factors(const Terms *t)
     return true;
 }
 
-bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
+/* What linear_terms says, within the number of values that are left. */
+static bool within_budget(const LinearCx *cx, RecId v, Terms *out, RecId *why)
 {
     const RecOp *op = rec_op(cx->p, v);
+    if (*cx->left == 0) {
+        *why = v;
+        return false;
+    }
+    --*cx->left;
     if (cx->algebra == ALGEBRA_LOG)
         return linear_log_value(cx, v, out, why);
     if (cx->guard.here && cx->guard.empty)
@@ -431,6 +437,14 @@ bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
         return true;
     *why = inner != REC_NONE ? inner : v;
     return false;
+}
+
+bool linear_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
+{
+    uint32_t left = LINEAR_MAXVALUES;
+    LinearCx inner = *cx;
+    inner.left = cx->left ? cx->left : &left;
+    return within_budget(&inner, v, out, why);
 }
 
 /* ---- factors ---- */

@@ -61,7 +61,7 @@ typedef struct LinearCx {
     Guard guard;
     bool *guarded;     /* set where a guard is left out; NULL: none is to be */
     bool exponentials; /* in ALGEBRA_LOG: the value itself is a sum of exponentials; else it is the logarithm of one */
-    uint32_t *left;    /* in ALGEBRA_LOG: how many more values may be looked at */
+    uint32_t *left;    /* how many more values may be looked at: a step reads one over and over; NULL: LINEAR_MAXVALUES */
 } LinearCx;
 
 /* The terms of v; false, and the op that is not linear, when it has none. */
@@ -74,7 +74,7 @@ uint32_t linear_names(const LinearCx *cx, const Term *t, uint32_t factor); /* th
 bool linear_in_place(const RecProg *p, const Term *t); /* it reads its state at its own place, and nothing is summed */
 
 /* ---- what linear.c and linear_log.c share: terms of an operand as terms of the op ---- */
-enum { LINEAR_MAXTERMS = 64 };
+enum { LINEAR_MAXTERMS = 64, LINEAR_MAXVALUES = 4096 };
 bool linear_in_question(const LinearCx *cx, RecId v); /* it reads a state, and is no factor */
 bool linear_is_carried(const RecProg *p, RecId v);
 Term linear_one(const RecOp *op); /* the term of no factors, over the op's axes */

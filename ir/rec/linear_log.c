@@ -4,8 +4,6 @@
  * and a step is linear if at last no term has one but its state. */
 #include "ir/rec/linear.h"
 
-enum { MAXVALUES = 4096 };
-
 /* The value as one factor, or its logarithm. */
 static void push(const LinearCx *cx, Terms *out, RecId v, bool logarithm)
 {
@@ -336,9 +334,6 @@ static bool sum(const LinearCx *cx, RecId v, Terms *out, RecId *why)
 bool linear_log_value(const LinearCx *cx, RecId v, Terms *out, RecId *why)
 {
     *why = v;
-    if (*cx->left == 0)
-        return false;
-    --*cx->left;
     return cx->exponentials ? sum(cx, v, out, why) : logarithm(cx, v, out);
 }
 
@@ -363,7 +358,7 @@ static bool take_state(const LinearCx *cx, Term *t, RecId *why)
 
 bool linear_log_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why)
 {
-    uint32_t left = MAXVALUES, from = out->n;
+    uint32_t left = LINEAR_MAXVALUES, from = out->n;
     LinearCx inner = *cx;
     inner.left = &left;
     if (!linear_terms(&inner, v, out, why) || !left)

@@ -84,6 +84,8 @@ is product_of_two not_affine F05 F05 "not affine: "
 is renormalised not_affine F05 F05 "not affine: "
 is sum_guarded ../forms/infinite F05 F05 "not affine: "
 is largest_guarded ../forms/infinite yes F06 "over (max,+): $diagonal"
+is many_ways ../forms/many_ways F05 F05 "not affine: "
+is few_ways ../forms/many_ways yes F10 "$diagonal"
 for entry in log_of_any log_of_roots kept_reference other_distance another_at_zero; do
   is $entry not_affine F05 F05 "not affine: "
 done
