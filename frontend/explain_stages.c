@@ -287,7 +287,7 @@ static void put_newton(const Say *x, Text *out)
 }
 
 /* What the iterations take for the derivative where they do not take all of it by element. */
-static void put_derivative(const Say *x, RecProg *p, RecDerivative said, Text *out)
+static void put_derivative(const Say *x, RecDerivative said, Text *out)
 {
     const RecOp *recur = rec_op(x->p, x->s->recur);
     RecDerivative takes = newton_takes(x->p, x->d->arena, x->s, said);
@@ -295,14 +295,10 @@ static void put_derivative(const Say *x, RecProg *p, RecDerivative said, Text *o
         return;
     static const char *const text[] = {
         [REC_DERIVATIVE_EXACT] = "the whole derivative, place by place",
-        [REC_DERIVATIVE_BLOCK] = "the derivative of each element by the states at its own place",
+        [REC_DERIVATIVE_BLOCK] = "the derivative of each element by the states at its own place: all of it would be made at one place after the other",
         [REC_DERIVATIVE_DIAGONAL] = "the derivative of each element by itself",
     };
-    Dim products = newton_products(p, x->d->arena, recur);
     text_add(out, "; iterates with %s", text[takes]);
-    if (products != DIM_ZERO)
-        text_add(out, "%s %.*s products%s", takes == REC_DERIVATIVE_EXACT ? "," : ": all of it would be",
-                 STRF(rec_cost_str(x->d->arena, x->p, products)), takes == REC_DERIVATIVE_EXACT ? " at each" : " at one place after the other");
 }
 
 static bool affine(const Say *x)
@@ -367,7 +363,7 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
         if (form.kind == REC_FORM_SCAN && composes_matrices(x))
             text_add(&out, ", steps are composed as matrices");
         if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, &out), put_derivative(x, p, form.derivative, &out), put_contraction(x, p, form.derivative, &out);
+            put_newton(x, &out), put_derivative(x, form.derivative, &out), put_contraction(x, p, form.derivative, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));

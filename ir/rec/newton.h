@@ -74,8 +74,6 @@ RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by s
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
 
 /* ---- newton_dear.c: what a derivative costs ---- */
-/* Multiplications in the products of the step's whole derivative with a change of the states, at one place of one sequence. */
-Dim newton_products(const RecProg *p, Arena *a, const RecOp *recur);
 /* What the iterations take: what `said` is, unless that is AUTO, or all the same. */
 RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDerivative said);
 

@@ -18,7 +18,8 @@ static Dim product(const RecProg *p, const Dim *dim, uint8_t n)
     return all;
 }
 
-Dim newton_products(const RecProg *p, Arena *a, const RecOp *recur)
+/* Multiplications in the products of the step's whole derivative with a change of the states, at one place of one sequence. */
+static Dim products(const RecProg *p, Arena *a, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
     bool *feeds = newton_feeding(p, a, recur), *reads = NEWN(a, bool, p->op.n + 1);
@@ -51,7 +52,7 @@ static bool too_dear(const RecProg *p, Arena *a, const RecOp *recur)
         const Type *t = rec_type(p, recur->use[i].v);
         elements += about(p, product(p, t->dim, t->rank));
     }
-    return about(p, newton_products(p, a, recur)) > near * elements;
+    return about(p, products(p, a, recur)) > near * elements;
 }
 
 static bool affine(const Structure *s)
