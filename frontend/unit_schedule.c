@@ -103,12 +103,36 @@ static void no_such_form(const Reader *r, const Expr *x)
         diag_help(d, str_fmt(r->arena, "did you mean `%.*s`?", STRF(near)));
 }
 
+static const Arg *argument_before(const Expr *x, uint32_t i)
+{
+    for (uint32_t k = 0; k < i; k++)
+        if (str_eq(x->call.arg[k].name.text, x->call.arg[i].name.text))
+            return &x->call.arg[k];
+    return NULL;
+}
+
+/* Reports a limit that is given two values. */
+static bool says_twice(const Reader *r, const Expr *x)
+{
+    for (uint32_t i = 0; x->kind == EX_CALL && i < x->call.narg; i++) {
+        Ident name = x->call.arg[i].name;
+        const Arg *before = name.text.n ? argument_before(x, i) : NULL;
+        if (before) {
+            diag_also(report(r, E_SCHEDULE, name.at, str_fmt(r->arena, "`%.*s` is given twice", STRF(name.text))), before->name.at, STR("first here"));
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_forward(const Reader *r, const ScheduleItem *it, RecForm *out)
 {
     const Expr *x = it->form;
     const RecFormName *f = rec_form_find(form_name(x));
     if (it->stage.text.n)
         report(r, E_UNSUPPORTED, it->stage.at, STR("a form for one state alone is not supported yet"));
+    else if (f && says_twice(r, x))
+        return false;
     else if (f && take_size(x, f, out))
         return true;
     else
