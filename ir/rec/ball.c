@@ -1,6 +1,6 @@
 /* Radii: see ball.h. One rule for each elementwise function; other ops make the bound fail (`boundless`). Bounded functions have
  * bounded radii, so that what saturates or overflows gives a large radius and not NaN where it can be helped; a comparison
- * that may turn out the other way makes what it chooses as uncertain as its two branches are apart. */
+ * that may turn out the other way makes what it chooses as uncertain as its two branches are apart, and is noted as a jump. */
 #include "ir/rec/ball.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@ enum { ULPS = 4 }; /* of our own exp, tanh, ...: more than they are ever off, in
 Ball ball_begin(RecBuild b, double unit)
 {
     RecProg *p = b.prog;
-    return (Ball){b, p->op.n, pass_ids(p->arena, p->op.n), NEWN(p->arena, bool, p->op.n + 1), unit, false};
+    return (Ball){.b = b, .n = p->op.n, .radius = pass_ids(p->arena, p->op.n), .known = NEWN(p->arena, bool, p->op.n + 1), .unit = unit};
 }
 
 void ball_seed(Ball *x, RecId v, RecId radius)
@@ -95,17 +95,48 @@ static RecUse of_product(Rule *u)
     return u->exact[0] || u->exact[1] ? sum : add(u, sum, times(u, ra, rb));
 }
 
+/* Notes it: `is` says where. */
+static RecUse jumps(Rule *u, RecUse is)
+{
+    Ball *x = u->x;
+    RecId v = pass_use_value(&x->b, is, u->rank, u->dim);
+    vec_push(x->b.prog->arena, &x->jump, v);
+    return rec_use(v, u->rank);
+}
+
+/* A divisor that may be 0 is one of either sign, even where its radius is 0. */
 static RecUse of_quotient(Rule *u)
 {
+    if (!u->exact[1])
+        jumps(u, f1(u, FUN_NOT, f2(u, FUN_LT, u->r[1], size(u, u->a[1]))));
     RecUse top = add(u, radius(u, 0), times(u, size(u, u->y), radius(u, 1)));
     return over(u, top, f2(u, FUN_SUB, size(u, u->a[1]), radius(u, 1)));
 }
 
-/* By how much the two sides of a comparison may come nearer. */
-static RecUse may_turn(Rule *u)
+/* Of two real numbers: one is the greater, whatever they are inside of their balls. */
+static RecUse far_apart(Rule *u)
 {
     RecUse apart = size(u, f2(u, FUN_SUB, u->a[0], u->a[1]));
-    return f1(u, FUN_NOT, f2(u, FUN_LT, add(u, radius(u, 0), radius(u, 1)), apart));
+    return f2(u, FUN_LT, add(u, radius(u, 0), radius(u, 1)), apart);
+}
+
+static RecUse off(Rule *u, RecUse r)
+{
+    return f2(u, FUN_NE, r, number(u, 0));
+}
+
+static RecUse may_turn(Rule *u)
+{
+    RecUse any = off(u, add(u, radius(u, 0), radius(u, 1)));
+    return jumps(u, f2(u, FUN_AND, any, f1(u, FUN_NOT, far_apart(u))));
+}
+
+/* The error of the one that is taken for certain, else the larger. */
+static RecUse of_extreme(Rule *u)
+{
+    RecUse most = f2(u, FUN_MAX, radius(u, 0), radius(u, 1));
+    RecUse own = f3(u, FUN_WHERE, f2(u, FUN_EQ, u->y, u->a[0]), radius(u, 0), radius(u, 1));
+    return f3(u, FUN_WHERE, far_apart(u), own, most);
 }
 
 static RecUse of_choice(Rule *u)
@@ -123,28 +154,53 @@ static RecUse of_exp(Rule *u, RecUse y)
     return times(u, y, f1(u, FUN_EXPM1, u->r[0]));
 }
 
-static RecUse either(Rule *u)
+static DType type_of(const Rule *u, int i)
 {
-    if (u->exact[0] || u->exact[1])
-        return u->exact[0] ? u->r[1] : u->r[0];
-    return f2(u, FUN_OR, u->r[0], u->r[1]);
+    return rec_type(u->x->b.prog, u->a[i].v)->dt;
 }
 
-static bool is_real(const Rule *u, int i)
+/* There is a whole number between. */
+static RecUse crosses(Rule *u)
 {
-    return rec_type(u->x->b.prog, u->a[i].v)->dt == DT_REAL;
+    RecUse least = f1(u, FUN_FLOOR, f2(u, FUN_SUB, u->a[0], u->r[0])), most = f1(u, FUN_FLOOR, add(u, u->a[0], u->r[0]));
+    return jumps(u, f2(u, FUN_NE, least, most));
 }
 
 static RecUse of_floor(Rule *u)
 {
-    RecUse zero = number(u, 0);
-    return f3(u, FUN_WHERE, f2(u, FUN_EQ, u->r[0], zero), zero, add(u, u->r[0], number(u, 1)));
+    return f3(u, FUN_WHERE, crosses(u), add(u, u->r[0], number(u, 1)), number(u, 0));
 }
 
 static RecUse of_sign(Rule *u)
 {
     RecUse safe = f2(u, FUN_LT, u->r[0], size(u, u->a[0]));
-    return f3(u, FUN_WHERE, safe, number(u, 0), number(u, 2));
+    RecUse turns = jumps(u, f2(u, FUN_AND, off(u, u->r[0]), f1(u, FUN_NOT, safe)));
+    return f3(u, FUN_WHERE, turns, number(u, 2), number(u, 0));
+}
+
+/* Of a bool, 1 or 0; another int may be any. */
+static RecUse of_real(Rule *u)
+{
+    return f3(u, FUN_WHERE, u->r[0], number(u, type_of(u, 0) == DT_BOOL ? 1 : INFINITY), number(u, 0));
+}
+
+static bool compares(Fun f)
+{
+    return f == FUN_LT || f == FUN_LE || f == FUN_EQ || f == FUN_NE;
+}
+
+/* Of what gives no real number: whether it may give another one, which is so where an argument may be. */
+static RecUse may_differ(Rule *u, Fun f, uint32_t n)
+{
+    RecUse any = {.v = REC_NONE};
+    if (f == FUN_INT)
+        return crosses(u);
+    if (compares(f) && type_of(u, 0) == DT_REAL)
+        return may_turn(u);
+    for (uint32_t i = 0; i < n; i++)
+        if (!u->exact[i])
+            any = any.v == REC_NONE ? u->r[i] : f2(u, FUN_OR, any, u->r[i]);
+    return any;
 }
 
 static RecUse rule_of(Rule *u, Fun f)
@@ -155,15 +211,14 @@ static RecUse rule_of(Rule *u, Fun f)
     case FUN_STOP:
     case FUN_CHOSEN:
     case FUN_NEG:
-    case FUN_ABS:
-    case FUN_NOT: return radius(u, 0);
-    case FUN_REAL: return f3(u, FUN_WHERE, r[0], number(u, 1), number(u, 0));
+    case FUN_ABS: return radius(u, 0);
+    case FUN_REAL: return of_real(u);
     case FUN_ADD:
     case FUN_SUB: return u->exact[0] ? r[1] : u->exact[1] ? r[0] : add(u, r[0], r[1]);
     case FUN_MUL: return of_product(u);
     case FUN_DIV: return of_quotient(u);
     case FUN_MIN:
-    case FUN_MAX: return u->exact[0] ? r[1] : u->exact[1] ? r[0] : f2(u, FUN_MAX, r[0], r[1]);
+    case FUN_MAX: return of_extreme(u);
     case FUN_SIGN: return of_sign(u);
     case FUN_FLOOR: return of_floor(u);
     case FUN_SQRT: return over(u, r[0], f1(u, FUN_SQRT, f2(u, FUN_SUB, a[0], r[0])));
@@ -176,21 +231,27 @@ static RecUse rule_of(Rule *u, Fun f)
     case FUN_SIN:
     case FUN_COS: return at_most(u, r[0], 1, 2);
     case FUN_ERF: return at_most(u, r[0], 1.13, 2);
+    case FUN_WHERE: return of_choice(u);
+    case FUN_POW:
     case FUN_LT:
     case FUN_LE:
     case FUN_EQ:
-    case FUN_NE: return is_real(u, 0) ? may_turn(u) : either(u);
+    case FUN_NE:
+    case FUN_NOT:
     case FUN_AND:
-    case FUN_OR: return either(u);
-    case FUN_WHERE: return of_choice(u);
-    case FUN_POW:
+    case FUN_OR:
     case FUN_IDIV:
     case FUN_IMOD:
     case FUN_INT:
-    case FUN_COUNT: break;
+    case FUN_COUNT: break; /* for the others of these, which give no real number: may_differ */
     }
     u->x->boundless = true;
     return number(u, INFINITY);
+}
+
+bool ball_has(Fun f)
+{
+    return f != FUN_POW;
 }
 
 /* What the operation itself adds. Moving, choosing and changing signs is exact. */
@@ -215,9 +276,14 @@ static double rounding(Fun f)
     }
 }
 
-static bool decides(Fun f)
+/* Of both results, that at x and that at x'. */
+static RecUse rounded(Rule *u, RecUse r, Fun f)
 {
-    return f == FUN_LT || f == FUN_LE || f == FUN_EQ || f == FUN_NE || f == FUN_NOT || f == FUN_AND || f == FUN_OR || f == FUN_ID;
+    double part = 2 * rounding(f) * u->x->unit;
+    if (part == 0)
+        return r;
+    RecUse all = add(u, r, f2(u, FUN_MUL, size(u, u->y), number(u, part)));
+    return u->x->same ? f3(u, FUN_WHERE, off(u, r), all, r) : all;
 }
 
 static RecId of_map(Ball *x, RecId v)
@@ -234,13 +300,7 @@ static RecId of_map(Ball *x, RecId v)
     }
     if (exact)
         return REC_NONE;
-    if (op.type.dt != DT_REAL && !decides(op.fun)) {
-        x->boundless = true;
-        return REC_NONE;
-    }
-    RecUse r = rule_of(&u, op.fun);
-    if (rounding(op.fun) > 0 && x->unit > 0)
-        r = add(&u, r, f2(&u, FUN_MUL, size(&u, u.y), number(&u, rounding(op.fun) * x->unit)));
+    RecUse r = op.type.dt == DT_REAL ? rounded(&u, rule_of(&u, op.fun), op.fun) : may_differ(&u, op.fun, op.nuse);
     return pass_use_value(&x->b, r, u.rank, u.dim);
 }
 

@@ -7,13 +7,16 @@
 typedef struct Ball {
     RecBuild b;
     RecId n;         /* ops from here on are exact */
-    RecId *radius;   /* by op: REC_NONE for an exact one; of a bool: whether it may be the other one */
+    RecId *radius;   /* by op: REC_NONE for an exact one; of an int or a bool: whether it may be another one */
     bool *known;
     double unit;     /* each operation rounds by this, relative to its result */
+    bool same;       /* of equal arguments equal results: rounding counts only where something is off */
     bool boundless;  /* out: something has no bound here */
+    VEC(RecId) jump; /* out: bools: where the value may jump inside the ball, or have another bound than that of its derivative */
 } Ball;
 
 Ball ball_begin(RecBuild b, double unit);
+bool ball_has(Fun f); /* whether there is a rule for it */
 void ball_seed(Ball *x, RecId v, RecId radius);
 RecId ball_of(Ball *x, RecId v); /* REC_NONE: exact */
 

@@ -8,6 +8,7 @@
  *
  * The pass stands behind rec.backward. So the gradient is the adjoint recurrence at the solution, with the true derivative. */
 #include "ir/rec/newton.h"
+#include "ir/rec/ball.h"
 
 #include <math.h>
 
@@ -27,12 +28,13 @@ typedef struct Along {
     uint8_t (*axis)[MAXRANK];
 } Along;
 
-/* Elementwise, over all axes of the states and no others, each operand along the same ones; false if not so. */
+/* Elementwise, by a function that has a bound, over all axes of the states and no others, each operand along the same ones; false if
+ * not so. */
 static bool follow(Along *x, RecId v)
 {
     const RecOp *op = rec_op(x->p, v);
     uint32_t known = 0;
-    if (op->kind != REC_MAP || op->type.rank != x->state->rank)
+    if (op->kind != REC_MAP || op->type.rank != x->state->rank || !ball_has(op->fun))
         return false;
     for (uint32_t i = 0; i < op->nuse; i++)
         for (uint8_t k = 0; x->reads[op->use[i].v] && k < x->state->rank; k++) {

@@ -6,7 +6,8 @@
 
 enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
 
-/* Whether each element of the states depends on the elements at its own place alone: then the error has a bound. */
+/* Whether each element of the states depends on the elements at its own place alone, by functions that have one: then the error has a
+ * bound. */
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
 
 bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur); /* by op: new states are made of it */

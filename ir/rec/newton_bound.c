@@ -4,8 +4,12 @@
  *     e_t = (|A_t| + c_t) e_{t-1} + |r_t| + u_t
  *
  * bounds the error as long as it stays below a radius, for which c bounds how much A can differ from itself (mean value theorem;
- * c and u by ball.c). Where nothing was inexact nothing is added: then the bits are the same. The radius is the tolerance times
- * the largest state of the sequence in the window.
+ * c and u by ball.c). Where nothing that a state is made of was inexact nothing is added: then the bits are the same. The radius is the
+ * tolerance times the largest state of the sequence in the window.
+ *
+ * A jump has no derivative. So no comparison, sign or rounding to a whole number may come out otherwise, and no divisor be 0, for any
+ * states that are as far off as e says: place by place, as e holds up to there. -0 counts as 0 in all of this: only division
+ * tells them apart.
  *
  * Where elements mix, that bound would grow by sums of absolute values that cancel in truth: there only exact bits count. */
 #include "ir/rec/newton.h"
@@ -19,6 +23,7 @@ typedef struct Bound {
     RecId *shifted, *value, *radius; /* by state; radius: of all places, and of what they find */
     RecId *slope;                    /* [n, n]: |A| + c */
     RecId *residual, *rounding;      /* by state */
+    bool *reads;                     /* [n, n]: what the one state becomes is made of the other */
 } Bound;
 
 static RecId size(RecBuild *b, RecId v)
@@ -62,6 +67,29 @@ static bool take_rounding(Bound *k)
     for (uint32_t i = 0; i < x->n; i++)
         k->rounding[i] = ball_of(&ball, k->value[i]);
     return !ball.boundless;
+}
+
+/* By op: it is made of `of`. */
+static bool *made_of(const RecBuild *b, RecId of)
+{
+    const RecProg *p = b->prog;
+    const RecRegionInfo *r = &p->region.p[b->region];
+    bool *is = NEWN(p->arena, bool, p->op.n + 1);
+    is[of] = true;
+    for (uint32_t i = 0; i < r->op.n; i++)
+        for (uint32_t k = 0; k < rec_op(p, r->op.p[i])->nuse; k++)
+            is[r->op.p[i]] |= is[rec_op(p, r->op.p[i])->use[k].v];
+    return is;
+}
+
+static void take_reads(Bound *k)
+{
+    uint32_t n = k->x->n;
+    for (uint32_t j = 0; j < n; j++) {
+        bool *is = made_of(k->b, k->shifted[j]);
+        for (uint32_t i = 0; i < n; i++)
+            k->reads[i * n + j] = is[k->value[i]];
+    }
 }
 
 static RecId summed(RecBuild *b, RecId sum, RecId v)
@@ -135,14 +163,16 @@ static RecId grown(RecBuild *b, RecId slope, RecId error)
 static RecId one_error(const Bound *k, RecBuild *b, const RecId *arg, uint32_t i, const uint32_t *slope, const uint32_t *more)
 {
     uint32_t n = k->x->n;
-    RecId sum = arg[n + more[2 * i]], zero = rec_const(b, DT_REAL, 0);
+    RecId sum = arg[n + more[2 * i]], zero = rec_const(b, DT_REAL, 0), off = rec_const(b, DT_BOOL, 0);
     for (uint32_t j = 0; j < n; j++)
         if (k->slope[i * n + j] != REC_NONE)
             sum = rec_map2(b, FUN_ADD, sum, grown(b, arg[n + slope[i * n + j]], arg[j]));
     if (k->rounding[i] == REC_NONE)
         return sum;
-    RecId exact = rec_map2(b, FUN_EQ, sum, zero);
-    return rec_map3(b, FUN_WHERE, exact, zero, rec_map2(b, FUN_ADD, sum, arg[n + more[2 * i + 1]]));
+    for (uint32_t j = 0; j < n; j++)
+        if (k->reads[i * n + j])
+            off = rec_map2(b, FUN_OR, off, rec_map2(b, FUN_NE, arg[j], zero));
+    return rec_map3(b, FUN_WHERE, off, rec_map2(b, FUN_ADD, sum, arg[n + more[2 * i + 1]]), sum);
 }
 
 /* The bound at all places, by state; `error` goes on to where the window ends. */
@@ -174,6 +204,31 @@ static RecId *walk(Bound *k, RecId *error)
     return all;
 }
 
+/* ---- jumps ---- */
+
+/* Sequences where the step may jump somewhere inside of the error, which is `begin` where the window begins and `all` behind each
+ * place; REC_NONE: it has no jumps. A little more than the error, for the rounding of the bound itself. */
+static RecId jumps(Bound *k, RecId *begin, const RecId *all)
+{
+    Window found = *k->x;
+    RecId any = REC_NONE, more = rec_const(k->b, DT_REAL, 1.125);
+    found.enter = begin;
+    RecId *error = window_shifted(&found, k->b, all);
+    for (uint32_t i = 0; i < k->x->n; i++)
+        error[i] = rec_map2(k->b, FUN_MUL, error[i], more);
+    Ball ball = ball_begin(*k->b, k->x->unit);
+    ball.same = true;
+    for (uint32_t i = 0; i < k->x->n; i++)
+        ball_seed(&ball, k->shifted[i], error[i]);
+    for (uint32_t i = 0; i < k->x->n; i++)
+        ball_of(&ball, k->value[i]);
+    for (uint32_t i = 0; i < ball.jump.n; i++) {
+        RecId row = newton_by_sequence(k->b, RED_MAX, ball.jump.p[i]);
+        any = any == REC_NONE ? row : rec_map2(k->b, FUN_OR, any, row);
+    }
+    return any;
+}
+
 /* ---- both ways ---- */
 
 static RecId not_all(RecBuild *b, RecId ok, RecId bad)
@@ -193,18 +248,31 @@ static RecId relative(Bound *k, RecId error, uint32_t i)
 /* Not at or above the radius: a little below, for the rounding of the bound itself. */
 static void within_radius(Bound *k, Window *x)
 {
-    RecId *all = walk(k, x->error), less = rec_const(k->b, DT_REAL, 0.9);
+    RecId *begin = NEWN(x->w->p->arena, RecId, x->n + 1), less = rec_const(k->b, DT_REAL, 0.9);
+    memcpy(begin, x->error, x->n * sizeof *begin);
+    RecId *all = walk(k, x->error), jump = jumps(k, begin, all);
     for (uint32_t i = 0; i < x->n; i++) {
         RecId off = relative(k, all[i], i);
         x->bad = not_all(k->b, rec_map2(k->b, FUN_LE, all[i], rec_map2(k->b, FUN_MUL, k->radius[i], less)), x->bad);
         x->off = i ? rec_map2(k->b, FUN_MAX, x->off, off) : off;
     }
+    if (jump == REC_NONE)
+        return;
+    x->bad = rec_map2(k->b, FUN_OR, x->bad, jump);
+    x->off = rec_map3(k->b, FUN_WHERE, jump, rec_const(k->b, DT_REAL, INFINITY), x->off);
+}
+
+/* Equal, and of the same sign where they are 0, which shows in their reciprocals. */
+static RecId same_bits(RecBuild *b, RecId v, RecId w)
+{
+    RecId one = rec_const(b, DT_REAL, 1), sign = rec_map2(b, FUN_EQ, rec_map2(b, FUN_DIV, one, v), rec_map2(b, FUN_DIV, one, w));
+    return rec_map2(b, FUN_AND, rec_map2(b, FUN_EQ, v, w), sign);
 }
 
 static void to_the_bit(Bound *k, Window *x)
 {
     for (uint32_t i = 0; i < x->n; i++)
-        x->bad = not_all(k->b, rec_map2(k->b, FUN_EQ, k->value[i], x->state[i]), x->bad);
+        x->bad = not_all(k->b, same_bits(k->b, k->value[i], x->state[i]), x->bad);
     RecId no = rec_const(k->b, DT_REAL, 0), any = rec_const(k->b, DT_REAL, INFINITY);
     x->off = rec_map3(k->b, FUN_WHERE, x->bad, any, no);
 }
@@ -215,13 +283,16 @@ void window_check(Window *x)
     uint32_t n = x->n + 1;
     Bound k = {.x = x, .b = x->b, .value = NEWN(a, RecId, n), .radius = NEWN(a, RecId, n)};
     k.slope = NEWN(a, RecId, n * n);
+    k.reads = NEWN(a, bool, n * n);
     k.residual = NEWN(a, RecId, n);
     k.rounding = NEWN(a, RecId, n);
     k.shifted = window_shifted(x, x->b, x->state);
     x->steep = REC_NONE;
     take_values(&k, x);
-    if (x->error)
+    if (x->error) {
         take_radius(&k);
+        take_reads(&k);
+    }
     if (x->error && take_rounding(&k) && take_slope(&k, x))
         within_radius(&k, x);
     else if (!x->stepped)

@@ -42,14 +42,14 @@ static RecId zero(RecBuild *b)
     return rec_const(b, DT_REAL, 0);
 }
 
-/* F + d, or F where that is no number; nothing is added where d is 0. */
+/* F + d, or F where that is no number; nothing is added where d is 0, or -0 would turn into 0. */
 static RecId moved(RecBuild *b, RecId value, RecId d)
 {
     if (d == REC_NONE)
         return value;
     RecId sum = rec_map2(b, FUN_ADD, value, d), far = rec_const(b, DT_REAL, INFINITY);
-    RecId finite = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, sum), far);
-    return rec_map3(b, FUN_WHERE, finite, sum, value);
+    RecId finite = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, sum), far), moves = rec_map2(b, FUN_NE, d, zero(b));
+    return rec_map3(b, FUN_WHERE, rec_map2(b, FUN_AND, finite, moves), sum, value);
 }
 
 /* The greatest size that the step leaves to state i from where the window begins, with room for rounding; REC_NONE: any. */

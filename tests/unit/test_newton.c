@@ -354,6 +354,11 @@ static void an_infinity(Forms *t, Frame *f)
     set_from(t, f, "x", -1, INFINITY);
 }
 
+static void a_negative_zero(Forms *t, Frame *f)
+{
+    set_from(t, f, "x", -1, -0.0);
+}
+
 static const Hard hard[] = {
     {"tests/forms/hard.rnn", "logistic", 0.3, start_inside, 0, 0},
     {"tests/forms/hard.rnn", "lorenz", 0.3, on_the_attractor, 0, 0},
@@ -368,6 +373,11 @@ static const Hard hard[] = {
     {"tests/forms/hard.rnn", "overshooting", 0.5, NULL, -1, 0},
     {"tests/forms/hard.rnn", "exploding", 0.4, NULL, -1, 0},
     {"tests/forms/hard.rnn", "exploding", 1.5, NULL, -1, 0},
+    {"tests/forms/hard.rnn", "cancelling", 0.5, NULL, 0, 0},
+    {"tests/forms/hard.rnn", "counting", 0.5, NULL, 1, 0},
+    {"tests/forms/hard.rnn", "powers", 0.5, NULL, 1, 0},
+    {"tests/forms/hard.rnn", "zeros", 0.5, a_negative_zero, -1, 0},
+    {"tests/forms/hard.rnn", "mixed_zeros", 0.5, a_negative_zero, -1, 0},
     {"stdlib/lstm.rnn", "lstm", 1, NULL, -1, 0},
     {"stdlib/elman.rnn", "elman", 0.5, a_nan, 0, 0},
 };
@@ -402,6 +412,48 @@ Test(newton, never_a_wrong_answer, .timeout = 300)
     for (uint32_t i = 0; i < sizeof hard / sizeof *hard; i++)
         for (int k = 0; k < 4; k++)
             check_hard(&hard[i], k % 2 ? PREC_F32 : PREC_F64, k < 2 ? 100 : 517);
+}
+
+/* ---- jumps ---- */
+
+/* The step jumps at `at`, which far from the states changes nothing; then at one place where Newton's v is off, between both. */
+static void check_jumps(const char *entry, Precision precision)
+{
+    enum { T = 48, SIZE = 16 };
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/forms/hard.rnn", entry);
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision), code = forms_compile(&t, newton(SIZE), precision);
+    Frame *f = drawn_units(&t, a, T, 1, 8, 1), *far = frame_copy(f), *want = plainly(f, &sequential);
+    uint32_t at = argument(&t, "at"), v = output_of(t.reference, "v"), tried = 0;
+    Told told = solved(far, &code, T, 1, SIZE);
+    cr_expect_eq(told.status[0], 0, "%s does not converge", entry);
+    int64_t n = frame_count(f, &t.reference->out.p[v].type, true), row = n / T;
+    for (int64_t i = 0; i < n - row; i++) {
+        if (far->out[v][i] == want->out[v][i])
+            continue;
+        Frame *near = frame_copy(f);
+        near->in[at] = memcpy(NEWN(a, double, n), f->in[at], (size_t)n * sizeof(double));
+        near->in[at][i + row] = fmax(far->out[v][i], want->out[v][i]);
+        Frame *exact = plainly(near, &sequential);
+        solved(near, &code, T, 1, SIZE);
+        double off = all_apart(near, exact);
+        cr_expect_leq(off, precision == PREC_F64 ? 1e-10 : 1e-4, "%s, place %d: off by %g", entry, (int)(i / row), off);
+        tried++;
+    }
+    cr_expect_gt(tried, 10);
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, jumps_at_the_edge_of_the_error, .timeout = 120)
+{
+    static const char *const entry[] = {"jumping", "floored", "signed", "whole", "poles"};
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < (i < 4 ? 2 : 1); k++) /* in single precision a pole is too steep */
+            check_jumps(entry[i], k ? PREC_F32 : PREC_F64);
 }
 
 /* ---- what is not shown to be right is made by the plain step, from where that is exact ---- */
