@@ -72,7 +72,7 @@ solved "" -D H=9 > own.rec
 solved ", derivative = exact" -D H=9 > exact.rec
 check "larger ones are" sh -c '! cmp -s own.rec exact.rec'
 solved ", derivative = exact" > /dev/null
-check "explain says what is taken" sh -c '"$RNNC" explain mixed.rnn | grep -q "newton: yes, .*; iterates with the whole derivative, place by place'
+check "explain says what is taken" sh -c '"$RNNC" explain mixed.rnn | grep -q "newton: yes, .*; iterates with the whole derivative, place by place"'
 solved "" > /dev/null
 check "and why" sh -c '"$RNNC" explain mixed.rnn | grep -q "own place: all of it would be made at one place after the other"'
 
