@@ -10,7 +10,8 @@ enum { ULPS = 4 }; /* of our own exp, tanh, ...: more than they are ever off, in
 Ball ball_begin(RecBuild b, double unit)
 {
     RecProg *p = b.prog;
-    return (Ball){.b = b, .n = p->op.n, .radius = pass_ids(p->arena, p->op.n), .known = NEWN(p->arena, bool, p->op.n + 1), .unit = unit};
+    return (Ball){.b = b, .n = p->op.n, .radius = pass_ids(p->arena, p->op.n), .known = NEWN(p->arena, bool, p->op.n + 1), .unit = unit,
+                  .jump = pass_ids(p->arena, p->op.n)};
 }
 
 void ball_seed(Ball *x, RecId v, RecId radius)
@@ -27,6 +28,7 @@ typedef struct Rule {
     Dim dim[MAXRANK];
     RecUse y, a[3], r[3]; /* the result, arguments, their radii */
     bool exact[3];
+    RecUse jump; /* where the function itself may jump; .v is REC_NONE: nowhere */
 } Rule;
 
 static RecUse number(Rule *u, double x)
@@ -98,10 +100,7 @@ static RecUse of_product(Rule *u)
 /* Notes it: `is` says where. */
 static RecUse jumps(Rule *u, RecUse is)
 {
-    Ball *x = u->x;
-    RecId v = pass_use_value(&x->b, is, u->rank, u->dim);
-    vec_push(x->b.prog->arena, &x->jump, v);
-    return rec_use(v, u->rank);
+    return u->jump = is;
 }
 
 /* A divisor that may be 0 is one of either sign, even where its radius is 0. */
@@ -286,10 +285,26 @@ static RecUse rounded(Rule *u, RecUse r, Fun f)
     return u->x->same ? f3(u, FUN_WHERE, off(u, r), all, r) : all;
 }
 
+/* The jumps of a branch that is not chosen are none. */
+static RecId all_jumps(Rule *u, const RecOp *op)
+{
+    RecUse all = u->jump;
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        RecUse is = op->use[i];
+        is.v = u->exact[i] ? REC_NONE : u->x->jump[is.v];
+        if (is.v == REC_NONE)
+            continue;
+        if (op->fun == FUN_WHERE && i > 0)
+            is = f2(u, FUN_AND, is, i == 1 ? u->a[0] : f1(u, FUN_NOT, u->a[0]));
+        all = all.v == REC_NONE ? is : f2(u, FUN_OR, all, is);
+    }
+    return all.v == REC_NONE ? REC_NONE : pass_use_value(&u->x->b, all, u->rank, u->dim);
+}
+
 static RecId of_map(Ball *x, RecId v)
 {
     RecOp op = *rec_op(x->b.prog, v);
-    Rule u = {.x = x, .rank = op.type.rank, .y = rec_use(v, op.type.rank)};
+    Rule u = {.x = x, .rank = op.type.rank, .y = rec_use(v, op.type.rank), .jump = {.v = REC_NONE}};
     bool exact = true;
     memcpy(u.dim, op.type.dim, sizeof u.dim);
     for (uint32_t i = 0; i < op.nuse; i++) {
@@ -301,6 +316,7 @@ static RecId of_map(Ball *x, RecId v)
     if (exact)
         return REC_NONE;
     RecUse r = op.type.dt == DT_REAL ? rounded(&u, rule_of(&u, op.fun), op.fun) : may_differ(&u, op.fun, op.nuse);
+    x->jump[v] = all_jumps(&u, &op);
     return pass_use_value(&x->b, r, u.rank, u.dim);
 }
 

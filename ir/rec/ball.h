@@ -12,7 +12,7 @@ typedef struct Ball {
     double unit;     /* each operation rounds by this, relative to its result */
     bool same;       /* of equal arguments equal results: rounding counts only where something is off */
     bool boundless;  /* out: something has no bound here */
-    VEC(RecId) jump; /* out: bools: where the value may jump inside the ball, or have another bound than that of its derivative */
+    RecId *jump;     /* by op: bools: where it is made of what may jump inside the ball; REC_NONE: nowhere. For what ball_of was asked */
 } Ball;
 
 Ball ball_begin(RecBuild b, double unit);

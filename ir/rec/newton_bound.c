@@ -7,8 +7,8 @@
  * c and u by ball.c). Where nothing that a state is made of was inexact nothing is added: then the bits are the same. The radius is the
  * tolerance times the largest state of the sequence in the window.
  *
- * A jump has no derivative. So no comparison, sign or rounding to a whole number may come out otherwise, and no divisor be 0, for any
- * states that are as far off as e says: place by place, as e holds up to there. -0 counts as 0 in all of this: only division
+ * A jump has no derivative. So no comparison, sign or rounding to a whole number may come out otherwise, and no divisor be 0, in what
+ * is chosen, for any states that are as far off as e says: place by place, as e holds up to there. -0 counts as 0 in all of this: only division
  * tells them apart.
  *
  * Where elements mix, that bound would grow by sums of absolute values that cancel in truth: there only exact bits count. */
@@ -220,11 +220,10 @@ static RecId jumps(Bound *k, RecId *begin, const RecId *all)
     ball.same = true;
     for (uint32_t i = 0; i < k->x->n; i++)
         ball_seed(&ball, k->shifted[i], error[i]);
-    for (uint32_t i = 0; i < k->x->n; i++)
-        ball_of(&ball, k->value[i]);
-    for (uint32_t i = 0; i < ball.jump.n; i++) {
-        RecId row = newton_by_sequence(k->b, RED_MAX, ball.jump.p[i]);
-        any = any == REC_NONE ? row : rec_map2(k->b, FUN_OR, any, row);
+    for (uint32_t i = 0; i < k->x->n; i++) {
+        RecId jump = ball_of(&ball, k->value[i]) == REC_NONE ? REC_NONE : ball.jump[k->value[i]];
+        RecId row = jump == REC_NONE ? REC_NONE : newton_by_sequence(k->b, RED_MAX, jump);
+        any = any == REC_NONE || row == REC_NONE ? (any == REC_NONE ? row : any) : rec_map2(k->b, FUN_OR, any, row);
     }
     return any;
 }

@@ -375,6 +375,7 @@ static const Hard hard[] = {
     {"tests/forms/hard.rnn", "exploding", 1.5, NULL, -1, 0},
     {"tests/forms/hard.rnn", "cancelling", 0.5, NULL, 0, 0},
     {"tests/forms/hard.rnn", "counting", 0.5, NULL, 1, 0},
+    {"tests/forms/hard.rnn", "beside_a_jump", 0.5, NULL, 1, 0},
     {"tests/forms/hard.rnn", "powers", 0.5, NULL, 1, 0},
     {"tests/forms/hard.rnn", "zeros", 0.5, a_negative_zero, -1, 0},
     {"tests/forms/hard.rnn", "mixed_zeros", 0.5, a_negative_zero, -1, 0},
