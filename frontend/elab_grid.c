@@ -393,9 +393,12 @@ static GridRead *read_number(const Inst *inst, uint32_t n)
 static bool has_order(Sweep *w)
 {
     Elab *e = w->e;
-    RecOffset *by = NEWN(e->arena, RecOffset, w->by.n + 1);
     int16_t weight[REC_MAXAXES];
     uint32_t n = 0;
+    for (uint32_t i = 0; i < w->inst->state.n; i++)
+        n += w->inst->state.p[i]->read.n;
+    RecOffset *by = NEWN(e->arena, RecOffset, n + 1);
+    n = 0;
     for (uint32_t i = 0; i < w->inst->state.n; i++)
         for (uint32_t r = 0; r < w->inst->state.p[i]->read.n; r++, n++)
             for (uint8_t k = 0; k < w->naxes; k++)
