@@ -1,5 +1,7 @@
 #include "lang/dim.h"
 
+#include <math.h>
+
 /* A polynomial is a list of terms sorted by their symbols, without zero coefficients. The table is searched linearly by
  * hash: a program has a few dozen sizes. */
 typedef struct Poly {
@@ -263,6 +265,14 @@ bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out)
     }
     *out = sum;
     return sum >= 0 && a != DIM_HUGE;
+}
+
+double dim_about(const DimTab *t, Dim a, double each)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < t->poly.p[a].nterm; i++)
+        sum += (double)t->poly.p[a].term[i].coef * pow(each, t->poly.p[a].term[i].nsym);
+    return a == DIM_HUGE ? INFINITY : sum;
 }
 
 uint32_t dim_nterms(const DimTab *t, Dim a)

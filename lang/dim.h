@@ -49,6 +49,7 @@ bool dim_is_time(const DimTab *t, Dim a); /* made of symbols of kind DIM_TIME an
 bool dim_mentions(const DimTab *t, Dim a, DimSym s);
 /* Value for given values of all symbols; false on overflow of int64 or a negative result. */
 bool dim_eval(const DimTab *t, Dim a, const int64_t *sym_value, int64_t *out);
+double dim_about(const DimTab *t, Dim a, double each); /* with every dimension `each`; INFINITY for DIM_HUGE */
 
 /* The terms of a polynomial, for code generation: coef * sym[0] * sym[1] * ... (sym sorted, repeated for powers). */
 typedef struct DimTerm {

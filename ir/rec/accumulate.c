@@ -127,5 +127,9 @@ static RecId accumulate_op(Rewrite *w, RecBuild *b, RecId old, RecOp op)
 void rec_accumulate(RecProg *p)
 {
     Rewrite w = {.recur = accumulate_recur, .op = accumulate_op};
-    rw_run(&w, p);
+    bool chunks = false;
+    for (RecId v = 0; v < p->op.n; v++)
+        chunks |= p->op.p[v].kind == REC_RECUR && p->op.p[v].chunk;
+    if (chunks)
+        rw_run(&w, p);
 }

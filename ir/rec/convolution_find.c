@@ -38,18 +38,13 @@ static ConvTerm divided(const Find *f, const Term *t)
     return x;
 }
 
-static bool same_factor(const Find *f, const Factor *x, const Factor *y)
-{
-    return x->kind == y->kind && x->use.v == y->use.v && !memcmp(x->use.axis, y->use.axis, rec_type(f->p, x->use.v)->rank);
-}
-
 /* Every selected factor of x is one of the selected ones of y. */
 static bool all_in(const Find *f, const Term *x, uint32_t of_x, const Term *y, uint32_t of_y)
 {
     for (uint32_t i = 0; i < x->factor.n; i++) {
         bool found = !(of_x >> i & 1);
         for (uint32_t k = 0; k < y->factor.n; k++)
-            found |= (of_y >> k & 1) && same_factor(f, &x->factor.p[i], &y->factor.p[k]);
+            found |= (of_y >> k & 1) && linear_same_factor(f->p, &x->factor.p[i], &y->factor.p[k]);
         if (!found)
             return false;
     }
@@ -91,7 +86,7 @@ static bool note_hold(Find *f, const ConvTerm *hold)
         for (uint32_t k = 0; k < run->term.factor.n; k++) {
             Factor other = hold->term.factor.p[i];
             other.kind = other.kind == FACTOR_IF ? FACTOR_UNLESS : FACTOR_IF;
-            if (!(left >> i & 1) || !is_condition(&other) || !same_factor(f, &other, &run->term.factor.p[k]))
+            if (!(left >> i & 1) || !is_condition(&other) || !linear_same_factor(f->p, &other, &run->term.factor.p[k]))
                 continue;
             left &= ~(1u << i);
             found |= 1u << k;

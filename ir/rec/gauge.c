@@ -165,11 +165,7 @@ static void remake_recur(Rewrite *w, RecBuild *b, RecId old)
 
 static bool is_plain(const RecProg *p, const RecOp *op)
 {
-    const RecRegionInfo *body = &p->region.p[op->region];
-    for (uint32_t i = 0; i < body->op.n; i++)
-        if (rec_op(p, body->op.p[i])->kind == REC_HISTORY)
-            return false;
-    return !op->grid && !op->chunk && !op->until;
+    return !op->grid && !op->chunk && !op->until && !pass_looks_back(p, op->region);
 }
 
 void rec_gauge(RecProg *p)

@@ -124,6 +124,12 @@ static void times(const LinearCx *cx, Terms *t, uint32_t from, Factor f)
 
 /* ---- ops ---- */
 
+bool linear_same_factor(const RecProg *p, const Factor *a, const Factor *b)
+{
+    return a->kind == b->kind && a->logarithm == b->logarithm && a->use.v == b->use.v &&
+           memcmp(a->use.axis, b->use.axis, rec_type(p, a->use.v)->rank) == 0;
+}
+
 static bool same_term(const LinearCx *cx, const Term *a, const Term *b)
 {
     if (a->sign != b->sign || a->state != b->state || a->nit != b->nit || a->factor.n != b->factor.n)
@@ -133,12 +139,9 @@ static bool same_term(const LinearCx *cx, const Term *a, const Term *b)
     for (uint8_t k = 0; a->state != REC_NONE && k < rec_type(cx->p, a->state)->rank; k++)
         if (a->axis[k] != b->axis[k])
             return false;
-    for (uint32_t i = 0; i < a->factor.n; i++) {
-        const Factor *f = &a->factor.p[i], *g = &b->factor.p[i];
-        if (f->kind != g->kind || f->logarithm != g->logarithm || f->use.v != g->use.v ||
-            memcmp(f->use.axis, g->use.axis, rec_type(cx->p, f->use.v)->rank) != 0)
+    for (uint32_t i = 0; i < a->factor.n; i++)
+        if (!linear_same_factor(cx->p, &a->factor.p[i], &b->factor.p[i]))
             return false;
-    }
     return true;
 }
 

@@ -71,6 +71,7 @@ bool linear_log_terms(const LinearCx *cx, RecId v, Terms *out, RecId *why); /* l
  * none. */
 bool linear_expand(const LinearCx *cx, const Term *t, uint32_t factor, Terms *out);
 uint32_t linear_names(const LinearCx *cx, const Term *t, uint32_t factor); /* the term's axes it names, as bits */
+bool linear_same_factor(const RecProg *p, const Factor *a, const Factor *b);
 bool linear_in_place(const RecProg *p, const Term *t); /* it reads its state at its own place, and nothing is summed */
 
 /* ---- what linear.c and linear_log.c share: terms of an operand as terms of the op ---- */

@@ -59,18 +59,19 @@ bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur)
     return feeds;
 }
 
-static bool starts(Along *x, const RecOp *recur, RecId v)
+bool *newton_reading(const RecProg *p, Arena *a, const RecOp *recur)
 {
-    const RecOp *op = rec_op(x->p, v);
-    for (uint8_t k = 0; k < MAXRANK; k++)
-        x->axis[v][k] = k;
-    return op->kind == REC_REGARG && op->index < recur->nstate;
+    bool *reads = NEWN(a, bool, p->op.n + 1);
+    for (uint32_t i = 0; i < recur->nstate; i++)
+        reads[p->region.p[recur->region].arg.p[i]] = true;
+    pass_made_of(p, recur->region, reads);
+    return reads;
 }
 
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
-    Along x = {p, rec_type(p, recur->use[0].v), NEWN(a, bool, p->op.n + 1), NULL};
+    Along x = {p, rec_type(p, recur->use[0].v), newton_reading(p, a, recur), NULL};
     x.axis = arena_alloc(a, (p->op.n + 1) * sizeof *x.axis);
     bool *feeds = newton_feeding(p, a, recur);
     for (uint32_t i = 0; i < recur->nstate; i++)
@@ -78,11 +79,9 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
             return false;
     for (uint32_t i = 0; i < body->op.n; i++) {
         RecId v = body->op.p[i];
-        bool state = starts(&x, recur, v);
-        x.reads[v] = state;
-        for (uint32_t k = 0; k < rec_op(p, v)->nuse; k++)
-            x.reads[v] |= x.reads[rec_op(p, v)->use[k].v];
-        if (feeds[v] && x.reads[v] && !state && !follow(&x, v))
+        for (uint8_t k = 0; k < MAXRANK; k++)
+            x.axis[v][k] = k;
+        if (feeds[v] && x.reads[v] && rec_op(p, v)->kind != REC_REGARG && !follow(&x, v))
             return false;
     }
     for (uint32_t i = 0; i < recur->nstate; i++)

@@ -10,6 +10,7 @@ enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
  * bound. */
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
 
+bool *newton_reading(const RecProg *p, Arena *a, const RecOp *recur); /* by op: it is made of carried states */
 bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur); /* by op: new states are made of it */
 
 enum { NO_AXIS = MAXRANK };

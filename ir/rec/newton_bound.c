@@ -69,24 +69,14 @@ static bool take_rounding(Bound *k)
     return !ball.boundless;
 }
 
-/* By op: it is made of `of`. */
-static bool *made_of(const RecBuild *b, RecId of)
-{
-    const RecProg *p = b->prog;
-    const RecRegionInfo *r = &p->region.p[b->region];
-    bool *is = NEWN(p->arena, bool, p->op.n + 1);
-    is[of] = true;
-    for (uint32_t i = 0; i < r->op.n; i++)
-        for (uint32_t k = 0; k < rec_op(p, r->op.p[i])->nuse; k++)
-            is[r->op.p[i]] |= is[rec_op(p, r->op.p[i])->use[k].v];
-    return is;
-}
-
 static void take_reads(Bound *k)
 {
+    const RecProg *p = k->b->prog;
     uint32_t n = k->x->n;
     for (uint32_t j = 0; j < n; j++) {
-        bool *is = made_of(k->b, k->shifted[j]);
+        bool *is = NEWN(p->arena, bool, p->op.n + 1);
+        is[k->shifted[j]] = true;
+        pass_made_of(p, k->b->region, is);
         for (uint32_t i = 0; i < n; i++)
             k->reads[i * n + j] = is[k->value[i]];
     }

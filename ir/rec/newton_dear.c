@@ -6,8 +6,8 @@
  * the whole derivative solves in one iteration. */
 #include "ir/rec/newton.h"
 
-static const double near = 8; /* products for each element that are not dear */
-enum { UNKNOWN = 64 };        /* a size that is not known */
+static const double near = 8;     /* products for each element that are not dear */
+static const double unknown = 64; /* a size that is not known */
 
 static Dim product(const RecProg *p, const Dim *dim, uint8_t n)
 {
@@ -22,27 +22,14 @@ static Dim product(const RecProg *p, const Dim *dim, uint8_t n)
 static Dim products(const RecProg *p, Arena *a, const RecOp *recur)
 {
     const RecRegionInfo *body = &p->region.p[recur->region];
-    bool *feeds = newton_feeding(p, a, recur), *reads = NEWN(a, bool, p->op.n + 1);
+    bool *feeds = newton_feeding(p, a, recur), *reads = newton_reading(p, a, recur);
     Dim sum = DIM_ZERO;
     for (uint32_t i = 0; i < body->op.n; i++) {
         const RecOp *op = rec_op(p, body->op.p[i]);
-        bool *own = &reads[body->op.p[i]];
-        *own = op->kind == REC_REGARG && op->index < recur->nstate;
-        for (uint32_t k = 0; k < op->nuse; k++)
-            *own |= reads[op->use[k].v];
-        if (*own && feeds[body->op.p[i]] && op->kind == REC_CONTRACT)
+        if (reads[body->op.p[i]] && feeds[body->op.p[i]] && op->kind == REC_CONTRACT)
             sum = dim_add(p->dims, sum, product(p, op->space, op->nit));
     }
     return sum;
-}
-
-static double about(const RecProg *p, Dim d)
-{
-    uint32_t n = dim_nsyms(p->dims);
-    int64_t *value = NEWN(p->arena, int64_t, n + 1), out = 0;
-    for (DimSym s = 0; s < n; s++)
-        value[s] = UNKNOWN;
-    return dim_eval(p->dims, d, value, &out) ? (double)out : (double)INT64_MAX;
 }
 
 static bool too_dear(const RecProg *p, Arena *a, const RecOp *recur)
@@ -50,9 +37,9 @@ static bool too_dear(const RecProg *p, Arena *a, const RecOp *recur)
     double elements = 0;
     for (uint32_t i = 0; i < recur->nstate; i++) {
         const Type *t = rec_type(p, recur->use[i].v);
-        elements += about(p, product(p, t->dim, t->rank));
+        elements += dim_about(p->dims, product(p, t->dim, t->rank), unknown);
     }
-    return about(p, products(p, a, recur)) > near * elements;
+    return dim_about(p->dims, products(p, a, recur), unknown) > near * elements;
 }
 
 static bool affine(const Structure *s)

@@ -45,6 +45,8 @@ uint32_t pass_names(const RecProg *p, RecUse u);                   /* the iterat
 RecUse pass_compose(const RecProg *p, RecUse inner, RecUse outer); /* inner: a use by the op that outer uses */
 bool pass_zeros(const RecProg *p, RecId v);                        /* v is a zero, or a broadcast one */
 bool pass_const(const RecProg *p, RecId v, double *number);        /* v is a constant, or a broadcast one */
+void pass_made_of(const RecProg *p, RecRegion r, bool *is);        /* by op: marks what in r, at any depth, reads what is marked */
+bool pass_looks_back(const RecProg *p, RecRegion r);               /* r itself reads earlier steps' results */
 bool pass_heavy(const RecOp *op);      /* worth moving or keeping: sums, indexing, functions that take long */
 bool pass_iterates(RecKind k);         /* has an iteration space */
 RecId *pass_ids(Arena *a, uint32_t n); /* n times REC_NONE */

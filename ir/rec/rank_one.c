@@ -135,8 +135,7 @@ static Part only_where(Place *x, const Factor *condition, Part v)
 static bool is_among(const RecProg *p, const Factor *f, const Factor *list, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (list[i].kind == f->kind && list[i].use.v == f->use.v &&
-            memcmp(list[i].use.axis, f->use.axis, rec_type(p, f->use.v)->rank) == 0)
+        if (linear_same_factor(p, &list[i], f))
             return true;
     return false;
 }
@@ -379,5 +378,6 @@ static void rank_one_recur(Rewrite *w, RecBuild *b, RecId old)
 void rec_rank_one(RecProg *p)
 {
     Rewrite w = {.recur = rank_one_recur};
-    rw_run(&w, p);
+    if (!rank_one_in_rows(p))
+        rw_run(&w, p);
 }

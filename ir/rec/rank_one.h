@@ -38,6 +38,7 @@ typedef struct RankOne {
 } RankOne;
 
 /* p as rec.cascade leaves it, with what is worth keeping outside of the step. */
+bool rank_one_in_rows(const RecProg *p); /* the form runs row by row, so that states are kept: see RANK_ONE_IN_ROWS */
 RankOne rank_one_of(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage);
 
 #endif

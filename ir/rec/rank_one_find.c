@@ -12,7 +12,7 @@
 
 /* Measured for pLSTM's P-mode with one thread: with 16 x 16 numbers in a state, 3 for each that is moved, the sum was
  * slower; with 64 x 64, 15 for each, training was 1.2 to 1.4 times as fast in waves and scans, and forward the same. */
-enum { LEAST_STATE = 8, OPEN_SIZE = 64 };
+static const double least_state = 8, open_size = 64;
 
 typedef struct Find {
     LinearCx cx;
@@ -28,17 +28,11 @@ typedef struct Find {
 
 /* ---- factors ---- */
 
-static bool same_factor(const RecProg *p, const Factor *a, const Factor *b)
-{
-    return a->kind == b->kind && a->use.v == b->use.v &&
-           memcmp(a->use.axis, b->use.axis, rec_type(p, a->use.v)->rank) == 0;
-}
-
 /* Takes one like f out of the list. */
 static bool take(const RecProg *p, Factor *list, uint32_t *n, const Factor *f)
 {
     for (uint32_t i = 0; i < *n; i++)
-        if (same_factor(p, &list[i], f)) {
+        if (linear_same_factor(p, &list[i], f)) {
             list[i] = list[--*n];
             return true;
         }
@@ -91,10 +85,7 @@ static bool same_product(const Find *x, const Term *a, const Term *b)
 
 static bool in_place(const RecProg *p, const Term *t)
 {
-    bool in_order = t->nit == t->rank;
-    for (uint8_t i = 0; t->state != REC_NONE && i < t->rank && in_order; i++)
-        in_order = rec_type(p, t->state)->rank == t->rank && t->axis[i] == i;
-    return in_order;
+    return t->state == REC_NONE ? t->nit == t->rank : linear_in_place(p, t);
 }
 
 /* Products become their factors; a sum stays one factor. */
@@ -368,15 +359,6 @@ static Dim row_size(const Find *x, const RankRow *row)
 }
 
 /* Sizes that are open count as OPEN_SIZE. */
-static int64_t about(const Find *x, Dim d)
-{
-    DimTab *t = x->cx.p->dims;
-    int64_t n = 0;
-    for (DimSym s = 0; s < dim_nsyms(t); s++)
-        d = dim_subst(t, d, s, dim_const(t, OPEN_SIZE));
-    return dim_is_const(t, d, &n) ? n : 0;
-}
-
 static void look_at_sizes(Find *x)
 {
     DimTab *t = x->cx.p->dims;
@@ -387,11 +369,11 @@ static void look_at_sizes(Find *x)
                 state = type_size(t, rec_type(x->cx.p, x->step->arg.p[k]));
                 x->out->moved = dim_add(t, x->out->moved, row_size(x, &x->out->row[r]));
             }
-    if (about(x, state) < LEAST_STATE * about(x, x->out->moved))
+    if (dim_about(t, state, open_size) < least_state * dim_about(t, x->out->moved, open_size))
         x->out->is = RANK_ONE_SMALL;
 }
 
-static bool runs_in_rows(const RecProg *p)
+bool rank_one_in_rows(const RecProg *p)
 {
     return p->form.kind == REC_FORM_SEQUENTIAL || p->form.kind == REC_FORM_AUTO;
 }
@@ -449,7 +431,7 @@ RankOne rank_one_of(const RecProg *p, Arena *a, RecId recur, const Stages *s, ui
         look_at_rows(&x);
     if (out.is == RANK_ONE_FOUND)
         look_at_sizes(&x);
-    if (out.is == RANK_ONE_FOUND && runs_in_rows(p))
+    if (out.is == RANK_ONE_FOUND && rank_one_in_rows(p))
         out.is = RANK_ONE_IN_ROWS;
     return out;
 }

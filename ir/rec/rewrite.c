@@ -227,6 +227,31 @@ bool pass_zeros(const RecProg *p, RecId v)
     return pass_const(p, v, &number) && number == 0;
 }
 
+void pass_made_of(const RecProg *p, RecRegion r, bool *is)
+{
+    const RecRegionInfo *body = &p->region.p[r];
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        const RecOp *op = rec_op(p, body->op.p[i]);
+        if (op->kind == REC_RECUR) {
+            pass_made_of(p, op->region, is);
+            const RecRegionInfo *inner = &p->region.p[op->region];
+            for (uint32_t k = 0; k < inner->op.n; k++)
+                is[body->op.p[i]] |= is[inner->op.p[k]];
+        }
+        for (uint32_t k = 0; k < op->nuse; k++)
+            is[body->op.p[i]] |= is[op->use[k].v];
+    }
+}
+
+bool pass_looks_back(const RecProg *p, RecRegion r)
+{
+    const RecRegionInfo *body = &p->region.p[r];
+    for (uint32_t i = 0; i < body->op.n; i++)
+        if (rec_op(p, body->op.p[i])->kind == REC_HISTORY)
+            return true;
+    return false;
+}
+
 bool pass_iterates(RecKind k)
 {
     return k == REC_MAP || k == REC_REDUCE || k == REC_CONTRACT || k == REC_GATHER || k == REC_SCATTER;

@@ -1,6 +1,8 @@
 /* Stages: see stage.h. There are few states, so closure of a matrix finds the components. */
 #include "ir/rec/stage.h"
 
+#include "ir/rec/pass.h"
+
 typedef struct Graph {
     const RecProg *p;
     Arena *a;
@@ -9,22 +11,6 @@ typedef struct Graph {
     bool **needs; /* by state, by op: it needs the carried value of that state */
     bool *reach;  /* [n,n]: state i needs state j, directly or not */
 } Graph;
-
-static void mark_needs(const RecProg *p, RecRegion r, bool *needs)
-{
-    const RecRegionInfo *body = &p->region.p[r];
-    for (uint32_t i = 0; i < body->op.n; i++) {
-        const RecOp *op = rec_op(p, body->op.p[i]);
-        if (op->kind == REC_RECUR) {
-            mark_needs(p, op->region, needs);
-            const RecRegionInfo *inner = &p->region.p[op->region];
-            for (uint32_t k = 0; k < inner->op.n; k++)
-                needs[body->op.p[i]] |= needs[inner->op.p[k]];
-        }
-        for (uint32_t k = 0; k < op->nuse; k++)
-            needs[body->op.p[i]] |= needs[op->use[k].v];
-    }
-}
 
 static void close(Graph *g)
 {
@@ -85,7 +71,7 @@ Stages stages_of(const RecProg *p, Arena *a, RecId recur)
     for (uint32_t j = 0; j < g.n; j++) {
         g.needs[j] = NEWN(a, bool, p->op.n + 1);
         g.needs[j][body->arg.p[j]] = true;
-        mark_needs(p, op->region, g.needs[j]);
+        pass_made_of(p, op->region, g.needs[j]);
         for (uint32_t i = 0; i < g.n; i++)
             g.reach[i * g.n + j] = g.needs[j][body->result.p[i]];
     }

@@ -7,18 +7,10 @@
  * alone. */
 #include "ir/rec/chunk.h"
 
-static bool has_history(const RecProg *p, RecRegion body)
-{
-    for (uint32_t i = 0; i < p->region.p[body].op.n; i++)
-        if (rec_op(p, p->region.p[body].op.p[i])->kind == REC_HISTORY)
-            return true;
-    return false;
-}
-
 /* A recurrence of a function, not of a step, whose states training would keep. */
 static bool keeps_states(const RecProg *p, const RecOp *recur)
 {
-    return recur->home < REC_NFN && !recur->chunk && !recur->until && !has_history(p, recur->region);
+    return recur->home < REC_NFN && !recur->chunk && !recur->until && !pass_looks_back(p, recur->region);
 }
 
 static void one_part(const Cut *k, RecBuild *b, RecId *entering, const RecId *seq, RecId *result)

@@ -2,6 +2,7 @@
 #include "lang/dim.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 
 Test(dim, an_overflow_is_huge)
 {
@@ -54,5 +55,17 @@ Test(dim, the_largest_size_is_exact)
     int64_t value;
     cr_expect(dim_is_const(t, most, &value) && value == INT64_MAX - 1);
     cr_expect(dim_is_const(t, dim_sub(t, DIM_ZERO, most), &value) && value == 1 - INT64_MAX);
+    arena_free(a);
+}
+
+Test(dim, about_how_large)
+{
+    Arena *a = arena_new();
+    DimTab *t = dim_tab_new(a);
+    Dim h = dim_of(t, dim_sym_new(t, STR("H"), DIM_USER)), k = dim_of(t, dim_sym_new(t, STR("K"), DIM_USER));
+    Dim size = dim_sub(t, dim_mul(t, dim_const(t, 3), dim_mul(t, h, k)), dim_add(t, h, DIM_ONE));
+    cr_expect_eq(dim_about(t, size, 10), 289);
+    cr_expect_eq(dim_about(t, DIM_ZERO, 10), 0);
+    cr_expect_eq(dim_about(t, DIM_HUGE, 10), INFINITY);
     arena_free(a);
 }
