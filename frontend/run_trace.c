@@ -19,6 +19,7 @@ static bool solve_of(const Frame *f, uint32_t i, Solve *s)
     s->iterations = find(f, str_fmt(f->arena, "newton_iterations%s", tail));
     s->residual = find(f, str_fmt(f->arena, "newton_residual%s", tail));
     s->error = find(f, str_fmt(f->arena, "newton_error%s", tail));
+    s->clamps = find(f, str_fmt(f->arena, "newton_clamps%s", tail));
     s->contraction = find(f, str_fmt(f->arena, "newton_contraction%s", tail));
     s->sequences = s->status ? s->status->n : 0;
     s->windows = s->sequences ? s->iterations->n / s->sequences : 0;
@@ -38,6 +39,14 @@ static void put_numbers(Text *t, const char *name, const double *x, int64_t n)
     text_add(t, "]");
 }
 
+static void put_if(Text *t, const char *name, const Solve *s, const Report *r, int64_t sequence)
+{
+    if (!r)
+        return;
+    text_add(t, ", ");
+    put_numbers(t, name, r->value + sequence * s->windows, s->windows);
+}
+
 static void put_solve(Text *t, const Solve *s)
 {
     static const char *const word[] = {"converged", "finished sequentially", "not converged"};
@@ -49,10 +58,8 @@ static void put_solve(Text *t, const Solve *s)
         put_numbers(t, "residual", s->residual->value + b * s->windows, s->windows);
         text_add(t, ", ");
         put_numbers(t, "error", s->error->value + b * s->windows, s->windows);
-        if (s->contraction) {
-            text_add(t, ", ");
-            put_numbers(t, "contraction", s->contraction->value + b * s->windows, s->windows);
-        }
+        put_if(t, "clamps", s, s->clamps, b);
+        put_if(t, "contraction", s, s->contraction, b);
         text_add(t, "}");
     }
     text_add(t, "]}");

@@ -6,7 +6,8 @@
 
 /* What Newton's form tells of one recurrence. */
 typedef struct Solve {
-    const Report *status, *iterations, *residual, *error, *contraction; /* contraction: NULL where elements mix */
+    const Report *status, *iterations, *residual, *error;
+    const Report *clamps, *contraction; /* NULL where states have no box; where elements mix */
     int64_t sequences, windows;
 } Solve;
 

@@ -316,6 +316,7 @@ static void run_windows(Newton *k)
     k->left = rec_recur_export(p, recur, x.left);
     k->off = rec_recur_export(p, recur, x.off);
     k->steep = x.steep == REC_NONE ? REC_NONE : rec_recur_export(p, recur, x.steep);
+    k->clamps = x.clamps == REC_NONE ? REC_NONE : rec_recur_export(p, recur, x.clamps);
 }
 
 /* ---- the places before them ---- */
@@ -458,6 +459,9 @@ static void report(const Newton *k)
     add_report(k, "status", (Type){.dt = DT_INT}, rec_map3(k->b, FUN_WHERE, not_converged(k), is, none),
                "0: converged, within the bound; 1: that could not be shown, finished step by step; 2: nor was that allowed");
     add_report(k, "iterations", windows, by_sequence(k, k->rounds), str_c(k->w->p->arena, str_fmt(k->w->p->arena, "iterations until the sequence had settled, in each of chunks.%u = T / %u windows, rounded down", k->w->old.form.size, k->w->old.form.size)));
+    if (k->clamps != REC_NONE)
+        add_report(k, "clamps", windows, by_sequence(k, k->clamps),
+                   "how often an element of a guess was held at the border of the states' box, over all iterations and places of each window");
     windows.dt = DT_REAL;
     add_report(k, "residual", windows, by_sequence(k, k->left),
                "largest difference of a state from the step of the one before it in each window, before anything was run again");

@@ -32,7 +32,7 @@ typedef struct Newton {
     RecId bad;             /* [B] */
     RecId finished;        /* [windows, B], or REC_NONE: what had to be made by the plain step */
     RecId rounds, left, off; /* [windows, B] */
-    RecId steep;           /* [windows, B], or REC_NONE */
+    RecId steep, clamps;   /* [windows, B], or REC_NONE */
     RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
     bool channels;
     RecDerivative derivative; /* not AUTO */
@@ -56,6 +56,7 @@ typedef struct Window {
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
     const RecId *patience; /* two rows [B]: for how many windows a sequence is not tried, how many it was not before; NULL: all are tried */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
+    RecId clamps;    /* [B], from window_solve: guesses held at the border of the box, over all iterations; REC_NONE if there is no box */
     RecId left;      /* [B], from window_check: the largest |h[t] - f(h[t-1], x[t])| */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
     RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */

@@ -21,6 +21,7 @@ typedef struct Bound {
     const Window *x;
     RecBuild *b;
     RecId *shifted, *value, *radius; /* by state; radius: of all places, and of what they find */
+    RecId *near;                     /* by state: the radius, by sequence */
     RecId *slope;                    /* [n, n]: |A| + c */
     RecId *residual, *rounding;      /* by state */
     bool *reads;                     /* [n, n]: what the one state becomes is made of the other */
@@ -52,8 +53,8 @@ static void take_radius(Bound *k)
     for (uint32_t i = 0; i < x->n; i++) {
         Type t = *rec_type(k->b->prog, x->state[i]);
         RecId most = newton_by_sequence(k->b, RED_MAX, size(k->b, x->state[i]));
-        RecId near = rec_map3(k->b, FUN_WHERE, rec_map2(k->b, FUN_LT, most, far), rec_map2(k->b, FUN_MUL, most, part), zero);
-        k->radius[i] = newton_at_all(k->b, near, &t);
+        k->near[i] = rec_map3(k->b, FUN_WHERE, rec_map2(k->b, FUN_LT, most, far), rec_map2(k->b, FUN_MUL, most, part), zero);
+        k->radius[i] = newton_at_all(k->b, k->near[i], &t);
     }
 }
 
@@ -235,14 +236,21 @@ static RecId relative(Bound *k, RecId error, uint32_t i)
 }
 
 /* Not at or above the radius: a little below, for the rounding of the bound itself. */
+static RecId is_near(Bound *k, RecId error, RecId radius)
+{
+    return rec_map2(k->b, FUN_LE, error, rec_map2(k->b, FUN_MUL, radius, rec_const(k->b, DT_REAL, 0.9)));
+}
+
+/* What the window finds, too: its first place looks as far around that for the slope as all others do. */
 static void within_radius(Bound *k, Window *x)
 {
-    RecId *begin = NEWN(x->w->p->arena, RecId, x->n + 1), less = rec_const(k->b, DT_REAL, 0.9);
+    RecId *begin = NEWN(x->w->p->arena, RecId, x->n + 1);
     memcpy(begin, x->error, x->n * sizeof *begin);
     RecId *all = walk(k, x->error), jump = jumps(k, begin, all);
     for (uint32_t i = 0; i < x->n; i++) {
         RecId off = relative(k, all[i], i);
-        x->bad = not_all(k->b, rec_map2(k->b, FUN_LE, all[i], rec_map2(k->b, FUN_MUL, k->radius[i], less)), x->bad);
+        x->bad = not_all(k->b, is_near(k, begin[i], newton_at_all(k->b, k->near[i], rec_type(k->b->prog, begin[i]))), x->bad);
+        x->bad = not_all(k->b, is_near(k, all[i], k->radius[i]), x->bad);
         x->off = i ? rec_map2(k->b, FUN_MAX, x->off, off) : off;
     }
     if (jump == REC_NONE)
@@ -271,6 +279,7 @@ void window_check(Window *x)
     Arena *a = x->w->p->arena;
     uint32_t n = x->n + 1;
     Bound k = {.x = x, .b = x->b, .value = NEWN(a, RecId, n), .radius = NEWN(a, RecId, n)};
+    k.near = NEWN(a, RecId, n);
     k.slope = NEWN(a, RecId, n * n);
     k.reads = NEWN(a, bool, n * n);
     k.residual = NEWN(a, RecId, n);

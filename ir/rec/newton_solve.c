@@ -289,9 +289,35 @@ static RecId by_sequence(Solve *s, RecId settled)
     return s->x->channels ? newton_by_sequence(&s->b, RED_MIN, settled) : settled;
 }
 
-static RecId counted(RecBuild *b, RecId settled, RecId count)
+static RecId counted(RecBuild *b, RecId settled, RecId count, RecId more)
 {
-    return rec_map3(b, FUN_WHERE, settled, count, rec_map2(b, FUN_ADD, count, rec_const(b, DT_INT, 1)));
+    return rec_map3(b, FUN_WHERE, settled, count, rec_map2(b, FUN_ADD, count, more));
+}
+
+/* ---- what is told of guesses that leave the box ---- */
+
+static bool has_box(const Solve *s)
+{
+    for (uint32_t i = 0; i < s->x->n; i++)
+        if (s->limit[i] != REC_NONE)
+            return true;
+    return false;
+}
+
+/* How many elements of the states, over all places of each sequence, are at the border of their box. */
+static RecId at_border(Solve *s)
+{
+    RecBuild *b = &s->b;
+    RecId sum = REC_NONE, one = rec_const(b, DT_INT, 1), none = rec_const(b, DT_INT, 0);
+    for (uint32_t i = 0; i < s->x->n; i++) {
+        if (s->limit[i] == REC_NONE)
+            continue;
+        Type t = *rec_type(b->prog, s->next[i]);
+        RecId most = pass_use_value(b, rec_use_tail(b->prog, s->limit[i], t.rank), t.rank, t.dim);
+        RecId is = rec_map2(b, FUN_LE, most, rec_map1(b, FUN_ABS, s->next[i]));
+        sum = plus(b, sum, newton_by_sequence(b, RED_SUM, rec_map3(b, FUN_WHERE, is, one, none)));
+    }
+    return sum;
 }
 
 /* ---- damping ---- */
@@ -320,10 +346,13 @@ static void open_damping(Window *x, RecId done, RecId *init)
 
 /* ---- the loop ---- */
 
-/* Behind the states: who has settled, after how many rounds; then what damping needs; then whether all have settled. */
+/* Behind the states: who has settled, after how many rounds, how many guesses were held in the box; then what damping needs; then
+ * whether all have settled. */
+enum { SETTLED, ROUNDS, CLAMPS, SCALE, LAST };
+
 static uint32_t carried(const Window *x)
 {
-    return x->n + (x->damping > 0 ? 4 : 2);
+    return x->n + (x->damping > 0 ? LAST + 1 : SCALE);
 }
 
 /* Opens the loop: its states are those of all places, and the above. */
@@ -336,11 +365,11 @@ static RecId open_rounds(Window *x, Solve *s)
     RecRegion region;
     memcpy(init, x->state, n * sizeof *init);
     Type one = *rec_type(p, x->enter[0]);
-    init[n] = x->channels ? newton_at_all(x->b, x->bad, &one) : x->bad;
-    init[n + 1] = rec_broadcast(x->b, rec_const(x->b, DT_INT, 0), &count);
+    init[n + SETTLED] = x->channels ? newton_at_all(x->b, x->bad, &one) : x->bad;
+    init[n + ROUNDS] = init[n + CLAMPS] = rec_broadcast(x->b, rec_const(x->b, DT_INT, 0), &count);
     init[carried(x)] = all_of(x->b, x->bad);
     if (x->damping > 0)
-        open_damping(x, init[n], init + n + 2);
+        open_damping(x, init[n + SETTLED], init + n + SCALE);
     RecId recur = rec_recur_open(x->b, init, carried(x) + 1, NULL, 0, dim_const(p->dims, x->rounds_max), false, &region);
     rec_op(p, recur)->until = true;
     *s = (Solve){.x = x, .b = {p, region, x->b->at, {0}}, .state = state};
@@ -361,22 +390,25 @@ void window_solve(Window *x)
     uint32_t n = x->n;
     RecId recur = open_rounds(x, &s);
     const RecId *arg = p->region.p[s.b.region].arg.p;
-    RecId count = arg[n + 1];
-    s.before = arg[n];
-    s.scale = x->damping > 0 ? arg[n + 2] : REC_NONE;
-    s.last = x->damping > 0 ? arg[n + 3] : REC_NONE;
+    RecId rounds = arg[n + ROUNDS], clamps = arg[n + CLAMPS];
+    s.before = arg[n + SETTLED];
+    s.scale = x->damping > 0 ? arg[n + SCALE] : REC_NONE;
+    s.last = x->damping > 0 ? arg[n + LAST] : REC_NONE;
     s.shifted = window_shifted(x, &s.b, s.state);
     Chunk c = window_values(x, &s.b, s.shifted);
     for (uint32_t i = 0; i < n; i++)
         s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
     (x->channels || !exactly(x) ? step_by_element : step_by_place)(&s);
-    s.next[n] = settled(&s);
-    s.next[n + 1] = counted(&s.b, by_sequence(&s, s.before), count);
+    RecId before = by_sequence(&s, s.before);
+    s.next[n + SETTLED] = settled(&s);
+    s.next[n + ROUNDS] = counted(&s.b, before, rounds, rec_const(&s.b, DT_INT, 1));
+    s.next[n + CLAMPS] = has_box(&s) ? counted(&s.b, before, clamps, at_border(&s)) : clamps;
     if (x->damping > 0)
-        damp(&s, &s.next[n + 2], &s.next[n + 3]);
-    s.next[carried(x)] = all_of(&s.b, by_sequence(&s, s.next[n]));
+        damp(&s, &s.next[n + SCALE], &s.next[n + LAST]);
+    s.next[carried(x)] = all_of(&s.b, by_sequence(&s, s.next[n + SETTLED]));
     rec_recur_close(p, recur, s.next, carried(x) + 1);
     for (uint32_t i = 0; i < n; i++)
         x->state[i] = rec_proj(x->b, recur, i);
-    x->rounds = rec_proj(x->b, recur, n + 1);
+    x->rounds = rec_proj(x->b, recur, n + ROUNDS);
+    x->clamps = has_box(&s) ? rec_proj(x->b, recur, n + CLAMPS) : REC_NONE;
 }

@@ -39,7 +39,7 @@ refuses "-D says so" 1 "B = 3 \(from -D\)" "$RNNC" run pick.rnn -i k.npy -i W.np
 cp pick.rnn two.rnn
 npz=$SRC/stdlib/para_gru.npz
 check "a trace" sh -c '"$RNNC" run "$SRC/stdlib/pararnn.rnn" --entry=para_gru --form=newton:5 -i "$0" -o h.npz --trace=t.json 2> note.txt' "$npz"
-check "has a status and a row for each sequence" sh -c 'test "$(grep -cE "\"status\": \"converged\", \"iterations\": \[([0-9]+(, )?){7}\], \"residual\": \[([0-9.e-]+(, )?){7}\], \"error\": \[([0-9.e-]+(, )?){7}\]" t.json)" -eq 3'
+check "has a status and a row for each sequence" sh -c 'test "$(grep -cE "\"status\": \"converged\", \"iterations\": \[([0-9]+(, )?){7}\], \"residual\": \[([0-9.e-]+(, )?){7}\], \"error\": \[([0-9.e-]+(, )?){7}\], \"clamps\": \[([0-9]+(, )?){7}\]" t.json)" -eq 3'
 check "or a picture" sh -c '"$RNNC" run "$SRC/stdlib/pararnn.rnn" --entry=para_gru --form=newton:5 -i "$0" --trace=t.svg 2> note.txt >shapes.txt && test "$(grep -c "<rect" t.svg)" -eq 21' "$npz"
 refuses "no trace of the sequential form" 1 "trace is for the form newton" "$RNNC" run "$SRC/stdlib/pararnn.rnn" --entry=para_gru -i "$npz" -o no.npz --trace=no.json
 check "nothing is written" test ! -e no.npz -a ! -e no.json

@@ -624,6 +624,81 @@ Test(newton, the_residual_is_what_is_left_of_the_equations)
     forms_close(&t);
 }
 
+/* ---- guesses that are held in the box ---- */
+
+/* One iteration for one element by hand; how many of its guesses are at the border. */
+static int held(double weight, const double *x, int64_t stride, int64_t T)
+{
+    double guess = 0, next = 0;
+    int n = 0;
+    for (int64_t i = 0; i < T; i++) {
+        double value = tanh(weight * guess + x[i * stride]), slope = weight * (1 - value * value);
+        double moved = value + slope * (next - guess);
+        n += fabs(moved) >= 1.0625;
+        next = fmax(-1.0625, fmin(1.0625, moved));
+        guess = tanh(x[i * stride]);
+    }
+    return n;
+}
+
+Test(newton, guesses_held_in_the_box_are_counted)
+{
+    enum { T = 12, H = 7 };
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/forms/hard.rnn", "bounded");
+    RecForm form = newton(T);
+    form.rounds = 1;
+    Code code = forms_compile(&t, form, PREC_F64);
+    Frame *f = drawn_units(&t, a, T, 1, H, 3);
+    set_from(&t, f, "h0", 0, 0);
+    Native n = native_of(f, &code);
+    int32_t *clamps = report_of(&code, "newton_clamps", n.out, a, 1);
+    cr_assert_eq(cpu_call(code.code, REC_FORWARD, n.dim, (const void *const *)n.in, n.out, false, 0), RNN_OK);
+    int want = 0;
+    for (int i = 0; i < H; i++)
+        want += held(f->in[argument(&t, "a")][i], f->in[argument(&t, "x")] + i, H, T);
+    cr_expect(want > 5 && *clamps == want, "%d, not %d", *clamps, want);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+/* ---- a window whose states are small beside the error that it begins with ---- */
+
+Test(newton, an_error_from_before_counts_against_small_states)
+{
+    enum { SIZE = 32, T = 2 * SIZE, H = 64 };
+    Forms t;
+    Arena *a = arena_new();
+    forms_open(&t, "tests/forms/hard.rnn", "narrowing");
+    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F32), code = forms_compile(&t, newton(SIZE), PREC_F32);
+    Frame *f = drawn_units(&t, a, T, 1, H, 0.5);
+    int64_t n;
+    uint32_t h = output_of(t.reference, "h");
+    double *x = forms_argument(f, argument(&t, "x"), &n), *b = forms_argument(f, argument(&t, "b"), &n);
+    double *at = forms_argument(f, argument(&t, "at"), &n), *c = forms_argument(f, argument(&t, "c"), &n);
+    for (int i = 0; i < T * H; i++) {
+        bool second = i >= SIZE * H, at_once = second && i < (SIZE + 1) * H;
+        x[i] = at_once ? 0 : second ? 2e-19 : 0.05 + 0.005 * x[i];
+        b[i] = second ? 0 : (double)0.95f;
+        at[i] = c[i] = 0;
+    }
+    solved(f, &code, T, 1, SIZE);
+    for (int i = SIZE * H; i < (SIZE + 1) * H; i++)
+        c[i] = f->out[h][i - H], at[i] = 1;
+    Frame *want = plainly(f, &sequential);
+    Told told = solved(f, &code, T, 1, SIZE);
+    double off = 0, before = 0;
+    for (int i = 0; i < T * H; i++)
+        *(i < SIZE * H ? &before : &off) = fmax(i < SIZE * H ? before : off, fabs(f->out[h][i] - want->out[h][i]));
+    cr_expect_leq(off, 2e-23, "off by %g where states are 2e-19 at most; before by %g, status %d", off, before, told.status[0]);
+    code_free(&sequential);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
 /* ---- any length of window, number of places, batch; lengths, cuts, starts; gradients ---- */
 
 typedef struct Call {
