@@ -226,28 +226,42 @@ static int32_t draw_length(const Case *c, const Model *m, int64_t b, uint64_t ra
     return (int32_t)(random % (uint64_t)(most + 1));
 }
 
+/* Within +-1. */
+static void draw_reals(void *to, size_t width, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        double u = (double)(random_at(seed, i) >> 40) * 0x1p-23 - 1;
+        if (width == 8)
+            ((double *)to)[i] = u;
+        else
+            ((float *)to)[i] = (float)u;
+    }
+}
+
+static void draw_others(const Run *r, int row, void *to, size_t width, size_t n, uint64_t seed)
+{
+    bool wild = r->c->wild_ints && r->now != TRAIN; /* else there is nothing to go backward from */
+    bool offset = row == r->model->offsets, length = !strcmp(r->model->info->arrays[row].name, "lengths");
+    for (size_t i = 0; i < n; i++) {
+        uint64_t random = random_at(seed, i);
+        if (width == 1)
+            ((uint8_t *)to)[i] = random % 4 == 0;
+        else
+            ((int32_t *)to)[i] = offset   ? offset_of(r->c, r->model, (int64_t)i)
+                                 : length ? draw_length(r->c, r->model, (int64_t)i, random)
+                                          : draw_int(r->c, r->model, wild, random);
+    }
+}
+
 static void fill(const Run *r, int row, Group g, void *to)
 {
     const rnn_array *a = &r->model->info->arrays[row];
     size_t width = element_bytes(a), n = r->bytes[row] / width;
-    bool wild = r->c->wild_ints && r->now != TRAIN; /* else there is nothing to go backward from */
-    bool length = g == INPUTS && !strcmp(a->name, "lengths"), out = g == OUTPUTS || g == INPUT_GRADS || g == WEIGHTS;
-    for (size_t i = 0; i < n && !(out && r->memory->blank); i++) {
-        uint64_t random = random_at(r->c->seed + (uint64_t)row, i);
-        double u = (double)(random >> 40) * 0x1p-23 - 1;
-        if (out)
-            memset((char *)to + i * width, 0xff, width);
-        else if (width == 8)
-            ((double *)to)[i] = u;
-        else if (is_real(a))
-            ((float *)to)[i] = (float)u;
-        else if (width == 1)
-            ((uint8_t *)to)[i] = random % 4 == 0;
-        else
-            ((int32_t *)to)[i] = row == r->model->offsets ? offset_of(r->c, r->model, (int64_t)i)
-                                 : length                 ? draw_length(r->c, r->model, (int64_t)i, random)
-                                                          : draw_int(r->c, r->model, wild, random);
-    }
+    uint64_t seed = r->c->seed + (uint64_t)row;
+    if (g != OUTPUTS && g != INPUT_GRADS && g != WEIGHTS)
+        is_real(a) ? draw_reals(to, width, n, seed) : draw_others(r, row, to, width, n, seed);
+    else if (!r->memory->blank)
+        memset(to, 0xff, n * width);
 }
 
 static bool takes(Function f, Group g)
@@ -366,14 +380,26 @@ int run_call(Run *r)
     return -1;
 }
 
+/* Eight at a time: each step can be undone, so that one other byte is another hash. */
+static uint64_t hash_bytes(const unsigned char *p, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, p + i, n - i < 8 ? n - i : 8);
+        seed = (seed ^ word) * 0x100000001b3u;
+        seed ^= seed >> 32;
+    }
+    return seed;
+}
+
 uint64_t run_hash(const Run *r, uint64_t seed)
 {
     for (int row = 0; row < r->model->narray; row++) {
         const unsigned char *p = r->word[row].array;
         Group g = group_of(r->model, row);
         bool written = g == OUTPUTS || g == GRADS || g == INPUT_GRADS || g == WEIGHTS || g == CARRY;
-        for (size_t i = 0; written && p && takes(r->now, g) && i < r->bytes[row]; i++)
-            seed = (seed ^ p[i]) * 0x100000001b3u;
+        if (written && p && takes(r->now, g))
+            seed = hash_bytes(p, r->bytes[row], seed);
     }
     return seed;
 }

@@ -4,9 +4,7 @@ program nan "$HARDEN/call.c" -lm
 mkdir safe
 for level in $(levels); do
   for precision in f32 f64; do
-    entries | while read -r file entry; do
-      object "$file" "$entry" $precision "$level" || echo "$entry" >>broken
-    done
+    objects $precision "$level"
     object "$HARDEN/cells/safe.rnn" safe $precision "$level" && mv safe.$precision.* safe || echo safe >>broken
     check "$precision $level: nothing beyond a length, no places, no sequences" ./nan ./*.$precision."$level".so
     check "$precision $level: branches not taken" ./nan --finite safe/*.$precision."$level".so

@@ -4,9 +4,7 @@ program tasks "$HARDEN/call.c"
 
 # threads PRECISION LEVEL
 threads() {
-  entries | while read -r file entry; do
-    object "$file" "$entry" "$1" "$2" || echo "$entry" >>broken
-  done
+  objects "$1" "$2"
   check "$1 $2" ./tasks ./*."$1.$2".so
 }
 for level in $(levels); do

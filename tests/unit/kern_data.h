@@ -40,7 +40,6 @@ typedef struct Data {
     RecArray *arg;    /* by argument */
     double **before;  /* by KBufId: an output as it was */
     const char *what;
-    Str text;
 } Data;
 
 static inline Str kern_text_of(Arena *a, const KernProg *k)
@@ -113,7 +112,7 @@ static inline void set_rounded_quotients(const Data *d)
 static inline Data data_new(Arena *a, const KernProg *k, const Case *c, const char *what)
 {
     uint32_t nsym = dim_nsyms(k->dims);
-    Data d = {.a = a, .k = k, .what = what, .text = kern_text_of(a, k)};
+    Data d = {.a = a, .k = k, .what = what};
     d.dim = NEWN(a, int64_t, nsym + k->arg.n);
     d.buf = NEWN(a, double *, k->buf.n);
     d.before = NEWN(a, double *, k->buf.n);

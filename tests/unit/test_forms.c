@@ -73,8 +73,10 @@ static void agree_in(const char *file, const char *name, bool chunk, bool scan, 
         if (!(forms[i].kind == REC_FORM_CHUNK ? chunk : forms[i].kind == REC_FORM_SCAN ? scan : convolution))
             continue;
         Code code = forms_compile(&t, forms[i], PREC_F64);
+        bool scanned = forms[i].kind == REC_FORM_SCAN && forms[i].size == 3; /* that is enough of the longest, for scans */
         for (uint32_t k = 0; k < NCALL; k++)
-            compare(&t, &sequential, &code, forms[i], &calls[k]);
+            if (calls[k].T <= 101 || scanned || forms[i].kind != REC_FORM_SCAN)
+                compare(&t, &sequential, &code, forms[i], &calls[k]);
         code_free(&code);
     }
     code_free(&sequential);

@@ -26,7 +26,7 @@ static void compare(const Data *d, const RecProg *p, const RecEval *e, RecFn fn,
             double expect = want[i] + (o->role == OUT_GRAD_PARAM ? d->before[b][i] : 0);
             bool near = fabs(d->buf[b][i] - expect) <= 1e-10 * (1 + fabs(expect)) || (isnan(expect) && isnan(d->buf[b][i]));
             cr_assert(near || d->buf[b][i] == expect, "%s: T %d B %d keep %d: %.*s[%d] is %.17g, not %.17g\n%s", d->what, (int)c->T,
-                      (int)c->B, c->keep, STRF(o->name), (int)i, d->buf[b][i], expect, d->text.p);
+                      (int)c->B, c->keep, STRF(o->name), (int)i, d->buf[b][i], expect, kern_text_of(d->a, d->k).p);
         }
     }
 }
