@@ -40,7 +40,7 @@ static bool take_derivative(const Expr *x, RecForm *out)
     return out->derivative != REC_DERIVATIVE_AUTO;
 }
 
-/* `max_iterations = 8`, `tolerance = 1e-6`, `fallback = false`, `clamp = false`, `derivative = diagonal`, `damping = 0.5` */
+/* `max_iterations = 8`, `pieces = 16`, `tolerance = 1e-6`, `fallback = false`, `clamp = false`, `derivative = diagonal`, `damping = 0.5` */
 static bool take_limit(const Arg *x, RecForm *out)
 {
     const Expr *n = x->value;
@@ -48,6 +48,8 @@ static bool take_limit(const Arg *x, RecForm *out)
         return take_derivative(n, out);
     if (str_is(x->name.text, "damping") && n->kind == EX_NUMBER && n->number >= 0 && n->number < 1)
         return out->damping = n->number, true;
+    if (str_is(x->name.text, "pieces"))
+        return (out->pieces = size_of(n)) > 0;
     if (str_is(x->name.text, "max_iterations"))
         return (out->rounds = size_of(n)) > 0;
     if (str_is(x->name.text, "tolerance") && n->kind == EX_NUMBER && n->number > 0 && n->number < 1)
@@ -70,7 +72,7 @@ static bool take_limits(const Expr *x, RecForm *out)
     for (uint32_t i = from; i < x->call.narg; i++)
         if (!take_limit(&x->call.arg[i], out))
             return false;
-    return true;
+    return !out->pieces || out->size % out->pieces == 0;
 }
 
 static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
@@ -87,7 +89,7 @@ static bool take_size(const Expr *x, const RecFormName *f, RecForm *out)
 static const char *newton_limits(const Expr *x)
 {
     bool newton = str_is(form_name(x), "newton");
-    return newton ? "; behind it max_iterations = 1 to 4096, tolerance and damping = a number below 1, fallback and clamp = true or false, derivative = exact, block or diagonal" : "";
+    return newton ? "; behind it max_iterations = 1 to 4096, pieces = a divisor of N, tolerance and damping = a number below 1, fallback and clamp = true or false, derivative = exact, block or diagonal" : "";
 }
 
 static void no_such_form(const Reader *r, const Expr *x)

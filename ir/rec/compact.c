@@ -149,6 +149,7 @@ static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
                            : rec_recur_open(b, operand, nstate, operand + nstate, n - nstate, op->length, op->reverse, &into);
     rec_op(b->prog, recur)->chunk = op->chunk;
     rec_op(b->prog, recur)->until = op->until;
+    rec_op(b->prog, recur)->pieces = op->pieces;
     w->to[v] = recur;
     for (uint32_t i = 0; i < n; i++) {
         RecId now = w->p->region.p[into].arg.p[i];

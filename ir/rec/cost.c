@@ -139,6 +139,8 @@ static void chains_in(const Count *c, const Chains *x, RecRegion r, uint32_t nst
 /* The steps of a recurrence, then what a step needs that no state goes into: that can be made for all steps at once. */
 static Dim depth_of(const Count *c, const Chains *x, const RecOp *op)
 {
+    if (places(c, op) == DIM_ZERO)
+        return DIM_ZERO;
     const RecRegionInfo *step = &c->p->region.p[op->region];
     Dim chain = DIM_ZERO, before = DIM_ZERO;
     bool history = false;

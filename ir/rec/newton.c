@@ -273,6 +273,7 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
     x.channels = k->channels;
     x.derivative = k->derivative;
     x.damping = old->form.damping;
+    x.pieces = old->form.pieces > 1 ? old->form.pieces : 0;
     x.unit = old->unit;
     x.tolerance = tolerance(old);
     x.rounds_max = old->form.rounds ? old->form.rounds : (uint32_t)NEWTON_ITERATIONS;

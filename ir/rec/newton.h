@@ -65,6 +65,7 @@ typedef struct Window {
     bool stepped;    /* the states are those of plain steps from `enter` */
     double unit;
     double damping;
+    uint32_t pieces; /* of the affine recurrences over the window's places; 0: they run place by place */
     double tolerance; /* how far off the states may be, relative to the largest of a window */
     uint32_t rounds_max;
 } Window;

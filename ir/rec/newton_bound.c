@@ -58,6 +58,14 @@ static void take_radius(Bound *k)
     }
 }
 
+/* In pieces: that nothing is rounded apart where nothing is off cannot be said by what is affine. */
+static void round_always(Bound *k, uint32_t i)
+{
+    if (k->rounding[i] != REC_NONE)
+        k->residual[i] = rec_map2(k->b, FUN_ADD, k->residual[i], k->rounding[i]);
+    k->rounding[i] = REC_NONE;
+}
+
 /* False if there is no bound. */
 static bool take_rounding(Bound *k)
 {
@@ -67,6 +75,8 @@ static bool take_rounding(Bound *k)
         ball_seed(&ball, k->shifted[i], rec_const(k->b, DT_REAL, 0));
     for (uint32_t i = 0; i < x->n; i++)
         k->rounding[i] = ball_of(&ball, k->value[i]);
+    for (uint32_t i = 0; x->pieces && i < x->n; i++)
+        round_always(k, i);
     return !ball.boundless;
 }
 
@@ -144,9 +154,11 @@ static uint32_t take(const Bound *k, Walk *w, RecId v, uint32_t i)
     return w->n++;
 }
 
-/* 0 where nothing is off; 0 times anything is 0. */
-static RecId grown(RecBuild *b, RecId slope, RecId error)
+/* 0 where nothing is off; 0 times anything is 0. In pieces there is always something off. */
+static RecId grown(const Bound *k, RecBuild *b, RecId slope, RecId error)
 {
+    if (k->x->pieces)
+        return rec_map2(b, FUN_MUL, slope, error);
     RecId zero = rec_const(b, DT_REAL, 0), none = rec_map2(b, FUN_EQ, error, zero);
     return rec_map3(b, FUN_WHERE, none, zero, rec_map2(b, FUN_MUL, slope, error));
 }
@@ -157,7 +169,7 @@ static RecId one_error(const Bound *k, RecBuild *b, const RecId *arg, uint32_t i
     RecId sum = arg[n + more[2 * i]], zero = rec_const(b, DT_REAL, 0), off = rec_const(b, DT_BOOL, 0);
     for (uint32_t j = 0; j < n; j++)
         if (k->slope[i * n + j] != REC_NONE)
-            sum = rec_map2(b, FUN_ADD, sum, grown(b, arg[n + slope[i * n + j]], arg[j]));
+            sum = rec_map2(b, FUN_ADD, sum, grown(k, b, arg[n + slope[i * n + j]], arg[j]));
     if (k->rounding[i] == REC_NONE)
         return sum;
     for (uint32_t j = 0; j < n; j++)
@@ -182,6 +194,7 @@ static RecId *walk(Bound *k, RecId *error)
         more[2 * i + 1] = k->rounding[i] == REC_NONE ? 0 : take(k, &w, k->rounding[i], i);
     }
     RecId recur = rec_recur_open(k->b, error, n, w.seq, w.n, x->size, x->old->reverse, &step);
+    rec_op(p, recur)->pieces = x->pieces;
     RecBuild b = {p, step, k->b->at, {0}};
     RecId *arg = NEWN(p->arena, RecId, n + w.n + 1);
     memcpy(arg, p->region.p[step].arg.p, (n + w.n) * sizeof *arg);

@@ -57,5 +57,5 @@ RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDe
         return said == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said : REC_DERIVATIVE_EXACT;
     if (said != REC_DERIVATIVE_AUTO)
         return said;
-    return !affine(s) && too_dear(p, a, recur) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+    return !affine(s) && (p->form.pieces > 1 || too_dear(p, a, recur)) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
 }

@@ -7,6 +7,9 @@
  * part of it that stays in place stands for it; else its product with the change is made place by place, in forward mode. No change
  * behind a place leaves F there as it is, in every bit; where S' is no number F stands in for it.
  *
+ * In pieces, the changes c of all places come first, c_t = F_t - S_t + A_t c_{t-1}, by a scan; S' is made of them, and clamped, at all
+ * places at once.
+ *
  * Damping, a trust region in the simplest of its forms: after an iteration whose changes are not smaller than those of the one before,
  * A is scaled down, after others up again to what it is. Whatever A is, each iteration makes one more place exact; pulling S' towards
  * S (Levenberg and Marquardt, as a Kalman smoother: Gonzalez et al. 2024, ELK) would lose that. */
@@ -121,6 +124,11 @@ static void close_places(Solve *s, RecId recur, Place *at, const RecId *d)
     }
 }
 
+static bool exactly(const Window *x)
+{
+    return x->derivative == REC_DERIVATIVE_EXACT;
+}
+
 static RecId *three(Solve *s, uint32_t more)
 {
     uint32_t n = s->x->n;
@@ -160,15 +168,23 @@ static RecId *in_place(Solve *s)
     return a;
 }
 
-static bool exactly(const Window *x)
+/* [n, n]: A where elements see themselves alone, or what stands for it. */
+static RecId *by_element(Solve *s)
 {
-    return x->derivative == REC_DERIVATIVE_EXACT;
+    return exactly(s->x) ? newton_derivative(s->x, &s->b, s->shifted, s->value) : in_place(s);
+}
+
+/* 0 where the change is. */
+static RecId product(RecBuild *b, RecId a, RecId change)
+{
+    RecId none = zero(b), unchanged = rec_map2(b, FUN_EQ, change, none);
+    return rec_map3(b, FUN_WHERE, unchanged, none, rec_map2(b, FUN_MUL, a, change));
 }
 
 static void step_by_element(Solve *s)
 {
     uint32_t n = s->x->n, count = 0;
-    RecId *a = exactly(s->x) ? newton_derivative(s->x, &s->b, s->shifted, s->value) : in_place(s), *seq = three(s, n * n);
+    RecId *a = by_element(s), *seq = three(s, n * n);
     for (uint32_t i = 0; i < n * n; i++)
         if (a[i] != REC_NONE)
             seq[2 * n + count++] = a[i];
@@ -176,13 +192,87 @@ static void step_by_element(Solve *s)
     const RecId *arg;
     RecId recur = open_places(s, seq, 2 * n + count, &at, &arg), *d = pass_ids(s->b.prog->arena, n);
     for (uint32_t i = 0; i < n * n; i++) {
-        if (a[i] == REC_NONE)
-            continue;
-        RecId change = at.change[i % n], none = zero(&at.b), unchanged = rec_map2(&at.b, FUN_EQ, change, none);
-        RecId product = rec_map2(&at.b, FUN_MUL, *arg++, change);
-        d[i / n] = plus(&at.b, d[i / n], rec_map3(&at.b, FUN_WHERE, unchanged, none, product));
+        if (a[i] != REC_NONE)
+            d[i / n] = plus(&at.b, d[i / n], product(&at.b, *arg++, at.change[i % n]));
     }
     close_places(s, recur, &at, d);
+}
+
+/* ---- the same in pieces, side by side ---- */
+
+/* What has state i's axes, or none, at all places. */
+static RecId everywhere(Solve *s, RecId v, uint32_t i)
+{
+    Type t = *rec_type(s->b.prog, s->state[i]);
+    return pass_use_value(&s->b, rec_use_tail(s->b.prog, v, t.rank), t.rank, t.dim);
+}
+
+/* The same of what there is for each element of the states; or, where they mix, for each sequence. */
+static RecId at_places(Solve *s, RecId v, uint32_t i)
+{
+    return s->x->channels ? everywhere(s, v, i) : newton_at_all(&s->b, v, rec_type(s->b.prog, s->state[i]));
+}
+
+/* Nothing changes where all has settled; else v, where that is a number. */
+static RecId moving(Solve *s, RecId v, uint32_t i)
+{
+    RecBuild *b = &s->b;
+    RecId far = rec_const(b, DT_REAL, INFINITY), finite = rec_map2(b, FUN_LT, rec_map1(b, FUN_ABS, v), far);
+    RecId still = s->x->channels ? rec_map2(b, FUN_AND, finite, rec_map1(b, FUN_NOT, at_places(s, s->before, i))) : finite;
+    return rec_map3(b, FUN_WHERE, still, v, zero(b));
+}
+
+/* The changes that all places find, of c[t] = A c[t-1] + F - S, which is affine: no clamps. */
+static RecId *found_changes(Solve *s, const RecId *a)
+{
+    Window *x = s->x, from = *x;
+    RecProg *p = s->b.prog;
+    uint32_t n = x->n, count = 0;
+    RecId *init = NEWN(p->arena, RecId, n + 1), *seq = NEWN(p->arena, RecId, n * n + n), *next = NEWN(p->arena, RecId, n + 1), *all = next;
+    RecRegion region;
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = *rec_type(p, x->enter[i]);
+        init[i] = rec_zeros(&s->b, &t);
+        seq[i] = moving(s, rec_map2(&s->b, FUN_SUB, s->value[i], s->state[i]), i);
+    }
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            seq[n + count++] = a[i];
+    RecId recur = rec_recur_open(&s->b, init, n, seq, n + count, x->size, x->old->reverse, &region);
+    rec_op(p, recur)->pieces = x->pieces;
+    RecBuild in = {p, region, s->b.at, {0}};
+    RecId *arg = NEWN(p->arena, RecId, 2 * n + count), *more = arg + 2 * n;
+    memcpy(arg, p->region.p[region].arg.p, (2 * n + count) * sizeof *arg);
+    memcpy(next, arg + n, n * sizeof *next);
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            next[i / n] = rec_map2(&in, FUN_ADD, next[i / n], rec_map2(&in, FUN_MUL, *more++, arg[i % n]));
+    rec_recur_close(p, recur, next, n);
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = rec_recur_export(p, recur, next[i]);
+    from.enter = init;
+    return window_shifted(&from, &s->b, all);
+}
+
+static void step_in_pieces(Solve *s)
+{
+    RecBuild *b = &s->b;
+    uint32_t n = s->x->n;
+    RecId *a = by_element(s), *d = pass_ids(b->prog->arena, n);
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            a[i] = moving(s, s->scale == REC_NONE ? a[i] : rec_map2(b, FUN_MUL, a[i], at_places(s, s->scale, i / n)), i / n);
+    RecId *found = found_changes(s, a);
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            d[i / n] = plus(b, d[i / n], product(b, a[i], found[i % n]));
+    for (uint32_t i = 0; i < n; i++) {
+        RecId most = s->limit[i] == REC_NONE ? REC_NONE : everywhere(s, s->limit[i], i);
+        s->next[i] = clamped(b, moved(b, s->value[i], d[i]), most);
+        if (s->x->channels)
+            s->next[i] = rec_map3(b, FUN_WHERE, at_places(s, s->before, i), s->state[i], s->next[i]);
+        s->change[i] = rec_map2(b, FUN_SUB, s->next[i], s->state[i]);
+    }
 }
 
 /* ---- with all of it ---- */
@@ -312,9 +402,7 @@ static RecId at_border(Solve *s)
     for (uint32_t i = 0; i < s->x->n; i++) {
         if (s->limit[i] == REC_NONE)
             continue;
-        Type t = *rec_type(b->prog, s->next[i]);
-        RecId most = pass_use_value(b, rec_use_tail(b->prog, s->limit[i], t.rank), t.rank, t.dim);
-        RecId is = rec_map2(b, FUN_LE, most, rec_map1(b, FUN_ABS, s->next[i]));
+        RecId is = rec_map2(b, FUN_LE, everywhere(s, s->limit[i], i), rec_map1(b, FUN_ABS, s->next[i]));
         sum = plus(b, sum, newton_by_sequence(b, RED_SUM, rec_map3(b, FUN_WHERE, is, one, none)));
     }
     return sum;
@@ -398,7 +486,8 @@ void window_solve(Window *x)
     Chunk c = window_values(x, &s.b, s.shifted);
     for (uint32_t i = 0; i < n; i++)
         s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
-    (x->channels || !exactly(x) ? step_by_element : step_by_place)(&s);
+    bool by_elements = x->channels || !exactly(x);
+    (!by_elements ? step_by_place : x->pieces ? step_in_pieces : step_by_element)(&s);
     RecId before = by_sequence(&s, s.before);
     s.next[n + SETTLED] = settled(&s);
     s.next[n + ROUNDS] = counted(&s.b, before, rounds, rec_const(&s.b, DT_INT, 1));

@@ -132,6 +132,8 @@ static void recur(Text *out, const RecProg *p, const RecOp *op)
     }
     dim_print(out, p->dims, op->length);
     text_add(out, "%s%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "", op->until ? " until" : "");
+    if (op->pieces)
+        text_add(out, " pieces %u", op->pieces);
 }
 
 void rec_print_op(Text *out, const RecProg *p, const uint32_t *number, RecId v)

@@ -82,6 +82,7 @@ typedef struct RecUse {
  * An `until` RECUR has no per-step values, and its last state is a bool: before each step it ends if that is true. So
  * `length` is only the most that it does.
  * A RECUR with a `grid` runs over all places of a grid instead of a line: see RecGrid.
+ * A RECUR in `pieces` is affine, and rec.scan runs so many parts of its places side by side, as many places in each.
  * A `chunk` RECUR's step is a chunk of places: its work stays in it, and the backward function makes it again instead of
  * keeping it.
  */
@@ -117,7 +118,7 @@ typedef struct RecOp {
         RecReduce red;                                 /* REDUCE */
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
-        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; const RecGrid *grid; }; /* RECUR */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; uint32_t pieces; const RecGrid *grid; }; /* RECUR */
         uint32_t index;                                /* PROJ, REGARG, HISTORY */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
@@ -206,6 +207,7 @@ typedef struct RecForm {
     bool no_clamp;    /* guesses may leave the boxes that the step does not leave */
     uint32_t store;   /* training keeps the states of every so many places, and makes the steps between again; 0, 1: of all */
     RecDerivative derivative;
+    uint32_t pieces;  /* in which an iteration's affine recurrence runs side by side; 0, 1: place by place */
     double damping;   /* by how much the derivative is made smaller after an iteration that got nothing nearer */
 } RecForm;
 

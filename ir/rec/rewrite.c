@@ -121,6 +121,7 @@ RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand, RecRegio
                        : rec_recur_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->length, op->reverse, &into);
     rec_op(w->p, v)->chunk = op->chunk;
     rec_op(w->p, v)->until = op->until;
+    rec_op(w->p, v)->pieces = op->pieces;
     *region = into;
     for (uint32_t i = 0; i < from->arg.n; i++) {
         RecId arg = w->p->region.p[into].arg.p[i];

@@ -335,7 +335,7 @@ static void scan_stage(Scan *x, uint32_t stage, bool last)
     s.source = NEWN(a, RecId, s.n);
     RecId *begin = NEWN(a, RecId, s.n), *rest = NULL;
     Wanted k = wanted_of(x, info, last);
-    if (x->old->reverse)
+    if (x->old->reverse && x->rest != DIM_ZERO)
         rest = step_by_step(x, stage, &k);
     if (info->class == STAGE_TABLE) {
         begin[0] = scan_table(x, info);
@@ -344,10 +344,12 @@ static void scan_stage(Scan *x, uint32_t stage, bool last)
         carry(&s, begin);
     }
     again(&s, begin, &k);
-    if (!x->old->reverse)
+    if (!x->old->reverse && x->rest != DIM_ZERO)
         rest = step_by_step(x, stage, &k);
-    for (uint32_t i = 0; i < k.old.n; i++)
-        x->known[k.old.p[i]] = cut_join(x->b, exchanged(x->b, k.parts.p[i]), rest[i]);
+    for (uint32_t i = 0; i < k.old.n; i++) {
+        RecId parts = exchanged(x->b, k.parts.p[i]);
+        x->known[k.old.p[i]] = rest ? cut_join(x->b, parts, rest[i]) : cut_whole(x->b, parts);
+    }
 }
 
 /* A stage without a scan: over all places. */
@@ -372,7 +374,7 @@ static void put_out(Scan *x)
 
 /* ---- the pass ---- */
 
-/* What is scanned: recurrences of the backward function alone, and stages that compose matrices. */
+/* What is scanned: recurrences of the backward function alone, and those in pieces; and stages that compose matrices. */
 typedef struct Scanned {
     bool adjoint, dense;
 } Scanned;
@@ -398,14 +400,17 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
     const RecOp *op = rec_op(&w->old, old);
     const Scanned *what = w->cx;
     Structure s = structure_of(&w->old, w->p->arena, old);
-    if (op->chunk || (what->adjoint && op->home != REC_BACKWARD) || !any_scanned(w, &s)) {
+    if (op->chunk || (what->adjoint && op->home != REC_BACKWARD && !op->pieces) || !any_scanned(w, &s)) {
         rw_recur(w, b, old);
         return;
     }
     RecId *operand = rw_operands(w, old);
     Scan x = {.w = w, .b = b, .s = &s, .old = op, .known = pass_ids(w->p->arena, w->old.op.n), .final = operand};
-    x.pieces = dim_const(w->p->dims, w->old.form.size);
-    x.length = cut_count(w->p, op->length, w->old.form.size);
+    x.pieces = dim_const(w->p->dims, op->pieces ? op->pieces : w->old.form.size);
+    if (!op->pieces)
+        x.length = cut_count(w->p, op->length, w->old.form.size);
+    else if (!dim_div(w->p->dims, op->length, x.pieces, &x.length))
+        ice("rec.scan: %u unequal pieces", op->pieces);
     x.rest = dim_sub(w->p->dims, op->length, dim_mul(w->p->dims, x.pieces, x.length));
     x.result = w->result[old] = NEWN(w->p->arena, RecId, op->nstate + op->nout + 1);
     for (uint32_t i = 0; i < op->nseq; i++)

@@ -356,7 +356,7 @@ static void check_results(Verifier *c, RecId v, const RecOp *op, const RecRegion
 static void check_grid(Verifier *c, RecId v, const RecOp *op)
 {
     int16_t weight[REC_MAXAXES];
-    need(c, op->length == op->grid->extent[0] && !op->reverse && !op->chunk && !op->until, v, "a grid is more than its places");
+    need(c, op->length == op->grid->extent[0] && !op->reverse && !op->chunk && !op->until && !op->pieces, v, "a grid is more than its places");
     need(c, rec_grid_order(op->grid->by, op->nstate, op->grid->naxes, weight), v, "no order of the grid's places exists");
 }
 
@@ -377,6 +377,9 @@ static void check_recur(Verifier *c, RecId v, const RecOp *op)
         check_grid(c, v, op);
     need(c, !op->until || (op->nstate && !op->nout && is_scalar(rec_op(c->p, op->use[op->nstate - 1].v), DT_BOOL)), v,
          "an until loop has per-step values, or its last state is no bool");
+    int64_t places;
+    need(c, !op->pieces || (!op->until && !op->chunk && dim_is_const(c->p->dims, op->length, &places) && places % op->pieces == 0), v,
+         "its places are no equal pieces");
     check_regargs(c, v, op, region);
     check_region(c, op->region);
     check_results(c, v, op, region);

@@ -72,6 +72,13 @@ solved "" -D H=9 > own.rec
 solved ", derivative = exact" -D H=9 > exact.rec
 check "larger ones are" sh -c '! cmp -s own.rec exact.rec'
 solved ", derivative = exact" > /dev/null
+solved ", pieces = 4" > pieces.rec
+solved ", derivative = block, pieces = 4" > block.rec
+check "in pieces the derivative stays in place" cmp pieces.rec block.rec
+check "and so do they" sh -c '! cmp -s own.rec pieces.rec'
+sed -i 's/newton(8, .*)/newton(64, pieces = 8)/' mixed.rnn
+check "which is not as deep" sh -c '"$RNNC" explain mixed.rnn | grep -qF "newton:64: forward depth 3*T*iterations/8,"'
+solved ", derivative = exact" > /dev/null
 check "explain says what is taken" sh -c '"$RNNC" explain mixed.rnn | grep -q "newton: yes, .*; iterates with the whole derivative, place by place"'
 solved "" > /dev/null
 check "and why" sh -c '"$RNNC" explain mixed.rnn | grep -q "own place: all of it would be made at one place after the other"'

@@ -348,6 +348,9 @@ static const struct Broken {
      "  %5 = recur(%2) over T {\n    %6 : real = const 1\n    %7 : real[H] = regarg 0\n    yield %7\n  }\n"},
     {"an until loop has per-step values", "  %5 = recur(%2) over T until {\n    %6 : real[H] = regarg 0\n    yield %6\n  }\n"},
     {"an until loop has per-step values", "  %5 = recur() over T until {\n    yield\n  }\n"},
+    {"its places are no equal pieces", "  %5 = recur(%2) over T pieces 4 {\n    %6 : real[H] = regarg 0\n    yield %6\n  }\n"},
+    {"its places are no equal pieces", "  %5 = recur(%2) over 6 pieces 4 {\n    %6 : real[H] = regarg 0\n    yield %6\n  }\n"},
+    {"its places are no equal pieces", "  %5 = recur(%2) over 8 chunk pieces 4 {\n    %6 : real[H] = regarg 0\n    yield %6\n  }\n"},
     {"has no such result", "  %5 = recur() over T {\n    yield\n  }\n  %6 : real = proj(%5) 0\n"},
     {"does not stand in its recurrence's region", "  %5 = recur() over T {\n    yield; %2\n  }\n  %6 = recur() over T "
                                                   "{\n    %7 : real[T, H] = proj(%5) 0\n    yield\n  }\n"},
