@@ -266,7 +266,7 @@ static void stmts(Text *out, Stmt *const *s, uint32_t n, int depth);
 static void fn(Text *out, const Fn *f, int depth)
 {
     begin_line(out, depth);
-    text_add(out, "(fn %.*s", STRF(f->name.text));
+    text_add(out, "(%sfn %.*s", f->associative ? "associative " : "", STRF(f->name.text));
     dim_decls(out, f->dim, f->ndim);
     doc(out, f->doc, depth + 1);
     decls(out, f->arg, f->narg, "arg", depth + 1);

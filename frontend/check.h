@@ -72,6 +72,8 @@ void check_packed(Checker *c); /* check_packed.c */
 /* Packed batches to draw, with empty sequences; how many. */
 const Draw *packed_draws(uint32_t *n);
 
+void check_operator(Checker *c, const Fn *fn); /* check_operator.c: a function that is declared associative */
+
 /* ---- check_spoil.c ---- */
 bool can_spoil(const RecProg *p); /* there is something that is read up to a length only */
 void spoil_beyond(Frame *f);      /* garbage at every place that is not read: NaN, an int that no table has, a reset */

@@ -2,6 +2,7 @@
 #include "backends/backend.h"
 #include "frontend/explain.h"
 #include "frontend/run_frame.h"
+#include "ir/rec/operator.h"
 
 typedef struct Explain {
     Driver *d;
@@ -363,6 +364,13 @@ static RecProg *behind_pass(Driver *d, const Unit *u, uint32_t entry, const char
     return c.rec;
 }
 
+/* The program before calls of associative operators are scanned; NULL if there are none. */
+static RecProg *with_calls(Driver *d, const Unit *u, uint32_t entry)
+{
+    RecProg *p = behind_pass(d, u, entry, "rec.batch", (RecForm){.kind = REC_FORM_SCAN, .size = 16});
+    return operator_any(p) ? p : NULL;
+}
+
 /* A grid has no form before it is a recurrence over lines: each form is tried. */
 static void grid_forms(Driver *d, const Unit *u, uint32_t entry, ExplainList *forms)
 {
@@ -394,7 +402,7 @@ static void explain_file(Driver *d, const Unit *u)
         RecForm apart = {.kind = REC_FORM_CHUNK, .size = 16};
         explain_grids(d, behind_pass(d, u, i, "rec.cascade", apart), &l.grids);
         if (!rec_has_role(c.rec, ROLE_PLAN))
-            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", apart), choice.form, &l.stages, &l.forms);
+            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", apart), with_calls(d, u, i), choice.form, &l.stages, &l.forms);
         explain_rank_one(d, behind_pass(d, u, i, "rec.cascade", choice.form), &l.stages);
         if (l.grids.n && !rec_has_role(c.rec, ROLE_PLAN))
             grid_forms(d, u, i, &l.forms);

@@ -144,6 +144,14 @@ static void test_entry(Checker *c, uint32_t entry)
             check_data(c, entry, ast->test[i]);
 }
 
+static void test_operators(Checker *c)
+{
+    const Ast *ast = unit_ast(c->unit);
+    for (uint32_t i = 0; i < ast->nfn && !c->d->diags->nerrors; i++)
+        if (ast->fn[i]->associative && names(c->d, ast->fn[i]->name.text))
+            check_operator(c, ast->fn[i]);
+}
+
 /* A test of something that the file does not have. */
 static void name_stray_tests(Checker *c)
 {
@@ -162,6 +170,8 @@ static int test_file(const Driver *all, Str path, uint64_t seed, Tally *tally)
     Unit *u = driver_load(&d, path);
     Checker c = {.d = &d, .arena = d.arena, .unit = u, .path = path, .random = seed, .tally = tally};
     printf("# %.*s\n", STRF(path));
+    if (u)
+        test_operators(&c);
     for (uint32_t i = 0; u && i < unit_entries(u) && !d.diags->nerrors; i++)
         if (names(&d, unit_entry_name(u, i)))
             test_entry(&c, i);

@@ -56,6 +56,7 @@ void compile(Compile *c)
 void compile_reference(RecProg *raw)
 {
     check_rec(raw, "lowering");
+    rec_operators(raw); /* nobody asked for a form */
     rec_backward(raw);
     check_rec(raw, "rec.backward");
 }

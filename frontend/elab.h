@@ -38,6 +38,11 @@ EntryForm unit_form(const Unit *u, uint32_t entry);
  * nothing transformed, REC_FORWARD and (when there are parameters) REC_INIT. */
 RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind, uint32_t nbind, Diags *diags);
 
+/* An associative function by itself: a program whose inputs are its left operands and then its right ones. NULL after an
+ * error in its declaration. */
+RecProg *elab_operator(Arena *a, const Unit *u, const Fn *fn, Diags *diags);
+void elab_operators(Arena *a, const Unit *u, Diags *diags); /* reports what is wrong with their declarations */
+
 /* Embedded standard library: made by CMake from stdlib/ (a table of path and text). */
 typedef struct EmbeddedFile {
     const char *path; /* "lstm.rnn", "prelude.rnn" */

@@ -429,7 +429,7 @@ static Val with_derivatives(Elab *e, const Fn *fn, Scope *fs, Val v)
 }
 
 /* Fills in all results; false after an error. */
-static bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at, Val *result)
+bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at, Val *result)
 {
     IndexVar *extra[MAXRANK];
     if (fn->broken)
@@ -447,6 +447,8 @@ static bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32
         diag(e->diags, E_TOO_DEEP, at, "functions call each other too deeply; a function cannot call itself");
         return false;
     }
+    if (operator_call(e, fn, defined, arg, at, result))
+        return true;
     Scope *fs = scope_new(e, defined);
     fs->region = e->b.region;
     uint32_t nextra = extra_axes(e, fn, arg, extra, at);

@@ -300,10 +300,13 @@ Val elab_binary_op(Elab *e, BinaryOp op, Val a, Val c, Span at);
 Val elab_index(Elab *e, Scope *s, const Expr *x);
 void infer_index_sizes(Elab *e, Scope *s, const Expr *x);
 Val elab_call(Elab *e, Scope *s, const Expr *x);
+/* elab_operator.c: a call of an associative function that may be the update of states; false if it is an ordinary one. */
+bool operator_call(Elab *e, const Fn *fn, Scope *defined, const Val *arg, Span at, Val *result);
 Val elab_einsum(Elab *e, Scope *s, const Expr *x); /* elab_einsum.c */
 Val elab_reduce(Elab *e, Scope *s, const Expr *x);
 bool is_results_call(Scope *s, const Expr *x); /* of a function with several results */
 void elab_results(Elab *e, Scope *s, const Expr *x, Val *result, uint32_t n); /* n of them; left as they are after an error */
+bool call_results(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at, Val *result);
 Val call_fn(Elab *e, const Fn *fn, Scope *defined, Val *arg, uint32_t narg, Span at);
 Val call_named(Elab *e, const char *name, Val *arg, uint32_t narg, Span at); /* a function of the prelude */
 Val let_value(Elab *e, Sym *sym);

@@ -111,6 +111,8 @@ void compute_scope(Elab *e, Scope *s)
 
 void bind_fn(Elab *e, Scope *s, const Fn *fn)
 {
+    if (fn->associative)
+        diag(e->diags, E_ASSOCIATIVE, fn->name.at, "an associative function stands outside of cells and models: it sees nothing but its operands");
     Sym *sym = scope_add(e, s, fn->name, SYM_FN);
     sym->fn = fn;
     sym->fn_scope = s;

@@ -10,6 +10,7 @@ typedef struct Say {
     Driver *d;
     const RecProg *p;
     const Structure *s;
+    const RecProg *calls; /* the program as long as calls of operators stand in it; NULL if there are none */
 } Say;
 
 /* What a state is called where it is carried into the step. */
@@ -193,6 +194,7 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
             text_add(out, "blocks of %u: elements at one place read each other", distinct(x, i));
         break;
     case STAGE_DENSE: text_add(out, "affine: elements at different places read each other"); break;
+    case STAGE_OPERATOR: break; /* said before: its calls are written out here */
     case STAGE_TABLE:
         text_add(out, "table: which of %.*s elements is meant", STRF(dim_str(x->d->arena, x->p->dims, i->size)));
         return;
@@ -205,6 +207,55 @@ static void put_class(const Say *x, Text *out, const StageInfo *i)
         text_add(out, ", the same at every step");
 }
 
+/* ---- states that an associative operator updates ---- */
+
+static bool same_names(const RecProg *p, RecId a, const RecProg *q, RecId b)
+{
+    const RecOp *x = rec_op(p, a), *y = rec_op(q, b);
+    return str_eq(x->name, y->name) && x->at.file == y->at.file && x->at.begin == y->at.begin;
+}
+
+static bool has_state(const Say *x, RecId recur, const StageInfo *by, RecId state)
+{
+    const RecRegionInfo *step = &x->calls->region.p[rec_op(x->calls, recur)->region];
+    bool has = false;
+    for (uint32_t k = 0; k < by->n; k++)
+        has |= same_names(x->calls, step->arg.p[by->state[k]], x->p, state);
+    return has;
+}
+
+/* The call by which such a recurrence updates the states of this stage, and others that are stages of their own once its
+ * equations are written out. */
+static RecId call_in(const Say *x, const StageInfo *i, RecId recur)
+{
+    const RecRegionInfo *here = &x->p->region.p[rec_op(x->p, x->s->recur)->region];
+    Structure s = structure_of(x->calls, x->d->arena, recur);
+    for (uint32_t k = 0; k < s.stages.n && !s.loops; k++) {
+        bool all = s.stage[k].class == STAGE_OPERATOR;
+        for (uint32_t n = 0; all && n < i->n; n++)
+            all = has_state(x, recur, &s.stage[k], here->arg.p[i->state[n]]);
+        if (all)
+            return s.stage[k].update.call;
+    }
+    return REC_NONE;
+}
+
+static const RecOp *call_of(const Say *x, const StageInfo *i)
+{
+    for (uint32_t k = 0; x->calls && k < x->calls->region.p[REC_FORWARD].op.n; k++) {
+        RecId v = x->calls->region.p[REC_FORWARD].op.p[k];
+        RecId call = rec_op(x->calls, v)->kind == REC_RECUR ? call_in(x, i, v) : REC_NONE;
+        if (call != REC_NONE)
+            return rec_op(x->calls, call);
+    }
+    return NULL;
+}
+
+static void put_call(const Say *x, Text *out, const RecOp *call)
+{
+    text_add(out, "associative: `%.*s`, declared in %.*s; by its equations ", STRF(call->name), STRF(driver_line(x->d, x->p, call->at)));
+}
+
 static Str stage_text(const Say *x, const StageInfo *i)
 {
     Text out = {.arena = x->d->arena};
@@ -212,6 +263,9 @@ static Str stage_text(const Say *x, const StageInfo *i)
         if (!named_before(x, i, k))
             text_add(&out, "%s%.*s", out.n ? ", " : "", STRF(state_name(x, i->state[k])));
     text_add(&out, ": ");
+    const RecOp *call = call_of(x, i);
+    if (call)
+        put_call(x, &out, call);
     if (i->matrix)
         put_matrix(x, &out, i->matrix);
     else
@@ -353,10 +407,27 @@ static bool composes_matrices(const Say *x)
     return any;
 }
 
+/* The operators that a scan composes by, if any. */
+static Str operators_text(const Say *x)
+{
+    Text out = {.arena = x->d->arena};
+    const RecOp *last = NULL;
+    for (uint32_t i = 0; i < x->s->stages.n; i++) {
+        const RecOp *call = call_of(x, &x->s->stage[i]);
+        if (call && !(last && str_eq(call->name, last->name)))
+            text_add(&out, "%s`%.*s`", out.n ? ", " : "", STRF(call->name));
+        last = call ? call : last;
+    }
+    return text_str(&out);
+}
+
 static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
 {
     RecId at;
     RecWhy why = structure_lacks(x->p, x->s, &form, &at);
+    Str operators = form.kind == REC_FORM_SCAN ? operators_text(x) : (Str){0};
+    if (operators.n)
+        return str_fmt(x->d->arena, "%s: yes, steps are composed by %.*s, and backward goes through the same pieces", name, STRF(operators));
     Text out = {.arena = x->d->arena};
     if (why == WHY_NONE) {
         text_add(&out, "%s: yes", name);
@@ -371,14 +442,14 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
     return text_str(&out);
 }
 
-void explain_stages(Driver *d, RecProg *p, RecForm said, ExplainList *stages, ExplainList *forms)
+void explain_stages(Driver *d, RecProg *p, const RecProg *calls, RecForm said, ExplainList *stages, ExplainList *forms)
 {
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
         RecId v = p->region.p[REC_FORWARD].op.p[i];
         if (rec_op(p, v)->kind != REC_RECUR)
             continue;
         Structure s = structure_of(p, d->arena, v);
-        Say x = {d, p, &s};
+        Say x = {d, p, &s, calls};
         for (uint32_t k = 0; k < s.stages.n; k++)
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
         if (rec_op(p, v)->grid)
@@ -397,7 +468,7 @@ void explain_rank_one(Driver *d, const RecProg *p, ExplainList *stages)
         if (rec_op(p, v)->kind != REC_RECUR || !rec_op(p, v)->grid)
             continue;
         Structure s = {.recur = v, .stages = stages_of(p, d->arena, v)};
-        Say x = {d, p, &s};
+        Say x = {d, p, &s, NULL};
         for (uint32_t k = 0; k < s.stages.n; k++)
             put_rank(&x, k, stages);
     }

@@ -227,10 +227,10 @@ enum { NDECL_WORDS = sizeof decl_word / sizeof *decl_word };
 
 static void no_declaration(Parser *p)
 {
-    Str known[NDECL_WORDS], first = parser_str(p);
+    Str known[NDECL_WORDS + 1] = {[NDECL_WORDS] = STR("associative")}, first = parser_str(p);
     for (int i = 0; i < NDECL_WORDS; i++)
         known[i] = str_of(token_text(decl_word[i]));
-    Str near = nearest(first, known, NDECL_WORDS);
+    Str near = nearest(first, known, NDECL_WORDS + 1);
     Diag *d = parser_syntax(p, "`cell`, `model`, `fn`, `import`, `schedule` or `test`");
     if (d && near.n)
         diag_help(d, str_fmt(p->arena, "did you mean `%.*s`?", STRF(near)));
@@ -257,7 +257,12 @@ static void declaration(Parser *p, FileLists *out)
     case TOK_FN: function(p, out); break;
     case TOK_SCHEDULE: schedule(p, out); break;
     case TOK_TEST: test(p, out); break;
-    default: no_declaration(p); break;
+    default:
+        if (parse_at_associative(p))
+            function(p, out);
+        else
+            no_declaration(p);
+        break;
     }
 }
 

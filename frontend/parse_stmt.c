@@ -145,12 +145,18 @@ static void derivatives(Parser *p, Fn *fn)
     }
 }
 
-/* 'fn' name dims inputs ('=' expr | '->' names block) derivatives */
+bool parse_at_associative(const Parser *p)
+{
+    return parser_word_ahead(p, 0, "associative") && parser_ahead(p, 1) == TOK_FN;
+}
+
+/* ['associative'] 'fn' name dims inputs ('=' expr | '->' names block) derivatives */
 Fn *parse_fn(Parser *p)
 {
     Fn *fn = NEW(p->arena, Fn);
     Span begin = parser_here(p);
     fn->doc = parser_doc(p);
+    fn->associative = parser_accept_word(p, "associative");
     parser_expect(p, TOK_FN);
     fn->name = parser_name(p, "the name of the function");
     parse_dim_decls(p, &fn->dim, &fn->ndim);
@@ -297,7 +303,7 @@ static void stmt_rest(Parser *p, Stmt *s)
         uses(p, s);
     else if (parser_accept(p, TOK_FOR))
         loop(p, s);
-    else if (parser_at(p, TOK_FN))
+    else if (parser_at(p, TOK_FN) || parse_at_associative(p))
         *s = (Stmt){.kind = ST_FN, .fn = parse_fn(p)};
     else if (parser_at(p, TOK_NAME))
         equation(p, s);

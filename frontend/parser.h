@@ -63,6 +63,7 @@ void parse_inputs(Parser *p, Decl **decl, uint32_t *n);                  /* `(..
 void parse_names(Parser *p, Ident **name, uint32_t *n, const char *what);
 void parse_dim_decls(Parser *p, DimDecl **dim, uint32_t *n); /* `[D, P = D / G]`, or nothing */
 Fn *parse_fn(Parser *p);                                     /* NULL if its header is not right */
+bool parse_at_associative(const Parser *p);                   /* `associative fn` begins here */
 void parse_block(Parser *p, Stmt ***body, uint32_t *n);
 
 #endif

@@ -161,6 +161,7 @@ Unit *unit_load(Arena *a, Sources *sources, Diags *diags, Str path)
     u->prelude = add_embedded(u, embedded(STR("prelude.rnn")));
     for (uint32_t i = 0; i < u->file.n; i++)
         check_names(u, u->file.p[i].ast);
+    elab_operators(a, u, diags);
     u->form = unit_schedules(a, u, diags);
     return u;
 }

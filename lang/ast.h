@@ -160,6 +160,7 @@ struct Fn {
     uint32_t nbody;
     Arg *derivative; /* name = argument, value = its derivative */
     uint32_t nderivative;
+    bool associative; /* declared so */
     Str doc;
     Span at;
     bool broken; /* parts are missing, because of an error that was reported; so for cells and models */

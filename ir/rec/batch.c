@@ -36,6 +36,13 @@ static bool operand_has(const Batch *c, const RecOp *op)
     return false;
 }
 
+/* What stands on both sides of an operator is alike. */
+static RecId other_side(const RecProg *p, const RecOp *arg, const RecOp *recur)
+{
+    uint32_t n = recur->nstate;
+    return p->region.p[arg->home].arg.p[arg->index < n ? arg->index + n : arg->index - n];
+}
+
 static bool op_has(const Rewrite *w, const Batch *c, RecId v)
 {
     const RecProg *p = &w->old;
@@ -52,7 +59,7 @@ static bool op_has(const Rewrite *w, const Batch *c, RecId v)
     if (op->kind == REC_REGARG) {
         const RecOp *recur = rec_op(p, p->region.p[op->home].owner);
         bool new_has = op->index < recur->nstate && c->has[p->region.p[op->home].result.p[op->index]];
-        return new_has || c->has[recur->use[op->index].v];
+        return new_has || c->has[recur->use[op->index].v] || (recur->is_operator && c->has[other_side(p, op, recur)]);
     }
     return op->kind != REC_RECUR && operand_has(c, op);
 }

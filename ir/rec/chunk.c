@@ -119,7 +119,7 @@ static void chunk_recur(Rewrite *w, RecBuild *b, RecId old)
 /* Whether any recurrence of the forward function has the form that is asked for. */
 static void check_form(RecProg *p)
 {
-    p->form_missing = WHY_NO_RECURRENCE;
+    p->form_missing = p->pieced.n ? WHY_NONE : WHY_NO_RECURRENCE; /* a scan over an operator is made already */
     for (RecId v = 0; v < p->op.n && p->form_missing != WHY_NONE; v++) {
         if (rec_op(p, v)->kind != REC_RECUR)
             continue;

@@ -1,5 +1,6 @@
 /* A stage that runs step by step inside a chunk: a recurrence over the places of the chunk, with the stage's states. */
 #include "ir/rec/chunk.h"
+#include "ir/rec/operator.h"
 
 typedef struct Inner {
     Chunk *c;
@@ -7,6 +8,17 @@ typedef struct Inner {
     RecBuild b;
     RecId *to; /* by old op */
 } Inner;
+
+static RecId inner_value(void *cx, RecId old);
+
+static RecId inner_call(Inner *in, const RecOp *proj)
+{
+    const RecProg *p = &in->c->w->old;
+    RecId call = proj->use[0].v, *result = NEWN(p->arena, RecId, rec_op(p, call)->nstate);
+    RecId *arg = operator_arguments(&in->b, p, call, inner_value, in);
+    operator_copy(&in->b, p, call, arg, inner_value, in, result);
+    return result[proj->index];
+}
 
 static RecId inner_value(void *cx, RecId old)
 {
@@ -20,6 +32,8 @@ static RecId inner_value(void *cx, RecId old)
     if (x.v != REC_NONE)
         return in->to[old] = x.placed ? rec_recur_add_seq(in->c->w->p, in->recur, x.v) : x.v;
     RecOp op = *rec_op(p, old);
+    if (op.kind == REC_PROJ && rec_op(p, op.use[0].v)->is_operator)
+        return in->to[old] = inner_call(in, &op);
     if (op.kind == REC_RECUR || op.kind == REC_PROJ || op.kind == REC_REGARG)
         ice("rec.chunk: op %u does not go into a chunk", old);
     in->to[old] = pass_copy(&in->b, op, inner_value, in);

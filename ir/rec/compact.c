@@ -49,6 +49,15 @@ static void need_regarg(Compact *c, const RecOp *arg)
         need(c, op->use[arg->index].v);
 }
 
+/* An operator is whole: what stands on its right belongs to what stands on its left. */
+static void need_all(Compact *c, RecId v, const RecOp *op)
+{
+    for (uint32_t i = 0; i < op->nstate; i++) {
+        need_result(c, v, i);
+        need(c, c->old->region.p[op->region].arg.p[op->nstate + i]);
+    }
+}
+
 static void need_operands(Compact *c, RecId v)
 {
     const RecOp *op = rec_op(c->old, v);
@@ -63,6 +72,8 @@ static void need_operands(Compact *c, RecId v)
             need(c, op->use[i].v);
     else if (op->until)
         need_result(c, v, op->nstate - 1);
+    else if (op->is_operator)
+        need_all(c, v, op);
 }
 
 static void mark(Compact *c)
@@ -150,6 +161,7 @@ static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
     rec_op(b->prog, recur)->chunk = op->chunk;
     rec_op(b->prog, recur)->until = op->until;
     rec_op(b->prog, recur)->pieces = op->pieces;
+    rec_op(b->prog, recur)->is_operator = op->is_operator;
     w->to[v] = recur;
     for (uint32_t i = 0; i < n; i++) {
         RecId now = w->p->region.p[into].arg.p[i];

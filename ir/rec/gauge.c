@@ -9,6 +9,7 @@
  * the derivative by m; and the initial states: multiplied by exp(w d) with d added to m0 they mean the same, so -w * S0
  * is the derivative by m0. These are said with `chosen`. */
 #include "ir/rec/gauge.h"
+#include "ir/rec/operator.h"
 #include "ir/rec/pass.h"
 
 /* One recurrence that has references. */
@@ -163,9 +164,10 @@ static void remake_recur(Rewrite *w, RecBuild *b, RecId old)
 
 /* ---- the pass ---- */
 
+/* An operator composes steps, whose references are no states: all derivatives go through it. */
 static bool is_plain(const RecProg *p, const RecOp *op)
 {
-    return !op->grid && !op->chunk && !op->until && !pass_looks_back(p, op->region);
+    return !op->is_operator && !operator_inside(p, op->region) && !op->grid && !op->chunk && !op->until && !pass_looks_back(p, op->region);
 }
 
 void rec_gauge(RecProg *p)

@@ -1,7 +1,7 @@
 /* Values of a recurrence's step, made outside of it for all places at once: for rec.hoist and rec.sink.
  * A value that depends on the place gets a leading axis over the places; adding it to an op is adding one iteration
  * axis. What depends on no sequence is made once. See pass.h. */
-#include "ir/rec/pass.h"
+#include "ir/rec/operator.h"
 
 static Type with_places(const Lift *l, const Type *step)
 {
@@ -105,6 +105,19 @@ static Lifted make(Lift *l, RecId old)
     return made;
 }
 
+/* A call of an operator: its operations, at every place. */
+static RecId lift_operator(Lift *l, const RecOp *proj)
+{
+    const RecProg *p = &l->w->old;
+    const RecOp *call = rec_op(p, proj->use[0].v);
+    const RecRegionInfo *body = &p->region.p[call->region];
+    for (uint32_t i = 0; i < call->nuse && l->made[body->arg.p[call->nuse - 1]].v == REC_NONE; i++) {
+        RecId v = lift_placed(l, call->use[i].v);
+        l->made[body->arg.p[i]] = (Lifted){i < call->nstate ? v : operator_element(l->b, v, 1), true};
+    }
+    return lift_placed(l, body->result.p[proj->index]);
+}
+
 Lifted lift_value(Lift *l, RecId old)
 {
     const RecProg *p = &l->w->old;
@@ -115,6 +128,7 @@ Lifted lift_value(Lift *l, RecId old)
         return l->made[old] = (Lifted){l->w->to[old], false};
     if (op->kind == REC_REGARG && op->home == recur->region && op->index >= recur->nstate)
         return l->made[old] = (Lifted){l->w->to[recur->use[op->index].v], true};
-    Lifted made = make(l, old);
+    bool call = op->kind == REC_PROJ && rec_op(p, op->use[0].v)->is_operator;
+    Lifted made = call ? (Lifted){lift_operator(l, op), true} : make(l, old);
     return l->made[old] = made;
 }

@@ -131,7 +131,7 @@ static void recur(Text *out, const RecProg *p, const RecOp *op)
         return;
     }
     dim_print(out, p->dims, op->length);
-    text_add(out, "%s%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "", op->until ? " until" : "");
+    text_add(out, "%s%s%s%s", op->reverse ? " reverse" : "", op->chunk ? " chunk" : "", op->until ? " until" : "", op->is_operator ? " operator" : "");
     if (op->pieces)
         text_add(out, " pieces %u", op->pieces);
 }

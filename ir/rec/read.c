@@ -216,6 +216,7 @@ static bool recur_head(Reader *r, RecOp *op)
     op->reverse = in_accept_word(r->in, "reverse");
     op->chunk = in_accept_word(r->in, "chunk");
     op->until = in_accept_word(r->in, "until");
+    op->is_operator = in_accept_word(r->in, "operator");
     if (in_accept_word(r->in, "pieces") && !in_number(r->in, REC_FORM_MAXSIZE, &op->pieces))
         return false;
     return in_expect(r->in, '{');

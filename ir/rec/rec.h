@@ -83,6 +83,8 @@ typedef struct RecUse {
  * `length` is only the most that it does.
  * A RECUR with a `grid` runs over all places of a grid instead of a line: see RecGrid.
  * A RECUR in `pieces` is affine, and rec.scan runs so many parts of its places side by side, as many places in each.
+ * An `is_operator` RECUR has one place and as many sequences as states, of the same types: it is a call of an associative
+ * operator that the user declared, states on its left, sequences on its right. See operator.h.
  * A `chunk` RECUR's step is a chunk of places: its work stays in it, and the backward function makes it again instead of
  * keeping it.
  */
@@ -118,7 +120,7 @@ typedef struct RecOp {
         RecReduce red;                                 /* REDUCE */
         struct { uint8_t nindex; uint8_t out_axis[MAXRANK]; }; /* GATHER (nindex), SCATTER */
         struct { uint8_t along; Dim lo; };             /* SLICE, PAD, CONCAT (along) */
-        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until; uint32_t pieces; const RecGrid *grid; }; /* RECUR */
+        struct { RecRegion region; uint32_t nstate, nseq, nout; Dim length; bool reverse, chunk, until, is_operator; uint32_t pieces; const RecGrid *grid; }; /* RECUR */
         uint32_t index;                                /* PROJ, REGARG, HISTORY */
     };
     Str name;         /* of the `let` or state it came from, for people; may be empty; never decides anything */
@@ -238,6 +240,7 @@ typedef struct RecProg {
     RecWhy form_missing;      /* why no recurrence has it; set by rec.cascade, rec.wavefront and rec.chunk */
     Span form_missing_at;
     RecWhy store_missing;     /* why form.store does nothing; set by rec.store */
+    VEC(Dim) pieced;          /* lengths of what rec.operators made side by side already; not part of the text */
     VEC(RecOp) op;
     VEC(RecRegionInfo) region; /* [0], [1], [2]: forward, backward, init */
     VEC(RecArg) arg;
@@ -411,6 +414,7 @@ void rec_flatten(RecProg *p);   /* flatten.c: loops inside steps become steps, f
 void rec_chunk(RecProg *p);     /* chunk.c: recurrences with matrix stages run chunk by chunk, if p->form says so */
 void rec_store(RecProg *p);     /* store.c: training keeps fewer states and makes steps again, if p->form says so */
 void rec_accumulate(RecProg *p); /* accumulate.c: sums over what chunks give become states that are added to */
+void rec_operators(RecProg *p); /* scan.c: what associative operators update, in pieces side by side, if p->form says so */
 void rec_scan(RecProg *p);      /* scan.c: affine states run in pieces side by side, if p->form says so */
 void rec_convolution(RecProg *p); /* convolution.c: sums over states with a constant step as kernels, chunk by chunk, if p->form says so */
 void rec_newton(RecProg *p);    /* newton.c: nonlinear recurrences as systems of equations over windows, if p->form says so */

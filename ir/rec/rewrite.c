@@ -122,6 +122,7 @@ RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand, RecRegio
     rec_op(w->p, v)->chunk = op->chunk;
     rec_op(w->p, v)->until = op->until;
     rec_op(w->p, v)->pieces = op->pieces;
+    rec_op(w->p, v)->is_operator = op->is_operator;
     *region = into;
     for (uint32_t i = 0; i < from->arg.n; i++) {
         RecId arg = w->p->region.p[into].arg.p[i];

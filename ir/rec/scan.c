@@ -11,6 +11,8 @@
  * adjoint recurrences alike: the pass comes behind rec.backward. */
 #include "ir/rec/scan.h"
 
+#include "ir/rec/operator.h"
+
 static const RecRegionInfo *step_of(const Scan *x)
 {
     return &x->w->old.region.p[x->old->region];
@@ -339,6 +341,8 @@ static void scan_stage(Scan *x, uint32_t stage, bool last)
         rest = step_by_step(x, stage, &k);
     if (info->class == STAGE_TABLE) {
         begin[0] = scan_table(x, info);
+    } else if (info->class == STAGE_OPERATOR) {
+        scan_operator(x, info, begin);
     } else {
         compose(&s);
         carry(&s, begin);
@@ -374,14 +378,26 @@ static void put_out(Scan *x)
 
 /* ---- the pass ---- */
 
-/* What is scanned: recurrences of the backward function alone, and those in pieces; and stages that compose matrices. */
+/* What is scanned: recurrences of the backward function alone and those in pieces, stages that compose matrices, and nothing but stages that
+ * an operator updates, whose calls are written out elsewhere. */
 typedef struct Scanned {
-    bool adjoint, dense;
+    bool adjoint, dense, operators;
 } Scanned;
+
+/* What was made side by side before backward has an adjoint that is, too. */
+static bool is_pieced(const RecProg *p, Dim length)
+{
+    for (uint32_t i = 0; i < p->pieced.n; i++)
+        if (p->pieced.p[i] == length)
+            return true;
+    return false;
+}
 
 static bool is_scanned(const Rewrite *w, const Structure *s, uint32_t stage)
 {
     const Scanned *what = w->cx;
+    if (what->operators)
+        return s->stage[stage].class == STAGE_OPERATOR;
     return structure_scans(&w->old, s, stage) && (what->dense || s->stage[stage].class != STAGE_DENSE);
 }
 
@@ -395,12 +411,22 @@ static bool any_scanned(const Rewrite *w, const Structure *s)
     return any && structure_lacks(&w->old, s, &scan, &at) == WHY_NONE;
 }
 
+static void note_pieced(Scan *x)
+{
+    vec_push(x->w->p->arena, &x->w->p->pieced, x->pieces);
+    vec_push(x->w->p->arena, &x->w->p->pieced, x->length);
+    vec_push(x->w->p->arena, &x->w->p->pieced, x->rest);
+}
+
 static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
 {
     const RecOp *op = rec_op(&w->old, old);
     const Scanned *what = w->cx;
+    if (operator_written_out(w, b, old))
+        return;
     Structure s = structure_of(&w->old, w->p->arena, old);
-    if (op->chunk || (what->adjoint && op->home != REC_BACKWARD && !op->pieces) || !any_scanned(w, &s)) {
+    bool let_alone = is_pieced(w->p, op->length) || (what->adjoint && op->home != REC_BACKWARD);
+    if (op->chunk || (let_alone && !op->pieces) || !any_scanned(w, &s)) {
         rw_recur(w, b, old);
         return;
     }
@@ -421,6 +447,8 @@ static void scan_recur(Rewrite *w, RecBuild *b, RecId old)
         else
             plain_stage(&x, k);
     put_out(&x);
+    if (what->operators)
+        note_pieced(&x);
     memcpy(x.result, x.final, op->nstate * sizeof *x.result);
     w->to[old] = x.result[0];
 }
@@ -454,4 +482,16 @@ void rec_scan(RecProg *p)
         rec_form_read(STR("scan"), &p->form);
     rw_run(&w, p);
     p->form = asked;
+}
+
+/* Calls of operators stand until they can be scanned, which is before backward: the adjoint of the sweeps is made side by
+ * side as they are. In other forms they are written out before anything else. */
+void rec_operators(RecProg *p)
+{
+    bool scan = p->form.kind == REC_FORM_SCAN && p->form_missing == WHY_NONE;
+    Scanned what = {.operators = true};
+    Rewrite w = {.recur = scan ? scan_recur : operator_recur, .cx = &what};
+    if ((scan && !p->batched) || !operator_any(p))
+        return;
+    rw_run(&w, p);
 }

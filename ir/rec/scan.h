@@ -20,5 +20,7 @@ RecId *scan_known(Scan *x, RecId recur);
 /* scan_table.c: the first two sweeps of a stage that is a table; gives the states in which the pieces begin, [pieces,
  * ...]. */
 RecId scan_table(Scan *x, const StageInfo *stage);
+/* scan_operator.c: the same of a stage that an associative operator updates; `begin`: by state of the stage. */
+void scan_operator(Scan *x, const StageInfo *stage, RecId *begin);
 
 #endif

@@ -568,6 +568,8 @@ static RecId instead_of_argument(Rewrite *w, RecBuild *in, const RecOp *recur, u
     Type t = *rec_type(&w->old, from->arg.p[i]);
     double number;
     RecUse u;
+    if (recur->is_operator)
+        return REC_NONE; /* it is to take other values too */
     if (i < recur->nstate && from->result.p[i] == from->arg.p[i])
         return operand[i];
     if (i < recur->nstate)

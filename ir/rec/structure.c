@@ -131,6 +131,9 @@ static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint
     for (uint32_t i = 0; i < s->stages.nstate; i++)
         if (s->stages.of[i] == stage)
             x.state[x.n++] = i;
+    x.class = STAGE_OPERATOR;
+    if (operator_update(p, a, s->recur, x.reads, x.state, x.n, &x.update))
+        return x;
     for (Algebra algebra = 0; algebra < ALGEBRA_COUNT; algebra++) {
         if (classify_over(p, a, recur, s->stages.reads[stage], algebra, &x))
             return x;
@@ -148,7 +151,7 @@ static StageInfo stage_info(const RecProg *p, Arena *a, const Structure *s, uint
 static bool has_loop(const RecProg *p, RecRegion r)
 {
     for (uint32_t i = 0; i < p->region.p[r].op.n; i++)
-        if (p->op.p[p->region.p[r].op.p[i]].kind == REC_RECUR)
+        if (p->op.p[p->region.p[r].op.p[i]].kind == REC_RECUR && !p->op.p[p->region.p[r].op.p[i]].is_operator)
             return true;
     return false;
 }
@@ -247,8 +250,8 @@ static Lack lacks_chunk(const RecProg *p, const Structure *s)
         const StageInfo *x = &s->stage[k];
         if (x->matrix)
             return (Lack){WHY_NONE, REC_NONE};
-        if (x->class == STAGE_NONLINEAR)
-            add_reason(&l, WHY_NOT_AFFINE, x->why);
+        if (x->class == STAGE_NONLINEAR || x->class == STAGE_OPERATOR)
+            add_reason(&l, WHY_NOT_AFFINE, x->class == STAGE_OPERATOR ? x->update.call : x->why);
         else if (!counts(p, s, x))
             continue;
         else if (x->algebra != ALGEBRA_PLUS)
@@ -283,7 +286,8 @@ bool structure_scans(const RecProg *p, const Structure *s, uint32_t stage)
 {
     const StageInfo *x = &s->stage[stage];
     switch (x->class) {
-    case STAGE_TABLE: return true;
+    case STAGE_TABLE:
+    case STAGE_OPERATOR: return true;
     case STAGE_NONLINEAR: return false;
     case STAGE_DENSE: return has_zero(p, s, x) && composes(p, rec_op(p, s->recur), x);
     default: return has_zero(p, s, x);
@@ -297,7 +301,7 @@ static Lack lacks_scan(const RecProg *p, const Structure *s)
         const StageInfo *x = &s->stage[k];
         if (x->class == STAGE_NONLINEAR)
             add_reason(&l, WHY_NOT_AFFINE, x->why);
-        else if (!counts(p, s, x) && x->class != STAGE_TABLE)
+        else if (!counts(p, s, x) && x->class != STAGE_TABLE && x->class != STAGE_OPERATOR)
             continue;
         else if (structure_scans(p, s, k))
             return (Lack){WHY_NONE, REC_NONE};

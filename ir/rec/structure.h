@@ -3,6 +3,7 @@
 #define IR_REC_STRUCTURE_H
 
 #include "ir/rec/matrix.h"
+#include "ir/rec/operator.h"
 
 typedef enum StageClass {
     STAGE_DELAY,    /* the new states read none of the old ones */
@@ -10,6 +11,7 @@ typedef enum StageClass {
     STAGE_COUPLED,  /* affine, several states of one shape, whose elements at one place read each other */
     STAGE_DENSE,    /* affine, elements at different places read each other */
     STAGE_TABLE,    /* a state that stands for an element of an axis: see table.h */
+    STAGE_OPERATOR, /* updated by an associative operator that the user declared: see operator.h */
     STAGE_NONLINEAR,
 } StageClass;
 
@@ -25,6 +27,7 @@ typedef struct StageInfo {
     Matrix *matrix;  /* also a matrix stage; NULL if not */
     MatrixWhy no_matrix;
     Dim size;          /* of a table: of the axis */
+    Update update;     /* by an operator */
     const bool *reads; /* by op: it reads the stage's states */
     RecId why;       /* of a nonlinear one: the op that made it so */
 } StageInfo;

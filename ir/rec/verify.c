@@ -360,6 +360,18 @@ static void check_grid(Verifier *c, RecId v, const RecOp *op)
     need(c, rec_grid_order(op->grid->by, op->nstate, op->grid->naxes, weight), v, "no order of the grid's places exists");
 }
 
+/* Its sequences stand for states, and nothing but the new states comes out. */
+static void check_operator(Verifier *c, RecId v, const RecOp *op, const RecRegionInfo *region)
+{
+    bool fits = op->length == DIM_ONE && op->nstate && op->nseq == op->nstate && !op->nout && !op->grid && !op->reverse &&
+                !op->chunk && !op->until && region->arg.n == op->nuse;
+    if (!need(c, fits, v, "an operator has one place, and a sequence for each state"))
+        return;
+    for (uint32_t i = 0; i < op->nstate; i++)
+        need(c, type_eq(rec_type(c->p, region->arg.p[i]), rec_type(c->p, region->arg.p[op->nstate + i])), v,
+             "an operator's left and right differ");
+}
+
 static void check_recur(Verifier *c, RecId v, const RecOp *op)
 {
     if (!need(c, op->region >= REC_NFN && op->region < c->p->region.n && !c->entered[op->region], v,
@@ -381,6 +393,8 @@ static void check_recur(Verifier *c, RecId v, const RecOp *op)
     need(c, !op->pieces || (!op->until && !op->chunk && dim_is_const(c->p->dims, op->length, &places) && places % op->pieces == 0), v,
          "its places are no equal pieces");
     check_regargs(c, v, op, region);
+    if (op->is_operator)
+        check_operator(c, v, op, region);
     check_region(c, op->region);
     check_results(c, v, op, region);
     for (uint32_t i = 0; i < region->op.n; i++)

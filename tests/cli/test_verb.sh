@@ -161,4 +161,22 @@ for model in from_table one_of_table part_of_row by_length half_of_table; do
   check "$model has no chunk" grep -q "^skip  $model: step and chunk do not exist: it depends on the length of the sequence" said.txt
 done
 check "a slice of one size does" grep -q "^pass  from_fixed: step and chunks equal forward" said.txt
+
+# operators that are declared associative
+cat > operators.rnn <<'END'
+associative fn plus(a: real, b: real) = a + b
+associative fn halves(a: real, b: real) = 0.5 * (a + b)
+associative fn second[K](a: real[K], m: int, b: real[K], m2: int) -> v, w {
+  let v = a + b * real(1 + m2)
+  let w = m + m2
+}
+associative fn never(a: real, b: real) = log(-1 - abs(a) - abs(b))
+END
+check "operators that are not associative fail" sh -c '! "$RNNC" test operators.rnn > said.txt'
+check "one that is" grep -q "^pass  plus: is associative in 64 draws, to " said.txt
+check "one that is not, with its draw" grep -q "^FAIL  halves: is not associative: .halves. of ((a, b), c) and of (a, (b, c)) differ by .* in draw 1; operands .*, .*, " said.txt
+check "which result, with the sizes" grep -q "^FAIL  second: is not associative: .v. of .* in draw 1, K = " said.txt
+check "one that no draw tells of" grep -q "^FAIL  never: no draw shows whether it is associative: .* (64 draws rejected)" said.txt
+check "all are counted" grep -q "^1 passed, 3 failed, 0 skipped" said.txt
+check "one alone" "$RNNC" test operators.rnn --entry plus
 finish
