@@ -186,12 +186,20 @@ static RecId outside(void *cx, RecId old)
     return ((const Pieces *)cx)->x->w->to[old];
 }
 
+/* An operand that is joined, else zeros: an index that no sequence meets is looked up nowhere. */
+static RecId if_joined(const Pieces *s, RecBuild *in, Part kind, RecId v, uint32_t i)
+{
+    Part zero = part_number(in, type_of(s, i)->dt, 0);
+    return widened(s, in, part_where(in, is(in, kind, JOINS), part_of(v, labels(s, i)), zero), i, false);
+}
+
 /* A piece's composition of the states in which it begins: arg holds these, its operands, and which of the three it is. */
 static void enter(Pieces *s, RecBuild *in, const RecId *arg, RecId *next)
 {
     RecId *both = NEWN(s->x->w->p->arena, RecId, 2 * s->n), *result = NEWN(s->x->w->p->arena, RecId, s->n);
     Part kind = part_of(arg[2 * s->n], kind_labels(s));
-    memcpy(both, arg, 2 * s->n * sizeof *both);
+    for (uint32_t i = 0; i < 2 * s->n; i++)
+        both[i] = if_joined(s, in, kind, arg[i], i % s->n);
     operator_copy(in, &s->x->w->old, s->u->call, both, outside, s, result);
     for (uint32_t i = 0; i < s->n; i++) {
         Part old = part_of(arg[i], labels(s, i)), alone = part_of(arg[s->n + i], labels(s, i)), v = part_of(result[i], labels(s, i));
