@@ -378,8 +378,8 @@ static void put_out(Scan *x)
 
 /* ---- the pass ---- */
 
-/* What is scanned: recurrences of the backward function alone and those in pieces, stages that compose matrices, and nothing but stages that
- * an operator updates, whose calls are written out elsewhere. */
+/* What is scanned: recurrences of the backward function alone and those in pieces, stages that compose matrices, and
+ * nothing but stages that an operator updates, whose calls are written out elsewhere. */
 typedef struct Scanned {
     bool adjoint, dense, operators;
 } Scanned;
