@@ -111,6 +111,8 @@ static const char *const taken[] = {
     "complex",
     "imaginary",
     "noreturn",
+    "rnn_bf16",
+    "rnn_f16",
     "rnn_info",
     "rnn_array",
     "rnn_call",
@@ -289,6 +291,17 @@ const char *iface_c_type(DType dt, bool f64)
     case DT_COMPLEX: break;
     }
     ice("interface: element type %d", (int)dt);
+}
+
+const char *iface_member_type(const KernProg *k, const IfaceMember *m, bool f64)
+{
+    Narrow n = m->arg != K_NONE ? kern_arg_narrow(k, m->arg) : m->out != K_NONE ? kern_out_narrow(k, m->out) : NARROW_NONE;
+    return n ? narrow_c_type(n) : iface_c_type(m->dt, f64);
+}
+
+Str iface_precision(const KernProg *k, bool f64)
+{
+    return k->narrow ? str_of(narrow_text(k->narrow)) : f64 ? STR("double") : STR("single");
 }
 
 bool iface_may_be_null(const Iface *f, IfaceStruct s)

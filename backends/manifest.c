@@ -63,7 +63,7 @@ static void put_member(Text *t, Arena *a, const KernProg *k, const HeaderOptions
     text_add(t, "      {");
     json_put_field(t, "name", m->name, ", ");
     json_put_field(t, "array", text_name(k, m), ", ");
-    json_put_field(t, "type", str_of(s == IF_SIZES ? "int64_t" : iface_c_type(m->dt, o->f64)), ", ");
+    json_put_field(t, "type", str_of(s == IF_SIZES ? "int64_t" : iface_member_type(k, m, o->f64)), ", ");
     if (s != IF_SIZES)
         put_shape(t, a, k, m);
     if (m->arg != K_NONE && k->arg.p[m->arg].doc.n)
@@ -112,7 +112,7 @@ Str manifest_text(Arena *a, const KernProg *k, const HeaderOptions *o)
     json_put_field(&t, "source", json_file_name(o->source_file), ",\n  ");
     json_put_field(&t, "name", k->name, ",\n  ");
     json_put_field(&t, "prefix", prefix, ",\n  ");
-    json_put_field(&t, "precision", o->f64 ? STR("double") : STR("single"), ",\n");
+    json_put_field(&t, "precision", iface_precision(k, o->f64), ",\n");
     put_structs(&t, a, k, o, prefix);
     put_functions(&t, a, k, prefix);
     text_add(&t, "}\n");

@@ -1,10 +1,12 @@
 #include "frontend/arrays.h"
+#include "lang/narrow.h"
 #include "lang/utf8.h"
 
 static const ElemInfo elem_row[EL_COUNT] = {
     [EL_F32] = {"float32", "<f4", "F32", 4}, [EL_F64] = {"float64", "<f8", "F64", 8},
     [EL_I32] = {"int32", "<i4", "I32", 4},   [EL_I64] = {"int64", "<i8", "I64", 8},
     [EL_U8] = {"uint8", "|u1", "U8", 1},     [EL_BOOL] = {"bool", "|b1", "BOOL", 1},
+    [EL_F16] = {"float16", "<f2", "F16", 2}, [EL_BF16] = {"bfloat16", NULL, "BF16", 2},
 };
 
 const ElemInfo *elem_info(Elem e)
@@ -30,6 +32,8 @@ double array_get(const Array *x, int64_t i)
     case EL_I64: return (double)((const int64_t *)x->data)[i];
     case EL_U8: return ((const uint8_t *)x->data)[i];
     case EL_BOOL: return ((const uint8_t *)x->data)[i] != 0;
+    case EL_F16: return (double)narrow_value(NARROW_F16, ((const uint16_t *)x->data)[i]);
+    case EL_BF16: return (double)narrow_value(NARROW_BF16, ((const uint16_t *)x->data)[i]);
     case EL_COUNT: break;
     }
     ice("array_get: element type %d", (int)x->elem);
@@ -44,9 +48,16 @@ void array_set(Array *x, int64_t i, double value)
     case EL_I64: ((int64_t *)x->data)[i] = (int64_t)value; return;
     case EL_U8:
     case EL_BOOL: ((uint8_t *)x->data)[i] = (uint8_t)value; return;
+    case EL_F16: ((uint16_t *)x->data)[i] = narrow_of(NARROW_F16, (float)value); return;
+    case EL_BF16: ((uint16_t *)x->data)[i] = narrow_of(NARROW_BF16, (float)value); return;
     case EL_COUNT: break;
     }
     ice("array_set: element type %d", (int)x->elem);
+}
+
+bool elem_is_float(Elem e)
+{
+    return e == EL_F32 || e == EL_F64 || e == EL_F16 || e == EL_BF16;
 }
 
 bool array_is_exact(const Array *x, int64_t i)

@@ -13,12 +13,14 @@ typedef enum Elem {
     EL_I64,
     EL_U8,
     EL_BOOL,
+    EL_F16,
+    EL_BF16,
     EL_COUNT,
 } Elem;
 
 typedef struct ElemInfo {
     const char *text;        /* "float32" */
-    const char *npy;         /* "<f4" */
+    const char *npy;         /* "<f4"; NULL: the format has none */
     const char *safetensors; /* "F32" */
     size_t bytes;
 } ElemInfo;
@@ -38,6 +40,7 @@ typedef struct Arrays {
 } Arrays;
 
 const ElemInfo *elem_info(Elem e);
+bool elem_is_float(Elem e);
 bool array_count(const Array *x, int64_t *count); /* elements; false when the product overflows */
 double array_get(const Array *x, int64_t i);
 void array_set(Array *x, int64_t i, double value);

@@ -9,7 +9,7 @@ typedef struct Tally {
     uint32_t passed, failed, skipped;
 } Tally;
 
-enum { NPRECISION = 2 };
+enum { NPRECISION = PREC_COUNT };
 
 typedef struct Checker {
     Driver *d;
@@ -22,6 +22,7 @@ typedef struct Checker {
     Code code[NPRECISION][CPU_NLEVEL]; /* not there: not asked for, or not for this machine; of a GPU: at CPU_BASELINE */
     uint32_t entry; /* what `reference` and `code` were made from */
     BindList bind;
+    Narrow narrow;      /* what is drawn is exact in it: code has no other precision then */
     uint64_t random;
     uint32_t rejected;  /* draws, in the test that is running */
     Tally *tally;
@@ -56,7 +57,10 @@ double difference(const double *a, const double *b, int64_t n, double floor);
 /* Compares all results that both have. On failure `what` names the worst. */
 typedef struct Tolerance {
     double output, gradient, floor;
+    double stored; /* more, for arrays of 16 bits */
 } Tolerance;
+double tolerance_of(Tolerance tol, const RecProg *p, uint32_t out); /* of one result */
+Tolerance tolerance_of_two(Precision p); /* between two results, each rounded when it was stored */
 bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what);
 bool results_same(const Frame *a, const Frame *b, Str *what); /* to the last bit */
 Tolerance precision_tolerance(Precision p);

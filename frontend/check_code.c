@@ -2,7 +2,7 @@
 
 static bool wants_precision(const Options *o, Precision p)
 {
-    return !o->given[OPT_PRECISION] || option_is(o, OPT_PRECISION, p == PREC_F32 ? "f32" : "f64");
+    return o->given[OPT_PRECISION] ? driver_precision(o) == p : !precision_narrow(p);
 }
 
 /* A GPU has no levels, and is asked once. */
@@ -56,6 +56,7 @@ bool checker_compile(Checker *c, uint32_t entry, const BindList *bind)
     checker_free(c);
     c->entry = entry;
     c->bind = *bind;
+    c->narrow = c->d->opt->given[OPT_PRECISION] ? precision_narrow(driver_precision(c->d->opt)) : NARROW_NONE;
     c->reference = elab_entry(c->arena, c->unit, entry, bind->p, bind->n, c->d->diags);
     if (!c->reference)
         return false;

@@ -37,6 +37,12 @@ static Str not_finite(const Frame *expected, const Frame *found, uint32_t out)
     return str_fmt(found->arena, "`%.*s` element %lld is %g, not %g", STRF(expected->prog->out.p[out].name), (long long)i, b[i], a[i]);
 }
 
+double tolerance_of(Tolerance tol, const RecProg *p, uint32_t out)
+{
+    const RecOut *o = &p->out.p[out];
+    return (rec_is_gradient(o->role) ? tol.gradient : tol.output) + (rec_out_narrows(o, p->arg.p) ? tol.stored : 0);
+}
+
 bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what)
 {
     const RecProg *p = expected->prog;
@@ -45,7 +51,7 @@ bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str
         const RecOut *o = &p->out.p[i];
         if (!expected->out[i] || !found->out[i])
             continue;
-        double limit = rec_is_gradient(o->role) ? tol.gradient : tol.output;
+        double limit = tolerance_of(tol, p, i);
         double d = difference(expected->out[i], found->out[i], frame_count(expected, &o->type, o->batched), tol.floor);
         if (d <= limit || d / limit <= worst)
             continue;
@@ -81,10 +87,23 @@ bool results_same(const Frame *a, const Frame *b, Str *what)
 }
 
 /* The bounds of the project. The floor is for arrays that are nearly zero because terms of size 1 cancel: rounding of
- * those terms alone is 1e-7 in single and 1e-16 in double precision. */
+ * those terms alone is 1e-7 in single and 1e-16 in double precision.
+ *
+ * With arrays of 16 bits everything is computed as in single precision, from arguments that the evaluator is given rounded
+ * too. So only one thing is added: what is stored in 16 bits is rounded once more, by narrow_unit of itself at most, and hence of the
+ * array's largest element. (Below 2^-14 an f16 is off by 2^-25, which is nothing beside the floor.) States and gradients of
+ * parameters are not stored so, and have the bounds of single precision. */
 Tolerance precision_tolerance(Precision p)
 {
     if (p == PREC_F64)
-        return (Tolerance){1e-11, 1e-11, 1e-3};
-    return (Tolerance){2e-5, 1e-4, 0.1};
+        return (Tolerance){1e-11, 1e-11, 1e-3, 0};
+    return (Tolerance){2e-5, 1e-4, 0.1, precision_narrow(p) ? narrow_unit(precision_narrow(p)) : 0};
+}
+
+/* Numbers that hardly differ are rounded to neighbours, if a tie lies between them: twice as far apart. */
+Tolerance tolerance_of_two(Precision p)
+{
+    Tolerance tol = precision_tolerance(p);
+    tol.stored *= 2;
+    return tol;
 }

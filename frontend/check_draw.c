@@ -232,6 +232,7 @@ void draw_arguments(Checker *c, Frame *f, const Draw *how, uint32_t narrow)
     }
     if (rec_has_role(p, ROLE_PLAN))
         draw_plan(c, f);
+    frame_round(f, c->narrow);
 }
 
 bool frame_is_number(const Frame *f)
@@ -256,9 +257,10 @@ Frame *draw_call(Checker *c, Arena *scratch, const Draw *how, Str *why)
         draw_arguments(c, f, how, narrow);
         if (!frame_reference(f, c->reference->region.p[REC_BACKWARD].op.n > 0, why))
             *why = str_copy(c->arena, *why);
-        else if (frame_is_number(f))
+        else if (frame_is_number(f)) {
+            frame_overflow(f, c->narrow);
             return f;
-        else
+        } else
             *why = STR("no draw gives finite results");
         c->rejected++;
     }

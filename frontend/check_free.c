@@ -46,7 +46,7 @@ bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precisio
     for (uint32_t i = 0; i < p->out.n; i++) {
         const RecOut *o = &p->out.p[i];
         double finer = precision == PREC_F64 && o->type.dt == DT_REAL ? 0x1p-29 : 1;
-        double reach = 0, limit = o->role == OUT_VALUE || o->role == OUT_FINAL ? tol.output : tol.gradient;
+        double reach = 0, limit = tolerance_of(tol, p, i);
         if (!expected->out[i] || !found->out[i])
             continue;
         int64_t n = frame_count(expected, &o->type, o->batched);
@@ -128,7 +128,7 @@ static bool beyond_once(Checker *c, const Draw *how, const Code *code, Str *why)
     if (spoilt)
         spoil_beyond(spoilt);
     bool ok = spoilt && run_one(c, clean, code, why) && run_one(c, spoilt, code, why) &&
-              results_agree(clean, spoilt, (Tolerance){0, 0, 0}, why);
+              results_agree(clean, spoilt, (Tolerance){0, 0, 0, 0}, why);
     *why = ok ? (Str){0} : str_copy(c->arena, *why);
     arena_free(scratch);
     return ok;
@@ -234,7 +234,7 @@ static bool alone_once(Checker *c, const Draw *how, const Code *code, Str *why)
         int64_t extent[REC_MAXAXES];
         const double *length = f->in[rec_arg_of_role(f->prog, ROLE_LENGTH)] + b * frame_extents(f, extent);
         Frame *one = alone(f, b, length), *same = alone(f, b, length);
-        Tolerance tol = precision_tolerance(code->cpu.precision);
+        Tolerance tol = tolerance_of_two(code->cpu.precision);
         ok = run_one(c, one, code, why) && batch_results(f, same, b, length, why) && results_agree(one, same, tol, why);
     }
     *why = ok ? (Str){0} : str_copy(c->arena, *why);

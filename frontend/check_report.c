@@ -41,7 +41,7 @@ void check_skip(Checker *c, const char *fmt, ...)
 Str code_name(Arena *a, const Code *code)
 {
     Text out = {.arena = a};
-    text_add(&out, "%s", code->cpu.precision == PREC_F32 ? "f32" : "f64");
+    text_add(&out, "%s", precision_text(code->cpu.precision));
     if (code->arch.n)
         text_add(&out, " %.*s", STRF(code->arch));
     for (CpuLevel l = 0; l < CPU_NLEVEL && !code->arch.n; l++)

@@ -27,12 +27,12 @@ static bool count(Bench *b, Str *error)
     if (rec_has_role(b->t.frame->prog, ROLE_PLAN))
         return true;
     Compile c = {.arena = b->t.arena, .cpu = b->t.cpu, .emit = EMIT_REC, .rec = trial_raw(&b->t)};
-    int64_t real = b->t.cpu.precision == PREC_F64 ? 8 : 4;
+    int64_t real = b->t.cpu.precision == PREC_F64 ? 8 : 4, narrow = precision_narrow(b->t.cpu.precision) ? 2 : real;
     compile(&c);
     bool ok = true;
     for (int k = 0; k < 2; k++)
         ok = ok && value_of(b, c.rec, rec_cost(c.rec, (RecFn)k, DIM_ONE).work, &b->work[k], error) &&
-             value_of(b, c.rec, rec_traffic(c.rec, (RecFn)k, real), &b->bytes[k], error);
+             value_of(b, c.rec, rec_traffic(c.rec, (RecFn)k, real, narrow), &b->bytes[k], error);
     b->work[1] += b->work[0];
     return ok;
 }

@@ -9,7 +9,8 @@ typedef struct RunVerb {
     Unit *unit;
     uint32_t entry;
     Frame *frame;
-    bool reference, f64, grad;
+    bool reference, grad;
+    Precision precision;
     bool no_finals; /* final states are not written */
 } RunVerb;
 
@@ -65,7 +66,7 @@ static bool load(RunVerb *r, const Arrays *in)
 {
     uint64_t seed = 0;
     Str error;
-    Load l = {.frame = r->frame, .from = in, .grad = r->grad, .draw = r->d->opt->given[OPT_SEED], .single = !r->f64};
+    Load l = {.frame = r->frame, .from = in, .grad = r->grad, .draw = r->d->opt->given[OPT_SEED], .single = r->precision != PREC_F64, .narrow = precision_narrow(r->precision)};
     if (l.draw && !driver_number(r->d, OPT_SEED, &seed))
         return false;
     if (!load_arguments(&l, r->d->opt->bind.p, r->d->opt->bind.n)) {
@@ -176,11 +177,13 @@ static bool write_results(RunVerb *r)
     Str error;
     for (uint32_t i = 0; i < r->frame->prog->out.n; i++)
         if (r->frame->out[i] && !(r->no_finals && r->frame->prog->out.p[i].role == OUT_FINAL))
-            vec_push(r->d->arena, &out.list, load_result(r->frame, i, r->f64));
+            vec_push(r->d->arena, &out.list, load_result(r->frame, i, r->precision));
     if (!r->d->opt->given[OPT_OUTPUT]) {
         print_shapes(&out);
         return true;
     }
+    if (r->precision == PREC_BF16 && !str_is(path_extension(r->d->opt->value[OPT_OUTPUT]), "safetensors"))
+        fprintf(stderr, "rnnc: note: .npy has no bf16: its numbers are written as float32, which holds them exactly\n");
     if (arrays_write(r->d->arena, r->d->opt->value[OPT_OUTPUT], &out, &error))
         return true;
     driver_fail(r->d, "%.*s", STRF(error));
@@ -204,7 +207,7 @@ int cmd_run(Driver *d)
     int gpu = driver_gpu_open(d);
     if (gpu)
         return gpu;
-    r.f64 = r.reference || option_is(d->opt, OPT_PRECISION, "f64");
+    r.precision = r.reference ? PREC_F64 : driver_precision(d->opt);
     r.unit = driver_load(d, path);
     if (!r.unit)
         return driver_report(d);
@@ -218,5 +221,5 @@ int cmd_run(Driver *d)
     choose_gradients(&r);
     if (!choose_results(&r) || !read_inputs(&r, &in) || !load(&r, &in) || !compute(&r) || !write_trace(&r) || !write_results(&r))
         return EXIT_INPUT;
-    return d->opt->given[OPT_CHECK] && !check_finite(d, r.frame, !r.f64) ? EXIT_INPUT : EXIT_FINE;
+    return d->opt->given[OPT_CHECK] && !check_finite(d, r.frame, r.precision != PREC_F64) ? EXIT_INPUT : EXIT_FINE;
 }

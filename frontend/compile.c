@@ -45,6 +45,8 @@ void compile(Compile *c)
     if (!c->kern)
         c->kern = rec_to_kern(c->arena, c->rec);
     check_kern(c->kern, "rec_to_kern");
+    if (c->rec)
+        c->kern->narrow = precision_narrow(c->cpu.precision);
     if (!run_kern_passes(c))
         return;
     if (c->emit == EMIT_PTX)

@@ -155,10 +155,18 @@ RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry)
     return p;
 }
 
+Precision driver_precision(const Options *o)
+{
+    Precision p = PREC_F32;
+    for (uint32_t i = 0; i < PREC_COUNT; i++)
+        p = option_is(o, OPT_PRECISION, precision_text((Precision)i)) ? (Precision)i : p;
+    return p;
+}
+
 void driver_targets(const Driver *d, CpuOptions *cpu)
 {
     bool all = !d->opt->given[OPT_CPU] || option_is(d->opt, OPT_CPU, "all");
-    *cpu = (CpuOptions){.precision = option_is(d->opt, OPT_PRECISION, "f64") ? PREC_F64 : PREC_F32,
+    *cpu = (CpuOptions){.precision = driver_precision(d->opt),
                         .prefix = d->opt->value[OPT_PREFIX],
                         .debug = true,
                         .version = STR(RNNC_VERSION),

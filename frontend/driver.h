@@ -55,6 +55,7 @@ bool driver_has_dim(const Unit *u, uint32_t entry, Str name); /* declared by the
 /* Every entry, or the one that --entry names if it is there. */
 bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
+Precision driver_precision(const Options *o); /* --precision */
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
 /* ---- driver_gpu.c ---- */
 /* Opens the GPU that --target=cuda asks for. An exit code, and a message: EXIT_NO_GPU when there is none. */

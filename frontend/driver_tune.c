@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "frontend/files.h"
+#include "frontend/options.h"
 
 typedef struct Reader {
     Arena *arena;
@@ -91,8 +92,11 @@ static bool read_rest(Reader *r, TuneLine *line)
     if (!are_sizes(next_word(r, &at)))
         return bad(r, at, STR("sizes are expected here, as T=4096,B=1"));
     Str precision = next_word(r, &at);
-    if (!str_is(precision, "f32") && !str_is(precision, "f64"))
-        return bad(r, at, STR("f32 or f64 is expected here"));
+    bool known = false;
+    for (uint32_t i = 0; option_choice(OPT_PRECISION, i).n; i++)
+        known |= str_eq(precision, option_choice(OPT_PRECISION, i));
+    if (!known)
+        return bad(r, at, STR("f32, f64, bf16 or f16 is expected here"));
     return r->text.n || bad(r, r->at, STR("the machine is expected here"));
 }
 

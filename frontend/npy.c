@@ -78,7 +78,7 @@ static bool take_type(Arena *a, Scan *s, Array *out, Str *error)
         return false;
     }
     for (Elem e = 0; e < EL_COUNT; e++)
-        if (str_is(text, elem_info(e)->npy)) {
+        if (elem_info(e)->npy && str_is(text, elem_info(e)->npy)) {
             out->elem = e;
             return true;
         }
@@ -89,7 +89,7 @@ static bool take_type(Arena *a, Scan *s, Array *out, Str *error)
     enum { SHOWN = 40 };
     bool cut = text.n > SHOWN;
     text.n = cut ? SHOWN : text.n;
-    *error = str_fmt(a, "element type `%.*s%s` is not read; it must be float32, float64, complex64, complex128, int32, int64, uint8 or bool, little endian",
+    *error = str_fmt(a, "element type `%.*s%s` is not read; it must be float16, float32, float64, complex64, complex128, int32, int64, uint8 or bool, little endian",
                      STRF(text), cut ? "..." : "");
     return false;
 }
@@ -196,12 +196,28 @@ bool npy_decode(Arena *a, Bytes in, Array *out, Str *error)
     return true;
 }
 
+/* The format has no bfloat16; every one of those is a float. */
+static Array as_float(Arena *a, const Array *x, int64_t count)
+{
+    Array y = *x;
+    y.elem = EL_F32;
+    y.data = arena_alloc(a, (size_t)count * sizeof(float));
+    for (int64_t i = 0; i < count; i++)
+        array_set(&y, i, array_get(x, i));
+    return y;
+}
+
 Bytes npy_encode(Arena *a, const Array *x)
 {
     Text head = {.arena = a};
+    Array wide;
     int64_t count;
     if (!array_count(x, &count))
         ice("npy_encode: size overflows");
+    if (!elem_info(x->elem)->npy) {
+        wide = as_float(a, x, count);
+        x = &wide;
+    }
     text_add(&head, "{'descr': '%s', 'fortran_order': False, 'shape': (", elem_info(x->elem)->npy);
     for (uint32_t i = 0; i < x->rank; i++)
         text_add(&head, "%lld%s", (long long)x->dim[i], x->rank == 1 || i + 1 < x->rank ? ", " : "");

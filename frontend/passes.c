@@ -133,7 +133,7 @@ bool run_kern_passes(Compile *c)
     bool cut = is_cut(c->kern);
     for (uint32_t i = 0; i < NKERN; i++) {
         bool other = c->for_gpu && kern_is_of_cpu(kern_pass[i].run);
-        if (kern_pass[i].run == kern_reuse || (!cut && !other))
+        if (kern_pass[i].run == kern_reuse || kern_pass[i].run == kern_narrow || (!cut && !other))
             kern_pass[i].run(c->kern);
         if (!after(c, 1 + NREC + i))
             return false;

@@ -1,4 +1,4 @@
-/* Calls generated code: the caller's arrays as float, double, int32 or uint8, and back. Every result starts out as
+/* Calls generated code: the caller's arrays as float, double, 16 bits, int32 or uint8, and back. Every result starts out as
  * garbage, so that what the code forgets to write is seen. */
 #include "backends/backend.h"
 #include "frontend/run_frame.h"
@@ -24,37 +24,58 @@ void code_free(Code *code)
     code->gpu = NULL;
 }
 
-static size_t elem_bytes(const Code *code, DType dt)
+/* The elements of one array in generated code's memory. */
+typedef struct Stored {
+    DType dt;
+    bool f64;
+    Narrow narrow;
+} Stored;
+
+static Stored stored_arg(const Code *code, uint32_t arg)
 {
-    return dt == DT_BOOL ? 1 : dt == DT_INT || code->cpu.precision == PREC_F32 ? 4 : 8;
+    return (Stored){code->kern->arg.p[arg].type.dt, code->cpu.precision == PREC_F64, kern_arg_narrow(code->kern, arg)};
 }
 
-static void put(const Code *code, DType dt, void *to, int64_t i, double x)
+static Stored stored_out(const Code *code, uint32_t out)
 {
-    if (dt == DT_BOOL)
+    return (Stored){code->kern->out.p[out].type.dt, code->cpu.precision == PREC_F64, kern_out_narrow(code->kern, out)};
+}
+
+static size_t elem_bytes(Stored s)
+{
+    return s.dt == DT_BOOL ? 1 : s.dt == DT_INT ? 4 : s.narrow ? 2 : s.f64 ? 8 : 4;
+}
+
+static void put(Stored s, void *to, int64_t i, double x)
+{
+    if (s.dt == DT_BOOL)
         ((uint8_t *)to)[i] = x != 0;
-    else if (dt == DT_INT)
+    else if (s.dt == DT_INT)
         ((int32_t *)to)[i] = (int32_t)x;
-    else if (code->cpu.precision == PREC_F32)
-        ((float *)to)[i] = (float)x;
-    else
+    else if (s.narrow)
+        ((uint16_t *)to)[i] = narrow_of(s.narrow, (float)x);
+    else if (s.f64)
         ((double *)to)[i] = x;
+    else
+        ((float *)to)[i] = (float)x;
 }
 
-static double get(const Code *code, DType dt, const void *from, int64_t i)
+static double get(Stored s, const void *from, int64_t i)
 {
-    if (dt == DT_BOOL)
+    if (s.dt == DT_BOOL)
         return ((const uint8_t *)from)[i];
-    if (dt == DT_INT)
+    if (s.dt == DT_INT)
         return ((const int32_t *)from)[i];
-    return code->cpu.precision == PREC_F32 ? (double)((const float *)from)[i] : ((const double *)from)[i];
+    if (s.narrow)
+        return (double)narrow_value(s.narrow, ((const uint16_t *)from)[i]);
+    return s.f64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
 }
 
-static void *native_array(const Frame *f, const Code *code, DType dt, int64_t n, const double *from)
+static void *native_array(const Frame *f, Stored s, int64_t n, const double *from)
 {
-    void *to = arena_alloc(f->arena, (size_t)n * elem_bytes(code, dt) + 8);
+    void *to = arena_alloc(f->arena, (size_t)n * elem_bytes(s) + 8);
     for (int64_t i = 0; i < n; i++)
-        put(code, dt, to, i, from ? from[i] : dt == DT_REAL ? (double)NAN : 77);
+        put(s, to, i, from ? from[i] : s.dt == DT_REAL ? (double)NAN : 77);
     return to;
 }
 
@@ -107,16 +128,17 @@ static void take_report(Frame *f, const Code *code, const Native *n, uint32_t ou
     Report r = {.name = o->name, .n = report_count(f, code, n->dim, out)};
     r.value = NEWN(f->arena, double, r.n + 1);
     for (int64_t i = 0; i < r.n; i++)
-        r.value[i] = get(code, o->type.dt, n->out[out], i);
+        r.value[i] = get(stored_out(code, out), n->out[out], i);
     vec_push(f->arena, &f->report, r);
 }
 
 /* An array that the form asks for; the reference program does not know it. */
-static void *native_guess(const Frame *f, const Code *code, const RecArg *x)
+static void *native_guess(const Frame *f, const Code *code, uint32_t arg)
 {
+    Str name = code->kern->arg.p[arg].name;
     for (uint32_t i = 0; i < f->guess.n; i++)
-        if (str_eq(f->guess.p[i].name, x->name))
-            return native_array(f, code, x->type.dt, f->guess.p[i].n, f->guess.p[i].value);
+        if (str_eq(f->guess.p[i].name, name))
+            return native_array(f, stored_arg(code, arg), f->guess.p[i].n, f->guess.p[i].value);
     return NULL;
 }
 
@@ -126,23 +148,23 @@ Native native_of(const Frame *f, const Code *code)
     Native n = {NEWN(f->arena, void *, k->arg.n), NEWN(f->arena, void *, k->out.n), frame_dims(f, k->dims, k->derived.p, k->derived.n)};
     for (uint32_t i = 0; i < k->arg.n; i++) {
         if (k->arg.p[i].role == ROLE_GUESS) {
-            n.in[i] = native_guess(f, code, &k->arg.p[i]);
+            n.in[i] = native_guess(f, code, i);
             continue;
         }
         const RecArg *x = &f->prog->arg.p[find_arg(f->prog, k->arg.p[i].name, k->arg.p[i].role)];
         const double *from = f->in[x - f->prog->arg.p];
         if (from)
-            n.in[i] = native_array(f, code, x->type.dt, frame_count(f, &x->type, x->batched), from);
+            n.in[i] = native_array(f, stored_arg(code, i), frame_count(f, &x->type, x->batched), from);
     }
     for (uint32_t i = 0; i < k->out.n; i++) {
         if (k->out.p[i].role == OUT_REPORT) {
-            n.out[i] = native_array(f, code, k->out.p[i].type.dt, report_count(f, code, n.dim, i), NULL);
+            n.out[i] = native_array(f, stored_out(code, i), report_count(f, code, n.dim, i), NULL);
             continue;
         }
         const RecOut *o = &f->prog->out.p[find_out(f->prog, k->out.p[i].name, k->out.p[i].role)];
         int64_t count = frame_count(f, &o->type, o->batched);
         const double *zeros = o->role == OUT_GRAD_PARAM ? NEWN(f->arena, double, count) : NULL;
-        n.out[i] = native_array(f, code, o->type.dt, count, zeros);
+        n.out[i] = native_array(f, stored_out(code, i), count, zeros);
     }
     return n;
 }
@@ -163,8 +185,9 @@ void native_results(Frame *f, const Code *code, const Native *n, bool grad)
         if (o->role == OUT_PARAM || (gradient && !grad))
             continue;
         f->out[out] = frame_array(f, &o->type, o->batched);
+        Stored s = stored_out(code, i);
         for (int64_t j = 0, count = frame_count(f, &o->type, o->batched); j < count; j++)
-            f->out[out][j] = get(code, o->type.dt, n->out[i], j);
+            f->out[out][j] = get(s, n->out[i], j);
     }
 }
 
@@ -199,12 +222,12 @@ bool frame_compiled(Frame *f, const Code *code, bool grad, Str *error)
 }
 
 /* Where place t of an array [T,B,...] begins; an array without that axis is the same at every place. */
-static void *at_place(const Frame *f, const Code *code, const Type *type, bool batched, void *array, int64_t t)
+static void *at_place(const Frame *f, Stored s, const Type *type, bool batched, void *array, int64_t t)
 {
     if (!array || !frame_is_timed(f->prog, type))
         return array;
     int64_t places = f->dim[f->prog->time], count = frame_count(f, type, batched);
-    return (char *)array + (places ? (size_t)(count / places * t) * elem_bytes(code, type->dt) : 0);
+    return (char *)array + (places ? (size_t)(count / places * t) * elem_bytes(s) : 0);
 }
 
 /* The carried states begin as the caller's start values, or as the declared ones, which a forward call over no places
@@ -244,10 +267,10 @@ bool frame_chunks(Frame *f, const Code *code, int64_t size, bool step, Str *erro
         n.dim[time] = t + size < places ? size : places - t;
         for (uint32_t i = 0; i < k->arg.n; i++)
             if (k->arg.p[i].role != ROLE_GUESS)
-                in[i] = at_place(f, code, &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
+                in[i] = at_place(f, stored_arg(code, i), &k->arg.p[i].type, k->arg.p[i].batched, n.in[i], t);
         for (uint32_t i = 0; i < k->out.n; i++)
             if (k->out.p[i].role != OUT_REPORT) /* what a call says of itself; its sizes are unknown to f */
-                out[i] = at_place(f, code, &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
+                out[i] = at_place(f, stored_out(code, i), &k->out.p[i].type, k->out.p[i].batched, n.out[i], t);
         if (!done(f, code, code_call_chunk(code, step, n.dim, in, out), error))
             return false;
     }

@@ -1,5 +1,7 @@
 #include "frontend/run_frame.h"
 
+#include <math.h>
+
 Frame *frame_new(Arena *a, const RecProg *prog)
 {
     Frame *f = NEW(a, Frame);
@@ -106,4 +108,27 @@ bool frame_fits(const Frame *f, Str *error)
 double *frame_array(const Frame *f, const Type *type, bool batched)
 {
     return NEWN(f->arena, double, frame_count(f, type, batched));
+}
+
+void frame_round(Frame *f, Narrow n)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->arg.n && n; i++) {
+        const RecArg *x = &p->arg.p[i];
+        bool rounds = f->in[i] && rec_arg_narrows(x, p->out.p);
+        for (int64_t k = 0, count = rounds ? frame_count(f, &x->type, x->batched) : 0; k < count; k++)
+            f->in[i][k] = narrow_round(n, f->in[i][k]);
+    }
+}
+
+void frame_overflow(Frame *f, Narrow n)
+{
+    const RecProg *p = f->prog;
+    for (uint32_t i = 0; i < p->out.n && n; i++) {
+        const RecOut *o = &p->out.p[i];
+        bool rounds = f->out[i] && rec_out_narrows(o, p->arg.p);
+        for (int64_t k = 0, count = rounds ? frame_count(f, &o->type, o->batched) : 0; k < count; k++)
+            if (isinf(narrow_round(n, f->out[i][k])))
+                f->out[i][k] = narrow_round(n, f->out[i][k]);
+    }
 }

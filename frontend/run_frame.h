@@ -55,6 +55,9 @@ bool frame_fits(const Frame *f, Str *error);                         /* no array
 double *frame_array(const Frame *f, const Type *type, bool batched);  /* zeros */
 uint8_t frame_extents(const Frame *f, int64_t *extent); /* how far sequences go, axis by axis; how many axes */
 bool frame_is_timed(const RecProg *p, const Type *type);             /* leads with a time axis */
+/* Arrays as code keeps them that stores reals in 16 bits: arguments rounded; results beyond its largest number infinite. */
+void frame_round(Frame *f, Narrow n);
+void frame_overflow(Frame *f, Narrow n);
 bool frame_axis(const RecProg *p, const Type *type, bool batched, uint32_t axis, Dim *out); /* false past the last axis */
 
 /* ---- run_packed.c ---- */

@@ -5,7 +5,7 @@ bool load_may_hold(DType dt, Elem e)
     switch (dt) {
     case DT_REAL: return e != EL_BOOL;
     case DT_INT: return e == EL_I32 || e == EL_I64 || e == EL_U8;
-    case DT_BOOL: return e != EL_F32 && e != EL_F64;
+    case DT_BOOL: return !elem_is_float(e);
     case DT_COMPLEX: break;
     }
     ice("load_may_hold: type %d", (int)dt);
@@ -67,27 +67,34 @@ static void missing(Load *l, uint32_t arg)
                         near.n ? "`" : ""));
 }
 
+static Narrow narrow_of_arg(const Load *l, const RecArg *x)
+{
+    return rec_arg_narrows(x, l->frame->prog->out.p) ? l->narrow : NARROW_NONE;
+}
+
 /* Whole numbers become real where that is exact; bools are 0 and 1. */
-static bool is_exact(const Load *l, DType dt, const Array *from, int64_t i)
+static bool is_exact(const Load *l, const RecArg *x, const Array *from, int64_t i)
 {
     double v = array_get(from, i);
-    switch (dt) {
+    switch (x->type.dt) {
     case DT_BOOL: return v == 0 || v == 1;
     case DT_INT: return v >= INT32_MIN && v <= INT32_MAX;
     case DT_REAL:
     case DT_COMPLEX: break;
     }
-    if (from->elem == EL_F32 || from->elem == EL_F64)
+    if (elem_is_float(from->elem))
         return true;
-    return array_is_exact(from, i) && (!l->single || (double)(float)v == v);
+    return array_is_exact(from, i) && (!l->single || (double)(float)v == v) && narrow_round(narrow_of_arg(l, x), v) == v;
 }
 
 static Str inexact(const Load *l, const RecArg *x, const Array *from, int64_t i)
 {
     Arena *a = l->frame->arena;
-    const char *what = x->type.dt != DT_REAL ? dtype_name(x->type.dt) : l->single ? "exact float32" : "exact float64";
-    return str_fmt(a, "array `%.*s`: element %.*s is %.*s, which is no %s", STRF(x->name),
-                   STRF(array_place_str(a, from, i)), STRF(array_element_str(a, from, i)), what);
+    Narrow narrow = narrow_of_arg(l, x);
+    const char *real = narrow ? narrow_text(narrow) : l->single ? "float32" : "float64";
+    return str_fmt(a, "array `%.*s`: element %.*s is %.*s, which is no %s%s", STRF(x->name),
+                   STRF(array_place_str(a, from, i)), STRF(array_element_str(a, from, i)), x->type.dt == DT_REAL ? "exact " : "",
+                   x->type.dt == DT_REAL ? real : dtype_name(x->type.dt));
 }
 
 /* The elements as doubles; the first one that is not of the argument's type is an error. */
@@ -100,7 +107,7 @@ static void take_elements(Load *l, const RecArg *x, const Array *from, double **
     *to = NEWN(a, double, n);
     for (int64_t i = 0; i < n; i++) {
         (*to)[i] = array_get(from, i);
-        if (is_exact(l, x->type.dt, from, i))
+        if (is_exact(l, x, from, i))
             continue;
         complain(l, inexact(l, x, from, i));
         return;
@@ -215,11 +222,17 @@ bool load_arguments(Load *l, const Binding *size, uint32_t nsize)
     return !l->errors.n;
 }
 
-Array load_result(const Frame *f, uint32_t out, bool f64)
+static Elem real_elem(const Frame *f, const RecOut *o, Precision p)
+{
+    Narrow n = rec_out_narrows(o, f->prog->arg.p) ? precision_narrow(p) : NARROW_NONE;
+    return n == NARROW_BF16 ? EL_BF16 : n == NARROW_F16 ? EL_F16 : p == PREC_F64 ? EL_F64 : EL_F32;
+}
+
+Array load_result(const Frame *f, uint32_t out, Precision p)
 {
     const RecOut *o = &f->prog->out.p[out];
     Array x = {.name = o->name};
-    x.elem = o->type.dt == DT_INT ? EL_I32 : o->type.dt == DT_BOOL ? EL_BOOL : f64 ? EL_F64 : EL_F32;
+    x.elem = o->type.dt == DT_INT ? EL_I32 : o->type.dt == DT_BOOL ? EL_BOOL : real_elem(f, o, p);
     if (!frame_shape(f, &o->type, o->batched, &x))
         ice("load_result: a size overflows");
     int64_t n = frame_count(f, &o->type, o->batched);

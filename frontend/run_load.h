@@ -11,6 +11,7 @@ typedef struct Load {
     bool grad;      /* cotangents are wanted too */
     bool draw;      /* parameters with a distribution may be missing */
     bool single;    /* whole numbers for real arguments must be exact in single precision */
+    Narrow narrow;  /* as which they are then stored */
     bool *used;     /* by array of `from` */
     Text errors;    /* one line each */
 } Load;
@@ -28,7 +29,7 @@ bool load_plan(Load *l, Arrays *to);
  * it still waits when no more nodes can run. */
 Str graph_fault(Arena *a, const int32_t *edges, int64_t nedge, int64_t nodes, const int32_t *waits);
 /* Element type of a result. */
-Array load_result(const Frame *f, uint32_t out, bool f64);
+Array load_result(const Frame *f, uint32_t out, Precision p);
 bool load_may_hold(DType dt, Elem e);
 
 #endif

@@ -17,7 +17,7 @@ static bool take_type(Arena *a, const json_t *row, Array *x, Str *error)
             x->elem = e;
             return true;
         }
-    return fail(error, str_fmt(a, "array `%.*s`: element type `%s` is not read; it must be F32, F64, I32, I64, U8 or BOOL",
+    return fail(error, str_fmt(a, "array `%.*s`: element type `%s` is not read; it must be F16, BF16, F32, F64, I32, I64, U8 or BOOL",
                                STRF(x->name), text ? text : ""));
 }
 

@@ -174,6 +174,16 @@ uint32_t cpu_element_bytes(Precision p, DType dt)
     ice("abi: element type %d", (int)dt);
 }
 
+Narrow precision_narrow(Precision p)
+{
+    return p == PREC_BF16 ? NARROW_BF16 : p == PREC_F16 ? NARROW_F16 : NARROW_NONE;
+}
+
+const char *precision_text(Precision p)
+{
+    return p == PREC_F64 ? "f64" : p == PREC_F32 ? "f32" : narrow_text(precision_narrow(p));
+}
+
 uint32_t abi_element_bytes(const Abi *a, DType dt)
 {
     return cpu_element_bytes(a->m->options.precision, dt);

@@ -16,7 +16,7 @@ static LLVMTypeRef array_type(Abi *a)
 static LLVMValueRef array_row(Abi *a, IfaceStruct s, const IfaceMember *m)
 {
     Str shape = iface_member_shape(a->arena, a->k, m);
-    const char *type = s == IF_SIZES ? "int64_t" : iface_c_type(m->dt, a->m->options.precision == PREC_F64);
+    const char *type = s == IF_SIZES ? "int64_t" : iface_member_type(a->k, m, a->m->options.precision == PREC_F64);
     LLVMValueRef field[] = {text(a, m->name), text(a, str_of(iface_struct_name(s))), text(a, str_of(type)),
                             text(a, shape), abi_i32(a, m->optional)};
     return LLVMConstStructInContext(a->cx, field, 5, false);
@@ -50,7 +50,7 @@ void abi_emit_info(Abi *a)
                             abi_i32(a, (int32_t)n),
                             text(a, a->k->name),
                             text(a, a->m->options.version),
-                            text(a, a->m->options.precision == PREC_F64 ? STR("double") : STR("single")),
+                            text(a, iface_precision(a->k, a->m->options.precision == PREC_F64)),
                             text(a, level_names(a)),
                             table};
     LLVMValueRef value = LLVMConstStructInContext(a->cx, field, 7, false);

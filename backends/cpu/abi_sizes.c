@@ -87,12 +87,12 @@ static LLVMValueRef value(Sum *s, Dim d)
 
 /* ---- measure ---- */
 
-static LLVMValueRef array_bytes(Sum *s, const Type *type, bool batched)
+static LLVMValueRef array_bytes(Sum *s, const Type *type, bool batched, Narrow narrow)
 {
     Abi *a = s->a;
     Dim dim[MAXRANK + 1];
     uint32_t n = iface_array_dims(a->k, type, batched, dim);
-    LLVMValueRef v = abi_i64(a, abi_element_bytes(a, type->dt));
+    LLVMValueRef v = abi_i64(a, narrow ? 2 : abi_element_bytes(a, type->dt));
     RecFace face = iface_face(a->k);
     bool joined = s->packed && rec_over_time(&face, type);
     for (uint32_t i = 0; i < n; i++) {
@@ -160,9 +160,9 @@ static void emit_measure(Abi *a)
     for (DimSym i = 0; i < a->nsym; i++)
         abi_store(a, s.sym[i] ? s.sym[i] : abi_i64(a, 0), dims, i);
     for (uint32_t i = 0; i < a->narg; i++)
-        abi_store(a, array_bytes(&s, &a->k->arg.p[i].type, a->k->arg.p[i].batched), bytes, i);
+        abi_store(a, array_bytes(&s, &a->k->arg.p[i].type, a->k->arg.p[i].batched, kern_arg_narrow(a->k, i)), bytes, i);
     for (uint32_t i = 0; i < a->nout; i++)
-        abi_store(a, array_bytes(&s, &a->k->out.p[i].type, a->k->out.p[i].batched), bytes, a->narg + i);
+        abi_store(a, array_bytes(&s, &a->k->out.p[i].type, a->k->out.p[i].batched, kern_out_narrow(a->k, i)), bytes, a->narg + i);
     LLVMBuildRet(a->b, LLVMBuildSelect(a->b, s.bad, abi_i32(a, RNN_SIZE), abi_i32(a, RNN_OK), ""));
 }
 

@@ -107,6 +107,10 @@ double cpu_math_bound(Fun f, bool f64); /* largest error in units of the last pl
 /* (0,1) from (seed, stream, counter), as rec_random_value; seed and counter are i64, the counter in g->lanes lanes */
 LLVMValueRef cpu_random(const CpuGen *g, LLVMValueRef seed, uint32_t stream, LLVMValueRef counter);
 
+/* ---- narrow.c: between reals, which are floats, and the 16 bits that stand for them in memory; bit by bit as lang/narrow.h ---- */
+LLVMValueRef gen_widen(const CpuGen *g, Narrow n, LLVMValueRef bits);
+LLVMValueRef gen_narrow(const CpuGen *g, Narrow n, LLVMValueRef real);
+
 /* ---- math_circle.c ---- */
 LLVMValueRef cpu_sin(const CpuGen *g, LLVMValueRef x);
 LLVMValueRef cpu_cos(const CpuGen *g, LLVMValueRef x);

@@ -29,7 +29,10 @@ typedef struct CpuLevelInfo {
     bool fma;
 } CpuLevelInfo;
 
-typedef enum Precision { PREC_F32, PREC_F64 } Precision;
+/* Of real arrays. What is computed, and what stays in the workspace, is in single precision for all but PREC_F64. */
+typedef enum Precision { PREC_F32, PREC_F64, PREC_BF16, PREC_F16, PREC_COUNT } Precision;
+Narrow precision_narrow(Precision p);
+const char *precision_text(Precision p); /* "f32", as the option has it */
 
 typedef struct CpuOptions {
     bool level[CPU_NLEVEL]; /* at least one */
@@ -74,7 +77,7 @@ typedef struct CpuWorkspace {
     uint32_t narrays;
 } CpuWorkspace;
 CpuWorkspace cpu_workspace(Arena *a, const KernProg *k, bool f64, bool train);
-uint32_t cpu_element_bytes(Precision p, DType dt);
+uint32_t cpu_element_bytes(Precision p, DType dt); /* in the workspace */
 /* object.c: one module; the result is an object file in memory, the same bytes for the same input */
 CpuModule *cpu_module_new(Arena *a, const KernProg *kern, const CpuOptions *options); /* emits kernels and abi, verifies */
 CpuModule *cpu_module_open(Arena *a, const KernProg *kern, const CpuOptions *options); /* without any function yet */
@@ -99,7 +102,7 @@ Str cpu_join(Arena *a, const Str *object, uint32_t n);
 typedef struct CpuCode CpuCode;
 CpuCode *cpu_load(Str object, const KernProg *kern, const CpuOptions *options, Str *error); /* NULL and a message on failure */
 /* Calls a generated function by the interface's own order. Arrays are in the caller's precision: real as float or double by
- * options.precision, int as int32_t, bool as uint8_t; NULL where not given. dim_value is indexed by DimSym. Returns the
+ * options.precision (where kern_arg_narrow says so, 16 bits in uint16_t), int as int32_t, bool as uint8_t; NULL where not given. dim_value is indexed by DimSym. Returns the
  * rnn_status. `in` is by RecArg index, `out` by RecOut index. The workspace is kept between forward and backward. */
 int cpu_call(CpuCode *code, RecFn fn, const int64_t *dim_value, const void *const *in, void *const *out, bool train,
              uint64_t seed);

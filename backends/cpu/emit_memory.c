@@ -8,9 +8,17 @@
  * has the exceptions. Nothing is said of a guess: another array may stand in for it (cpu_stands_in). */
 #include "backends/cpu/emit.h"
 
-static LLVMTypeRef memory_type(const CpuGen *g, DType dt)
+static LLVMTypeRef memory_type(const Emit *e, KBufId b)
 {
-    return dt == DT_REAL ? gen_real1(g) : gen_int1(g, dt == DT_INT ? 32 : 8);
+    DType dt = e->k->buf.p[b].dt;
+    if (kern_buf_narrow(e->k, b))
+        return gen_int1(&e->g, 16);
+    return dt == DT_REAL ? gen_real1(&e->g) : gen_int1(&e->g, dt == DT_INT ? 32 : 8);
+}
+
+static uint32_t memory_bytes(const Emit *e, KBufId b)
+{
+    return kern_buf_narrow(e->k, b) ? 2 : emit_bytes(e, e->k->buf.p[b].dt);
 }
 
 LLVMValueRef emit_buf(Emit *e, KBufId b)
@@ -118,7 +126,7 @@ static LLVMValueRef term(Emit *e, LLVMBuilderRef b, const KIndex *at, uint32_t i
  * does not move with the lanes. */
 static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
 {
-    LLVMTypeRef one = memory_type(&e->g, e->k->buf.p[b].dt);
+    LLVMTypeRef one = memory_type(e, b);
     CpuGen front = e->g;
     front.b = e->front.b ? e->front.b : e->g.b;
     LLVMValueRef first = emit_dim(e, at->base), still = NULL, p;
@@ -142,16 +150,22 @@ static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
     return p;
 }
 
-/* ---- between memory and registers: bools are bytes there ---- */
+/* ---- between memory and registers: bools are bytes there, and reals of 16 bits are integers ---- */
 
-static LLVMValueRef from_memory(const CpuGen *g, DType dt, LLVMValueRef v)
+static LLVMValueRef from_memory(const Emit *e, const CpuGen *g, KBufId b, LLVMValueRef v)
 {
-    return dt == DT_BOOL ? gen_icmp(g, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v))) : v;
+    Narrow n = kern_buf_narrow(e->k, b);
+    if (n)
+        return gen_widen(g, n, v);
+    return e->k->buf.p[b].dt == DT_BOOL ? gen_icmp(g, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v))) : v;
 }
 
-static LLVMValueRef to_memory(const CpuGen *g, DType dt, LLVMValueRef v)
+static LLVMValueRef to_memory(const Emit *e, const CpuGen *g, KBufId b, LLVMValueRef v)
 {
-    return dt == DT_BOOL ? LLVMBuildZExt(g->b, v, gen_int(g, 8), "") : v;
+    Narrow n = kern_buf_narrow(e->k, b);
+    if (n)
+        return gen_narrow(g, n, v);
+    return e->k->buf.p[b].dt == DT_BOOL ? LLVMBuildZExt(g->b, v, gen_int(g, 8), "") : v;
 }
 
 /* ---- loads ---- */
@@ -159,20 +173,18 @@ static LLVMValueRef to_memory(const CpuGen *g, DType dt, LLVMValueRef v)
 static LLVMValueRef load_lanes(Emit *e, KBufId b, const KIndex *at)
 {
     CpuGen *g = &e->g;
-    DType dt = e->k->buf.p[b].dt;
-    LLVMTypeRef one = memory_type(g, dt);
+    LLVMTypeRef one = memory_type(e, b);
     LLVMValueRef v = LLVMGetPoison(gen_lanes(g, one));
     for (uint32_t i = 0; i < g->lanes; i++)
-        v = gen_put_lane(g, v, tag(e, gen_load(g, one, address(e, b, at, i), emit_bytes(e, dt)), b), i);
+        v = gen_put_lane(g, v, tag(e, gen_load(g, one, address(e, b, at, i), memory_bytes(e, b)), b), i);
     return v;
 }
 
 static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
 {
     CpuGen *g = &e->g;
-    DType dt = e->k->buf.p[b].dt;
-    uint32_t bytes = emit_bytes(e, dt);
-    LLVMTypeRef one = memory_type(g, dt);
+    uint32_t bytes = memory_bytes(e, b);
+    LLVMTypeRef one = memory_type(e, b);
     if (!e->v.mask)
         return tag(e, gen_load(g, gen_lanes(g, one), address(e, b, at, 0), bytes), b);
     return tag(e, gen_load_first(g, one, address(e, b, at, 0), bytes, e->v.mask, e->v.count), b);
@@ -181,14 +193,13 @@ static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
 void emit_load(Emit *e, const KStmt *s)
 {
     KBufId b = s->mem.buf;
-    DType dt = e->k->buf.p[b].dt;
     Motion m = motion(e, &s->mem.at);
     CpuGen g = emit_gen(e, m != STILL);
     LLVMValueRef v = m == STILL
-                         ? tag(e, gen_load(&g, memory_type(&g, dt), address(e, b, &s->mem.at, 0), emit_bytes(e, dt)), b)
+                         ? tag(e, gen_load(&g, memory_type(e, b), address(e, b, &s->mem.at, 0), memory_bytes(e, b)), b)
                      : m == ONE_BY_ONE ? load_vector(e, b, &s->mem.at)
                                        : load_lanes(e, b, &s->mem.at);
-    emit_set(e, s->mem.var, from_memory(&g, dt, v), m != STILL);
+    emit_set(e, s->mem.var, from_memory(e, &g, b, v), m != STILL);
 }
 
 /* ---- stores ---- */
@@ -201,28 +212,28 @@ static LLVMValueRef sum_of(const CpuGen *g, DType dt, LLVMValueRef a, LLVMValueR
 static void store_one(Emit *e, const KStmt *s, LLVMValueRef v, uint32_t lane)
 {
     CpuGen g = emit_gen(e, false);
-    DType dt = e->k->buf.p[s->mem.buf].dt;
-    uint32_t bytes = emit_bytes(e, dt);
-    LLVMValueRef at = address(e, s->mem.buf, &s->mem.at, lane);
+    KBufId b = s->mem.buf;
+    DType dt = e->k->buf.p[b].dt;
+    uint32_t bytes = memory_bytes(e, b);
+    LLVMValueRef at = address(e, b, &s->mem.at, lane);
     if (s->mem.add) {
-        LLVMValueRef old = tag(e, gen_load(&g, memory_type(&g, dt), at, bytes), s->mem.buf);
-        v = sum_of(&g, dt, from_memory(&g, dt, old), v);
+        LLVMValueRef old = tag(e, gen_load(&g, memory_type(e, b), at, bytes), b);
+        v = sum_of(&g, dt, from_memory(e, &g, b, old), v);
     }
-    tag(e, gen_store(&g, to_memory(&g, dt, v), at, bytes), s->mem.buf);
+    tag(e, gen_store(&g, to_memory(e, &g, b, v), at, bytes), b);
 }
 
 static void store_vector(Emit *e, const KStmt *s, LLVMValueRef v)
 {
     CpuGen *g = &e->g;
-    DType dt = e->k->buf.p[s->mem.buf].dt;
-    LLVMTypeRef one = memory_type(g, dt);
+    KBufId b = s->mem.buf;
     if (s->mem.add)
-        v = sum_of(g, dt, from_memory(g, dt, load_vector(e, s->mem.buf, &s->mem.at)), v);
-    LLVMValueRef at = address(e, s->mem.buf, &s->mem.at, 0), out = to_memory(g, dt, v);
+        v = sum_of(g, e->k->buf.p[b].dt, from_memory(e, g, b, load_vector(e, b, &s->mem.at)), v);
+    LLVMValueRef at = address(e, b, &s->mem.at, 0), out = to_memory(e, g, b, v);
     if (e->v.mask)
-        gen_store_first(g, out, one, at, emit_bytes(e, dt), e->v.mask, e->v.count);
+        gen_store_first(g, out, memory_type(e, b), at, memory_bytes(e, b), e->v.mask, e->v.count);
     else
-        tag(e, gen_store(g, out, at, emit_bytes(e, dt)), s->mem.buf);
+        tag(e, gen_store(g, out, at, memory_bytes(e, b)), b);
 }
 
 /* Without a mask: emit_loop.c runs the last round of such loops one iteration at a time. */
@@ -259,32 +270,39 @@ void emit_store(Emit *e, const KStmt *s)
 
 /* ---- whole ranges ---- */
 
+static LLVMValueRef fill_number(const Emit *e, const KStmt *s)
+{
+    LLVMTypeRef one = memory_type(e, s->fill.buf);
+    Narrow n = kern_buf_narrow(e->k, s->fill.buf);
+    if (n)
+        return LLVMConstInt(one, narrow_of(n, (float)s->fill.number), false);
+    return e->k->buf.p[s->fill.buf].dt == DT_REAL ? LLVMConstReal(one, s->fill.number)
+                                                  : LLVMConstInt(one, (unsigned long long)(long long)s->fill.number, true);
+}
+
 static void fill_with(Emit *e, const KStmt *s, LLVMValueRef at, LLVMValueRef count)
 {
     CpuGen g = emit_gen(e, false);
-    DType dt = e->k->buf.p[s->fill.buf].dt;
-    LLVMTypeRef one = memory_type(&g, dt);
-    LLVMValueRef v = dt == DT_REAL ? LLVMConstReal(one, s->fill.number)
-                                   : LLVMConstInt(one, (unsigned long long)(long long)s->fill.number, true);
+    LLVMTypeRef one = memory_type(e, s->fill.buf);
+    LLVMValueRef v = fill_number(e, s);
     GenLoop l = gen_loop(&g, gen_i64(&g, 0), count, gen_i64(&g, 1), NULL, 0);
-    tag(e, gen_store(&g, v, gen_at(&g, one, at, l.i), emit_bytes(e, dt)), s->fill.buf);
+    tag(e, gen_store(&g, v, gen_at(&g, one, at, l.i), memory_bytes(e, s->fill.buf)), s->fill.buf);
     gen_loop_end(&g, &l, NULL);
 }
 
-static LLVMValueRef bytes_of(Emit *e, LLVMValueRef count, DType dt)
+static LLVMValueRef bytes_of(Emit *e, LLVMValueRef count, KBufId b)
 {
-    return LLVMBuildMul(e->g.b, count, gen_i64(&e->g, emit_bytes(e, dt)), "");
+    return LLVMBuildMul(e->g.b, count, gen_i64(&e->g, memory_bytes(e, b)), "");
 }
 
 void emit_fill(Emit *e, const KStmt *s)
 {
     GenIf given = {NULL};
-    DType dt = e->k->buf.p[s->fill.buf].dt;
     if (emit_can_be_null(e, s->fill.buf))
         given = if_given(e, s->fill.buf);
     LLVMValueRef at = address(e, s->fill.buf, &s->fill.at, 0), count = emit_dim(e, s->fill.count);
     if (s->fill.number == 0)
-        LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, dt), emit_bytes(e, dt));
+        LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, s->fill.buf), memory_bytes(e, s->fill.buf));
     else
         fill_with(e, s, at, count);
     if (given.done)
@@ -294,12 +312,11 @@ void emit_fill(Emit *e, const KStmt *s)
 void emit_copy(Emit *e, const KStmt *s)
 {
     GenIf given = {NULL};
-    DType dt = e->k->buf.p[s->copy.dst].dt;
-    uint32_t align = emit_bytes(e, dt);
+    uint32_t align = memory_bytes(e, s->copy.dst);
     if (emit_can_be_null(e, s->copy.dst))
         given = if_given(e, s->copy.dst);
     LLVMValueRef to = address(e, s->copy.dst, &s->copy.to, 0), from = address(e, s->copy.src, &s->copy.from, 0);
-    LLVMBuildMemCpy(e->g.b, to, align, from, align, bytes_of(e, emit_dim(e, s->copy.count), dt));
+    LLVMBuildMemCpy(e->g.b, to, align, from, align, bytes_of(e, emit_dim(e, s->copy.count), s->copy.dst));
     if (given.done)
         gen_end_if(&e->g, given);
 }

@@ -32,11 +32,11 @@ uint32_t cpu_stands_in(const KernProg *k, uint32_t arg)
     if (x->role != ROLE_GUESS)
         return K_NONE;
     for (uint32_t i = 0; i < k->arg.n; i++)
-        if (!y[i].optional && y[i].role == ROLE_INPUT && y[i].type.dt == x->type.dt && elements(k, &y[i].type, y[i].batched) == all)
+        if (!y[i].optional && y[i].role == ROLE_INPUT && !kern_arg_narrow(k, i) && y[i].type.dt == x->type.dt && elements(k, &y[i].type, y[i].batched) == all)
             return i;
     for (uint32_t i = 0; i < k->out.n; i++) {
         const RecOut *o = &k->out.p[i];
-        if (o->role == OUT_VALUE && o->type.dt == x->type.dt && elements(k, &o->type, o->batched) == all)
+        if (o->role == OUT_VALUE && !kern_out_narrow(k, i) && o->type.dt == x->type.dt && elements(k, &o->type, o->batched) == all)
             return k->arg.n + i;
     }
     return K_NONE;
@@ -64,9 +64,10 @@ static Dim in_passes(const KernProg *k, Dim d, bool train)
     return dim_subst(k->dims, d, k->keep, keep);
 }
 
-static Dim array_bytes(const KernProg *k, const RecArg *x, bool f64)
+static Dim array_bytes(const KernProg *k, uint32_t arg, bool f64)
 {
-    Dim each = dim_const(k->dims, cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
+    const RecArg *x = &k->arg.p[arg];
+    Dim each = dim_const(k->dims, kern_arg_narrow(k, arg) ? 2 : cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
     return dim_mul(k->dims, each, elements(k, &x->type, x->batched));
 }
 
@@ -81,7 +82,7 @@ static void add_most(Arena *a, CpuWorkspace *w, Dim bytes)
 static void add_arguments(Arena *a, const KernProg *k, bool f64, bool train, CpuWorkspace *w)
 {
     for (uint32_t i = 0; i < k->arg.n; i++) {
-        Dim bytes = in_passes(k, array_bytes(k, &k->arg.p[i], f64), train);
+        Dim bytes = in_passes(k, array_bytes(k, i, f64), train);
         if (k->arg.p[i].role == ROLE_LENGTH) {
             w->sum = dim_add(k->dims, w->sum, bytes);
             w->narrays++;

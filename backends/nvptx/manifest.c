@@ -53,7 +53,7 @@ static void put_buffer(Out *x, KBufId b)
     text_add(&x->t, "{\"buffer\": %u, ", b);
     json_put_field(&x->t, "kind", str_of(kind[buf->kind]), ", ");
     json_put_field(&x->t, "name", name, ", ");
-    json_put_field(&x->t, "type", str_of(iface_c_type(buf->dt, x->o->f64)), ", ");
+    json_put_field(&x->t, "type", str_of(kern_buf_narrow(k, b) ? narrow_c_type(kern_buf_narrow(k, b)) : iface_c_type(buf->dt, x->o->f64)), ", ");
     put_dim(x, "elements", buf->size, "");
     if (buf->shares != K_NONE)
         text_add(&x->t, ", \"in\": %u", buf->shares);
@@ -160,7 +160,7 @@ Str nv_manifest(const NvPlan *p, const NvOptions *o)
     json_put_field(&x.t, "name", k->name, ",\n  ");
     json_put_field(&x.t, "target", STR("ptx"), ",\n  ");
     json_put_field(&x.t, "arch", o->arch, ",\n  ");
-    json_put_field(&x.t, "precision", o->f64 ? STR("double") : STR("single"), "");
+    json_put_field(&x.t, "precision", iface_precision(p->k, o->f64), "");
     put_list(&x, "sizes", dim_nsyms(k->dims), known_sizes(p), put_size);
     put_list(&x, "buffers", k->buf.n, used_buffers(p), put_buffer);
     put_function(&x, "forward", &p->fn[REC_FORWARD]);

@@ -104,10 +104,10 @@ static Dim elements(const Make *m, const Type *type, bool batched)
     return all;
 }
 
-static cuda_array array_row(Make *m, int flags, int uses, const Type *type, bool batched)
+static cuda_array array_row(Make *m, int flags, int uses, const Type *type, bool batched, Narrow narrow)
 {
     return (cuda_array){
-        .flags = flags, .uses = uses, .bytes = bytes_of(m, type->dt), .size = dim_row(m, elements(m, type, batched))};
+        .flags = flags, .uses = uses, .bytes = narrow ? 2 : bytes_of(m, type->dt), .size = dim_row(m, elements(m, type, batched))};
 }
 
 static void make_arrays(Make *m, cuda_program *p)
@@ -117,11 +117,11 @@ static void make_arrays(Make *m, cuda_program *p)
     for (uint32_t i = 0; i < k->arg.n; i++) {
         const RecArg *x = &k->arg.p[i];
         int flags = x->role == ROLE_LENGTH ? CUDA_LENGTHS : x->optional ? 0 : CUDA_MUST;
-        arg[i] = array_row(m, flags, uses_of(m, K_ARG, i), &x->type, x->batched);
+        arg[i] = array_row(m, flags, uses_of(m, K_ARG, i), &x->type, x->batched, kern_arg_narrow(k, i));
     }
     for (uint32_t i = 0; i < k->out.n; i++) {
         const RecOut *x = &k->out.p[i];
-        out[i] = array_row(m, x->role == OUT_VALUE ? CUDA_MUST : 0, uses_of(m, K_OUT, i), &x->type, x->batched);
+        out[i] = array_row(m, x->role == OUT_VALUE ? CUDA_MUST : 0, uses_of(m, K_OUT, i), &x->type, x->batched, kern_out_narrow(k, i));
     }
     p->narg = (int)k->arg.n, p->arg = arg;
     p->nout = (int)k->out.n, p->out = out;
@@ -153,7 +153,7 @@ static void make_buffers(Make *m, cuda_program *p)
         buf[i] = (cuda_buffer){.kind = kind[b->kind],
                                .slot = b->kind == K_WORK ? 0 : (int)b->slot,
                                .shares = b->shares == K_NONE ? -1 : (int)root_of(k, i),
-                               .bytes = bytes_of(m, b->dt),
+                               .bytes = kern_buf_narrow(k, i) ? 2 : bytes_of(m, b->dt),
                                .uses = memory_uses(k, i),
                                .size = dim_row(m, b->size)};
     }

@@ -16,6 +16,7 @@
 #define IR_KERN_H
 
 #include "ir/rec/rec.h" /* for the interface (RecArg, RecOut) and RecReduce */
+#include "lang/narrow.h"
 
 typedef uint32_t KVar;   /* index into KernProg.var */
 typedef uint32_t KBufId; /* index into KernProg.buf */
@@ -133,6 +134,7 @@ typedef struct KernProg {
     DimTab *dims;
     Str name, doc; /* of the entry; the doc is not part of the text form */
     bool no_packed; /* the target has no packed batches; not part of the text form either */
+    Narrow narrow;  /* how reals stand in the caller's arrays: see narrow.c */
     DimSym batch, keep;
     VEC(RecArg) arg; /* the interface, as rec had it */
     VEC(RecOut) out;
@@ -169,6 +171,12 @@ void kern_each_use(KStmt *s, KernUse *fn, void *cx); /* the variables that s, an
 KVar kern_defines(const KStmt *s);                   /* the variable that it defines, K_NONE: none, or a loop's */
 void kern_mark_uses(KernProg *p);                    /* sets KBuf.used_by and kept from the functions */
 
+/* narrow.c: how reals stand in an array; NARROW_NONE where they are as wide as what is computed with, or there are none */
+Narrow kern_arg_narrow(const KernProg *p, uint32_t arg);
+Narrow kern_out_narrow(const KernProg *p, uint32_t out);
+Narrow kern_buf_narrow(const KernProg *p, KBufId b);
+bool kern_converts(const KStmt *s); /* it may read or write a narrow buffer */
+
 /* Part of a range: a dimension of kind DIM_PART, and what it is part of. */
 typedef struct KernPiece {
     DimSym part;
@@ -192,6 +200,7 @@ bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *con
 KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
 
 /* ---- passes, one file each, named as in passes.def ---- */
+void kern_narrow(KernProg *p);    /* narrow.c: products read, and sums are made in, wide copies of narrow arrays */
 void kern_fuse(KernProg *p);      /* fuse.c: in a step, loops over the same matrix become one */
 void kern_columns(KernProg *p);   /* columns.c: sums over a matrix's rows stay in registers */
 void kern_forward(KernProg *p);   /* forward.c: what was just stored is not loaded, what nobody reads is not made */

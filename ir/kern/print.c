@@ -255,7 +255,7 @@ void kern_print(Text *out, const KernProg *p)
 {
     text_add(out, "kern ");
     out_quoted(out, p->name);
-    text_add(out, "\n");
+    text_add(out, p->narrow ? " narrow %s\n" : "\n", narrow_text(p->narrow));
     dims(out, p);
     for (uint32_t i = 0; i < p->arg.n; i++)
         arg(out, p, &p->arg.p[i]);

@@ -343,9 +343,19 @@ static bool functions(Reader *r)
     return r->in->s == r->in->end || in_fail(r->in, "expected a function or the end of the text");
 }
 
+static bool narrow(Reader *r)
+{
+    bool is_bf16, is_narrow = in_accept_word(r->in, "narrow");
+    if (!is_narrow)
+        return true;
+    is_bf16 = in_accept_word(r->in, "bf16");
+    r->p->narrow = is_bf16 ? NARROW_BF16 : NARROW_F16;
+    return is_bf16 || in_expect_word(r->in, "f16");
+}
+
 static bool whole(Reader *r)
 {
-    return in_expect_word(r->in, "kern") && in_quoted(r->in, &r->p->name) && dims(r) && args(r) && outs(r) && bufs(r) &&
+    return in_expect_word(r->in, "kern") && in_quoted(r->in, &r->p->name) && narrow(r) && dims(r) && args(r) && outs(r) && bufs(r) &&
            functions(r);
 }
 

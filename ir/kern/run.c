@@ -37,14 +37,14 @@ static double load(const Run *r, KBufId b, int64_t at)
     if (r->p->buf.p[b].kind == K_OUT)
         ice("kern_run: an output is read");
     const double *x = element(r, b, at, false);
-    return x ? *x : 0;
+    return x ? narrow_round(kern_buf_narrow(r->p, b), *x) : 0;
 }
 
 static void store(const Run *r, KBufId b, int64_t at, double v, bool add)
 {
     double *x = element(r, b, at, true);
     if (x)
-        *x = add ? *x + v : v;
+        *x = narrow_round(kern_buf_narrow(r->p, b), add ? *x + v : v);
 }
 
 double kern_run_neutral(RecReduce red, DType dt)

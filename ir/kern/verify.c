@@ -75,10 +75,17 @@ static const KBuf *buffer(Verify *c, const KStmt *s, KBufId b, const KIndex *at)
     return NULL;
 }
 
+static void converts(Verify *c, const KStmt *s, KBufId b)
+{
+    need(c, b >= c->p->buf.n || kern_converts(s) || !kern_buf_narrow(c->p, b), s,
+         "reals of 16 bits are used by more than a load, a store or a fill");
+}
+
 static const KBuf *reads(Verify *c, const KStmt *s, KBufId b, const KIndex *at)
 {
     const KBuf *buf = buffer(c, s, b, at);
     need(c, !buf || buf->kind != K_OUT, s, "an output is read");
+    converts(c, s, b);
     return buf;
 }
 
@@ -86,6 +93,7 @@ static const KBuf *writes(Verify *c, const KStmt *s, KBufId b, const KIndex *at)
 {
     const KBuf *buf = buffer(c, s, b, at);
     need(c, !buf || buf->kind != K_ARG, s, "an argument is written");
+    converts(c, s, b);
     return buf;
 }
 

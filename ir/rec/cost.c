@@ -197,7 +197,7 @@ static bool of_function(RecOutRole role, RecFn fn)
     return fn == REC_INIT ? role == OUT_PARAM : result || (gradient && fn == REC_BACKWARD);
 }
 
-Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real)
+Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real, int64_t narrow)
 {
     Count c = {p, p->dims, DIM_ONE};
     Dim sum = DIM_ZERO;
@@ -205,11 +205,11 @@ Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real)
         const RecArg *a = &p->arg.p[i];
         bool given = !a->optional || (a->role == ROLE_COTANGENT && fn == REC_BACKWARD);
         if (given && a->role != ROLE_SEED && (a->role != ROLE_COTANGENT || fn == REC_BACKWARD))
-            sum = dim_add(c.t, sum, moved(&c, &a->type, a->batched, real));
+            sum = dim_add(c.t, sum, moved(&c, &a->type, a->batched, rec_arg_narrows(a, p->out.p) ? narrow : real));
     }
     for (uint32_t i = 0; i < p->out.n; i++)
         if (of_function(p->out.p[i].role, fn))
-            sum = dim_add(c.t, sum, moved(&c, &p->out.p[i].type, p->out.p[i].batched, real));
+            sum = dim_add(c.t, sum, moved(&c, &p->out.p[i].type, p->out.p[i].batched, rec_out_narrows(&p->out.p[i], p->arg.p) ? narrow : real));
     return sum;
 }
 

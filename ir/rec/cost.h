@@ -15,7 +15,7 @@ RecCost rec_cost(const RecProg *p, RecFn fn, Dim iterations);
 
 /* The bytes that a call moves at least: required arguments and results, once each, with `real` bytes for a real number. Of the backward
  * function: those of the whole of training, cotangents too. */
-Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real);
+Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real, int64_t narrow);
 
 /* "B*T*H/16": numbers of whole chunks as what comes out where chunks divide what they are cut from. */
 Str rec_cost_str(Arena *a, const RecProg *p, Dim d);

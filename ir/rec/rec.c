@@ -330,6 +330,20 @@ bool rec_is_gradient(RecOutRole role)
     return role == OUT_GRAD || role == OUT_GRAD_PARAM;
 }
 
+/* Parameters, inputs, outputs, and the gradients by outputs and by inputs. States that calls hand on, and gradients of parameters,
+ * which are added up over calls, keep all their bits. */
+bool rec_arg_narrows(const RecArg *x, const RecOut *out)
+{
+    bool of_output = x->role == ROLE_COTANGENT && out[x->of].role == OUT_VALUE;
+    return x->type.dt == DT_REAL && (x->role == ROLE_PARAM || x->role == ROLE_INPUT || of_output);
+}
+
+bool rec_out_narrows(const RecOut *o, const RecArg *arg)
+{
+    bool of_input = o->role == OUT_GRAD && arg[o->of].role == ROLE_INPUT;
+    return o->type.dt == DT_REAL && (o->role == OUT_VALUE || o->role == OUT_PARAM || of_input);
+}
+
 uint32_t rec_arg_of_role(const RecProg *p, RecRole role)
 {
     for (uint32_t i = 0; i < p->arg.n; i++)

@@ -299,6 +299,9 @@ RecId rec_recur_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecI
 RecId rec_grid_open(RecBuild *b, const RecId *init, uint32_t nstate, const RecId *seq, uint32_t nseq, const RecGrid *grid,
                     RecRegion *region);
 bool rec_is_gradient(RecOutRole role);
+/* Whether reals of 16 bits may stand in it, where a target is told to store such: see ir/kern/narrow.c. */
+bool rec_arg_narrows(const RecArg *x, const RecOut *out);
+bool rec_out_narrows(const RecOut *o, const RecArg *arg);
 uint32_t rec_arg_of_role(const RecProg *p, RecRole role); /* the first; UINT32_MAX if there is none */
 bool rec_has_role(const RecProg *p, RecRole role); /* of any argument */
 uint32_t rec_arg_named(const RecProg *p, const char *name); /* its number; UINT32_MAX if there is none */

@@ -129,8 +129,14 @@ safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]},"\u001b[31m":{"
 check "a name that is no text" sh -c '"$@" 2>&1 | grep -q "nothing asks for array .\\\\x1b\[31m"' sh $sum -i a.safetensors
 safe '{"x":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]}}' 90 > a.safetensors
 refuses "truncated safetensors" 1 "a.safetensors: array .x.: its bytes 0 to 96" $sum -i a.safetensors
-safe '{"x":{"dtype":"F16","shape":[4,2,3],"data_offsets":[0,48]}}' 48 > a.safetensors
-refuses "element type of safetensors" 1 "element type .F16" $sum -i a.safetensors
+safe '{"x":{"dtype":"F8_E4M3","shape":[4,2,3],"data_offsets":[0,24]}}' 24 > a.safetensors
+refuses "element type of safetensors" 1 "element type .F8_E4M3" $sum -i a.safetensors
+for type in F16 BF16; do
+  safe '{"x":{"dtype":"'$type'","shape":[4,2,3],"data_offsets":[0,48]}}' 48 > a.safetensors
+  check "$type of safetensors" $sum -i a.safetensors
+  safe '{"x":{"dtype":"'$type'","shape":[4,2,3],"data_offsets":[0,96]}}' 96 > a.safetensors
+  refuses "too many bytes of $type" 1 "does not fit its 96 bytes" $sum -i a.safetensors
+done
 safe '{"x":{"dtype":"F32","shape":[4,2,4],"data_offsets":[0,96]}}' 96 > a.safetensors
 refuses "shape of safetensors" 1 "does not fit its 96 bytes" $sum -i a.safetensors
 safe '{"x":{"dtype":"F32","shape":[-4,2,3],"data_offsets":[0,96]}}' 96 > a.safetensors

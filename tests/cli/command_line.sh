@@ -13,7 +13,7 @@ check "targets name the baseline" sh -c '"$RNNC" targets | grep -q baseline'
 refuses "no verb" 2 "verb is missing" "$RNNC"
 refuses "unknown verb" 2 "did you mean build" "$RNNC" biuld
 refuses "unknown option" 2 "did you mean --entry" "$RNNC" build x.rnn --enrty=h
-refuses "wrong choice" 2 "takes f32\|f64" "$RNNC" build x.rnn --precision=f16
+refuses "wrong choice" 2 "takes f32\|f64\|bf16\|f16" "$RNNC" build x.rnn --precision=f8
 refuses "missing value" 2 "needs a value" "$RNNC" build x.rnn -o
 refuses "bad binding" 2 "NAME=VALUE" "$RNNC" build x.rnn -D H
 refuses "binding too large" 2 "H=99999999999999999999: the number is too large" "$RNNC" build x.rnn -D H=99999999999999999999

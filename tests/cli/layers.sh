@@ -20,7 +20,7 @@ language=$(ls frontend/*.h frontend/*.c | grep -vE "^$driver")
 allow "$language" 'lang/|ir/rec/rec\.h|frontend/'
 # what reads files of the user or is read by tools knows no compiler
 allow "frontend/arrays.h frontend/arrays.c frontend/npy.c frontend/npz.c frontend/safetensors.c frontend/files.h frontend/files.c frontend/files_write.c" \
-  'lang/(base|utf8)\.h|frontend/(arrays|files)\.h'
+  'lang/(base|narrow|utf8)\.h|frontend/(arrays|files)\.h'
 for file in $language; do
   grep -nE "#include \"$driver" "$file" /dev/null >>"$out"
 done

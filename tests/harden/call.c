@@ -110,9 +110,14 @@ bool is_real(const rnn_array *a)
     return !strcmp(a->type, "float") || !strcmp(a->type, "double");
 }
 
+static bool is_narrow(const rnn_array *a)
+{
+    return !strcmp(a->type, "rnn_bf16") || !strcmp(a->type, "rnn_f16");
+}
+
 static size_t element_bytes(const rnn_array *a)
 {
-    return !strcmp(a->type, "double") ? 8 : !strcmp(a->type, "uint8_t") ? 1 : 4;
+    return !strcmp(a->type, "double") ? 8 : !strcmp(a->type, "uint8_t") ? 1 : is_narrow(a) ? 2 : 4;
 }
 
 /* ---- sizes: "[T, B, 2*H + 1]" is a product of sums of products of numbers and names ---- */
@@ -226,13 +231,23 @@ static int32_t draw_length(const Case *c, const Model *m, int64_t b, uint64_t ra
     return (int32_t)(random % (uint64_t)(most + 1));
 }
 
-/* Within +-1. */
-static void draw_reals(void *to, size_t width, size_t n, uint64_t seed)
+/* From 1/2 to 1, of either sign. */
+static uint16_t draw_narrow(const rnn_array *a, uint64_t random)
 {
+    uint64_t most = !strcmp(a->type, "rnn_bf16") ? 0x3f7f : 0x3bff, fraction = !strcmp(a->type, "rnn_bf16") ? 0x7f : 0x3ff;
+    return (uint16_t)((random & 0x8000) | (most - ((random >> 16) & fraction)));
+}
+
+/* Within +-1. */
+static void draw_reals(const rnn_array *a, void *to, size_t n, uint64_t seed)
+{
+    size_t width = element_bytes(a);
     for (size_t i = 0; i < n; i++) {
         double u = (double)(random_at(seed, i) >> 40) * 0x1p-23 - 1;
         if (width == 8)
             ((double *)to)[i] = u;
+        else if (width == 2)
+            ((uint16_t *)to)[i] = draw_narrow(a, random_at(seed, i));
         else
             ((float *)to)[i] = (float)u;
     }
@@ -259,7 +274,7 @@ static void fill(const Run *r, int row, Group g, void *to)
     size_t width = element_bytes(a), n = r->bytes[row] / width;
     uint64_t seed = r->c->seed + (uint64_t)row;
     if (g != OUTPUTS && g != INPUT_GRADS && g != WEIGHTS)
-        is_real(a) ? draw_reals(to, width, n, seed) : draw_others(r, row, to, width, n, seed);
+        is_real(a) ? draw_reals(a, to, n, seed) : draw_others(r, row, to, width, n, seed);
     else if (!r->memory->blank)
         memset(to, 0xff, n * width);
 }

@@ -14,6 +14,14 @@ for level in $(levels); do
     check "$precision $level" ./guard ./*.$precision."$level".so
   done
 done
+# arrays of 16 bits: lane by lane and by vectors, with copies for products and sums and without
+mkdir narrow
+for level in $(levels); do
+  (cd narrow && entries | grep -E ' (lookup|lstm)$' | while read -r file entry; do
+    object "$file" "$entry" bf16 "$level" && object "$file" "$entry" f16 "$level" || echo "$entry" >>../broken
+  done)
+done
+check "bf16 and f16" ./guard narrow/*.so
 mkdir forms
 for precision in f32 f64; do
   (cd forms && formed | while read -r file entry form; do object "$file" "$entry" $precision "$level" --form="$form" || echo "$entry" >>../broken; done)
