@@ -1,4 +1,4 @@
-# ptxas takes every kernel, for every architecture, in both forms and precisions, and keeps all of it in registers.
+# ptxas takes every kernel, for every architecture, in both forms and all precisions, and keeps all of it in registers.
 . "$SRC/tests/lib.sh"
 command -v ptxas >/dev/null || skip "ptxas is not installed"
 
@@ -24,5 +24,9 @@ for form in sequential scan:8; do
 done
 check "every elementwise function" assembles tests/ptx/functions.rnn functions
 check "every elementwise function, double" assembles tests/ptx/functions.rnn functions --precision=f64
+for precision in bf16 f16; do
+  check "arrays of 16 bits, $precision" assembles tests/cells/handed_on.rnn handed_on --precision=$precision
+  check "and an LSTM's, $precision" assembles stdlib/lstm.rnn lstm --precision=$precision
+done
 check "a sequence of cells" assembles stdlib/fsmn.rnn fsmn3
 finish
