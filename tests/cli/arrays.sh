@@ -145,4 +145,13 @@ safe '{"x":' 4 > a.safetensors
 refuses "bad JSON" 1 "not a JSON object" $sum -i a.safetensors
 printf '\377\377\377\377\377\377\377\177{}' > a.safetensors
 refuses "a header longer than the file" 1 "ends inside its header" $sum -i a.safetensors
+# whole numbers in 16 bits
+total="$RNNC run sum.rnn --entry=total"
+ints '1, 1, 3' 256 -256 0 >x.npy
+check "whole numbers that bf16 holds" $total --precision=bf16 -i x.npy
+ints '1, 1, 3' 256 257 0 >x.npy
+refuses "and one that it does not" 1 "element .0, 0, 1. is 257, which is no exact bf16" $total --precision=bf16 -i x.npy
+check "f16 does" $total --precision=f16 -i x.npy
+ints '1, 1, 3' 2048 2049 0 >x.npy
+refuses "up to 2048" 1 "is 2049, which is no exact f16" $total --precision=f16 -i x.npy
 finish
