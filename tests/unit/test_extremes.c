@@ -78,7 +78,7 @@ static void compare(Forms *t, const Extreme *e, const Code *code, RecForm form, 
     Frame *f = drawn(t, a, e, starts), *g = frame_copy(f);
     Str why = STR("");
     bool ok = frame_reference(f, true, &why) && frame_compiled(g, code, true, &why) &&
-              results_agree(f, g, (Tolerance){1e-3, 1e-3, 0}, &why);
+              results_agree(f, g, (Tolerance){1e-3, 1e-3, 0, 0}, &why);
     cr_expect(ok, "%s, %s, %s: %s", e->entry, form_name(t, form), starts ? "from given states" : "from the start", str_c(a, why));
     arena_free(a);
 }

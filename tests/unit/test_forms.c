@@ -58,7 +58,7 @@ static void compare(Forms *t, const Code *sequential, const Code *code, RecForm 
     Frame *f = drawn(t, a, how), *g = frame_copy(f);
     Str why = STR("");
     bool ok = frame_compiled(f, sequential, true, &why) && frame_compiled(g, code, true, &why) &&
-              results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why);
+              results_agree(f, g, (Tolerance){1e-12, 1e-12, 0, 0}, &why);
     cr_expect(ok, "%s, T = %lld%s: %s", form_name(t, form), (long long)how->T, how->offset ? ", packed" : "", str_c(a, why));
     arena_free(a);
 }
@@ -159,7 +159,7 @@ static void chosen(const char *name)
         Frame *f = drawn(&t, a, &call), *g = frame_copy(f);
         Str why = STR("");
         cr_assert(frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &itself, true, &why), "%s", str_c(a, why));
-        cr_expect(results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why), "%s, scale %d: %s", name, (int)t.scale, str_c(a, why));
+        cr_expect(results_agree(f, g, (Tolerance){1e-12, 1e-12, 0, 0}, &why), "%s, scale %d: %s", name, (int)t.scale, str_c(a, why));
         cr_expect_eq(results_same(f, g, &why), t.scale == 1, "%s, scale %d: the other form ran", name, (int)t.scale);
         arena_free(a);
     }

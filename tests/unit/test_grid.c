@@ -224,7 +224,7 @@ static void in_form(Bench *t, const char *form, double tolerance)
         Frame *g = frame_copy(f);
         cr_assert(frame_reference(f, true, &why), "%.*s", STRF(why));
         cr_assert(frame_compiled(g, &code, true, &why), "%.*s", STRF(why));
-        cr_expect(results_agree(f, g, (Tolerance){tolerance, tolerance, tolerance}, &why), "%s %s at %lldx%lld: %.*s", str_c(t->c.arena, t->c.name),
+        cr_expect(results_agree(f, g, (Tolerance){tolerance, tolerance, tolerance, 0}, &why), "%s %s at %lldx%lld: %.*s", str_c(t->c.arena, t->c.name),
                   form, (long long)extents[i][0], (long long)extents[i][1], STRF(why));
     }
     code_free(&code);

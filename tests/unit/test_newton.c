@@ -760,7 +760,7 @@ static void agree_in(Forms *t, const Code *sequential, RecForm form)
         Frame *g = frame_copy(f);
         Str why = STR("");
         bool ok = frame_compiled(f, sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
-                  results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
+                  results_agree(f, g, (Tolerance){1e-11, 1e-11, 0, 0}, &why);
         cr_expect(ok, "%s, newton:%u, derivative %d, T = %d: %s", str_c(a, t->reference->name), form.size, (int)form.derivative, (int)calls[k].T,
                   str_c(a, why));
         arena_free(a);
@@ -1015,7 +1015,7 @@ Test(newton, gradients_with_a_bad_guess, .timeout = 120)
     give_guess(g, "newton_guess_h", x, n);
     Str why = STR("");
     bool ok = frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &code, true, &why) &&
-              results_agree(f, g, (Tolerance){1e-11, 1e-11, 0}, &why);
+              results_agree(f, g, (Tolerance){1e-11, 1e-11, 0, 0}, &why);
     cr_expect(ok, "%s", str_c(a, why));
     code_free(&sequential);
     code_free(&code);
