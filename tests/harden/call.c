@@ -274,7 +274,7 @@ static void fill(const Run *r, int row, Group g, void *to)
     size_t width = element_bytes(a), n = r->bytes[row] / width;
     uint64_t seed = r->c->seed + (uint64_t)row;
     if (g != OUTPUTS && g != INPUT_GRADS && g != WEIGHTS)
-        is_real(a) ? draw_reals(a, to, n, seed) : draw_others(r, row, to, width, n, seed);
+        is_real(a) || is_narrow(a) ? draw_reals(a, to, n, seed) : draw_others(r, row, to, width, n, seed);
     else if (!r->memory->blank)
         memset(to, 0xff, n * width);
 }
