@@ -159,7 +159,7 @@ Test(operators, cuts_and_ends_at_every_place, .timeout = 300)
         forms_argument(f, rec_arg_named(f->prog, "lengths"), &n)[0] = (double)(at / T);
         Frame *g = frame_copy(f);
         bool ok = frame_compiled(f, &sequential, true, &why) && frame_compiled(g, &scan, true, &why) &&
-                  results_agree(f, g, (Tolerance){1e-12, 1e-12, 0}, &why);
+                  results_agree(f, g, (Tolerance){1e-12, 1e-12, 0, 0}, &why);
         cr_expect(ok, "cut at %d, length %d: %s", (int)(at % T), (int)(at / T), str_c(a, why));
         arena_free(a);
     }
