@@ -402,7 +402,8 @@ static void explain_file(Driver *d, const Unit *u)
         RecForm apart = {.kind = REC_FORM_CHUNK, .size = 16};
         explain_grids(d, behind_pass(d, u, i, "rec.cascade", apart), &l.grids);
         if (!rec_has_role(c.rec, ROLE_PLAN))
-            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", apart), with_calls(d, u, i), choice.form, &l.stages, &l.forms);
+            explain_stages(d, behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", apart),
+                           behind_pass(d, u, i, l.grids.n ? "rec.cascade" : "rec.flatten", (RecForm){.kind = REC_FORM_SCAN, .size = 16}), with_calls(d, u, i), choice.form, &l.stages, &l.forms);
         explain_rank_one(d, behind_pass(d, u, i, "rec.cascade", choice.form), &l.stages);
         if (l.grids.n && !rec_has_role(c.rec, ROLE_PLAN))
             grid_forms(d, u, i, &l.forms);

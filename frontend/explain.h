@@ -9,7 +9,7 @@ typedef VEC(Str) ExplainList;
 /* p as it is before rec.chunk, or with grids as rec.cascade leaves it: a line for each stage of each recurrence, and for each
  * form of one over a line. Adds ops that nothing uses. `calls`: the same where calls of associative operators still stand, or
  * NULL. */
-void explain_stages(Driver *d, RecProg *p, const RecProg *calls, RecForm said, ExplainList *stages, ExplainList *forms);
+void explain_stages(Driver *d, RecProg *p, RecProg *written, const RecProg *calls, RecForm said, ExplainList *stages, ExplainList *forms);
 
 /* p as rec.cascade leaves it in the form that is taken: a line for each stage of a grid whose states could be made of one sum. */
 void explain_rank_one(Driver *d, const RecProg *p, ExplainList *stages);

@@ -341,7 +341,7 @@ static void put_newton(const Say *x, Text *out)
 }
 
 /* What the iterations take for the derivative where they do not take all of it by element. */
-static void put_derivative(const Say *x, RecDerivative said, Text *out)
+static void put_derivative(const Say *x, RecForm said, Text *out)
 {
     const RecOp *recur = rec_op(x->p, x->s->recur);
     RecDerivative takes = newton_takes(x->p, x->d->arena, x->s, said);
@@ -373,7 +373,7 @@ static int iterations(double q)
 }
 
 /* Whether a step brings states together that are in their boxes. */
-static void put_contraction(const Say *x, RecProg *p, RecDerivative said, Text *out)
+static void put_contraction(const Say *x, RecProg *p, RecForm said, Text *out)
 {
     bool exact = newton_takes(x->p, x->d->arena, x->s, said) == REC_DERIVATIVE_EXACT;
     if (affine(x) && exact) {
@@ -434,7 +434,7 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
         if (form.kind == REC_FORM_SCAN && composes_matrices(x))
             text_add(&out, ", steps are composed as matrices");
         if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, &out), put_derivative(x, form.derivative, &out), put_contraction(x, p, form.derivative, &out);
+            put_newton(x, &out), put_derivative(x, form, &out), put_contraction(x, p, form, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));
@@ -442,7 +442,18 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
     return text_str(&out);
 }
 
-void explain_stages(Driver *d, RecProg *p, const RecProg *calls, RecForm said, ExplainList *stages, ExplainList *forms)
+/* The recurrence of p that stands where v does in `flat`: flattening makes one of one. */
+static RecId as_written(const RecProg *p, const RecProg *flat, RecId v)
+{
+    uint32_t nth = 0, i = 0;
+    for (uint32_t k = 0; flat->region.p[REC_FORWARD].op.p[k] != v; k++)
+        nth += rec_op(flat, flat->region.p[REC_FORWARD].op.p[k])->kind == REC_RECUR;
+    while (rec_op(p, p->region.p[REC_FORWARD].op.p[i])->kind != REC_RECUR || nth-- > 0)
+        i++;
+    return p->region.p[REC_FORWARD].op.p[i];
+}
+
+void explain_stages(Driver *d, RecProg *p, RecProg *written, const RecProg *calls, RecForm said, ExplainList *stages, ExplainList *forms)
 {
     for (uint32_t i = 0; i < p->region.p[REC_FORWARD].op.n; i++) {
         RecId v = p->region.p[REC_FORWARD].op.p[i];
@@ -454,10 +465,15 @@ void explain_stages(Driver *d, RecProg *p, const RecProg *calls, RecForm said, E
             vec_push(d->arena, stages, stage_text(&x, &s.stage[k]));
         if (rec_op(p, v)->grid)
             continue;
-        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
+        Structure inside = structure_of(written, d->arena, as_written(written, p, v));
+        Say looped = {d, written, &inside, calls};
+        const Say *y = inside.loops ? &looped : &x; /* chunks alone make the rounds of a loop steps */
+        RecProg *q = inside.loops ? written : p;
+        RecForm newton = {.kind = REC_FORM_NEWTON, .size = 64, .derivative = said.derivative, .pieces = said.pieces};
+        vec_push(d->arena, forms, form_text(y, q, (RecForm){.kind = REC_FORM_SCAN, .size = 16}, "scan"));
         vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CHUNK, .size = 16}, "chunk"));
-        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
-        vec_push(d->arena, forms, form_text(&x, p, (RecForm){.kind = REC_FORM_NEWTON, .size = 64, .derivative = said.derivative}, "newton"));
+        vec_push(d->arena, forms, form_text(y, q, (RecForm){.kind = REC_FORM_CONVOLUTION, .size = 64}, "convolution"));
+        vec_push(d->arena, forms, form_text(y, q, newton, "newton"));
     }
 }
 

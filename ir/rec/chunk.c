@@ -121,7 +121,8 @@ static void check_form(RecProg *p)
 {
     p->form_missing = p->pieced.n ? WHY_NONE : WHY_NO_RECURRENCE; /* a scan over an operator is made already */
     for (RecId v = 0; v < p->op.n && p->form_missing != WHY_NONE; v++) {
-        if (rec_op(p, v)->kind != REC_RECUR)
+        bool inner = p->form.kind == REC_FORM_NEWTON && rec_op(p, v)->home != REC_FORWARD; /* that has no windows */
+        if (rec_op(p, v)->kind != REC_RECUR || inner)
             continue;
         Structure s = structure_of(p, p->arena, v);
         RecId at = REC_NONE;

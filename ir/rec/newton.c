@@ -143,6 +143,11 @@ RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state)
     return shifted;
 }
 
+RecId window_leaving(const Window *x, RecBuild *b, RecId state)
+{
+    return place_of(b, state, x->old->reverse ? DIM_ZERO : dim_sub(b->prog->dims, x->size, DIM_ONE));
+}
+
 Chunk window_values(const Window *x, RecBuild *b, const RecId *found)
 {
     RecId *known = pass_ids(x->w->p->arena, x->w->old.op.n);
@@ -201,10 +206,9 @@ static void guess(Window *x)
 static void put_out(const Newton *k, const Window *x, RecId *result)
 {
     Chunk c = window_values(x, x->b, window_shifted(x, x->b, x->state));
-    Dim last = x->old->reverse ? DIM_ZERO : dim_sub(x->w->p->dims, x->size, DIM_ONE);
     for (uint32_t i = 0; i < x->n; i++) {
         c.lift.made[x->body->result.p[i]] = (Lifted){x->state[i], true};
-        result[i] = place_of(x->b, x->state[i], last);
+        result[i] = window_leaving(x, x->b, x->state[i]);
         result[x->n + i] = x->state[i];
     }
     for (uint32_t i = 0; i < k->nmore; i++)
@@ -570,7 +574,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
-    k.derivative = newton_takes(&w->old, p->arena, &s, w->old.form.derivative);
+    k.derivative = newton_takes(&w->old, p->arena, &s, w->old.form);
     add_guesses(&k);
     run_head(&k);
     run_windows(&k);

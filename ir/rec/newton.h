@@ -74,12 +74,14 @@ typedef struct Window {
 Chunk window_values(const Window *x, RecBuild *b, const RecId *state);
 RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by state: as each place finds it */
 
+RecId window_leaving(const Window *x, RecBuild *b, RecId state); /* of what is at all places, what the last one that runs has */
+
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
 
 /* ---- newton_dear.c: what a derivative costs ---- */
-/* What the iterations take: what `said` is, unless that is AUTO, or all the same. */
-RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDerivative said);
+/* What the iterations take: what `said` says, unless that is AUTO, or all the same. */
+RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecForm said);
 
 void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
 /* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if

@@ -25,6 +25,7 @@ typedef struct Bound {
     RecId *slope;                    /* [n, n]: |A| + c */
     RecId *residual, *rounding;      /* by state */
     bool *reads;                     /* [n, n]: what the one state becomes is made of the other */
+    RecId *found;                    /* by state, from walk, in pieces: the bound that each place began with */
 } Bound;
 
 static RecId size(RecBuild *b, RecId v)
@@ -154,7 +155,7 @@ static uint32_t take(const Bound *k, Walk *w, RecId v, uint32_t i)
     return w->n++;
 }
 
-/* 0 where nothing is off; 0 times anything is 0. In pieces there is always something off. */
+/* 0 where nothing is off; 0 times anything is 0, but in pieces, where it must be affine: there an infinite slope has no bound. */
 static RecId grown(const Bound *k, RecBuild *b, RecId slope, RecId error)
 {
     if (k->x->pieces)
@@ -204,8 +205,31 @@ static RecId *walk(Bound *k, RecId *error)
     for (uint32_t i = 0; i < n; i++) {
         error[i] = rec_proj(k->b, recur, i);
         all[i] = rec_recur_export(p, recur, next[i]);
+        k->found[i] = x->pieces ? rec_recur_export(p, recur, arg[i]) : REC_NONE;
     }
     return all;
+}
+
+/* ---- pieces ---- */
+
+/* A scan may lose what goes through a piece: slopes whose product is 0 in this precision, though what comes behind brings it back. So a
+ * piece must begin with what the one before it ended with, but for rounding: a part of 2^-14 less, at most. All bounds are larger by
+ * what that comes to in all pieces. [B]: where it does not. */
+static RecId pieces_part(Bound *k, const RecId *begin, RecId *all, RecId *end)
+{
+    static const double part = 0x1p-14;
+    RecBuild *b = k->b;
+    Window found = *k->x;
+    RecId met = REC_NONE, more = rec_const(b, DT_REAL, 1 + part), most = rec_const(b, DT_REAL, pow(1 + part, k->x->pieces));
+    found.enter = memcpy(NEWN(b->prog->arena, RecId, k->x->n + 1), begin, k->x->n * sizeof *begin);
+    RecId *before = window_shifted(&found, b, all);
+    for (uint32_t i = 0; i < k->x->n; i++) {
+        RecId row = newton_by_sequence(b, RED_MIN, rec_map2(b, FUN_LE, before[i], rec_map2(b, FUN_MUL, k->found[i], more)));
+        met = i ? rec_map2(b, FUN_AND, met, row) : row;
+        all[i] = rec_map2(b, FUN_MUL, all[i], most);
+        end[i] = window_leaving(k->x, b, all[i]);
+    }
+    return rec_map1(b, FUN_NOT, met);
 }
 
 /* ---- jumps ---- */
@@ -259,17 +283,21 @@ static void within_radius(Bound *k, Window *x)
 {
     RecId *begin = NEWN(x->w->p->arena, RecId, x->n + 1);
     memcpy(begin, x->error, x->n * sizeof *begin);
-    RecId *all = walk(k, x->error), jump = jumps(k, begin, all);
+    RecId *all = walk(k, x->error), lost = x->pieces ? pieces_part(k, begin, all, x->error) : REC_NONE, jump = jumps(k, begin, all);
+    if (jump == REC_NONE || lost == REC_NONE)
+        lost = jump == REC_NONE ? lost : jump;
+    else
+        lost = rec_map2(k->b, FUN_OR, lost, jump);
     for (uint32_t i = 0; i < x->n; i++) {
         RecId off = relative(k, all[i], i);
         x->bad = not_all(k->b, is_near(k, begin[i], newton_at_all(k->b, k->near[i], rec_type(k->b->prog, begin[i]))), x->bad);
         x->bad = not_all(k->b, is_near(k, all[i], k->radius[i]), x->bad);
         x->off = i ? rec_map2(k->b, FUN_MAX, x->off, off) : off;
     }
-    if (jump == REC_NONE)
+    if (lost == REC_NONE)
         return;
-    x->bad = rec_map2(k->b, FUN_OR, x->bad, jump);
-    x->off = rec_map3(k->b, FUN_WHERE, jump, rec_const(k->b, DT_REAL, INFINITY), x->off);
+    x->bad = rec_map2(k->b, FUN_OR, x->bad, lost);
+    x->off = rec_map3(k->b, FUN_WHERE, lost, rec_const(k->b, DT_REAL, INFINITY), x->off);
 }
 
 /* Equal, and of the same sign where they are 0, which shows in their reciprocals. */
@@ -293,6 +321,7 @@ void window_check(Window *x)
     uint32_t n = x->n + 1;
     Bound k = {.x = x, .b = x->b, .value = NEWN(a, RecId, n), .radius = NEWN(a, RecId, n)};
     k.near = NEWN(a, RecId, n);
+    k.found = NEWN(a, RecId, n);
     k.slope = NEWN(a, RecId, n * n);
     k.reads = NEWN(a, bool, n * n);
     k.residual = NEWN(a, RecId, n);

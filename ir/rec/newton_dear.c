@@ -50,12 +50,12 @@ static bool affine(const Structure *s)
     return true;
 }
 
-RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecDerivative said)
+RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecForm said)
 {
     const RecOp *recur = rec_op(p, s->recur);
     if (newton_by_element(p, a, recur))
-        return said == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said : REC_DERIVATIVE_EXACT;
-    if (said != REC_DERIVATIVE_AUTO)
-        return said;
-    return !affine(s) && (p->form.pieces > 1 || too_dear(p, a, recur)) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+        return said.derivative == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said.derivative : REC_DERIVATIVE_EXACT;
+    if (said.derivative != REC_DERIVATIVE_AUTO)
+        return said.derivative;
+    return !affine(s) && (said.pieces > 1 || too_dear(p, a, recur)) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
 }

@@ -394,7 +394,7 @@ static bool has_box(const Solve *s)
     return false;
 }
 
-/* How many elements of the states, over all places of each sequence, are at the border of their box. */
+/* How many elements of the states, over all places of each sequence, are at the border of their box, if it has one. */
 static RecId at_border(Solve *s)
 {
     RecBuild *b = &s->b;
@@ -402,7 +402,9 @@ static RecId at_border(Solve *s)
     for (uint32_t i = 0; i < s->x->n; i++) {
         if (s->limit[i] == REC_NONE)
             continue;
-        RecId is = rec_map2(b, FUN_LE, everywhere(s, s->limit[i], i), rec_map1(b, FUN_ABS, s->next[i]));
+        RecId limit = everywhere(s, s->limit[i], i), is = rec_map2(b, FUN_LE, limit, rec_map1(b, FUN_ABS, s->next[i]));
+        is = rec_map2(b, FUN_AND, is, rec_map2(b, FUN_LT, zero(b), limit));
+        is = rec_map2(b, FUN_AND, is, rec_map2(b, FUN_LT, limit, rec_const(b, DT_REAL, INFINITY)));
         sum = plus(b, sum, newton_by_sequence(b, RED_SUM, rec_map3(b, FUN_WHERE, is, one, none)));
     }
     return sum;

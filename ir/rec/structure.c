@@ -341,7 +341,7 @@ RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form
     if (form->kind == REC_FORM_SEQUENTIAL || form->kind == REC_FORM_WAVEFRONT || form->kind == REC_FORM_CASCADE || form->kind == REC_FORM_AUTO)
         return WHY_NONE;
     if (s->loops)
-        return WHY_LOOP;
+        return form->kind == REC_FORM_CHUNK ? WHY_LOOP : WHY_ROUNDS;
     if (!has_room(p, rec_op(p, s->recur)))
         return WHY_AXES;
     Lack l = lack_of(p, s, form);

@@ -728,6 +728,42 @@ Test(newton, an_error_from_before_counts_against_small_states)
     forms_close(&t);
 }
 
+/* ---- a bound that a scan loses ---- */
+
+/* An error comes in, is made small beyond what numbers can tell where factors are multiplied, and large again. */
+static void check_lost(Precision precision, double small, uint32_t pieces)
+{
+    enum { SIZE = 16, T = 2 * SIZE, H = 64 };
+    Forms t;
+    Arena *a = arena_new();
+    RecForm form = newton(SIZE);
+    form.pieces = pieces;
+    forms_open(&t, "tests/forms/hard.rnn", "scaled");
+    Code code = forms_compile(&t, form, precision);
+    Frame *f = drawn_units(&t, a, T, 1, H, 1);
+    int64_t n;
+    double *x = forms_argument(f, argument(&t, "x"), &n), *by = forms_argument(f, argument(&t, "a"), &n), large = 1e-9 / (small * small);
+    for (int i = 0; i < T * H; i++) {
+        int place = i / H;
+        by[i] = place < SIZE ? 1 + 0.07 * by[i] : place < SIZE + 3 ? small : place < SIZE + 6 ? 1 / small : 1;
+        x[i] = place < SIZE ? large * (1 + 0.05 * x[i]) : 0;
+    }
+    Told told = solved(f, &code, T, 1, SIZE);
+    cr_expect_lt(told.error[0], 1e-3);
+    bool lost = pieces > 1;
+    cr_expect(told.status[0] == lost && !isfinite(told.error[1]) == lost, "%u pieces: status %d, bound %g", pieces, told.status[0], told.error[1]);
+    code_free(&code);
+    arena_free(a);
+    forms_close(&t);
+}
+
+Test(newton, a_bound_that_pieces_lose_is_none)
+{
+    check_lost(PREC_F32, 1e-16, 2);
+    check_lost(PREC_F32, 1e-16, 1);
+    check_lost(PREC_F64, 1e-110, 2);
+}
+
 /* ---- any length of window, number of places, batch; lengths, cuts, starts; gradients ---- */
 
 typedef struct Call {
