@@ -11,10 +11,10 @@ says() {
 costs "$SRC/stdlib/elman.rnn" --entry=elman > costs.txt
 # two products, the bias, the sum and tanh; backward two products for each, and both of tanh's, and three of sums over places
 says "elman step by step" '^sequential: forward depth T, work 2\*B\*T\*D\*H \+ 2\*B\*T\*H\*H \+ 3\*B\*T\*H; backward depth T, work 4\*B\*T\*D\*H \+ 4\*B\*T\*H\*H \+ '
-says "iterations with what stays in place" '^newton:64: forward depth T\*iterations \+ T, work 2\*B\*T\*D\*H \+ 2\*B\*T\*H\*H\*iterations \+ 4\*B\*T\*H\*H .*; a tree over each window: forward depth T/64 \* 12\*iterations$'
+says "iterations with what stays in place" '^newton:64: forward depth T\*iterations, work 2\*B\*T\*D\*H \+ 2\*B\*T\*H\*H\*iterations \+ 4\*B\*T\*H\*H .*; a tree over each window: forward depth T/64 \* 12\*iterations$'
 check "nothing but what it has" sh -c '[ "$(cut -d: -f1 costs.txt | tr "\n" " ")" = "sequential newton " ]'
 costs "$SRC/stdlib/elman.rnn" --entry=elman -D H=8 > costs.txt
-says "elements that mix have no tree" '^newton:64: forward depth T\*iterations \+ T, work [^;]*; backward depth T, work [^;]*$'
+says "elements that mix have no tree" '^newton:64: forward depth T\*iterations, work [^;]*; backward depth T, work [^;]*$'
 cat > sum.rnn <<'END'
 cell decayed[H] over t (x: real[H], a: real[H]) -> h {
   state h: real[H]
