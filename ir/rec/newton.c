@@ -177,6 +177,12 @@ RecId newton_at_all(RecBuild *b, RecId row, const Type *like)
     return rec_map(b, FUN_ID, &u, like->rank, like->dim);
 }
 
+RecId newton_everywhere(RecBuild *b, RecId v, RecId like)
+{
+    Type t = *rec_type(b->prog, like);
+    return pass_use_value(b, rec_use_tail(b->prog, v, t.rank), t.rank, t.dim);
+}
+
 /* The caller's where it is a number. */
 static RecId guessed(const Window *x, uint32_t i, RecId own)
 {

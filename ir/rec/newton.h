@@ -17,6 +17,7 @@ enum { NO_AXIS = MAXRANK };
 uint8_t newton_batch_axis(const RecProg *p, const Type *t); /* the axis of sequences, or NO_AXIS */
 RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v); /* over all other axes: [size, ..., B, ...] to [B] */
 RecId newton_at_all(RecBuild *b, RecId row, const Type *like); /* [B] at all elements of such a type */
+RecId newton_everywhere(RecBuild *b, RecId v, RecId like); /* what has the last axes of `like`, or none, over all of them */
 
 typedef struct Newton {
     Rewrite *w;

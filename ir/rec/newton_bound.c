@@ -94,16 +94,15 @@ static void take_reads(Bound *k)
     }
 }
 
+/* REC_NONE: never. */
+static RecId either(RecBuild *b, RecId is, RecId or)
+{
+    return is == REC_NONE ? or : or == REC_NONE ? is : rec_map2(b, FUN_OR, is, or);
+}
+
 static RecId summed(RecBuild *b, RecId sum, RecId v)
 {
     return sum == REC_NONE ? v : rec_map2(b, FUN_ADD, sum, v);
-}
-
-/* At all places of state i, which is what has rank for it. */
-static RecId everywhere(const Bound *k, RecId v, uint32_t i)
-{
-    Type t = *rec_type(k->b->prog, k->value[i]);
-    return pass_use_value(k->b, rec_use_tail(k->b->prog, v, t.rank), t.rank, t.dim);
 }
 
 /* Of the derivatives `a`, each |a|: over all places and elements of a sequence, the largest sum of those of one new element. */
@@ -115,9 +114,9 @@ static RecId steepest(const Bound *k, const RecId *a)
         RecId sum = REC_NONE;
         for (uint32_t j = 0; j < n; j++)
             if (a[i * n + j] != REC_NONE)
-                sum = summed(k->b, sum, size(k->b, everywhere(k, a[i * n + j], i)));
+                sum = summed(k->b, sum, size(k->b, newton_everywhere(k->b, a[i * n + j], k->value[i])));
         if (sum == REC_NONE)
-            sum = everywhere(k, rec_const(k->b, DT_REAL, 0), i);
+            sum = newton_everywhere(k->b, rec_const(k->b, DT_REAL, 0), k->value[i]);
         RecId row = newton_by_sequence(k->b, RED_MAX, sum);
         most = most == REC_NONE ? row : rec_map2(k->b, FUN_MAX, most, row);
     }
@@ -151,7 +150,7 @@ typedef struct Walk {
 /* A sequence operand for state i; gives its number. What is the same everywhere is so at every place. */
 static uint32_t take(const Bound *k, Walk *w, RecId v, uint32_t i)
 {
-    w->seq[w->n] = everywhere(k, v, i);
+    w->seq[w->n] = newton_everywhere(k->b, v, k->value[i]);
     return w->n++;
 }
 
@@ -215,13 +214,13 @@ static RecId *walk(Bound *k, RecId *error)
 /* A scan may lose what goes through a piece: slopes whose product is 0 in this precision, though what comes behind brings it back. So a
  * piece must begin with what the one before it ended with, but for rounding: a part of 2^-14 less, at most. All bounds are larger by
  * what that comes to in all pieces. [B]: where it does not. */
-static RecId pieces_part(Bound *k, const RecId *begin, RecId *all, RecId *end)
+static RecId pieces_part(Bound *k, RecId *begin, RecId *all, RecId *end)
 {
     static const double part = 0x1p-14;
     RecBuild *b = k->b;
     Window found = *k->x;
     RecId met = REC_NONE, more = rec_const(b, DT_REAL, 1 + part), most = rec_const(b, DT_REAL, pow(1 + part, k->x->pieces));
-    found.enter = memcpy(NEWN(b->prog->arena, RecId, k->x->n + 1), begin, k->x->n * sizeof *begin);
+    found.enter = begin;
     RecId *before = window_shifted(&found, b, all);
     for (uint32_t i = 0; i < k->x->n; i++) {
         RecId row = newton_by_sequence(b, RED_MIN, rec_map2(b, FUN_LE, before[i], rec_map2(b, FUN_MUL, k->found[i], more)));
@@ -251,7 +250,7 @@ static RecId jumps(Bound *k, RecId *begin, const RecId *all)
     for (uint32_t i = 0; i < k->x->n; i++) {
         RecId jump = ball_of(&ball, k->value[i]) == REC_NONE ? REC_NONE : ball.jump[k->value[i]];
         RecId row = jump == REC_NONE ? REC_NONE : newton_by_sequence(k->b, RED_MAX, jump);
-        any = any == REC_NONE || row == REC_NONE ? (any == REC_NONE ? row : any) : rec_map2(k->b, FUN_OR, any, row);
+        any = either(k->b, any, row);
     }
     return any;
 }
@@ -283,11 +282,8 @@ static void within_radius(Bound *k, Window *x)
 {
     RecId *begin = NEWN(x->w->p->arena, RecId, x->n + 1);
     memcpy(begin, x->error, x->n * sizeof *begin);
-    RecId *all = walk(k, x->error), lost = x->pieces ? pieces_part(k, begin, all, x->error) : REC_NONE, jump = jumps(k, begin, all);
-    if (jump == REC_NONE || lost == REC_NONE)
-        lost = jump == REC_NONE ? lost : jump;
-    else
-        lost = rec_map2(k->b, FUN_OR, lost, jump);
+    RecId *all = walk(k, x->error), lost = x->pieces ? pieces_part(k, begin, all, x->error) : REC_NONE;
+    lost = either(k->b, lost, jumps(k, begin, all));
     for (uint32_t i = 0; i < x->n; i++) {
         RecId off = relative(k, all[i], i);
         x->bad = not_all(k->b, is_near(k, begin[i], newton_at_all(k->b, k->near[i], rec_type(k->b->prog, begin[i]))), x->bad);

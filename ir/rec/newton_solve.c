@@ -200,17 +200,10 @@ static void step_by_element(Solve *s)
 
 /* ---- the same in pieces, side by side ---- */
 
-/* What has state i's axes, or none, at all places. */
-static RecId everywhere(Solve *s, RecId v, uint32_t i)
-{
-    Type t = *rec_type(s->b.prog, s->state[i]);
-    return pass_use_value(&s->b, rec_use_tail(s->b.prog, v, t.rank), t.rank, t.dim);
-}
-
-/* The same of what there is for each element of the states; or, where they mix, for each sequence. */
+/* At all places of state i, what there is for each element of the states; or, where they mix, for each sequence. */
 static RecId at_places(Solve *s, RecId v, uint32_t i)
 {
-    return s->x->channels ? everywhere(s, v, i) : newton_at_all(&s->b, v, rec_type(s->b.prog, s->state[i]));
+    return s->x->channels ? newton_everywhere(&s->b, v, s->state[i]) : newton_at_all(&s->b, v, rec_type(s->b.prog, s->state[i]));
 }
 
 /* Nothing changes where all has settled; else v, where that is a number. */
@@ -228,7 +221,7 @@ static RecId *found_changes(Solve *s, const RecId *a)
     Window *x = s->x, from = *x;
     RecProg *p = s->b.prog;
     uint32_t n = x->n, count = 0;
-    RecId *init = NEWN(p->arena, RecId, n + 1), *seq = NEWN(p->arena, RecId, n * n + n), *next = NEWN(p->arena, RecId, n + 1), *all = next;
+    RecId *init = NEWN(p->arena, RecId, n + 1), *seq = NEWN(p->arena, RecId, n * n + n), *next = NEWN(p->arena, RecId, n + 1);
     RecRegion region;
     for (uint32_t i = 0; i < n; i++) {
         Type t = *rec_type(p, x->enter[i]);
@@ -249,9 +242,9 @@ static RecId *found_changes(Solve *s, const RecId *a)
             next[i / n] = rec_map2(&in, FUN_ADD, next[i / n], rec_map2(&in, FUN_MUL, *more++, arg[i % n]));
     rec_recur_close(p, recur, next, n);
     for (uint32_t i = 0; i < n; i++)
-        all[i] = rec_recur_export(p, recur, next[i]);
+        next[i] = rec_recur_export(p, recur, next[i]);
     from.enter = init;
-    return window_shifted(&from, &s->b, all);
+    return window_shifted(&from, &s->b, next);
 }
 
 static void step_in_pieces(Solve *s)
@@ -267,7 +260,7 @@ static void step_in_pieces(Solve *s)
         if (a[i] != REC_NONE)
             d[i / n] = plus(b, d[i / n], product(b, a[i], found[i % n]));
     for (uint32_t i = 0; i < n; i++) {
-        RecId most = s->limit[i] == REC_NONE ? REC_NONE : everywhere(s, s->limit[i], i);
+        RecId most = s->limit[i] == REC_NONE ? REC_NONE : newton_everywhere(b, s->limit[i], s->state[i]);
         s->next[i] = clamped(b, moved(b, s->value[i], d[i]), most);
         if (s->x->channels)
             s->next[i] = rec_map3(b, FUN_WHERE, at_places(s, s->before, i), s->state[i], s->next[i]);
@@ -402,7 +395,7 @@ static RecId at_border(Solve *s)
     for (uint32_t i = 0; i < s->x->n; i++) {
         if (s->limit[i] == REC_NONE)
             continue;
-        RecId limit = everywhere(s, s->limit[i], i), is = rec_map2(b, FUN_LE, limit, rec_map1(b, FUN_ABS, s->next[i]));
+        RecId limit = newton_everywhere(b, s->limit[i], s->state[i]), is = rec_map2(b, FUN_LE, limit, rec_map1(b, FUN_ABS, s->next[i]));
         is = rec_map2(b, FUN_AND, is, rec_map2(b, FUN_LT, zero(b), limit));
         is = rec_map2(b, FUN_AND, is, rec_map2(b, FUN_LT, limit, rec_const(b, DT_REAL, INFINITY)));
         sum = plus(b, sum, newton_by_sequence(b, RED_SUM, rec_map3(b, FUN_WHERE, is, one, none)));

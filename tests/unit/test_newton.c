@@ -804,16 +804,21 @@ static void agree_in(Forms *t, const Code *sequential, RecForm form)
     code_free(&code);
 }
 
-static void agree(const char *file, const char *entry)
+static void agree_in_all(const char *file, const char *entry, const RecForm *form, size_t n)
 {
-    static const uint32_t sizes[] = {1, 5, 64};
     Forms t;
     forms_open(&t, file, entry);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
-    for (uint32_t s = 0; s < 3; s++)
-        agree_in(&t, &sequential, newton(sizes[s]));
+    for (size_t i = 0; i < n; i++)
+        agree_in(&t, &sequential, form[i]);
     code_free(&sequential);
     forms_close(&t);
+}
+
+static void agree(const char *file, const char *entry)
+{
+    const RecForm form[] = {newton(1), newton(5), newton(64)};
+    agree_in_all(file, entry, form, sizeof form / sizeof *form);
 }
 
 static RecForm taking(uint32_t size, RecDerivative derivative, double damping)
@@ -827,21 +832,14 @@ static RecForm taking(uint32_t size, RecDerivative derivative, double damping)
 /* Whatever stands for the derivative in the iterations, the results and their gradients are the same. */
 static void agree_taking(const char *file, const char *entry)
 {
-    Forms t;
-    forms_open(&t, file, entry);
-    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
-    agree_in(&t, &sequential, taking(5, REC_DERIVATIVE_EXACT, 0));
-    agree_in(&t, &sequential, taking(16, REC_DERIVATIVE_EXACT, 0.5));
-    agree_in(&t, &sequential, taking(5, REC_DERIVATIVE_BLOCK, 0.5));
-    agree_in(&t, &sequential, taking(16, REC_DERIVATIVE_DIAGONAL, 0));
-    agree_in(&t, &sequential, taking(7, REC_DERIVATIVE_DIAGONAL, 0.9));
-    code_free(&sequential);
-    forms_close(&t);
+    const RecForm form[] = {taking(5, REC_DERIVATIVE_EXACT, 0), taking(16, REC_DERIVATIVE_EXACT, 0.5), taking(5, REC_DERIVATIVE_BLOCK, 0.5),
+                            taking(16, REC_DERIVATIVE_DIAGONAL, 0), taking(7, REC_DERIVATIVE_DIAGONAL, 0.9)};
+    agree_in_all(file, entry, form, sizeof form / sizeof *form);
 }
 
-static RecForm in_pieces(uint32_t size, uint32_t pieces, RecDerivative derivative)
+static RecForm in_pieces(uint32_t size, uint32_t pieces, RecDerivative derivative, double damping)
 {
-    RecForm form = taking(size, derivative, 0);
+    RecForm form = taking(size, derivative, damping);
     form.pieces = pieces;
     return form;
 }
@@ -849,17 +847,9 @@ static RecForm in_pieces(uint32_t size, uint32_t pieces, RecDerivative derivativ
 /* The affine recurrence of each iteration in pieces, side by side: one place in each, all places in one, and between. */
 static void agree_in_pieces(const char *file, const char *entry)
 {
-    Forms t;
-    forms_open(&t, file, entry);
-    Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
-    agree_in(&t, &sequential, in_pieces(5, 5, REC_DERIVATIVE_AUTO));
-    agree_in(&t, &sequential, in_pieces(12, 2, REC_DERIVATIVE_DIAGONAL));
-    agree_in(&t, &sequential, in_pieces(64, 8, REC_DERIVATIVE_AUTO));
-    RecForm damped = in_pieces(64, 16, REC_DERIVATIVE_BLOCK);
-    damped.damping = 0.5;
-    agree_in(&t, &sequential, damped);
-    code_free(&sequential);
-    forms_close(&t);
+    const RecForm form[] = {in_pieces(5, 5, REC_DERIVATIVE_AUTO, 0), in_pieces(12, 2, REC_DERIVATIVE_DIAGONAL, 0),
+                            in_pieces(64, 8, REC_DERIVATIVE_AUTO, 0), in_pieces(64, 16, REC_DERIVATIVE_BLOCK, 0.5)};
+    agree_in_all(file, entry, form, sizeof form / sizeof *form);
 }
 
 Test(newton, para_gru_in_pieces, .timeout = 120) { agree_in_pieces("stdlib/pararnn.rnn", "para_gru"); }
