@@ -73,6 +73,7 @@ Str iface_shape(Arena *a, const KernProg *k, const Type *type, bool batched); /*
 uint32_t iface_array_dims(const KernProg *k, const Type *type, bool batched, Dim out[MAXRANK + 1]);
 Str iface_member_shape(Arena *a, const KernProg *k, const IfaceMember *m);
 const char *iface_c_type(DType dt, bool f64); /* "float", "int32_t" */
+const char *iface_stored_type(Narrow n, DType dt, bool f64); /* the same, or "rnn_bf16" */
 const char *iface_member_type(const KernProg *k, const IfaceMember *m, bool f64); /* of its elements: "float", "rnn_bf16" */
 Str iface_precision(const KernProg *k, bool f64); /* "single", "double", "bf16", "f16" */
 uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent); /* what lengths count, axis by axis; how many */

@@ -234,7 +234,7 @@ static void put_top(Head *h)
     if (h->o->source_file.n)
         text_add(h->t, " from %.*s", STRF(iface_comment(h->a, base_name(h->o->source_file))));
     text_add(h->t, ", %.*s precision (real is %s%s). Not to be edited.\n *\n", STRF(iface_precision(h->k, h->o->f64)),
-             h->k->narrow ? narrow_c_type(h->k->narrow) : iface_c_type(DT_REAL, h->o->f64), h->k->narrow ? " or float" : "");
+             iface_stored_type(h->k->narrow, DT_REAL, h->o->f64), h->k->narrow ? " or float" : "");
     put_doc(h);
     text_add(h->t, " * Arrays are dense, the last axis runs fastest, and they need the alignment of their element "
                    "only. int is int32_t,\n"

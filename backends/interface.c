@@ -293,10 +293,15 @@ const char *iface_c_type(DType dt, bool f64)
     ice("interface: element type %d", (int)dt);
 }
 
+const char *iface_stored_type(Narrow n, DType dt, bool f64)
+{
+    return n == NARROW_NONE ? iface_c_type(dt, f64) : narrow_c_type(n);
+}
+
 const char *iface_member_type(const KernProg *k, const IfaceMember *m, bool f64)
 {
     Narrow n = m->arg != K_NONE ? kern_arg_narrow(k, m->arg) : m->out != K_NONE ? kern_out_narrow(k, m->out) : NARROW_NONE;
-    return n ? narrow_c_type(n) : iface_c_type(m->dt, f64);
+    return iface_stored_type(n, m->dt, f64);
 }
 
 Str iface_precision(const KernProg *k, bool f64)

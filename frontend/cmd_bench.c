@@ -27,7 +27,7 @@ static bool count(Bench *b, Str *error)
     if (rec_has_role(b->t.frame->prog, ROLE_PLAN))
         return true;
     Compile c = {.arena = b->t.arena, .cpu = b->t.cpu, .emit = EMIT_REC, .rec = trial_raw(&b->t)};
-    int64_t real = b->t.cpu.precision == PREC_F64 ? 8 : 4, narrow = precision_narrow(b->t.cpu.precision) ? 2 : real;
+    uint32_t real = cpu_element_bytes(b->t.cpu.precision, DT_REAL), narrow = narrow_bytes(precision_narrow(b->t.cpu.precision), real);
     compile(&c);
     bool ok = true;
     for (int k = 0; k < 2; k++)

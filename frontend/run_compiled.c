@@ -43,7 +43,7 @@ static Stored stored_out(const Code *code, uint32_t out)
 
 static size_t elem_bytes(Stored s)
 {
-    return s.dt == DT_BOOL ? 1 : s.dt == DT_INT ? 4 : s.narrow ? 2 : s.f64 ? 8 : 4;
+    return s.dt == DT_BOOL ? 1 : s.dt == DT_INT ? 4 : narrow_bytes(s.narrow, s.f64 ? 8 : 4);
 }
 
 static void put(Stored s, void *to, int64_t i, double x)

@@ -20,6 +20,11 @@ double narrow_unit(Narrow n)
     return row[n].unit;
 }
 
+uint32_t narrow_bytes(Narrow n, uint32_t wide)
+{
+    return n == NARROW_NONE ? wide : (uint32_t)sizeof(uint16_t);
+}
+
 static uint32_t bits_of(float x)
 {
     uint32_t bits;

@@ -15,6 +15,7 @@ typedef enum Narrow {
 const char *narrow_text(Narrow n);   /* "bf16"; "" of NARROW_NONE */
 const char *narrow_c_type(Narrow n); /* "rnn_bf16" */
 double narrow_unit(Narrow n);        /* how far rounding is off at most, relative to a normal number */
+uint32_t narrow_bytes(Narrow n, uint32_t wide); /* of an element; of NARROW_NONE: wide */
 uint16_t narrow_of(Narrow n, float x);
 float narrow_value(Narrow n, uint16_t bits);
 double narrow_round(Narrow n, double x); /* to single precision first, as generated code computes; of NARROW_NONE: x itself */

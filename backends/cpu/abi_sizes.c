@@ -92,7 +92,7 @@ static LLVMValueRef array_bytes(Sum *s, const Type *type, bool batched, Narrow n
     Abi *a = s->a;
     Dim dim[MAXRANK + 1];
     uint32_t n = iface_array_dims(a->k, type, batched, dim);
-    LLVMValueRef v = abi_i64(a, narrow ? 2 : abi_element_bytes(a, type->dt));
+    LLVMValueRef v = abi_i64(a, narrow_bytes(narrow, abi_element_bytes(a, type->dt)));
     RecFace face = iface_face(a->k);
     bool joined = s->packed && rec_over_time(&face, type);
     for (uint32_t i = 0; i < n; i++) {

@@ -18,7 +18,7 @@ static LLVMTypeRef memory_type(const Emit *e, KBufId b)
 
 static uint32_t memory_bytes(const Emit *e, KBufId b)
 {
-    return kern_buf_narrow(e->k, b) ? 2 : emit_bytes(e, e->k->buf.p[b].dt);
+    return narrow_bytes(kern_buf_narrow(e->k, b), emit_bytes(e, e->k->buf.p[b].dt));
 }
 
 LLVMValueRef emit_buf(Emit *e, KBufId b)

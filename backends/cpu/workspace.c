@@ -67,7 +67,7 @@ static Dim in_passes(const KernProg *k, Dim d, bool train)
 static Dim array_bytes(const KernProg *k, uint32_t arg, bool f64)
 {
     const RecArg *x = &k->arg.p[arg];
-    Dim each = dim_const(k->dims, kern_arg_narrow(k, arg) ? 2 : cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt));
+    Dim each = dim_const(k->dims, narrow_bytes(kern_arg_narrow(k, arg), cpu_element_bytes(f64 ? PREC_F64 : PREC_F32, x->type.dt)));
     return dim_mul(k->dims, each, elements(k, &x->type, x->batched));
 }
 

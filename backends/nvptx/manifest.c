@@ -53,7 +53,7 @@ static void put_buffer(Out *x, KBufId b)
     text_add(&x->t, "{\"buffer\": %u, ", b);
     json_put_field(&x->t, "kind", str_of(kind[buf->kind]), ", ");
     json_put_field(&x->t, "name", name, ", ");
-    json_put_field(&x->t, "type", str_of(kern_buf_narrow(k, b) ? narrow_c_type(kern_buf_narrow(k, b)) : iface_c_type(buf->dt, x->o->f64)), ", ");
+    json_put_field(&x->t, "type", str_of(iface_stored_type(kern_buf_narrow(k, b), buf->dt, x->o->f64)), ", ");
     put_dim(x, "elements", buf->size, "");
     if (buf->shares != K_NONE)
         text_add(&x->t, ", \"in\": %u", buf->shares);

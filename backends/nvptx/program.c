@@ -34,9 +34,9 @@ static cuda_dim dim_row(Make *m, Dim d)
     return row;
 }
 
-static int bytes_of(const Make *m, DType dt)
+static int bytes_of(const Make *m, DType dt, Narrow narrow)
 {
-    return dt == DT_REAL ? (m->o->f64 ? 8 : 4) : dt == DT_INT ? 4 : 1;
+    return (int)narrow_bytes(narrow, dt == DT_REAL ? (m->o->f64 ? 8 : 4) : dt == DT_INT ? 4 : 1);
 }
 
 /* ---- sizes ---- */
@@ -107,7 +107,7 @@ static Dim elements(const Make *m, const Type *type, bool batched)
 static cuda_array array_row(Make *m, int flags, int uses, const Type *type, bool batched, Narrow narrow)
 {
     return (cuda_array){
-        .flags = flags, .uses = uses, .bytes = narrow ? 2 : bytes_of(m, type->dt), .size = dim_row(m, elements(m, type, batched))};
+        .flags = flags, .uses = uses, .bytes = bytes_of(m, type->dt, narrow), .size = dim_row(m, elements(m, type, batched))};
 }
 
 static void make_arrays(Make *m, cuda_program *p)
@@ -153,7 +153,7 @@ static void make_buffers(Make *m, cuda_program *p)
         buf[i] = (cuda_buffer){.kind = kind[b->kind],
                                .slot = b->kind == K_WORK ? 0 : (int)b->slot,
                                .shares = b->shares == K_NONE ? -1 : (int)root_of(k, i),
-                               .bytes = kern_buf_narrow(k, i) ? 2 : bytes_of(m, b->dt),
+                               .bytes = bytes_of(m, b->dt, kern_buf_narrow(k, i)),
                                .uses = memory_uses(k, i),
                                .size = dim_row(m, b->size)};
     }
