@@ -22,7 +22,7 @@ static void *work(void *cx)
     Run run = {0};
     Heap heap = {{0}};
     Memory memory = heap_memory(&heap, false);
-    Case c = {{0}, ALL, false, false, 0};
+    Case c = {.given = ALL};
     if (j->start)
         pthread_barrier_wait(j->start);
     j->ok = true;
