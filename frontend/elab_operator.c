@@ -152,7 +152,7 @@ static bool broadcasts(const Elab *e, Val v, const Type *to)
 static bool is_update(Elab *e, const Fn *fn, Val *arg)
 {
     uint32_t n = operands(fn);
-    if (!fn->associative || e->call.file || fn->narg != 2 * n)
+    if (e->call.file || fn->narg != 2 * n)
         return false;
     for (uint32_t i = 0; i < n; i++) {
         if (!is_carried(e, arg[i]) || more_axes(e, fn, i, arg[i]) != more_axes(e, fn, 0, arg[0]))
@@ -202,6 +202,8 @@ static void operator_body(Elab *e, const Fn *fn, Scope *defined, RecId recur, Sp
 
 bool operator_call(Elab *e, const Fn *fn, Scope *defined, const Val *given, Span at, Val *result)
 {
+    if (!fn->associative)
+        return false;
     uint32_t n = operands(fn);
     Val *arg = NEWN(e->arena, Val, fn->narg + 1);
     RecId *init = NEWN(e->arena, RecId, n), *seq = NEWN(e->arena, RecId, n);

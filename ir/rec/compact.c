@@ -158,10 +158,7 @@ static void copy_recur(Compact *c, Rewrite *w, RecBuild *b, RecId v)
     RecRegion into;
     RecId recur = op->grid ? rec_grid_open(b, operand, nstate, operand + nstate, n - nstate, live_grid(c, op), &into)
                            : rec_recur_open(b, operand, nstate, operand + nstate, n - nstate, op->length, op->reverse, &into);
-    rec_op(b->prog, recur)->chunk = op->chunk;
-    rec_op(b->prog, recur)->until = op->until;
-    rec_op(b->prog, recur)->pieces = op->pieces;
-    rec_op(b->prog, recur)->is_operator = op->is_operator;
+    pass_mark(rec_op(b->prog, recur), op);
     w->to[v] = recur;
     for (uint32_t i = 0; i < n; i++) {
         RecId now = w->p->region.p[into].arg.p[i];

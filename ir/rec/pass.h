@@ -34,6 +34,7 @@ RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand,
 void rw_close(Rewrite *w, RecId old);                           /* with the new values of its results */
 RecBuild rw_build(const Rewrite *w, RecRegion into, RecId old); /* a builder that gives old's name and place */
 
+void pass_mark(RecOp *recur, const RecOp *like); /* a new RECUR runs as the old one does: whatever is said of it behind its length but `reverse` */
 RecId pass_push(RecBuild *b, RecOp op); /* appends a copy of op; its uses must already be in the arena */
 /* The same with other operands: value(cx, v) stands for v. */
 typedef RecId PassValue(void *cx, RecId v);

@@ -112,6 +112,14 @@ void rw_region(Rewrite *w, RecRegion from, RecRegion into)
     }
 }
 
+void pass_mark(RecOp *recur, const RecOp *like)
+{
+    recur->chunk = like->chunk;
+    recur->until = like->until;
+    recur->pieces = like->pieces;
+    recur->is_operator = like->is_operator;
+}
+
 RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand, RecRegion *region)
 {
     const RecOp *op = &w->old.op.p[old];
@@ -119,10 +127,7 @@ RecId rw_open(Rewrite *w, RecBuild *b, RecId old, const RecId *operand, RecRegio
     RecRegion into;
     RecId v = op->grid ? rec_grid_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->grid, &into)
                        : rec_recur_open(b, operand, op->nstate, operand + op->nstate, op->nseq, op->length, op->reverse, &into);
-    rec_op(w->p, v)->chunk = op->chunk;
-    rec_op(w->p, v)->until = op->until;
-    rec_op(w->p, v)->pieces = op->pieces;
-    rec_op(w->p, v)->is_operator = op->is_operator;
+    pass_mark(rec_op(w->p, v), op);
     *region = into;
     for (uint32_t i = 0; i < from->arg.n; i++) {
         RecId arg = w->p->region.p[into].arg.p[i];
