@@ -322,10 +322,10 @@ static void put_rank(const Say *x, uint32_t stage, ExplainList *stages)
 /* ---- forms ---- */
 
 /* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, its start)`. */
-static void put_newton(const Say *x, Text *out)
+static void put_newton(const Say *x, RecForm said, Text *out)
 {
     const RecOp *recur = rec_op(x->p, x->s->recur);
-    bool bound = newton_by_element(x->p, x->d->arena, recur);
+    bool bound = newton_bounded(x->p, x->d->arena, x->s, said);
     text_add(out, ", certified by %s", bound ? "a bound of the error" : "equal bits");
     for (uint32_t i = 0; i < recur->nstate; i++) {
         Box box;
@@ -347,8 +347,9 @@ static void put_derivative(const Say *x, RecForm said, Text *out)
     RecDerivative takes = newton_takes(x->p, x->d->arena, x->s, said);
     if (takes == REC_DERIVATIVE_EXACT && newton_by_element(x->p, x->d->arena, recur))
         return;
-    static const char *const text[] = {
-        [REC_DERIVATIVE_EXACT] = "the whole derivative, place by place",
+    bool composed = newton_pieces(x->p, x->d->arena, x->s, said) > 0;
+    const char *const text[] = {
+        [REC_DERIVATIVE_EXACT] = composed ? "the whole derivative, composed as matrices" : "the whole derivative, place by place",
         [REC_DERIVATIVE_BLOCK] = "the derivative of each element by the states at its own place: all of it would be made at one place after the other",
         [REC_DERIVATIVE_DIAGONAL] = "the derivative of each element by itself",
     };
@@ -434,7 +435,7 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
         if (form.kind == REC_FORM_SCAN && composes_matrices(x))
             text_add(&out, ", steps are composed as matrices");
         if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, &out), put_derivative(x, form, &out), put_contraction(x, p, form, &out);
+            put_newton(x, form, &out), put_derivative(x, form, &out), put_contraction(x, p, form, &out);
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));

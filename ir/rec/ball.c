@@ -1,4 +1,5 @@
-/* Radii: see ball.h. One rule for each elementwise function; other ops make the bound fail (`boundless`). Bounded functions have
+/* Radii: see ball.h. One rule for each elementwise function, sums and products term by term (Higham 2002, chapter 3), and what moves
+ * moves its radius; other ops make the bound fail (`boundless`). Bounded functions have
  * bounded radii, so that what saturates or overflows gives a large radius and not NaN where it can be helped; a comparison
  * that may turn out the other way makes what it chooses as uncertain as its two branches are apart, and is noted as a jump. */
 #include "ir/rec/ball.h"
@@ -253,6 +254,20 @@ bool ball_has(Fun f)
     return f != FUN_POW;
 }
 
+bool ball_rules(const RecOp *op)
+{
+    switch (op->kind) {
+    case REC_MAP: return ball_has(op->fun);
+    case REC_REDUCE: return op->red == RED_SUM;
+    case REC_CONTRACT:
+    case REC_SLICE:
+    case REC_PAD:
+    case REC_CONCAT:
+    case REC_RESHAPE: return op->type.dt == DT_REAL;
+    default: return false;
+    }
+}
+
 /* What the operation itself adds. Moving, choosing and changing signs is exact. */
 static double rounding(Fun f)
 {
@@ -320,6 +335,94 @@ static RecId of_map(Ball *x, RecId v)
     return pass_use_value(&x->b, r, u.rank, u.dim);
 }
 
+/* ---- sums ---- */
+
+static RecUse with(RecUse u, RecId v)
+{
+    u.v = v;
+    return u;
+}
+
+/* The radius of an operand over all of its axes. */
+static RecId radius_of(Ball *x, RecId v)
+{
+    RecId r = ball_of(x, v);
+    Type t = *rec_type(x->b.prog, v);
+    return r != REC_NONE && rec_type(x->b.prog, r)->rank < t.rank ? rec_broadcast(&x->b, r, &t) : r;
+}
+
+/* How many terms each element of a sum has. */
+static RecId terms(Ball *x, const RecOp *op)
+{
+    RecId all = rec_const(&x->b, DT_REAL, 1);
+    for (uint8_t i = op->type.rank; i < op->nit; i++)
+        all = rec_map2(&x->b, FUN_MUL, all, rec_map1(&x->b, FUN_REAL, rec_dim(&x->b, op->space[i])));
+    return all;
+}
+
+/* r, and what a sum in any order of terms that come to `sizes` rounds: each term passes at most as many roundings as there are terms,
+ * and one more for its product, in both results. */
+static RecId summed(Ball *x, const RecOp *op, RecId r, RecId sizes)
+{
+    RecId each = rec_map2(&x->b, FUN_ADD, terms(x, op), rec_const(&x->b, DT_REAL, 2));
+    RecId part = rec_map2(&x->b, FUN_MUL, each, rec_const(&x->b, DT_REAL, 2 * x->unit));
+    RecId all = rec_map2(&x->b, FUN_ADD, r, rec_map2(&x->b, FUN_MUL, sizes, part)), zero = rec_const(&x->b, DT_REAL, 0);
+    return x->same ? rec_map3(&x->b, FUN_WHERE, rec_map2(&x->b, FUN_NE, r, zero), all, r) : all;
+}
+
+static RecId plus(Ball *x, RecId a, RecId b)
+{
+    return a == REC_NONE ? b : rec_map2(&x->b, FUN_ADD, a, b);
+}
+
+/* Where any term may jump. */
+static RecId any_jump(Ball *x, const RecOp *op)
+{
+    RecId any = REC_NONE;
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        RecId is = x->radius[op->use[i].v] == REC_NONE ? REC_NONE : x->jump[op->use[i].v];
+        RecId row = is == REC_NONE ? REC_NONE : rec_reduce(&x->b, RED_MAX, with(op->use[i], is), op->type.rank, op->nit, op->space);
+        any = row == REC_NONE ? any : any == REC_NONE ? row : rec_map2(&x->b, FUN_OR, any, row);
+    }
+    return any;
+}
+
+static RecId of_contract(Ball *x, RecId v)
+{
+    RecOp op = *rec_op(x->b.prog, v);
+    RecUse size[2], r[2];
+    RecId sum = REC_NONE;
+    for (uint32_t i = 0; i < 2; i++) {
+        size[i] = with(op.use[i], rec_map1(&x->b, FUN_ABS, op.use[i].v));
+        r[i] = with(op.use[i], radius_of(x, op.use[i].v));
+    }
+    if (r[0].v == REC_NONE && r[1].v == REC_NONE)
+        return REC_NONE;
+    for (uint32_t i = 0; i < 2; i++)
+        if (r[i].v != REC_NONE)
+            sum = plus(x, sum, rec_contract(&x->b, i ? size[0] : r[0], i ? r[1] : size[1], op.type.rank, op.nit, op.space));
+    if (r[0].v != REC_NONE && r[1].v != REC_NONE)
+        sum = plus(x, sum, rec_contract(&x->b, r[0], r[1], op.type.rank, op.nit, op.space));
+    x->jump[v] = any_jump(x, &op);
+    return summed(x, &op, sum, rec_contract(&x->b, size[0], size[1], op.type.rank, op.nit, op.space));
+}
+
+/* Sums alone: of the greatest or least the error is bound, too, but not so the place where it is. */
+static RecId of_reduce(Ball *x, RecId v)
+{
+    RecOp op = *rec_op(x->b.prog, v);
+    RecId r = radius_of(x, op.use[0].v);
+    if (r == REC_NONE)
+        return REC_NONE;
+    x->boundless |= op.red != RED_SUM;
+    x->jump[v] = any_jump(x, &op);
+    RecUse size = with(op.use[0], rec_map1(&x->b, FUN_ABS, op.use[0].v));
+    return summed(x, &op, rec_reduce(&x->b, RED_SUM, with(op.use[0], r), op.type.rank, op.nit, op.space),
+                  rec_reduce(&x->b, RED_SUM, size, op.type.rank, op.nit, op.space));
+}
+
+/* ---- what moves ---- */
+
 static bool touches(Ball *x, RecId v)
 {
     RecOp op = *rec_op(x->b.prog, v);
@@ -329,16 +432,46 @@ static bool touches(Ball *x, RecId v)
     return false;
 }
 
+static RecId moved(void *cx, RecId v)
+{
+    Ball *x = cx;
+    Type t = *rec_type(x->b.prog, v);
+    RecId r = radius_of(x, v);
+    return r == REC_NONE ? rec_zeros(&x->b, &t) : r;
+}
+
+/* Where elements go does not depend on what they are. Jumps do not move with them. */
+static RecId of_moved(Ball *x, RecId v)
+{
+    RecOp op = *rec_op(x->b.prog, v);
+    if (!touches(x, v))
+        return REC_NONE;
+    x->boundless |= op.type.dt != DT_REAL;
+    for (uint32_t i = 0; i < op.nuse; i++)
+        x->boundless |= ball_of(x, op.use[i].v) != REC_NONE && x->jump[op.use[i].v] != REC_NONE;
+    return x->boundless ? REC_NONE : pass_copy(&x->b, op, moved, x);
+}
+
+static RecId made(Ball *x, RecId v)
+{
+    switch (rec_op(x->b.prog, v)->kind) {
+    case REC_MAP: return of_map(x, v);
+    case REC_CONTRACT: return of_contract(x, v);
+    case REC_REDUCE: return of_reduce(x, v);
+    case REC_SLICE:
+    case REC_PAD:
+    case REC_CONCAT:
+    case REC_RESHAPE: return of_moved(x, v);
+    default: x->boundless |= touches(x, v); return REC_NONE;
+    }
+}
+
 RecId ball_of(Ball *x, RecId v)
 {
     if (v >= x->n)
         return REC_NONE;
     if (!x->known[v]) {
-        RecId r = REC_NONE;
-        if (rec_op(x->b.prog, v)->kind == REC_MAP)
-            r = of_map(x, v);
-        else if (touches(x, v))
-            x->boundless = true;
+        RecId r = made(x, v);
         ball_seed(x, v, r);
     }
     return x->radius[v];

@@ -16,7 +16,8 @@ typedef struct Ball {
 } Ball;
 
 Ball ball_begin(RecBuild b, double unit);
-bool ball_has(Fun f); /* whether there is a rule for it */
+bool ball_has(Fun f);              /* whether there is a rule for it */
+bool ball_rules(const RecOp *op);  /* whether there is one for such an op */
 void ball_seed(Ball *x, RecId v, RecId radius);
 RecId ball_of(Ball *x, RecId v); /* REC_NONE: exact */
 

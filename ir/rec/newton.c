@@ -91,6 +91,17 @@ bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur)
     return true;
 }
 
+bool newton_has_rules(const RecProg *p, Arena *a, const RecOp *recur)
+{
+    const RecRegionInfo *body = &p->region.p[recur->region];
+    bool *feeds = newton_feeding(p, a, recur), *reads = newton_reading(p, a, recur), all = true;
+    for (uint32_t i = 0; i < body->op.n; i++) {
+        RecId v = body->op.p[i];
+        all = all && (!feeds[v] || !reads[v] || rec_op(p, v)->kind == REC_REGARG || ball_rules(rec_op(p, v)));
+    }
+    return all;
+}
+
 uint8_t newton_batch_axis(const RecProg *p, const Type *t)
 {
     uint8_t i = 0;
@@ -283,7 +294,7 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
     x.channels = k->channels;
     x.derivative = k->derivative;
     x.damping = old->form.damping;
-    x.pieces = old->form.pieces > 1 ? old->form.pieces : 0;
+    x.pieces = k->pieces;
     x.unit = old->unit;
     x.tolerance = tolerance(old);
     x.rounds_max = old->form.rounds ? old->form.rounds : (uint32_t)NEWTON_ITERATIONS;
@@ -294,7 +305,7 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
 static void run_windows(Newton *k)
 {
     RecProg *p = k->w->p;
-    uint32_t n = k->old->nstate, errors = k->channels ? n : 0, ncarried = n + errors + rows(k);
+    uint32_t n = k->old->nstate, errors = k->bound ? n : 0, ncarried = n + errors + rows(k);
     RecId *result = NEWN(p->arena, RecId, ncarried + newton_results(k)), *made = NEWN(p->arena, RecId, newton_results(k) + 1);
     RecRegion step;
     RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq + nguess(k), k->n, k->old->reverse, &step);
@@ -581,6 +592,8 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
     k.channels = newton_by_element(&w->old, p->arena, op);
     k.derivative = newton_takes(&w->old, p->arena, &s, w->old.form);
+    k.pieces = newton_pieces(&w->old, p->arena, &s, w->old.form);
+    k.bound = newton_bounded(&w->old, p->arena, &s, w->old.form);
     add_guesses(&k);
     run_head(&k);
     run_windows(&k);
@@ -588,7 +601,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     memcpy(value, k.state, op->nstate * sizeof *value);
     for (uint32_t i = op->nstate; i < newton_results(&k); i++)
         value[i] = join(&k, k.first[i], k.main[i]);
-    if (!w->old.form.no_fallback && k.channels) /* else all states are exact where a window begins */
+    if (!w->old.form.no_fallback && k.bound) /* else all states are exact where a window begins */
         newton_again(&k, value);
     give(&k, value, result);
     report(&k);

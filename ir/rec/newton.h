@@ -9,6 +9,8 @@ enum { NEWTON_ITERATIONS = 16 }; /* at most, in a window */
 /* Whether each element of the states depends on the elements at its own place alone, by functions that have one: then the error has a
  * bound. */
 bool newton_by_element(const RecProg *p, Arena *a, const RecOp *recur);
+/* Whether there are rules for the bound of all that new states are made of. */
+bool newton_has_rules(const RecProg *p, Arena *a, const RecOp *recur);
 
 bool *newton_reading(const RecProg *p, Arena *a, const RecOp *recur); /* by op: it is made of carried states */
 bool *newton_feeding(const RecProg *p, Arena *a, const RecOp *recur); /* by op: new states are made of it */
@@ -35,8 +37,9 @@ typedef struct Newton {
     RecId rounds, left, off; /* [windows, B] */
     RecId steep, clamps;   /* [windows, B], or REC_NONE */
     RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
-    bool channels;
+    bool channels, bound;     /* as Window's; the error has a bound */
     RecDerivative derivative; /* not AUTO */
+    uint32_t pieces;          /* as Window's */
 } Newton;
 
 /* A window of places: all of its places at once, in the region of a step over windows. */
@@ -53,7 +56,7 @@ typedef struct Window {
     RecId *guess;    /* by state: the caller's guess of its new values, [size, ...]; NULL where there can be none */
     const RecId *given; /* by state: whether the caller has one */
     RecId *state;    /* by state: its new values at all places, [size, ...] */
-    RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if !channels */
+    RecId *error;    /* by state: the bound of its error where the window begins, then where it ends; NULL if it has none */
     RecId bad;       /* [B]: sequences that are given up; window_check adds to them */
     const RecId *patience; /* two rows [B]: for how many windows a sequence is not tried, how many it was not before; NULL: all are tried */
     RecId rounds;    /* [B], from window_solve: iterations until the sequence had settled */
@@ -61,7 +64,7 @@ typedef struct Window {
     RecId left;      /* [B], from window_check: the largest |h[t] - f(h[t-1], x[t])| */
     RecId off;       /* [B], from window_check: the bound of its error, relative to its largest state */
     RecId steep;     /* [B], from window_check: the largest sum of |derivative| of one new element by all old ones; REC_NONE if !channels */
-    bool channels;   /* each element of the states sees itself alone: the error has a bound */
+    bool channels;   /* each element of the states sees itself alone */
     RecDerivative derivative; /* that the iterations take; not AUTO */
     bool stepped;    /* the states are those of plain steps from `enter` */
     double unit;
@@ -77,16 +80,24 @@ RecId *window_shifted(const Window *x, RecBuild *b, const RecId *state); /* by s
 
 RecId window_leaving(const Window *x, RecBuild *b, RecId state); /* of what is at all places, what the last one that runs has */
 
+void window_step(const Window *x, const RecBuild *b, const RecId *found, const RecId *seq); /* the old step, at one place */
+/* By state: what its new value in the step that was made last changes by when what it finds, `found`, changes by `change`. */
+RecId *window_tangent(const Window *x, const RecBuild *b, const RecId *found, const RecId *change);
+
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
 
 /* ---- newton_dear.c: what a derivative costs ---- */
 /* What the iterations take: what `said` says, unless that is AUTO, or all the same. */
 RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecForm said);
+/* Into how many pieces the affine recurrence of an iteration is cut; 0: it runs place by place. */
+uint32_t newton_pieces(const RecProg *p, Arena *a, const Structure *s, RecForm said);
+/* The error of what comes out has a bound that is computed; else only equal bits count. */
+bool newton_bounded(const RecProg *p, Arena *a, const Structure *s, RecForm said);
 
 void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
 /* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if
- * !channels, in each bit. */
+ * the error has no bound, in each bit. */
 void window_check(Window *x);
 
 /* ---- newton_finish.c: the plain step ---- */

@@ -1,6 +1,6 @@
 /* When the whole derivative of a step is too dear for rec.newton. Where matrices mix the elements of the states its product with a
  * change can only be made at one place after the other: each iteration is as many products deep as the plain recurrence, which makes
- * them once, and no machine gains by it. (Composing steps instead, matrix by matrix, takes products of the third order.) The part of it
+ * them once, and no machine gains by it. Composing steps instead, in pieces, matrix by matrix, takes products of the third order. The part of it
  * that stays in place takes as long as elementwise steps do, and the products of an iteration are of all places at once; but then
  * errors shrink by a factor in each iteration, and are not squared. Small products are another matter; and so are affine steps, which
  * the whole derivative solves in one iteration. */
@@ -57,5 +57,22 @@ RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecFo
         return said.derivative == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said.derivative : REC_DERIVATIVE_EXACT;
     if (said.derivative != REC_DERIVATIVE_AUTO)
         return said.derivative;
-    return !affine(s) && (said.pieces > 1 || too_dear(p, a, recur)) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+    return !affine(s) && too_dear(p, a, recur) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+}
+
+uint32_t newton_pieces(const RecProg *p, Arena *a, const Structure *s, RecForm said)
+{
+    const RecOp *recur = rec_op(p, s->recur);
+    bool matrices = newton_takes(p, a, s, said) == REC_DERIVATIVE_EXACT && !newton_by_element(p, a, recur);
+    bool dear = matrices && said.derivative != REC_DERIVATIVE_EXACT && too_dear(p, a, recur);
+    return said.pieces > 1 && !dear ? said.pieces : 0;
+}
+
+bool newton_bounded(const RecProg *p, Arena *a, const Structure *s, RecForm said)
+{
+    const RecOp *recur = rec_op(p, s->recur);
+    if (newton_by_element(p, a, recur))
+        return true;
+    bool matrices = newton_takes(p, a, s, said) == REC_DERIVATIVE_EXACT;
+    return matrices && newton_pieces(p, a, s, said) && newton_has_rules(p, a, recur);
 }

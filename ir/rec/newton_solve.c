@@ -7,8 +7,8 @@
  * part of it that stays in place stands for it; else its product with the change is made place by place, in forward mode. No change
  * behind a place leaves F there as it is, in every bit; where S' is no number F stands in for it.
  *
- * In pieces, the changes c of all places come first, c_t = F_t - S_t + A_t c_{t-1}, by a scan; S' is made of them, and clamped, at all
- * places at once.
+ * In pieces, the changes c of all places come first, c_t = F_t - S_t + A_t c_{t-1}, by a scan, which composes matrices where elements
+ * mix; S' is made of them, and clamped, at all places at once.
  *
  * Damping, a trust region in the simplest of its forms: after an iteration whose changes are not smaller than those of the one before,
  * A is scaled down, after others up again to what it is. Whatever A is, each iteration makes one more place exact; pulling S' towards
@@ -215,36 +215,78 @@ static RecId moving(Solve *s, RecId v, uint32_t i)
     return rec_map3(b, FUN_WHERE, still, v, zero(b));
 }
 
-/* The changes that all places find, of c[t] = A c[t-1] + F - S, which is affine: no clamps. */
-static RecId *found_changes(Solve *s, const RecId *a)
+/* The recurrence of the changes, c[t] = A c[t-1] + F - S, which is affine: no clamps. */
+typedef struct Changes {
+    RecId recur, *init;
+    RecBuild in;     /* its step */
+    const RecId *at; /* of the step: changes, F - S, `more` */
+} Changes;
+
+static Changes open_changes(Solve *s, const RecId *more, uint32_t nmore)
 {
-    Window *x = s->x, from = *x;
+    Window *x = s->x;
     RecProg *p = s->b.prog;
-    uint32_t n = x->n, count = 0;
-    RecId *init = NEWN(p->arena, RecId, n + 1), *seq = NEWN(p->arena, RecId, n * n + n), *next = NEWN(p->arena, RecId, n + 1);
+    uint32_t n = x->n;
+    Changes c = {.init = NEWN(p->arena, RecId, n + 1)};
+    RecId *seq = NEWN(p->arena, RecId, n + nmore + 1), *at = NEWN(p->arena, RecId, 2 * n + nmore + 1);
     RecRegion region;
     for (uint32_t i = 0; i < n; i++) {
         Type t = *rec_type(p, x->enter[i]);
-        init[i] = rec_zeros(&s->b, &t);
+        c.init[i] = rec_zeros(&s->b, &t);
         seq[i] = moving(s, rec_map2(&s->b, FUN_SUB, s->value[i], s->state[i]), i);
     }
-    for (uint32_t i = 0; i < n * n; i++)
-        if (a[i] != REC_NONE)
-            seq[n + count++] = a[i];
-    RecId recur = rec_recur_open(&s->b, init, n, seq, n + count, x->size, x->old->reverse, &region);
-    rec_op(p, recur)->pieces = x->pieces;
-    RecBuild in = {p, region, s->b.at, {0}};
-    RecId *arg = NEWN(p->arena, RecId, 2 * n + count), *more = arg + 2 * n;
-    memcpy(arg, p->region.p[region].arg.p, (2 * n + count) * sizeof *arg);
-    memcpy(next, arg + n, n * sizeof *next);
-    for (uint32_t i = 0; i < n * n; i++)
-        if (a[i] != REC_NONE)
-            next[i / n] = rec_map2(&in, FUN_ADD, next[i / n], rec_map2(&in, FUN_MUL, *more++, arg[i % n]));
-    rec_recur_close(p, recur, next, n);
+    memcpy(seq + n, more, nmore * sizeof *seq);
+    c.recur = rec_recur_open(&s->b, c.init, n, seq, n + nmore, x->size, x->old->reverse, &region);
+    rec_op(p, c.recur)->pieces = x->pieces;
+    c.in = (RecBuild){p, region, s->b.at, {0}};
+    c.at = memcpy(at, p->region.p[region].arg.p, (2 * n + nmore) * sizeof *at);
+    return c;
+}
+
+/* d: A c[t-1], by state. What all places find. */
+static RecId *close_changes(Solve *s, Changes *c, const RecId *d)
+{
+    RecProg *p = s->b.prog;
+    Window from = *s->x;
+    uint32_t n = s->x->n;
+    RecId *next = NEWN(p->arena, RecId, n + 1);
     for (uint32_t i = 0; i < n; i++)
-        next[i] = rec_recur_export(p, recur, next[i]);
-    from.enter = init;
+        next[i] = d[i] == REC_NONE ? c->at[n + i] : rec_map2(&c->in, FUN_ADD, c->at[n + i], d[i]);
+    rec_recur_close(p, c->recur, next, n);
+    for (uint32_t i = 0; i < n; i++)
+        next[i] = rec_recur_export(p, c->recur, next[i]);
+    from.enter = c->init;
     return window_shifted(&from, &s->b, next);
+}
+
+/* a: [n, n], A by element. */
+static RecId *changes_by_element(Solve *s, const RecId *a)
+{
+    RecProg *p = s->b.prog;
+    uint32_t n = s->x->n, count = 0;
+    RecId *seq = NEWN(p->arena, RecId, n * n + 1), *d = pass_ids(p->arena, n);
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            seq[count++] = a[i];
+    Changes c = open_changes(s, seq, count);
+    const RecId *more = c.at + 2 * n;
+    for (uint32_t i = 0; i < n * n; i++)
+        if (a[i] != REC_NONE)
+            d[i / n] = plus(&c.in, d[i / n], rec_map2(&c.in, FUN_MUL, *more++, c.at[i % n]));
+    return close_changes(s, &c, d);
+}
+
+/* S', where the places find changes that A turns into d, by state. */
+static void change_all(Solve *s, const RecId *d)
+{
+    RecBuild *b = &s->b;
+    for (uint32_t i = 0; i < s->x->n; i++) {
+        RecId most = s->limit[i] == REC_NONE ? REC_NONE : newton_everywhere(b, s->limit[i], s->state[i]);
+        s->next[i] = clamped(b, moved(b, s->value[i], d[i]), most);
+        if (s->x->channels)
+            s->next[i] = rec_map3(b, FUN_WHERE, at_places(s, s->before, i), s->state[i], s->next[i]);
+        s->change[i] = rec_map2(b, FUN_SUB, s->next[i], s->state[i]);
+    }
 }
 
 static void step_in_pieces(Solve *s)
@@ -255,66 +297,73 @@ static void step_in_pieces(Solve *s)
     for (uint32_t i = 0; i < n * n; i++)
         if (a[i] != REC_NONE)
             a[i] = moving(s, s->scale == REC_NONE ? a[i] : rec_map2(b, FUN_MUL, a[i], at_places(s, s->scale, i / n)), i / n);
-    RecId *found = found_changes(s, a);
+    RecId *found = changes_by_element(s, a);
     for (uint32_t i = 0; i < n * n; i++)
         if (a[i] != REC_NONE)
             d[i / n] = plus(b, d[i / n], product(b, a[i], found[i % n]));
-    for (uint32_t i = 0; i < n; i++) {
-        RecId most = s->limit[i] == REC_NONE ? REC_NONE : newton_everywhere(b, s->limit[i], s->state[i]);
-        s->next[i] = clamped(b, moved(b, s->value[i], d[i]), most);
-        if (s->x->channels)
-            s->next[i] = rec_map3(b, FUN_WHERE, at_places(s, s->before, i), s->state[i], s->next[i]);
-        s->change[i] = rec_map2(b, FUN_SUB, s->next[i], s->state[i]);
-    }
+    change_all(s, d);
 }
 
 /* ---- with all of it ---- */
 
-/* The old step where the states are `found`. */
-static void copy_step(Solve *s, const RecBuild *b, const RecId *found, const RecId *seq)
+void window_step(const Window *x, const RecBuild *b, const RecId *found, const RecId *seq)
 {
-    Window *x = s->x;
     for (uint32_t i = 0; i < x->old->nuse; i++)
         x->w->to[x->body->arg.p[i]] = i < x->n ? found[i] : seq[i - x->n];
     rw_region(x->w, x->old->region, b->region);
 }
 
-/* Any change at all of what a place finds, by sequence. */
-static RecId any_change(Place *at, const RecId *change, uint32_t n)
+RecId *window_tangent(const Window *x, const RecBuild *b, const RecId *found, const RecId *change)
 {
-    RecId any = REC_NONE;
-    for (uint32_t i = 0; i < n; i++) {
-        RecId row = newton_by_sequence(&at->b, RED_MAX, rec_map2(&at->b, FUN_NE, change[i], zero(&at->b)));
-        any = any == REC_NONE ? row : rec_map2(&at->b, FUN_OR, any, row);
-    }
-    return any;
+    RecId *d = NEWN(b->prog->arena, RecId, x->n + 1);
+    Tangent t = tangent_begin(*b);
+    for (uint32_t i = 0; i < x->n; i++)
+        tangent_seed(&t, found[i], change[i]);
+    for (uint32_t i = 0; i < x->n; i++)
+        d[i] = tangent_of(&t, x->w->to[x->body->result.p[i]]);
+    return d;
+}
+
+/* The states as all places find them, then the sequences of the old step. */
+static RecId *found_and_read(Solve *s, RecId *seq)
+{
+    memcpy(seq, s->shifted, s->x->n * sizeof *seq);
+    memcpy(seq + s->x->n, s->x->seq, s->x->old->nseq * sizeof *seq);
+    return seq;
 }
 
 static void step_by_place(Solve *s)
 {
     Window *x = s->x;
-    RecProg *p = s->b.prog;
     uint32_t n = x->n, nseq = x->old->nseq;
-    RecId *seq = three(s, nseq), *d = pass_ids(p->arena, n);
-    memcpy(seq + 2 * n, s->shifted, n * sizeof *seq);
-    memcpy(seq + 3 * n, x->seq, nseq * sizeof *seq);
+    RecId *seq = three(s, nseq);
+    found_and_read(s, seq + 2 * n);
     Place at;
     const RecId *arg;
     RecId recur = open_places(s, seq, 3 * n + nseq, &at, &arg);
-    copy_step(s, &at.b, arg, arg + n);
-    Tangent t = tangent_begin(at.b);
-    RecId any = any_change(&at, at.change, n);
+    window_step(x, &at.b, arg, arg + n);
+    close_places(s, recur, &at, window_tangent(x, &at.b, arg, at.change));
+}
+
+/* The steps of a piece are composed as matrices. */
+static void step_in_pieces_of_all(Solve *s)
+{
+    Window *x = s->x;
+    RecProg *p = s->b.prog;
+    uint32_t n = x->n, nseq = x->old->nseq;
+    RecId *seq = found_and_read(s, NEWN(p->arena, RecId, n + nseq + 1)), *d;
+    Changes c = open_changes(s, seq, n + nseq);
+    window_step(x, &c.in, c.at + 2 * n, c.at + 3 * n);
+    d = window_tangent(x, &c.in, c.at + 2 * n, c.at);
     for (uint32_t i = 0; i < n; i++)
-        tangent_seed(&t, arg[i], at.change[i]);
-    for (uint32_t i = 0; i < n; i++) {
-        RecId v = tangent_of(&t, x->w->to[x->body->result.p[i]]);
-        if (v == REC_NONE)
-            continue;
-        Type type = *rec_type(p, v);
-        RecUse use[3] = {{.v = any, .axis = {newton_batch_axis(p, &type)}}, rec_use(v, type.rank), {.v = zero(&at.b)}};
-        d[i] = rec_map(&at.b, FUN_WHERE, use, type.rank, type.dim);
-    }
-    close_places(s, recur, &at, d);
+        d[i] = scaled(s, &c.in, d[i]);
+    RecId *found = close_changes(s, &c, d);
+    Tangent t = tangent_begin(s->b);
+    for (uint32_t i = 0; i < n; i++)
+        tangent_seed(&t, s->shifted[i], found[i]);
+    for (uint32_t i = 0; i < n; i++)
+        d[i] = scaled(s, &s->b, tangent_of(&t, s->value[i]));
+    change_all(s, d);
 }
 
 /* ---- the iteration ---- */
@@ -338,7 +387,7 @@ static RecId in_each(Solve *s, RecReduce red, RecId v)
  * well below the tolerance, or, where only bits count, none. */
 static double enough(const Window *x)
 {
-    if (!x->channels)
+    if (!x->error)
         return 0;
     return exactly(x) && x->damping == 0 ? sqrt(x->unit) / 16 : x->tolerance / 64;
 }
@@ -482,7 +531,10 @@ void window_solve(Window *x)
     for (uint32_t i = 0; i < n; i++)
         s.value[i] = lift_placed(&c.lift, x->body->result.p[i]);
     bool by_elements = x->channels || !exactly(x);
-    (!by_elements ? step_by_place : x->pieces ? step_in_pieces : step_by_element)(&s);
+    if (x->pieces)
+        (by_elements ? step_in_pieces : step_in_pieces_of_all)(&s);
+    else
+        (by_elements ? step_by_element : step_by_place)(&s);
     RecId before = by_sequence(&s, s.before);
     s.next[n + SETTLED] = settled(&s);
     s.next[n + ROUNDS] = counted(&s.b, before, rounds, rec_const(&s.b, DT_INT, 1));

@@ -396,9 +396,10 @@ static bool is_pieced(const RecProg *p, Dim length)
 static bool is_scanned(const Rewrite *w, const Structure *s, uint32_t stage)
 {
     const Scanned *what = w->cx;
+    bool dense = what->dense || rec_op(&w->old, s->recur)->pieces;
     if (what->operators)
         return s->stage[stage].class == STAGE_OPERATOR;
-    return structure_scans(&w->old, s, stage) && (what->dense || s->stage[stage].class != STAGE_DENSE);
+    return structure_scans(&w->old, s, stage) && (dense || s->stage[stage].class != STAGE_DENSE);
 }
 
 static bool any_scanned(const Rewrite *w, const Structure *s)

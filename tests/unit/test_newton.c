@@ -415,11 +415,12 @@ static void check_call(Forms *t, const Hard *h, const Code *sequential, const Co
     arena_free(a);
 }
 
-static void check_hard(const Hard *h, Precision precision, uint32_t pieces)
+static void check_hard_by(const Hard *h, Precision precision, uint32_t pieces, RecDerivative derivative)
 {
     Forms t;
     RecForm form = newton(HARD_WINDOW);
     form.pieces = pieces;
+    form.derivative = derivative;
     forms_open(&t, h->file, h->entry);
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision), code = forms_compile(&t, form, precision);
     check_call(&t, h, &sequential, &code, 517, pieces);
@@ -428,6 +429,11 @@ static void check_hard(const Hard *h, Precision precision, uint32_t pieces)
     code_free(&sequential);
     code_free(&code);
     forms_close(&t);
+}
+
+static void check_hard(const Hard *h, Precision precision, uint32_t pieces)
+{
+    check_hard_by(h, precision, pieces, REC_DERIVATIVE_AUTO);
 }
 
 Test(newton, never_a_wrong_answer, .timeout = 300)
@@ -442,6 +448,123 @@ Test(newton, nor_one_in_pieces, .timeout = 300)
     for (uint32_t i = 0; i < sizeof hard / sizeof *hard; i++)
         for (int k = 0; k < 2; k++)
             check_hard(&hard[i], k ? PREC_F32 : PREC_F64, 8);
+}
+
+/* Where elements mix, and steps are composed as matrices. */
+Test(newton, nor_one_where_matrices_are_composed, .timeout = 300)
+{
+    static const Hard mixing[] = {
+        {"tests/forms/hard.rnn", "loud", 1, loud_weights, 0, 3},       {"tests/forms/hard.rnn", "mixed_zeros", 0.5, a_negative_zero, -1, 3},
+        {"tests/forms/hard.rnn", "woven", 0.5, NULL, 1, 0},            {"tests/forms/hard.rnn", "woven", 3, NULL, -1, 0}, 
+        {"tests/forms/hard.rnn", "woven", 0.5, a_nan, 0, 0},           {"tests/forms/hard.rnn", "woven", 0.5, an_infinity, -1, 0},
+        {"tests/forms/hard.rnn", "summed_jump", 0.5, NULL, -1, 0},     {"stdlib/elman.rnn", "elman", 0.3, NULL, -1, 3},
+    };
+    for (uint32_t i = 0; i < sizeof mixing / sizeof *mixing; i++)
+        for (int k = 0; k < 2; k++)
+            check_hard_by(&mixing[i], k ? PREC_F32 : PREC_F64, 8, REC_DERIVATIVE_EXACT);
+}
+
+/* ---- what is said of the error is no less than the error ---- */
+
+/* In window w of sequence b, the greatest difference of an output of n elements, over its greatest element. */
+static double off_in(const Frame *f, const Frame *want, const char *name, int64_t n, int64_t B, int64_t size, int64_t b, int64_t w)
+{
+    uint32_t out = output_of(f->prog, name);
+    double off = 0, most = 0;
+    for (int64_t t = w * size; t < (w + 1) * size; t++)
+        for (int64_t i = (t * B + b) * n; i < (t * B + b + 1) * n; i++) {
+            off = fmax(off, fabs(f->out[out][i] - want->out[out][i]));
+            most = fmax(most, fabs(f->out[out][i]));
+        }
+    return off / most;
+}
+
+/* Iterations that end early leave errors; how many of them, of those that have a bound, are more than rounding. */
+static int check_bounds(const Code *code, const Code *sequential, Forms *t, double scale)
+{
+    enum { SIZE = 32, W = 3, B = 16 };
+    Arena *a = arena_new();
+    Frame *f = drawn(t, a, W * SIZE, B, scale), *want = plainly(f, sequential);
+    Told told = solved(f, code, W * SIZE, B, SIZE);
+    int any = 0;
+    for (int64_t i = 0; i < B * W; i++) {
+        int64_t b = i / W, w = i % W;
+        if (told.status[b] != 0)
+            continue;
+        double off = fmax(off_in(f, want, "h", 3, B, SIZE, b, w), off_in(f, want, "c", 2, B, SIZE, b, w));
+        cr_expect_leq(off, told.error[i], "scale %g, sequence %d, window %d: off by %g, said to be by %g at most", scale, (int)b, (int)w, off, told.error[i]);
+        any += off > 1e-7;
+    }
+    arena_free(a);
+    return any;
+}
+
+Test(newton, bounds_of_woven_states_hold, .timeout = 120)
+{
+    Forms t;
+    forms_open(&t, "tests/forms/hard.rnn", "woven");
+    for (uint32_t rounds = 1; rounds <= 3; rounds++)
+        for (int k = 0; k < 2; k++) {
+            RecForm form = {.kind = REC_FORM_NEWTON, .size = 32, .pieces = 8, .rounds = rounds, .tolerance = 0.2, .no_fallback = true};
+            Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, k ? PREC_F32 : PREC_F64), code = forms_compile(&t, form, k ? PREC_F32 : PREC_F64);
+            int any = check_bounds(&code, &sequential, &t, 0.5) + check_bounds(&code, &sequential, &t, 0.2);
+            cr_expect(any > 0 || rounds == 3, "%u iterations: no error has a bound", rounds);
+            code_free(&code);
+            code_free(&sequential);
+        }
+    forms_close(&t);
+}
+
+/* What the first window leaves is off. In the second one v is made of what is left of u, `at` being u's product as Newton has it, or
+ * a little more: nothing at u's own place tells how far off v is. Sequences whose bound was accepted; with v silent, there must be some. */
+static int accepted(Forms *t, const Code *code, const Code *sequential, double loud)
+{
+    enum { SIZE = 32, T = 2 * SIZE, B = 16 };
+    static const double matrix[9] = {0.4, -0.3, 0.2, 0.1, 0.5, -0.2, -0.3, 0.2, 0.4};
+    Arena *a = arena_new();
+    Frame *f = drawn(t, a, T, B, 0.5);
+    int64_t n;
+    double *y = forms_argument(f, argument(t, "y"), &n), *k = forms_argument(f, argument(t, "k"), &n), *at = forms_argument(f, argument(t, "at"), &n);
+    double *m = forms_argument(f, argument(t, "M"), &n);
+    int any = 0;
+    memcpy(m, matrix, sizeof matrix);
+    for (int64_t i = 0; i < T * B; i++) {
+        y[i] = i < SIZE * B;
+        k[i] = i < (SIZE + 1) * B ? 0 : loud; /* what is put out of u at its first place is the step of what the window finds, which nobody tells */
+        at[3 * i] = at[3 * i + 1] = at[3 * i + 2] = 100;
+    }
+    solved(f, code, T, B, SIZE);
+    const double *u = f->out[output_of(t->reference, "u")];
+    for (int64_t i = (SIZE + 1) * B * 3; loud > 0 && i < T * B * 3; i++) {
+        const double *row = m + i % 3 * 3, *before = u + (i / 3 - B) * 3;
+        at[i] = 1e-9 + row[0] * before[0] + row[1] * before[1] + row[2] * before[2];
+    }
+    Frame *want = plainly(f, sequential);
+    Told told = solved(f, code, T, B, SIZE);
+    int64_t nv = frame_count(f, &f->prog->out.p[output_of(f->prog, "v")].type, true) / (T * B);
+    for (int64_t b = 0; b < B; b++) {
+        double off = fmax(off_in(f, want, "u", 3, B, SIZE, b, 1), off_in(f, want, "v", nv, B, SIZE, b, 1));
+        cr_expect(told.status[b] != 0 || off <= told.error[2 * b + 1], "sequence %d: off by %g, said to be by %g at most", (int)b, off, told.error[2 * b + 1]);
+        any += told.status[b] == 0 && off > 1e-7;
+    }
+    arena_free(a);
+    return any;
+}
+
+Test(newton, what_the_states_do_not_show, .timeout = 120)
+{
+    static const char *const entry[] = {"flat", "bent", "stepped", "cut"};
+    for (size_t i = 0; i < sizeof entry / sizeof *entry; i++) {
+        Forms t;
+        RecForm form = {.kind = REC_FORM_NEWTON, .size = 32, .pieces = 8, .rounds = 2, .tolerance = 0.2, .no_fallback = true, .derivative = REC_DERIVATIVE_EXACT};
+        forms_open(&t, "tests/forms/hard.rnn", entry[i]);
+        Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64), code = forms_compile(&t, form, PREC_F64);
+        cr_expect(accepted(&t, &code, &sequential, 0) > 0, "%s: no bound", entry[i]);
+        accepted(&t, &code, &sequential, 1e7);
+        code_free(&code);
+        code_free(&sequential);
+        forms_close(&t);
+    }
 }
 
 /* ---- jumps ---- */
@@ -855,6 +978,7 @@ static void agree_in_pieces(const char *file, const char *entry)
 Test(newton, para_gru_in_pieces, .timeout = 120) { agree_in_pieces("stdlib/pararnn.rnn", "para_gru"); }
 Test(newton, para_lstm_in_pieces, .timeout = 120) { agree_in_pieces("stdlib/pararnn.rnn", "para_lstm"); }
 Test(newton, pieces_that_run_backwards, .timeout = 120) { agree_in_pieces("tests/cells/diagonal_gru.rnn", "diagonal_reversed"); }
+Test(newton, woven_states_in_pieces, .timeout = 120) { agree_in_pieces("tests/forms/hard.rnn", "woven"); }
 Test(newton, a_gru_in_pieces, .timeout = 120) { agree_in_pieces("stdlib/gru.rnn", "gru"); }
 
 Test(newton, para_gru, .timeout = 120) { agree("stdlib/pararnn.rnn", "para_gru"); }
