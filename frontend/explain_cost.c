@@ -78,16 +78,18 @@ static Str cost_text(const SayCost *x)
     return text_str(&out);
 }
 
-/* Nothing is said where the entry does not have the form. */
+/* Nothing is said where the entry does not have the form. Programs of all forms at once would be large. */
 static void cost_in(Driver *d, const Unit *u, uint32_t entry, RecForm form, bool grid, ExplainList *costs)
 {
-    Compile c = {.arena = d->arena, .emit = EMIT_REC, .rec = driver_elab(d, u, entry)};
+    Driver own = *d;
+    own.arena = arena_new();
+    Compile c = {.arena = own.arena, .emit = EMIT_REC, .rec = driver_elab(&own, u, entry)};
     c.rec->form = form;
     compile(&c);
-    if (c.rec->form_missing != WHY_NONE)
-        return;
-    SayCost x = {d, c.rec, form, grid, dim_of(c.rec->dims, dim_sym_new(c.rec->dims, STR("iterations"), DIM_USER))};
-    vec_push(d->arena, costs, cost_text(&x));
+    SayCost x = {&own, c.rec, form, grid, dim_of(c.rec->dims, dim_sym_new(c.rec->dims, STR("iterations"), DIM_USER))};
+    if (c.rec->form_missing == WHY_NONE)
+        vec_push(d->arena, costs, str_copy(d->arena, cost_text(&x)));
+    arena_free(own.arena);
 }
 
 void explain_costs(Driver *d, const Unit *u, uint32_t entry, RecForm said, bool grid, ExplainList *costs)

@@ -33,6 +33,8 @@ void rw_begin(Rewrite *w, RecProg *p)
     count_uses(w);
     memset(&p->op, 0, sizeof p->op);
     memset(&p->region, 0, sizeof p->region);
+    p->op.cap = w->old.op.n + 8; /* most passes give about as many */
+    p->op.p = NEWN(p->arena, RecOp, p->op.cap);
     for (int i = 0; i < REC_NFN; i++)
         vec_push(p->arena, &p->region, (RecRegionInfo){.owner = REC_NONE});
 }
