@@ -6,8 +6,8 @@
  *   q_t.S_{t-1}       = (decays * q_t).S0 + sum over s < t of (q_t.a_s) c_s u_s + (q_t.k_s) v_s
  *   S                 = decays * S0 + sum over s of (decays * a_s) c_s u_s + (decays * k_s) v_s
  *
- * All of it is matrix products but u, a triangular solve. Terms with one vector a or k are one product, of the sum of their
- * c u and v, their row. Where q is b, what b meets is made once.
+ * Terms with one vector a or k are one product, of the sum of their c u and v, their row. All of it is matrix products but a
+ * triangular solve, for these rows if each u is part of another one, else for u. Where q is b, what b meets is made once.
  *
  * Conditions of a rank-one term (the place is within its sequence; the next one does not begin anew) are taken after the products,
  * row by row: b itself need not make sense where they do not hold, and garbage there must not reach other rows. The derivative is
@@ -24,7 +24,8 @@ typedef struct Stage {
     Standing *standing; /* by vector */
     uint32_t *sum;      /* likewise: what its row is summed over, as axes */
     Part *given, *row;  /* likewise: the sum of its v; that and its c u. v REC_NONE for none */
-    Part *low, *scale, *read; /* by rank-one term: b, c, u */
+    Part *low, *scale;  /* by rank-one term: b, c */
+    bool own_rows;      /* each rank-one term has a row of its own */
     Part **query;       /* by read-out, by term */
     Dim size[LABEL_COUNT];
 } Stage;
@@ -170,7 +171,6 @@ static void make_vectors(Stage *s)
     s->row = NEWN(a, Part, n + 1);
     s->low = NEWN(a, Part, nlow + 1);
     s->scale = NEWN(a, Part, nlow + 1);
-    s->read = NEWN(a, Part, nlow + 1);
     for (uint32_t i = 0; i < nlow; i++)
         make_low(s, i);
     for (uint32_t i = 0; i < n; i++)
@@ -274,12 +274,13 @@ static Part stack_rows(Stage *s, const Part *x, uint32_t n)
     return (Part){.v = merge_axes(s, stack(s, x, n, 1), 0), .label = {0}};
 }
 
-/* What term j at the other places gives to what term i reads. */
+/* What the row of term j at the other places gives to that of term i, or to what i reads if j's row is not its own. */
 static Part lower(Stage *s, uint32_t i, uint32_t j)
 {
     const Split *x = &s->m->low.p[i];
     Part pairs = under_conditions(s, x, decays_pairs(s->decays, s->low[i], x->from, s->writer[j]));
-    return part_map(s->c->b, FUN_MUL, pairs, part_relabel(s->c->b, s->scale[j], LABEL_PLACE, LABEL_OTHER));
+    Part by = s->own_rows ? s->scale[i] : part_relabel(s->c->b, s->scale[j], LABEL_PLACE, LABEL_OTHER);
+    return part_map(s->c->b, FUN_MUL, pairs, by);
 }
 
 static Part stack_lower(Stage *s, uint32_t n)
@@ -301,7 +302,7 @@ static Part stack_lower(Stage *s, uint32_t n)
     return part_of(stack_rows(s, row, n).v, labels);
 }
 
-static void unstack_rows(Stage *s, Part all, uint32_t n)
+static void unstack_rows(Stage *s, Part all, uint32_t n, Part *out)
 {
     RecBuild *b = s->c->b;
     Type t = *rec_type(b->prog, all.v);
@@ -312,39 +313,84 @@ static void unstack_rows(Stage *s, Part all, uint32_t n)
     RecId rows = rec_reshape(b, all.v, (uint8_t)(t.rank + 1), split);
     for (uint32_t i = 0; i < n; i++) {
         RecId part = rec_slice(b, rows, 1, dim_const(b->prog->dims, i), DIM_ONE);
-        s->read[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
+        out[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
     }
 }
 
-/* All u at once. */
-static void solve(Stage *s)
+/* (1 - L)^-1 times these, by rank-one term. */
+static void solve(Stage *s, Part *right, Part *out)
 {
     uint32_t n = s->m->low.n, labels = 0;
+    for (uint32_t i = 0; i < n; i++)
+        labels |= part_labels(s->c->b, right[i]);
+    for (uint32_t i = 0; i < n; i++)
+        right[i] = part_expand(s->c->b, right[i], labels, s->size);
+    if (n == 1) {
+        out[0] = over_others(s, inverse(s, lower(s, 0, 0), s->c->size), right[0], 0);
+        return;
+    }
+    Part rows = part_of(stack_rows(s, right, n).v, labels);
+    Dim many = dim_mul(s->c->b->prog->dims, s->c->size, dim_const(s->c->b->prog->dims, n));
+    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows, 0), n, out);
+}
+
+/* No two rank-one terms write with one vector. */
+static bool own_rows(const Stage *s)
+{
+    for (uint32_t i = 0; i < s->m->low.n; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (s->writer[i] == s->writer[j])
+                return false;
+    return true;
+}
+
+/* Then their rows are solved for: row_t = given_t + c_t b_t.S_{t-1}, which other rows are part of. */
+static void solve_rows(Stage *s)
+{
+    uint32_t n = s->m->low.n;
     Arena *a = s->c->w->p->arena;
-    Part *right = NEWN(a, Part, n + 1);
+    Part *right = NEWN(a, Part, n + 1), *out = NEWN(a, Part, n + 1), *others = NEWN(a, Part, s->nwriter + 1);
+    memcpy(others, s->given, s->nwriter * sizeof *others);
+    for (uint32_t i = 0; i < n; i++)
+        others[s->writer[i]].v = REC_NONE;
+    for (uint32_t i = 0; i < n; i++) {
+        const Split *x = &s->m->low.p[i];
+        Part read = under_conditions(s, x, meets(s, s->low[i], x->from, others));
+        right[i] = part_map(s->c->b, FUN_MUL, s->scale[i], read);
+        if (s->given[s->writer[i]].v != REC_NONE)
+            right[i] = part_map(s->c->b, FUN_ADD, s->given[s->writer[i]], right[i]);
+    }
+    solve(s, right, out);
+    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
+    for (uint32_t i = 0; i < n; i++)
+        s->row[s->writer[i]] = out[i];
+}
+
+/* Else what they read. */
+static void solve_reads(Stage *s)
+{
+    uint32_t n = s->m->low.n;
+    Arena *a = s->c->w->p->arena;
+    Part *right = NEWN(a, Part, n + 1), *read = NEWN(a, Part, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         const Split *x = &s->m->low.p[i];
         right[i] = under_conditions(s, x, meets(s, s->low[i], x->from, s->given));
-        labels |= part_labels(s->c->b, right[i]);
     }
-    for (uint32_t i = 0; i < n; i++)
-        right[i] = part_expand(s->c->b, right[i], labels, s->size);
-    if (n == 1)
-        s->read[0] = over_others(s, inverse(s, lower(s, 0, 0), s->c->size), right[0], 0);
-    if (n < 2)
-        return;
-    Part rows = part_of(stack_rows(s, right, n).v, labels);
-    Dim many = dim_mul(s->c->b->prog->dims, s->c->size, dim_const(s->c->b->prog->dims, n));
-    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows, 0), n);
+    solve(s, right, read);
+    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
+    for (uint32_t i = 0; i < n; i++) {
+        Part *row = &s->row[s->writer[i]];
+        *row = plus(s, *row, part_map(s->c->b, FUN_MUL, s->scale[i], read[i]));
+    }
 }
 
 static void make_rows(Stage *s)
 {
-    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
-    for (uint32_t i = 0; i < s->m->low.n; i++) {
-        Part *row = &s->row[s->writer[i]];
-        *row = plus(s, *row, part_map(s->c->b, FUN_MUL, s->scale[i], s->read[i]));
-    }
+    s->own_rows = own_rows(s);
+    if (s->m->low.n == 0)
+        memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
+    else
+        (s->own_rows ? solve_rows : solve_reads)(s);
 }
 
 /* ---- results ---- */
@@ -411,7 +457,6 @@ void chunk_matrix(Chunk *c, const Matrix *m)
     for (uint32_t i = 0; i < m->n * m->n; i++)
         decays[i] = decay(&s, &m->decay[i]);
     s.decays = decays_new(c, m, decays, s.standing, s.nwriter);
-    solve(&s);
     make_rows(&s);
     for (uint32_t i = 0; i < m->readout.n; i++)
         read_out(&s, i);
