@@ -210,37 +210,109 @@ static Part meets(Stage *s, Part x, uint32_t from, const Part *row)
 
 /* ---- the triangular solve ---- */
 
-static Part times(Stage *s, Part x, Part y)
+/* Products of matrices whose rows are at `row`, and columns at LABEL_OTHER. */
+static Part times(Stage *s, Part x, Part y, uint8_t row)
 {
-    Part left = part_relabel(s->c->b, x, LABEL_OTHER, LABEL_BETWEEN), right = part_relabel(s->c->b, y, LABEL_PLACE, LABEL_BETWEEN);
+    Part left = part_relabel(s->c->b, x, LABEL_OTHER, LABEL_BETWEEN), right = part_relabel(s->c->b, y, row, LABEL_BETWEEN);
     return part_contract(s->c->b, left, right, 1u << LABEL_BETWEEN);
 }
 
-/* Whether two rows of n are in one block of `size`. */
-static Part share_block(RecBuild *b, Dim n, int64_t size)
+/* Whether a row and a column of n are in one block of `size`. */
+static Part share_block(RecBuild *b, int64_t n, int64_t size, uint8_t row)
 {
-    Part block = part_map(b, FUN_IDIV, part_of(rec_iota(b, n), 1u << LABEL_PLACE), part_number(b, DT_INT, (double)size));
-    return part_map(b, FUN_EQ, block, part_relabel(b, block, LABEL_PLACE, LABEL_OTHER));
+    RecId places = rec_iota(b, dim_const(b->prog->dims, n));
+    Part block = part_map(b, FUN_IDIV, part_of(places, 1u << row), part_number(b, DT_INT, (double)size));
+    return part_map(b, FUN_EQ, block, part_relabel(b, block, row, LABEL_OTHER));
 }
 
-/* The inverse of 1 - L, L being [t, batch, s] of n rows and zero unless s comes before t. With the inverses X of its diagonal blocks
+/* The inverse of 1 - L, L being of n rows and zero unless s comes before t. With the inverses X of its diagonal blocks
  * of some size, those of twice the size are X + X L' X, where L' is what of L lies in the larger blocks and not in the smaller ones.
  * Blocks of one row have the inverse 1. As stable as solving row by row (Higham 2002, Accuracy and stability, 14.2). */
-static Part inverse(Stage *s, Part l, Dim n)
+static Part inverse_small(Stage *s, Part l, int64_t n, uint8_t row)
 {
     RecBuild *b = s->c->b;
-    int64_t rows;
-    if (!dim_is_const(b->prog->dims, n, &rows))
-        ice("rec.chunk: the number of places is not known");
-    Part zero = part_number(b, DT_REAL, 0), inside = share_block(b, n, 1), x = {.v = REC_NONE};
-    for (int64_t size = 1; size < rows || x.v == REC_NONE; size *= 2) {
-        Part larger = share_block(b, n, 2 * size);
+    Part zero = part_number(b, DT_REAL, 0), inside = share_block(b, n, 1, row), x = {.v = REC_NONE};
+    for (int64_t size = 1; size < n || x.v == REC_NONE; size *= 2) {
+        Part larger = share_block(b, n, 2 * size, row);
         Part new = part_where(b, inside, zero, part_where(b, larger, l, zero));
         Part unit = part_where(b, inside, part_number(b, DT_REAL, 1), zero);
-        x = x.v == REC_NONE ? part_map(b, FUN_ADD, new, unit) : part_map(b, FUN_ADD, x, times(s, times(s, x, new), x));
+        x = x.v == REC_NONE ? part_map(b, FUN_ADD, new, unit) : part_map(b, FUN_ADD, x, times(s, times(s, x, new, row), x, row));
         inside = larger;
     }
     return x;
+}
+
+/* Of L, [t, batch, s], the blocks of `size` rows that begin at row (first + i * step) * size and column i * step * size: the batch,
+ * then rows at `row`, behind an axis of blocks. */
+static Part blocks(Stage *s, Part l, int64_t size, int64_t n, int64_t first, int64_t step, uint8_t row)
+{
+    RecBuild *b = s->c->b;
+    DimTab *d = b->prog->dims;
+    RecId *block = NEWN(b->prog->arena, RecId, n);
+    Dim whole = dim_const(d, size), dim[MAXRANK] = {DIM_ONE};
+    uint32_t labels = (part_labels(b, l) & ~(1u << LABEL_PLACE)) | 1u << row;
+    s->size[row] = s->size[LABEL_OTHER] = whole;
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t last = (uint8_t)(rec_type(b->prog, l.v)->rank - 1);
+        RecId rows = rec_slice(b, l.v, 0, dim_const(d, (first + i * step) * size), whole);
+        Part x = {.v = rec_slice(b, rows, last, dim_const(d, i * step * size), whole)};
+        memcpy(x.label, l.label, sizeof x.label);
+        x = part_expand(b, part_relabel(b, x, LABEL_PLACE, row), labels, s->size);
+        memcpy(dim + 1, rec_type(b->prog, x.v)->dim, (last + 1u) * sizeof *dim);
+        block[i] = rec_reshape(b, x.v, (uint8_t)(last + 2), dim);
+    }
+    return part_of(rec_concat(b, block, (uint32_t)n, 0), labels | 1u << LABEL_PLACE);
+}
+
+/* Every second of several blocks, from `which` on. */
+static RecId every_second(RecBuild *b, RecId v, int64_t n, int64_t which)
+{
+    DimTab *d = b->prog->dims;
+    Type t = *rec_type(b->prog, v);
+    Dim pairs[MAXRANK] = {dim_const(d, n), dim_const(d, 2)}, single[MAXRANK] = {dim_const(d, n)};
+    memcpy(pairs + 2, t.dim + 1, (t.rank - 1u) * sizeof *pairs);
+    memcpy(single + 1, t.dim + 1, (t.rank - 1u) * sizeof *single);
+    RecId one = rec_slice(b, rec_reshape(b, v, (uint8_t)(t.rank + 1), pairs), 1, dim_const(d, which), DIM_ONE);
+    return rec_reshape(b, one, t.rank, single);
+}
+
+/* The inverses of blocks twice as large as those that x inverts: ((X1, 0), (X2 L21 X1, X2)). */
+static Part joined(Stage *s, Part l, Part x, int64_t size, int64_t n, uint8_t row)
+{
+    RecBuild *b = s->c->b;
+    uint32_t labels = part_labels(b, x);
+    Part x1 = part_of(every_second(b, x.v, n, 0), labels), x2 = part_of(every_second(b, x.v, n, 1), labels);
+    Part below = times(s, times(s, x2, blocks(s, l, size, n, 1, 2, row), row), x1, row);
+    Type t = *rec_type(b->prog, x1.v);
+    RecId top[2] = {x1.v, rec_zeros(b, &t)}, bottom[2] = {below.v, x2.v};
+    RecId half[2] = {rec_concat(b, top, 2, (uint8_t)(t.rank - 1)), rec_concat(b, bottom, 2, (uint8_t)(t.rank - 1))};
+    return part_of(rec_concat(b, half, 2, (uint8_t)(t.rank - 2)), labels);
+}
+
+enum { SMALL = 16 }; /* rows, whose inverse is made by products of all of them */
+
+/* The inverse of 1 - L, L being [t, batch, s] of n rows and zero unless s comes before t: of small blocks, all at once, then of blocks
+ * that double. */
+static Part inverse(Stage *s, Part l, Dim n)
+{
+    RecBuild *b = s->c->b;
+    int64_t rows, size;
+    if (!dim_is_const(b->prog->dims, n, &rows))
+        ice("rec.chunk: the number of places is not known");
+    for (size = rows; size > SMALL && size % 2 == 0; size /= 2)
+        ;
+    if (size == rows)
+        return inverse_small(s, l, rows, LABEL_PLACE);
+    uint8_t row = (uint8_t)(LABEL_AXIS + s->m->k); /* no axis of L */
+    Dim k = s->size[row], other = s->size[LABEL_OTHER];
+    Part x = inverse_small(s, blocks(s, l, size, rows / size, 0, 1, row), size, row);
+    for (; size < rows; size *= 2)
+        x = joined(s, l, x, size, rows / size / 2, row);
+    s->size[row] = k;
+    s->size[LABEL_OTHER] = other;
+    Type t = *rec_type(b->prog, x.v);
+    Part all = part_of(rec_reshape(b, x.v, (uint8_t)(t.rank - 1), t.dim + 1), part_labels(b, x) & ~(1u << LABEL_PLACE));
+    return part_relabel(b, all, row, LABEL_PLACE);
 }
 
 /* Several parts of equal shape as one with a new axis at `along`. */

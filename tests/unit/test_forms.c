@@ -47,7 +47,7 @@ static const Call calls[] = {
 };
 enum { NCALL = sizeof calls / sizeof *calls };
 
-static const RecForm forms[] = {{.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 5},  {.kind = REC_FORM_CHUNK, .size = 8}, {.kind = REC_FORM_CHUNK, .size = 16},
+static const RecForm forms[] = {{.kind = REC_FORM_CHUNK, .size = 1}, {.kind = REC_FORM_CHUNK, .size = 5},  {.kind = REC_FORM_CHUNK, .size = 16}, {.kind = REC_FORM_CHUNK, .size = 40},
                                 {.kind = REC_FORM_CHUNK, .size = 64}, {.kind = REC_FORM_SCAN, .size = 3}, {.kind = REC_FORM_SCAN, .size = 16}, {.kind = REC_FORM_CONVOLUTION, .size = 1},
                                 {.kind = REC_FORM_CONVOLUTION, .size = 7}, {.kind = REC_FORM_CONVOLUTION, .size = 64}};
 enum { NFORM = sizeof forms / sizeof *forms };
