@@ -80,7 +80,7 @@ uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent); 
 bool iface_time(const KernProg *k, DimSym *time);      /* the first time dimension, if any */
 RecFace iface_face(const KernProg *k);
 bool iface_packs(const KernProg *k);                   /* can be called with a packed batch: see ir/rec/packed.c */
-bool iface_in_order(const KernProg *k);               /* inference runs step by step: no recurrence of it is cut into chunks or pieces */
+bool iface_in_order(const KernProg *k);               /* inference runs step by step: no recurrence of it is cut into chunks or pieces, and sums have one order */
 bool iface_streams(const KernProg *k, Str *why);       /* has a chunk and step form; else the reason, which may be empty */
 
 enum { RNN_PASS_FORWARD = 1, RNN_PASS_TRAIN = 3 };

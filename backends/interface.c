@@ -224,6 +224,8 @@ uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent)
 
 bool iface_in_order(const KernProg *k)
 {
+    if (kern_rounds(k))
+        return false;
     for (uint32_t i = 0; i < k->derived.n; i++)
         if (k->derived.p[i].floor && dim_sym_info(k->dims, k->derived.p[i].sym)->kind != DIM_FLAG &&
             dim_subst(k->dims, k->derived.p[i].num, k->keep, DIM_ZERO) != DIM_ZERO)

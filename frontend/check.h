@@ -60,11 +60,12 @@ typedef struct Tolerance {
     double stored; /* more, for arrays of 16 bits */
 } Tolerance;
 double tolerance_of(Tolerance tol, const RecProg *p, uint32_t out); /* of one result */
-Tolerance tolerance_of_two(Precision p); /* between two results, each rounded when it was stored */
+Tolerance tolerance_of_two(const Code *code); /* between two results, each rounded when it was stored */
 bool results_agree(const Frame *expected, const Frame *found, Tolerance tol, Str *what);
 bool results_same(const Frame *a, const Frame *b, Str *what); /* to the last bit */
 Tolerance precision_tolerance(Precision p);
-bool is_unstable(Checker *c, const Frame *expected, const Frame *found, Precision precision); /* check_free.c */
+Tolerance code_tolerance(const Code *code); /* that of its precision, and what rounding factors adds */
+bool is_unstable(Checker *c, const Frame *expected, const Frame *found, const Code *code); /* check_free.c */
 
 /* ---- check_free.c, check_stream.c, check_gradient.c: the free tests ---- */
 void check_compiled(Checker *c);

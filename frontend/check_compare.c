@@ -100,10 +100,23 @@ Tolerance precision_tolerance(Precision p)
     return (Tolerance){2e-5, 1e-4, 0.1, precision_narrow(p) ? narrow_unit(precision_narrow(p)) : 0};
 }
 
-/* Numbers that hardly differ are rounded to neighbours, if a tie lies between them: twice as far apart. */
-Tolerance tolerance_of_two(Precision p)
+/* Where factors may be rounded, each is off by a unit of itself at most, and so a product by two units of what its terms are without
+ * their signs. Eight units for results are four such products in a row, and there are as many again on the way back. No cell of
+ * the standard library comes near it: what is wrong in a product is off by the whole. Factors of 16 bits in the caller's arrays
+ * are exact: nothing is added for them. */
+Tolerance code_tolerance(const Code *code)
 {
-    Tolerance tol = precision_tolerance(p);
+    Tolerance tol = precision_tolerance(code->cpu.precision);
+    double unit = factor_unit(code->kern->products);
+    tol.output += 8 * unit;
+    tol.gradient += 16 * unit;
+    return tol;
+}
+
+/* Numbers that hardly differ are rounded to neighbours, if a tie lies between them: twice as far apart. */
+Tolerance tolerance_of_two(const Code *code)
+{
+    Tolerance tol = code_tolerance(code);
     tol.stored *= 2;
     return tol;
 }

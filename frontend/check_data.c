@@ -113,14 +113,13 @@ static void run_narrow(Checker *c, const TestPlan *plan, const Frame *f, const C
     bool ran = frame_reference(expected, true, &why) && frame_compiled(found, code, true, &why);
     frame_overflow(expected, n);
     Str data = str_fmt(c->arena, "what the evaluator makes of %.*s in 16 bits", STRF(plan->data));
-    compare(c, expected, found, ran, precision_tolerance(code->cpu.precision), code_name(c->arena, code), data, why);
+    compare(c, expected, found, ran, code_tolerance(code), code_name(c->arena, code), data, why);
 }
 
 static void run_all(Checker *c, const TestPlan *plan, const Frame *expected, Frame *f)
 {
     Str why = {0};
-    Tolerance exact = {plan->tolerance, plan->tolerance, 0, 0}, single = precision_tolerance(PREC_F32);
-    single.floor = 0;
+    Tolerance exact = {plan->tolerance, plan->tolerance, 0, 0}, single;
     bool ran = frame_reference(f, true, &why);
     compare(c, expected, f, ran, exact, STR("evaluator"), plan->data, why);
     for (uint32_t i = 0; i < NPRECISION * CPU_NLEVEL; i++) {
@@ -131,6 +130,8 @@ static void run_all(Checker *c, const TestPlan *plan, const Frame *expected, Fra
             run_narrow(c, plan, f, code);
             continue;
         }
+        single = code_tolerance(code);
+        single.floor = 0;
         ran = frame_compiled(f, code, true, &why);
         compare(c, expected, f, ran, code->cpu.precision == PREC_F64 ? exact : single, code_name(c->arena, code),
                 plan->data, why);

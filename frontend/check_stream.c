@@ -14,8 +14,8 @@ static bool stream_once(Checker *c, const Draw *how, const Code *code, int64_t s
     Frame *exact = draw_call(c, scratch, how, why), *whole = exact ? frame_copy(exact) : NULL, *pieces = exact ? frame_copy(exact) : NULL;
     bool in_order = iface_in_order(code->kern);
     bool ran = exact && frame_compiled(whole, code, false, why) && frame_chunks(pieces, code, size, step, why);
-    bool same = ran && (in_order ? results_same(whole, pieces, why) : results_agree(whole, pieces, tolerance_of_two(code->cpu.precision), why));
-    bool unstable = ran && !same && !in_order && is_unstable(c, exact, pieces, code->cpu.precision);
+    bool same = ran && (in_order ? results_same(whole, pieces, why) : results_agree(whole, pieces, tolerance_of_two(code), why));
+    bool unstable = ran && !same && !in_order && is_unstable(c, exact, pieces, code);
     n->run++;
     n->unstable += unstable;
     *why = same || unstable ? (Str){0} : str_copy(c->arena, *why);

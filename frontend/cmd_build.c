@@ -55,6 +55,8 @@ static int read_ir(Driver *d, Compile *c, Str path)
         return driver_fail(d, "%.*s: %.*s", STRF(path), STRF(error));
     if (c->rec && c->rec->region.p[REC_BACKWARD].op.n && !c->rec->batched)
         return driver_fail(d, "%.*s: a program with a backward function must have its batch axis too", STRF(path));
+    if (c->kern && kern_rounds(c->kern) && !driver_is_gpu(d->opt))
+        return driver_fail(d, "%.*s: products of rounded factors are of --target=ptx and cuda", STRF(path));
     return EXIT_FINE;
 }
 
@@ -279,6 +281,7 @@ int cmd_build(Driver *d)
     c.gpu = (NvOptions){.prefix = c.cpu.prefix,
                         .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
                         .f64 = c.cpu.precision == PREC_F64,
+                        .products = driver_products(d->opt),
                         .version = c.cpu.version,
                         .source_file = path};
     c.stop_after = d->opt->value[OPT_STOP_AFTER];

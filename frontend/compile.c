@@ -47,6 +47,8 @@ void compile(Compile *c)
     check_kern(c->kern, "rec_to_kern");
     if (c->rec)
         c->kern->narrow = precision_narrow(c->cpu.precision);
+    c->kern->tiles = c->for_gpu && !c->gpu.f64;
+    c->kern->products = c->gpu.products;
     if (!run_kern_passes(c))
         return;
     if (c->emit == EMIT_PTX)

@@ -62,6 +62,7 @@ void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --
 int driver_gpu_open(Driver *d);
 void driver_gpu_close(Driver *d);
 bool driver_is_gpu(const Options *o); /* --target=ptx, --target=cuda */
+FactorType driver_products(const Options *o); /* --products */
 /* Whether an option is said that means nothing for the other target; a message. */
 bool driver_is_for_other_target(Driver *d);
 /* Code for where it is to run; see code_make. */

@@ -6,6 +6,21 @@ bool driver_is_gpu(const Options *o)
     return option_is(o, OPT_TARGET, "ptx") || option_is(o, OPT_TARGET, "cuda");
 }
 
+FactorType driver_products(const Options *o)
+{
+    return o->given[OPT_PRODUCTS] ? factor_of_text(o->value[OPT_PRODUCTS]) : FACTOR_REAL;
+}
+
+/* A CPU's products would not gain by it: they are of single precision, and rounding in front of them is work. */
+static void check_products(Driver *d, Str target)
+{
+    FactorType f = driver_products(d->opt);
+    if (f != FACTOR_REAL && !driver_is_gpu(d->opt))
+        driver_fail(d, "--products=%s means nothing with --target=%.*s, whose factors are never rounded", factor_text(f), STRF(target));
+    else if (f != FACTOR_REAL && driver_precision(d->opt) == PREC_F64)
+        driver_fail(d, "--products=%s means nothing with --precision=f64", factor_text(f));
+}
+
 /* What only one target has is not left aside for the other one. */
 bool driver_is_for_other_target(Driver *d)
 {
@@ -19,6 +34,8 @@ bool driver_is_for_other_target(Driver *d)
         driver_fail(d, "--target=ptx is of build; kernels run with --target=cuda");
     else if (gpu && option_is(d->opt, OPT_ON, "reference"))
         driver_fail(d, "the reference evaluator does not run on a GPU: --on=reference means nothing with --target=cuda");
+    else
+        check_products(d, target);
     return d->failed;
 }
 
@@ -40,6 +57,7 @@ int driver_gpu_open(Driver *d)
     if (!gpu->device)
         return no_gpu(d, why);
     d->gpu = gpu;
+    gpu->products = driver_products(d->opt);
     gpu->arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : nv_device_arch(gpu->device);
     return gpu->arch.n ? EXIT_FINE : no_gpu(d, str_fmt(d->arena, "%.*s is older than %s", STRF(nv_device_name(gpu->device)), nv_arch(0)));
 }

@@ -36,6 +36,7 @@ typedef struct Frame {
 typedef struct Gpu {
     NvDevice *device;
     Str arch;
+    FactorType products; /* --products */
 } Gpu;
 
 /* What was compiled, loaded and ready to be called: `code` on this machine's CPU, or `gpu`. */

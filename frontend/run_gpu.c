@@ -11,7 +11,7 @@ static Str refusal(Arena *a, const Compile *c)
 
 bool code_make_gpu(Arena *a, RecProg *raw, const CpuOptions *cpu, const Gpu *gpu, Code *out, Str *error)
 {
-    NvOptions o = {.arch = gpu->arch, .f64 = cpu->precision == PREC_F64, .version = cpu->version};
+    NvOptions o = {.arch = gpu->arch, .f64 = cpu->precision == PREC_F64, .version = cpu->version, .products = gpu->products};
     Compile c = {.arena = a, .cpu = *cpu, .for_gpu = true, .gpu = o, .emit = EMIT_PTX, .rec = raw, .dump = stderr};
     compile(&c);
     *error = refusal(a, &c);

@@ -85,6 +85,7 @@ uint32_t emit_bytes(const Emit *e, DType dt); /* in memory */
 
 /* emit_memory.c: loads, stores, fills, copies, products */
 void emit_load(Emit *e, const KStmt *s);
+LLVMValueRef emit_load_bits(Emit *e, const KStmt *s); /* outside of vector loops: as it stands in memory */
 void emit_store(Emit *e, const KStmt *s);
 void emit_fill(Emit *e, const KStmt *s);
 void emit_copy(Emit *e, const KStmt *s);

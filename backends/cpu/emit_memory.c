@@ -190,6 +190,12 @@ static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
     return tag(e, gen_load_first(g, one, address(e, b, at, 0), bytes, e->v.mask, e->v.count), b);
 }
 
+LLVMValueRef emit_load_bits(Emit *e, const KStmt *s)
+{
+    KBufId b = s->mem.buf;
+    return tag(e, gen_load(&e->g, memory_type(e, b), address(e, b, &s->mem.at, 0), memory_bytes(e, b)), b);
+}
+
 void emit_load(Emit *e, const KStmt *s)
 {
     KBufId b = s->mem.buf;

@@ -46,7 +46,7 @@ static void add_share(Map *m, NvNodes *to, NvNode *share)
 static void add_loop(Map *m, NvNodes *to, KStmt *s)
 {
     NvKind kind;
-    NvNode *share = nv_share(m, s);
+    NvNode *tiles = nv_tiles(m, s, 1), *share = tiles ? tiles : nv_share(m, s);
     if (share) {
         add_share(m, to, share);
         return;

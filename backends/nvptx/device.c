@@ -137,7 +137,7 @@ typedef struct Arch {
 } Arch;
 
 static const Arch archs[] = {
-#define ARCH(NAME, SINGLE, DOUBLE) {NAME, SINGLE, DOUBLE},
+#define ARCH(NAME, SINGLE, DOUBLE, ...) {NAME, SINGLE, DOUBLE},
 #include "backends/nvptx/arch.def"
 #undef ARCH
 };

@@ -245,6 +245,17 @@ static void combine(Kernel *x, const KStmt *s, uint32_t sum)
     LLVMBuildStore(g->b, l.result[0], e->var[s->acc.var].value);
 }
 
+/* ---- tiles ---- */
+
+/* On a CPU nobody is a warp: elements are shared out there, and their factors are not rounded. */
+static void emit_tiles(Kernel *x, const NvNode *n)
+{
+    if (x->threads == NV_EMULATED)
+        emit_iterations(x, n);
+    else
+        nv_emit_tiles(&x->e, n, str_is(x->p->arch, "sm_75"), x->first, x->step);
+}
+
 /* ---- nodes ---- */
 
 static void emit_barrier(Kernel *x)
@@ -294,6 +305,7 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
         case NV_EACH: emit_one(x, n->s, x->end); break;
         case NV_ONE: emit_first_thread(x, n->s); break;
         case NV_SHARE: emit_share(x, n); break;
+        case NV_TILES: emit_tiles(x, n); break;
         case NV_COMBINE:
             for (uint32_t s = 0; s < n->sum.n; s++)
                 combine(x, n->sum.p[s], s);

@@ -2,7 +2,7 @@
 #ifndef BACKENDS_NVPTX_EMIT_H
 #define BACKENDS_NVPTX_EMIT_H
 
-#include "backends/cpu/build.h"
+#include "backends/cpu/emit.h"
 #include "backends/nvptx/nvptx.h"
 
 /* Where a kernel's iterations come from. */
@@ -17,5 +17,8 @@ typedef enum NvThreads {
 enum { PLACE_FIRST, PLACE_STEP, PLACE_BLOCK, PLACE_SHARED, PLACE_WAIT, PLACE_CONTEXT, PLACE_N };
 
 void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads);
+
+/* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
+void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
 
 #endif

@@ -349,7 +349,7 @@ static unsigned cuda_threads(cuda_run *r, const cuda_kernel *k)
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
 {
     enum { SLOT = 8, GRID = 1 << 20 };
-    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : CUDA_THREADS, grid = 1;
+    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : CUDA_THREADS * k->each, grid = 1;
     unsigned threads = cuda_threads(r, k);
     int i;
     if (!k->blocks && axis == 0)

@@ -50,6 +50,7 @@ typedef struct cuda_param {
 typedef struct cuda_kernel {
     const char *name;
     int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
+    int each;               /* not of blocks: iterations that a thread has at once */
     int sums;               /* partial results of a thread */
     int full;               /* 1: a block has all threads that it may have; else as many as its largest work */
     int first_work, works;  /* iterations that a block's threads share out, sizes in which `part` is a piece */

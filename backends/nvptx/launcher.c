@@ -104,7 +104,7 @@ static void put_kernels(Out *x)
     text_add(x->t, "static const cuda_kernel kernel_table[] = {\n");
     for (int i = 0; i < n; i++) {
         const cuda_kernel *k = &p->kernel[i];
-        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->sums, k->full, k->first_work,
+        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->each, k->sums, k->full, k->first_work,
                  k->works, k->part, STRF(dim_text(x, k->axis)), k->first, k->n);
     }
     end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, 0, 0, 0, {0, 0}, 0, 0},\n");

@@ -74,11 +74,34 @@ static KBlock *add_places(Map *m, KBlock *to, const KStmt *s, KStmt *at)
     return &place->loop.body;
 }
 
-/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. */
+/* For the variables of the loops, in the addresses of a product's elements. */
+static bool has_room(const KStmt *s)
+{
+    return s->gemm.a.at.n + 3 <= K_MAXTERM && s->gemm.b.at.n + 2 <= K_MAXTERM && s->gemm.c.at.n + 3 <= K_MAXTERM;
+}
+
+/* Of rounded factors, by the architecture's units for that. */
+static bool is_tiled(const Map *m, const KStmt *s)
+{
+    return s->gemm.factor && nv_multiplies(m->plan->arch, s->gemm.factor);
+}
+
+static NvTile *add_tile(Map *m, const KStmt *s)
+{
+    NvTile *tile = NEW(m->a, NvTile);
+    *tile = (NvTile){.factor = s->gemm.factor};
+    if (is_tiled(m, s))
+        vec_push(m->a, &m->plan->tile, tile);
+    return tile;
+}
+
+/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. Tiles want as many rows as there are, unless
+ * steps around keep places apart anyway. */
 static void add_product(Map *m, KBlock *to, const KStmt *whole)
 {
-    KStmt at, *s = &at;
-    KBlock *in = add_places(m, to, whole, s);
+    KStmt at = *whole, *s = &at;
+    NvTile *tile = add_tile(m, whole);
+    KBlock *in = is_tiled(m, whole) && !m->serial ? to : add_places(m, to, whole, s);
     KStmt *row = add_loop(m, in, K_PARALLEL, s->at, s->gemm.m);
     KStmt *col = add_loop(m, &row->loop.body, K_PARALLEL, s->at, s->gemm.n);
     KVar sum = kern_var(m->k, DT_REAL, false, STR("")), value = kern_var(m->k, DT_REAL, false, STR(""));
@@ -90,12 +113,27 @@ static void add_product(Map *m, KBlock *to, const KStmt *whole)
     kern_add(m->k, &depth->loop.body, (KStmt){.kind = K_UPDATE, .at = s->at, .acc = {sum, RED_SUM, value}});
     add_store(m, col, sum, s->gemm.c.buf, cell(m, &s->gemm.c, row, col), s->gemm.add);
     vec_push(m->a, &m->plan->product, mul);
+    tile->row = row, tile->col = col, tile->depth = depth, tile->mul = mul;
+    tile->a = depth->loop.body.p[0], tile->b = depth->loop.body.p[1];
+    tile->store = col->loop.body.p[col->loop.body.n - 1];
 }
 
-/* For the variables of the loops, in the addresses of a product's elements. */
-static bool has_room(const KStmt *s)
+/* Whether the caller's arrays have such factors already. Then nobody asked for rounding. */
+static bool is_exact(const Map *m, const KStmt *s)
 {
-    return s->gemm.a.at.n + 3 <= K_MAXTERM && s->gemm.b.at.n + 2 <= K_MAXTERM && s->gemm.c.at.n + 3 <= K_MAXTERM;
+    return factor_of_narrow(kern_buf_narrow(m->k, s->gemm.a.buf)) == s->gemm.factor &&
+           factor_of_narrow(kern_buf_narrow(m->k, s->gemm.b.buf)) == s->gemm.factor;
+}
+
+static bool add_gemm(Map *m, KBlock *to, const KStmt *s)
+{
+    if (!has_room(s))
+        return nv_refuse(m, s->at, "a matrix product whose address depends on too many variables (K_GEMM)");
+    if (s->gemm.factor && !is_tiled(m, s) && !is_exact(m, s))
+        return nv_refuse(m, s->at, str_c(m->a, str_fmt(m->a, "a matrix product of factors rounded to %s, which %.*s does not have",
+                                                       factor_text(s->gemm.factor), STRF(m->plan->arch))));
+    add_product(m, to, s);
+    return true;
 }
 
 static bool add_stmt(Map *m, KBlock *to, KStmt *s)
@@ -103,16 +141,14 @@ static bool add_stmt(Map *m, KBlock *to, KStmt *s)
     switch (s->kind) {
     case K_FILL: add_fill(m, to, s); return true;
     case K_COPY: add_copy(m, to, s); return true;
-    case K_GEMM:
-        if (!has_room(s))
-            return nv_refuse(m, s->at, "a matrix product whose address depends on too many variables (K_GEMM)");
-        add_product(m, to, s);
-        return true;
+    case K_GEMM: return add_gemm(m, to, s);
     case K_PACK: return nv_refuse(m, s->at, "a matrix copied for the products of a CPU (K_PACK)");
     case K_TASKS: return nv_refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
     case K_LOOP:
+        m->serial += s->loop.kind == K_SERIAL;
         if (!nv_loops(m, &s->loop.body))
             return false;
+        m->serial -= s->loop.kind == K_SERIAL;
         vec_push(m->k->arena, to, s);
         return true;
     default: vec_push(m->k->arena, to, s); return true;

@@ -4,7 +4,7 @@
  * for. Each statement at the top of a function becomes one kernel; statements become one together where a scalar that is
  * read from memory, or summed up, goes from one to the next. There are two kinds of kernels.
  *
- * Threads. The kernel is one NV_SHARE: a chain of parallel loops (the elements of a product, a fill, a copy are such loops,
+ * Threads. The kernel is one NV_TILES, or one NV_SHARE: a chain of parallel loops (the elements of a product, a fill, a copy are such loops,
  * too), whose iterations are shared out among all threads of the grid. Serial loops around the chain may run inside each
  * thread, where iterations of different threads never meet in memory (share.c proves it). A thread takes every
  * grid-size-th iteration, so any grid and any block will do.
@@ -17,19 +17,21 @@
  *   NV_ONE      the first thread does it: writes of scalars, and serial loops with nothing in them to share out
  *   NV_SHARE    iterations of a chain of parallel loops are shared out among the block's threads. Where they update
  *               accumulators from outside, each thread has a partial result, which it leaves in shared memory
+ *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
+ *               tile, and the instructions for that multiply (tile.c)
  *   NV_COMBINE  every thread adds up the partial results, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
  *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory
  *               that one writes is read or written by the other; none if each element is always touched by one and the same
  *               thread (barrier.c). Control flow at this level is the same for all threads, so all of them come there.
  *
- * A product is a chain of loops over its elements, with its depth in one fixed order, added up with fused multiply-add. So
+ * Any other product is a chain of loops over its elements, with its depth in one fixed order, added up with fused multiply-add. So
  * results do not depend on the grid or the piece; of sums over threads (NV_COMBINE) they depend on the size of a block.
  *
  * A thread's own variables are registers, buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
  *
- * How many threads a block has is up to whoever launches it; launch_code.h takes as many as its largest NV_SHARE has iterations.
+ * How many threads a block has is up to whoever launches it, but they are whole warps of 32 where there are tiles; launch_code.h takes as many as its largest NV_SHARE has iterations.
  *
  * A kernel gets the buffers that it touches, the sizes that it needs, and flags of arguments, as numbers of 64 bits. Arrays
  * are as on the CPU: a missing optional argument is an array of zeros, a missing optional output a null pointer. */
@@ -59,7 +61,17 @@ typedef struct NvAxis {
     uint32_t level;
 } NvAxis;
 
-typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_COMBINE, NV_STEPS, NV_BARRIER } NvKind;
+typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_COMBINE, NV_STEPS, NV_BARRIER } NvKind;
+
+/* A product of rounded factors: the loops that it has become, and what is in them. */
+typedef struct NvTile {
+    FactorType factor;
+    const KStmt *row, *col, *depth;  /* loops, one inside the other */
+    const KStmt *a, *b, *mul, *store; /* loads, their product, what is written */
+} NvTile;
+
+/* What a warp makes at once: pieces of 16 rows and 8 columns, which one instruction multiplies. */
+enum { NV_WARP = 32, NV_TILE_ROWS = 16, NV_TILE_COLS = 8, NV_MOST_ROWS = 2, NV_MOST_COLS = 4 };
 
 typedef struct NvNode NvNode;
 typedef struct NvNodes {
@@ -70,13 +82,15 @@ typedef struct NvNodes {
 struct NvNode {
     NvKind kind;
     KStmt *s; /* of NV_STEPS the loop; NULL: NV_COMBINE, NV_BARRIER */
-    /* NV_SHARE */
+    /* NV_SHARE, NV_TILES */
     VEC(NvAxis) axis;
     uint32_t nlevel;
     Dim extent[NV_MAXLEVEL];
     Dim count;          /* of iterations: the product of the extents */
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
+    const NvTile *tile; /* NV_TILES */
+    uint32_t rows;      /* NV_TILES: how many pieces of 16 rows a warp has; of 8 columns it is NV_MOST_COLS */
 };
 
 typedef struct NvKernel {
@@ -102,6 +116,8 @@ typedef struct NvFn {
 typedef struct NvPlan {
     Arena *arena;
     KernProg *k;
+    Str arch;
+    VEC(const NvTile *) tile;   /* products of rounded factors */
     VEC(const KStmt *) product; /* what is added up in products, a K_LET of FUN_MUL each: fused multiply-add */
     NvFn fn[REC_NFN];
 } NvPlan;
@@ -110,11 +126,13 @@ typedef struct NvOptions {
     Str prefix; /* of the kernels' names; the program's name when empty */
     Str arch;   /* a row of arch.def */
     bool f64;
+    FactorType products; /* what factors may be rounded to */
     Str version;
     Str source_file;
 } NvOptions;
 
 const char *nv_arch(uint32_t i); /* NULL past the last */
+bool nv_multiplies(Str arch, FactorType f); /* it has products of tiles with such factors */
 
 /* plan.c: which kernels. Statements of k are rewritten on the way: it is no program for another target any more. */
 NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o);

@@ -102,12 +102,23 @@ static int64_t per_place(const Map *m, const NvNode *n)
     return dim_is_const(m->k->dims, quotient, &times) ? times : 0;
 }
 
-/* So long that all threads have work: one place where each has as many iterations as a size says. */
-static void choose_piece(Map *m, const NvNodes *nodes, bool *found)
+/* The rows of a tile, where a block's places are rows: it reads the other factor for all of them at once. */
+static bool has_rows(const Map *m, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
-        choose_piece(m, &n->body, found);
+        if (has_rows(m, &n->body) || (n->kind == NV_TILES && dim_mentions(m->k->dims, n->tile->row->loop.extent, m->kernel->part)))
+            return true;
+    }
+    return false;
+}
+
+/* So long that all threads have work: one place where each has as many iterations as a size says. */
+static void find_piece(Map *m, const NvNodes *nodes, bool *found)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        find_piece(m, &n->body, found);
         if (n->kind != NV_SHARE)
             continue;
         int64_t times = per_place(m, n);
@@ -116,6 +127,14 @@ static void choose_piece(Map *m, const NvNodes *nodes, bool *found)
             m->kernel->piece = piece;
         *found = true;
     }
+}
+
+static void choose_piece(Map *m)
+{
+    bool found = false;
+    find_piece(m, &m->kernel->node, &found);
+    if (has_rows(m, &m->kernel->node))
+        m->kernel->piece = NV_TILE_ROWS;
 }
 
 /* ---- kernels ---- */
@@ -136,7 +155,7 @@ static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
 /* Whether all threads of a grid can share the statement out. */
 static bool of_threads(Map *m, KStmt *s)
 {
-    NvNode *share = nv_share(m, s);
+    NvNode *tiles = nv_tiles(m, s, NV_MOST_ROWS), *share = tiles ? tiles : nv_share(m, s);
     if (!share || share->sum.n)
         return false;
     vec_push(m->a, &m->kernel->node, share);
@@ -161,12 +180,11 @@ static bool cut(Map *m)
 static void of_blocks(Map *m)
 {
     NvKernel *kernel = m->kernel;
-    bool found = false;
     kernel->blocks = true;
     nv_block_nodes(m, &kernel->node, &kernel->root);
     nv_barriers(m, &kernel->node);
     if (kernel->first != K_NONE)
-        choose_piece(m, &kernel->node, &found);
+        choose_piece(m);
 }
 
 /* Statements at..end of b. False: they have become several statements, and nothing was done yet. */
@@ -257,7 +275,7 @@ NvPlan *nv_plan(Arena *a, KernProg *k, const NvOptions *o)
 {
     static const char *const name[REC_NFN] = {"forward", "backward", "init"};
     NvPlan *p = NEW(a, NvPlan);
-    *p = (NvPlan){.arena = a, .k = k};
+    *p = (NvPlan){.arena = a, .k = k, .arch = o->arch};
     k->no_packed = true;
     for (int fn = 0; fn < REC_NFN; fn++) {
         Map m = {.a = a, .k = k, .plan = p, .fn = &p->fn[fn]};

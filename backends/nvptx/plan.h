@@ -13,6 +13,7 @@ typedef struct Map {
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;
+    uint32_t serial; /* loops.c: serial loops around */
 } Map;
 
 bool nv_refuse(Map *m, Span at, const char *why); /* false */
@@ -24,12 +25,16 @@ bool nv_is_scalar(const KStmt *s); /* without effect on memory */
 /* share.c: which loops are shared out among threads */
 enum { NV_READS = 1, NV_WRITES = 2 };
 NvNode *nv_node(Map *m, NvKind kind, KStmt *s);
+bool nv_chain(Map *m, NvNode *node, const KStmt *s);           /* a parallel loop, and those inside; false: not as the node has them */
 NvNode *nv_share(Map *m, KStmt *s);                            /* NULL: its threads would meet, or it is no chain */
 void nv_find_sums(Map *m, NvNode *node, const KBlock *b);      /* in b, a part of node */
 unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | NV_WRITES */
 /* Whether each element of a memory is always touched by one and the same thread, in both; in different rounds of a loop, or
  * else in the same ones of all loops around. */
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round);
+
+/* tile.c: products of rounded factors. rows: see NvNode. NULL: it is something else */
+NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);
 
 /* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */
 bool nv_split(Map *m, KBlock *b, uint32_t at);

@@ -213,14 +213,19 @@ static bool is_timed(const Make *m, Dim d)
     return false;
 }
 
+static bool is_shared(const NvNode *n)
+{
+    return n->kind == NV_SHARE || n->kind == NV_TILES;
+}
+
 /* What a block shares out; false when some of it is of a whole sequence, for which there are never too many threads. */
 static bool add_works(Make *m, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
-        if (!add_works(m, &n->body) || (n->kind == NV_SHARE && is_timed(m, n->count)))
+        if (!add_works(m, &n->body) || (is_shared(n) && is_timed(m, n->count)))
             return false;
-        if (n->kind == NV_SHARE) {
+        if (is_shared(n)) {
             cuda_dim count = dim_row(m, n->count);
             vec_push(m->a, &m->work, count);
         }
@@ -236,12 +241,16 @@ static void make_works(Make *m, const NvKernel *kernel, cuda_kernel *row)
     row->part = kernel->first != K_NONE ? (int)kernel->part : -1;
 }
 
+/* A quarter of the elements that a lane has of a tile: tiles at the end of rows and columns are not full. */
+enum { TILE_EACH = NV_MOST_ROWS * NV_TILE_ROWS * NV_MOST_COLS * NV_TILE_COLS / NV_WARP / 4 };
+
 static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
 {
     cuda_kernel row = {.name = str_c(m->a, kernel->name),
                        .blocks = kernel->blocks,
                        .cut = kernel->first != K_NONE,
                        .piece = (int)kernel->piece,
+                       .each = kernel->node.p[0]->kind == NV_TILES ? TILE_EACH : 1,
                        .sums = (int)kernel->nsum,
                        .axis = dim_row(m, kernel->axis),
                        .first = (int)m->param.n,

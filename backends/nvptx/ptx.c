@@ -17,7 +17,26 @@ const char *nv_arch(uint32_t i)
     return name[i];
 }
 
-static LLVMTargetMachineRef make_machine(Arena *a, Str arch)
+bool nv_multiplies(Str arch, FactorType f)
+{
+    static const unsigned factors[] = {
+#define ARCH(NAME, SINGLE, DOUBLE, FACTORS) FACTORS,
+#include "backends/nvptx/arch.def"
+#undef ARCH
+    };
+    uint32_t i = 0;
+    while (nv_arch(i) && !str_is(arch, nv_arch(i)))
+        i++;
+    return nv_arch(i) && factors[i] >> f & 1u;
+}
+
+/* The lowest version of PTX that an architecture has is enough, but for one thing. */
+static const char *features(const NvPlan *p)
+{
+    return p->tile.n && str_is(p->arch, "sm_75") ? "+ptx65" : "";
+}
+
+static LLVMTargetMachineRef make_machine(Arena *a, Str arch, const char *more)
 {
     static const char triple[] = "nvptx64-nvidia-cuda";
     LLVMTargetRef target;
@@ -28,7 +47,7 @@ static LLVMTargetMachineRef make_machine(Arena *a, Str arch)
     LLVMInitializeNVPTXAsmPrinter();
     if (LLVMGetTargetFromTriple(triple, &target, &why))
         ice("LLVM: %s", why);
-    return LLVMCreateTargetMachine(target, triple, str_c(a, arch), "", LLVMCodeGenLevelDefault, LLVMRelocDefault,
+    return LLVMCreateTargetMachine(target, triple, str_c(a, arch), more, LLVMCodeGenLevelDefault, LLVMRelocDefault,
                                    LLVMCodeModelDefault);
 }
 
@@ -73,7 +92,7 @@ static Str text_of(Arena *a, LLVMModuleRef module, LLVMTargetMachineRef machine)
 Str nv_ptx(const NvPlan *p, const NvOptions *o)
 {
     LLVMContextRef context = LLVMContextCreate();
-    LLVMTargetMachineRef machine = make_machine(p->arena, o->arch);
+    LLVMTargetMachineRef machine = make_machine(p->arena, o->arch, features(p));
     LLVMModuleRef module = make_module(p, context, machine, o->f64);
     optimize(module, machine);
     Str text = text_of(p->arena, module, machine);

@@ -30,7 +30,7 @@ static const KStmt *only_loop(const KBlock *b)
 }
 
 /* The chains of one nest share its threads, so they must be alike. */
-static bool add_chain(Map *m, NvNode *node, const KStmt *s)
+bool nv_chain(Map *m, NvNode *node, const KStmt *s)
 {
     uint32_t level = 0;
     bool first = !node->nlevel;
@@ -51,7 +51,7 @@ static bool add_nest(Map *m, NvNode *node, const KStmt *s)
 {
     uint32_t loops = 0;
     if (is_parallel(s))
-        return add_chain(m, node, s);
+        return nv_chain(m, node, s);
     for (uint32_t i = 0; i < s->loop.body.n; i++) {
         const KStmt *in = s->loop.body.p[i];
         if (nv_is_scalar(in))

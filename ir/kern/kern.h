@@ -16,7 +16,7 @@
 #define IR_KERN_H
 
 #include "ir/rec/rec.h" /* for the interface (RecArg, RecOut) and RecReduce */
-#include "lang/narrow.h"
+#include "lang/factor.h"
 
 typedef uint32_t KVar;   /* index into KernProg.var */
 typedef uint32_t KBufId; /* index into KernProg.buf */
@@ -82,7 +82,8 @@ typedef enum KKind {
     K_LEAVE,  /* leave: ends the serial loop whose body it stands in if var is true; before it the body has changed nothing */
     K_GEMM,   /* gemm: C[m,n] (+)= sum over k of A[m,k] * B[k,n]; k summed in one fixed order, set by K and strides only. With
                  `least`, several threads may do it, each some rows or columns, if m*n*k is as much. If `when` is not 0, B
-                 is read from the copy of it in `packed`, with the same bits */
+                 is read from the copy of it in `packed`, with the same bits. With `factor`, each factor is rounded to that
+                 before, and the sum has any order: see products.c */
     K_PACK,   /* pack: if `when` is not 0, buf[at ..) = the matrix b[k,n], in the target's own order, in no more than
                  (n + KERN_PANEL - 1) * k elements */
     K_FILL,   /* fill: buf[at .. at + count) = number */
@@ -113,7 +114,7 @@ struct KStmt {
         struct { KVar var; uint32_t arg; } given;
         struct { KVar var; KVar index; Dim bound; } check;
         struct { KVar var; } leave;
-        struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; KBufId packed; KIndex packed_at; Dim when; } gemm;
+        struct { Dim m, n, k; KView a, b, c; bool add; uint32_t least; KBufId packed; KIndex packed_at; Dim when; FactorType factor; } gemm;
         struct { KBufId buf; KIndex at; KView b; Dim k, n, when; } pack;
         struct { KBufId buf; KIndex at; Dim count; double number; } fill;
         struct { KBufId dst; KIndex to; KBufId src; KIndex from; Dim count; } copy;
@@ -135,6 +136,9 @@ typedef struct KernProg {
     Str name, doc; /* of the entry; the doc is not part of the text form */
     bool no_packed; /* the target has no packed batches; not part of the text form either */
     Narrow narrow;  /* how reals stand in the caller's arrays: see narrow.c */
+    bool tiles;      /* the target has products of rounded factors, which products.c marks; this and the next two are not part of the text form */
+    FactorType products; /* what factors may be rounded to */
+    bool rounds;         /* some products have such factors, or had them before a target took them apart */
     DimSym batch, keep;
     VEC(RecArg) arg; /* the interface, as rec had it */
     VEC(RecOut) out;
@@ -175,7 +179,11 @@ void kern_mark_uses(KernProg *p);                    /* sets KBuf.used_by and ke
 Narrow kern_arg_narrow(const KernProg *p, uint32_t arg);
 Narrow kern_out_narrow(const KernProg *p, uint32_t out);
 Narrow kern_buf_narrow(const KernProg *p, KBufId b);
-bool kern_converts(const KStmt *s); /* it may read or write a narrow buffer */
+bool kern_converts(const KStmt *s, KBufKind kind); /* it may read or write narrow buffers of that kind */
+
+/* products.c: which products have rounded factors, the first thing that narrow.c does */
+void kern_mark_products(KernProg *p);
+bool kern_rounds(const KernProg *p); /* there is one, whether or not marked by a pass */
 
 /* Part of a range: a dimension of kind DIM_PART, and what it is part of. */
 typedef struct KernPiece {
@@ -200,7 +208,7 @@ bool kern_run(const KernProg *p, RecFn fn, const int64_t *dim_value, double *con
 KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
 
 /* ---- passes, one file each, named as in passes.def ---- */
-void kern_narrow(KernProg *p);    /* narrow.c: products read, and sums are made in, wide copies of narrow arrays */
+void kern_narrow(KernProg *p);    /* narrow.c: some products have rounded factors, all others read, and sums are made in, wide copies of narrow arrays */
 void kern_fuse(KernProg *p);      /* fuse.c: in a step, loops over the same matrix become one */
 void kern_columns(KernProg *p);   /* columns.c: sums over a matrix's rows stay in registers */
 void kern_forward(KernProg *p);   /* forward.c: what was just stored is not loaded, what nobody reads is not made */

@@ -1,6 +1,6 @@
 /* Arrays of the caller's that hold reals of 16 bits. A load widens, a store rounds, and a fill is one number; so all passes go on
  * as if nothing were. What reads or writes a matrix as a whole, and what adds to an array, has a wide copy in the workspace instead:
- * products are of single precision, and sums are rounded once. */
+ * products are of single precision, and sums are rounded once. Products of rounded factors (products.c) read arguments as they are. */
 #include "ir/kern/kern.h"
 
 Narrow kern_arg_narrow(const KernProg *p, uint32_t arg)
@@ -24,21 +24,23 @@ Narrow kern_buf_narrow(const KernProg *p, KBufId b)
     return NARROW_NONE;
 }
 
-bool kern_converts(const KStmt *s)
+bool kern_converts(const KStmt *s, KBufKind kind)
 {
-    return s->kind == K_LOAD || s->kind == K_FILL || (s->kind == K_STORE && !s->mem.add);
+    return s->kind == K_LOAD || s->kind == K_FILL || (s->kind == K_STORE && !s->mem.add) ||
+           (s->kind == K_GEMM && s->gemm.factor && kind == K_ARG);
 }
 
 typedef struct Widen {
     KernProg *p;
     KBufId *wide; /* by KBufId: the copy of it, or K_NONE */
+    const KStmt *s; /* that is looked at */
 } Widen;
 
 static void want(void *cx, KBufId b, KIndex *at)
 {
     Widen *w = cx;
     (void)at;
-    if (kern_buf_narrow(w->p, b) == NARROW_NONE || w->wide[b] != K_NONE)
+    if (kern_buf_narrow(w->p, b) == NARROW_NONE || w->wide[b] != K_NONE || kern_converts(w->s, w->p->buf.p[b].kind))
         return;
     KBuf copy = {.kind = K_WORK, .dt = DT_REAL, .size = w->p->buf.p[b].size, .name = w->p->buf.p[b].name};
     KBufId id = kern_buf(w->p, copy);
@@ -48,9 +50,10 @@ static void want(void *cx, KBufId b, KIndex *at)
 static void find(Widen *w, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
+        w->s = b->p[i];
         if (kern_body(b->p[i]))
             find(w, kern_body(b->p[i]));
-        else if (!kern_converts(b->p[i]))
+        else
             kern_each_access(b->p[i], want, w);
     }
 }
@@ -73,8 +76,10 @@ static void redirect(const Widen *w, const KBlock *b, uint32_t known)
         case K_FILL: turn(w, &s->fill.buf, known); break;
         case K_PACK: turn(w, &s->pack.b.buf, known); break;
         case K_GEMM:
-            turn(w, &s->gemm.a.buf, known);
-            turn(w, &s->gemm.b.buf, known);
+            if (!s->gemm.factor) {
+                turn(w, &s->gemm.a.buf, known);
+                turn(w, &s->gemm.b.buf, known);
+            }
             turn(w, &s->gemm.c.buf, known);
             break;
         case K_COPY:
@@ -112,7 +117,7 @@ static void widen(KernProg *p, KBlock *fn)
 {
     Arena *own = arena_new();
     uint32_t known = p->buf.n;
-    Widen w = {p, NEWN(own, KBufId, known)};
+    Widen w = {p, NEWN(own, KBufId, known), NULL};
     for (KBufId b = 0; b < known; b++)
         w.wide[b] = K_NONE;
     find(&w, fn);
@@ -127,6 +132,7 @@ static void widen(KernProg *p, KBlock *fn)
 
 void kern_narrow(KernProg *p)
 {
+    kern_mark_products(p);
     if (p->narrow == NARROW_NONE)
         return;
     for (uint32_t f = 0; f < REC_NFN; f++)

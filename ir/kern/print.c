@@ -72,6 +72,8 @@ static void gemm(Text *out, const KernProg *p, const KStmt *s)
     view(out, p, &s->gemm.a);
     text_add(out, " @ ");
     view(out, p, &s->gemm.b);
+    if (s->gemm.factor)
+        text_add(out, " factors %s", factor_text(s->gemm.factor));
     if (s->gemm.least)
         text_add(out, " least %u", s->gemm.least);
     if (s->gemm.when == DIM_ZERO)

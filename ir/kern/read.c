@@ -160,13 +160,23 @@ static bool update(Reader *r, KStmt *s)
     return variable(r, &s->acc.var) && reduction(r, &s->acc.red) && variable(r, &s->acc.value);
 }
 
+static bool factors(Reader *r, FactorType *out)
+{
+    if (!in_accept_word(r->in, "factors"))
+        return true;
+    for (*out = FACTOR_BF16; *out < FACTOR_COUNT; ++*out)
+        if (in_accept_word(r->in, factor_text(*out)))
+            return true;
+    return in_fail(r->in, "expected bf16, f16 or tf32");
+}
+
 static bool gemm(Reader *r, KStmt *s)
 {
     s->kind = K_GEMM;
     return in_expect_word(r->in, "m") && in_size(r->in, &s->gemm.m) && in_expect_word(r->in, "n") &&
            in_size(r->in, &s->gemm.n) && in_expect_word(r->in, "k") && in_size(r->in, &s->gemm.k) &&
            view(r, &s->gemm.c) && assigns(r, &s->gemm.add) && view(r, &s->gemm.a) && in_expect(r->in, '@') &&
-           view(r, &s->gemm.b) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least)) &&
+           view(r, &s->gemm.b) && factors(r, &s->gemm.factor) && (!in_accept_word(r->in, "least") || in_number(r->in, UINT32_MAX, &s->gemm.least)) &&
            (!in_accept_word(r->in, "packed") || (element(r, &s->gemm.packed, &s->gemm.packed_at) &&
                                                  in_expect_word(r->in, "when") && in_size(r->in, &s->gemm.when)));
 }

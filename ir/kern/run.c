@@ -105,7 +105,7 @@ static void gemm(const Run *r, const KStmt *s)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t q = 0; q < k; q++)
-                sum += load(r, s->gemm.a.buf, cell(r, &s->gemm.a, i, q)) * gemm_b(r, s, q, j);
+                sum += factor_round(s->gemm.factor, load(r, s->gemm.a.buf, cell(r, &s->gemm.a, i, q))) * factor_round(s->gemm.factor, gemm_b(r, s, q, j));
             store(r, s->gemm.c.buf, cell(r, &s->gemm.c, i, j), sum, s->gemm.add);
         }
 }

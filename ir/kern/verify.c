@@ -77,8 +77,8 @@ static const KBuf *buffer(Verify *c, const KStmt *s, KBufId b, const KIndex *at)
 
 static void converts(Verify *c, const KStmt *s, KBufId b)
 {
-    need(c, b >= c->p->buf.n || kern_converts(s) || !kern_buf_narrow(c->p, b), s,
-         "reals of 16 bits are used by more than a load, a store or a fill");
+    need(c, b >= c->p->buf.n || kern_converts(s, c->p->buf.p[b].kind) || !kern_buf_narrow(c->p, b), s,
+         "reals of 16 bits are used by more than a load, a store, a fill or a product of such factors");
 }
 
 static const KBuf *reads(Verify *c, const KStmt *s, KBufId b, const KIndex *at)
@@ -210,6 +210,7 @@ static void gemm(Verify *c, const KStmt *s)
          s->gemm.c.buf != s->gemm.a.buf || s->gemm.a.at.n || s->gemm.c.at.n || s->gemm.a.at.base != s->gemm.c.at.base,
          s, "a product writes over its operand");
     need(c, !c->in_vector, s, "a product inside a vector loop");
+    need(c, !s->gemm.factor || s->gemm.when == DIM_ZERO, s, "a product of rounded factors reads a copy");
     size(c, s, s->gemm.m);
     size(c, s, s->gemm.n);
     size(c, s, s->gemm.k);

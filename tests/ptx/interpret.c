@@ -47,6 +47,8 @@ enum op {
     BRA,
     RET,
     CALL,
+    ROUND, /* of reals to short ones, see shorten */
+    TILES, /* a product by a warp */
     NO_OP
 };
 enum compare { EQ, NE, LT, LE, GT, GE, EQU, NEU, LTU, LEU, GTU, GEU, NUM, NOT_A_NUMBER };
@@ -64,6 +66,12 @@ struct instruction {
                        its name */
 };
 
+/* mma.sync: registers of a lane; `short_as` says what factors are. */
+struct tiles {
+    int short_as, depth;
+    int d[4], a[4], b[2], c[4]; /* slots */
+};
+
 struct label {
     char name[96];
     int at;
@@ -73,7 +81,8 @@ struct kernels;
 
 struct function {
     char name[96];
-    int nparam, base[6], nslot, ncode, nlabel, ntarget;
+    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles;
+    struct tiles *tiles;
     struct instruction *code;
     struct label *label, *target; /* target: where branches and calls go */
     uint64_t *start;              /* slots of a thread as it begins */
@@ -100,6 +109,7 @@ struct reader {
     struct function *f;
     int calling; /* between `call` and its end; 2: its name has been read */
     char line[512];
+    char tiles[1024]; /* the lines of an mma.sync so far */
 };
 
 static int fail(const struct reader *r, const char *what)
@@ -354,6 +364,73 @@ static int instruction(struct reader *r, char *text)
     return 0;
 }
 
+/* ---- short reals ---- */
+
+enum { BF16X2, F16X2, F16, TF32, SHORTS };
+
+/* cvt.rn.bf16x2.f32 %r1, %f1, %f2 */
+static int shorten(struct reader *r, char *text)
+{
+    static const char *const name[] = {"cvt.rn.bf16x2.f32", "cvt.rn.f16x2.f32", "cvt.rn.f16.f32", "cvt.rna.tf32.f32"};
+    struct instruction c = {.op = ROUND, .type = U32, .when = -1};
+    char *word = strtok(text, " \t,"), *to = strtok(NULL, " \t,"), *a = strtok(NULL, " \t,"), *b = strtok(NULL, " \t,");
+    int as = find(name, SHORTS, word);
+    if (as < 0 || !to || !a || (as <= F16X2) != (b != NULL))
+        return fail(r, "an unknown rounding");
+    c.part = (unsigned char)as;
+    if ((c.to = operand(r, to)) < 0 || (c.in[0] = operand(r, a)) < 0 || (b && (c.in[1] = operand(r, b)) < 0))
+        return -1;
+    append(r->f, c);
+    return 0;
+}
+
+/* {%r1, %r2}: so many registers */
+static int registers(struct reader *r, char **text, int n, int *slot)
+{
+    char *word = strchr(*text, '{'), *end = word ? strchr(word, '}') : NULL;
+    int i;
+    if (!end)
+        return fail(r, "no registers");
+    *end = 0;
+    *text = end + 1;
+    for (i = 0, word = strtok(word + 1, ", "); word && i < n; word = strtok(NULL, ", "))
+        if ((slot[i++] = operand(r, word)) < 0)
+            return -1;
+    return word || i < n ? fail(r, "another number of registers") : 0;
+}
+
+/* mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {d}, {a}, {b}, {c}; a line for each. */
+static int tiles(struct reader *r, const char *line)
+{
+    static const struct { const char *name; int as, depth, a; } form[] = {{"m16n8k16.row.col.f32.bf16.bf16.f32", BF16X2, 16, 4},
+                                                                          {"m16n8k16.row.col.f32.f16.f16.f32", F16X2, 16, 4},
+                                                                          {"m16n8k8.row.col.f32.f16.f16.f32", F16X2, 8, 2},
+                                                                          {"m16n8k8.row.col.f32.tf32.tf32.f32", TF32, 8, 4}};
+    struct instruction c = {.op = TILES, .when = -1};
+    struct tiles t = {0};
+    char *text = r->tiles;
+    size_t i;
+    if (strlen(r->tiles) + strlen(line) >= sizeof r->tiles)
+        return fail(r, "a long product");
+    strcat(r->tiles, line);
+    if (!strchr(line, ';'))
+        return 0;
+    for (i = 0; i < sizeof form / sizeof *form && !strstr(text, form[i].name); i++)
+        ;
+    if (i == sizeof form / sizeof *form || strncmp(text, "mma.sync.aligned.", 17) != 0)
+        return fail(r, "an unknown product");
+    t.short_as = form[i].as, t.depth = form[i].depth;
+    if (registers(r, &text, 4, t.d) < 0 || registers(r, &text, form[i].a, t.a) < 0 || registers(r, &text, form[i].a / 2, t.b) < 0 ||
+        registers(r, &text, 4, t.c) < 0)
+        return -1;
+    r->tiles[0] = 0;
+    r->f->tiles = grown(r->f->tiles, r->f->ntiles, sizeof t);
+    r->f->tiles[r->f->ntiles] = t;
+    c.offset = r->f->ntiles++;
+    append(r->f, c);
+    return 0;
+}
+
 /* ld.param.v2.f64 {%fd1, %fd2}, [retval0+0]; st.param.v2.f64 [func_retval0+0], {%fd1, %fd2}; two of one word each */
 static int two(struct reader *r, const char *text)
 {
@@ -427,7 +504,7 @@ static int link_function(struct reader *r, struct function *f)
 /* .visible .entry NAME(, .func (...) NAME( */
 static int entry(struct kernels *k, struct reader *r, const char *text)
 {
-    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, NULL, NULL, NULL, NULL, k};
+    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, k};
     int i;
     snprintf(f.name, sizeof f.name, "%.*s", (int)strcspn(text, "( \t"), text);
     k->function = grown(k->function, k->n, sizeof f);
@@ -495,6 +572,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     text += strspn(text, " \t");
     if (r->calling)
         return call(r, text), 0;
+    if (r->f && (*r->tiles || strncmp(text, "mma.", 4) == 0))
+        return tiles(r, text);
     if (is_idle(text))
         return 0;
     if (strncmp(text, ".visible .entry ", 16) == 0)
@@ -514,13 +593,15 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     if (*text == '.' || !(end = strchr(text, ';')))
         return fail(r, "an unknown statement");
     *end = 0;
+    if (strncmp(text, "cvt.", 4) == 0 && (strstr(text, "16x2.") || strstr(text, ".f16.") || strstr(text, ".tf32.")))
+        return shorten(r, text);
     return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
 }
 
 struct kernels *kernels_read(const char *ptx)
 {
     struct kernels *k = calloc(1, sizeof *k);
-    struct reader r = {k, NULL, 0, ""};
+    struct reader r = {k, NULL, 0, "", ""};
     char line[512];
     int i, bad = 0;
     while (!bad && *ptx) {
@@ -549,6 +630,7 @@ void kernels_free(struct kernels *k)
         free(k->function[i].label);
         free(k->function[i].target);
         free(k->function[i].start);
+        free(k->function[i].tiles);
     }
     while (k->table) {
         struct table *next = k->table->next;
@@ -775,6 +857,59 @@ static uint64_t converted(const struct instruction *c, uint64_t v)
     return real ? to_integer(c->type, x) : n;
 }
 
+/* ---- short reals ---- */
+
+/* Half of the numbers between two short ones goes either way; ties to the even one, or away from zero. */
+static double rounded_to(int bits, int least, int even, double x)
+{
+    int e;
+    double unit, q;
+    if (x == 0 || isnan(x) || isinf(x))
+        return x;
+    frexp(x, &e);
+    unit = ldexp(1, (e - 1 < least ? least : e - 1) - (bits - 1));
+    q = fabs(x) / unit;
+    q = even ? nearbyint(q) : floor(q + 0.5);
+    return copysign(q * unit, x);
+}
+
+static uint32_t short_of(int as, float x)
+{
+    int e;
+    double y, m;
+    if (as == BF16X2)
+        return isnan(x) ? 0x7fff : (uint32_t)(of_f32((float)rounded_to(8, -126, 1, (double)x)) >> 16);
+    if (as == TF32)
+        return isnan(x) ? 0x7fffffff : (uint32_t)of_f32((float)rounded_to(11, -126, 0, (double)x));
+    if (isnan(x))
+        return 0x7fff;
+    y = fabs(rounded_to(11, -14, 1, (double)x));
+    if (y >= 65536)
+        return 0x7c00u | (signbit(x) ? 0x8000u : 0);
+    m = y < 0x1p-14 ? ldexp(y, 24) : 0;
+    frexp(y, &e);
+    return (uint32_t)(y < 0x1p-14 ? m : ldexp(y, 11 - e) - 1024 + 1024 * (e + 14)) | (signbit(x) ? 0x8000u : 0);
+}
+
+/* What a factor's bits say; those of tf32 that are not there are not looked at. */
+static float long_of(int as, uint32_t bits)
+{
+    int e = (int)(bits >> 10 & 31);
+    double m = (double)(bits & 1023);
+    if (as == BF16X2)
+        return f32(bits << 16);
+    if (as == TF32)
+        return f32(bits & 0xffffe000u);
+    m = e == 31 ? (m != 0 ? (double)NAN : (double)INFINITY) : e ? ldexp(m + 1024, e - 25) : ldexp(m, -24);
+    return (float)(bits & 0x8000 ? -m : m);
+}
+
+static uint64_t shortened(const struct instruction *c, const uint64_t *slot)
+{
+    uint32_t a = short_of(c->part, f32(slot[c->in[0]]));
+    return c->part > F16X2 ? a : (uint64_t)(a << 16 | short_of(c->part, f32(slot[c->in[1]])));
+}
+
 #define OF(OP, TYPE) ((OP) << 4 | (TYPE))
 
 static uint64_t computed(const struct instruction *i, const uint64_t *slot)
@@ -794,6 +929,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
     switch (i->op) {
     case MOV: return a;
     case CVT: return converted(i, a);
+    case ROUND: return shortened(i, slot);
     case SETP: return (uint64_t)holds(i->compare, order(i->type, a, b));
     case SELP: return c & 1 ? a : b;
     case SHL:
@@ -810,7 +946,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 /* ---- a block ---- */
 
-enum state { GOES_ON, WAITS, DONE };
+enum state { GOES_ON, WAITS, MULTIPLIES, DONE };
 
 struct thread {
     const struct function *f;
@@ -897,6 +1033,8 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = DONE;
         else if (c->op == BAR)
             t->state = WAITS;
+        else if (c->op == TILES)
+            t->state = MULTIPLIES;
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
         else if (c->op == LD || c->op == ST)
@@ -940,17 +1078,94 @@ static void block_start(struct block *b, unsigned number)
     }
 }
 
-static int block_run(struct block *b)
+/* ---- a warp ---- */
+
+enum { WARP = 32, MOST_DEPTH = 16 };
+
+/* The element of a factor that a lane has, of rows (or columns) and depth: "PTX ISA", the layouts of m16n8k8 and m16n8k16. Register
+ * by register the upper and lower half of 16 rows take turns; lanes of four have neighbours in depth, and those further on. */
+static void spread(const struct tiles *m, int lane, int reg, int half, uint32_t bits, float (*to)[MOST_DEPTH], int halves)
 {
-    unsigned i, done = 0;
-    while (done == 0) {
-        for (i = 0; i < b->g->threads; i++) {
-            struct thread *t = &b->thread[b->g->backwards ? b->g->threads - 1 - i : i];
+    int row = lane / 4 + 8 * half, part = halves ? reg / 2 : reg, quad = lane % 4;
+    if (m->short_as == TF32) {
+        to[row][quad + 4 * part] = long_of(TF32, bits);
+        return;
+    }
+    to[row][2 * quad + 8 * part] = long_of(m->short_as, bits & 0xffff);
+    to[row][2 * quad + 8 * part + 1] = long_of(m->short_as, bits >> 16);
+}
+
+/* Of exact products, in an order that programs must not count on: here it is one or the other. */
+static float sum_of(const struct block *b, int depth, float start, const float *x, const float *y)
+{
+    int k;
+    for (k = 0; k < depth; k++)
+        start += x[b->g->backwards ? depth - 1 - k : k] * y[b->g->backwards ? depth - 1 - k : k];
+    return start;
+}
+
+static void multiply(const struct block *b, struct thread *lane, const struct tiles *m)
+{
+    float x[16][MOST_DEPTH] = {{0}}, y[8][MOST_DEPTH] = {{0}};
+    int i, r, nb = m->short_as == TF32 ? 2 : m->depth / 8;
+    for (i = 0; i < WARP; i++) {
+        for (r = 0; r < 2 * nb; r++)
+            spread(m, i, r, r % 2, (uint32_t)lane[i].slot[m->a[r]], x, 1);
+        for (r = 0; r < nb; r++)
+            spread(m, i, r, 0, (uint32_t)lane[i].slot[m->b[r]], y, 0);
+    }
+    for (i = 0; i < WARP; i++) {
+        uint64_t d[4]; /* c may stand where d goes */
+        for (r = 0; r < 4; r++)
+            d[r] = of_f32(sum_of(b, m->depth, f32(lane[i].slot[m->c[r]]), x[i / 4 + 8 * (r / 2)], y[2 * (i % 4) + r % 2]));
+        for (r = 0; r < 4; r++)
+            lane[i].slot[m->d[r]] = d[r];
+    }
+}
+
+/* All lanes of a warp have come to the same product, or none has come to one. */
+static int are_together(const struct thread *lane, unsigned n, unsigned multiplying)
+{
+    unsigned i;
+    for (i = 0; i < n && multiplying; i++)
+        if (n < WARP || lane[i].state != MULTIPLIES || lane[i].at != lane[0].at)
+            return 0;
+    return 1;
+}
+
+/* To the next barrier of the block, or to the end. */
+static int warp_run(struct block *b, struct thread *lane, unsigned n)
+{
+    unsigned i, multiplying = 1;
+    while (multiplying) {
+        multiplying = 0;
+        for (i = 0; i < n; i++) {
+            struct thread *t = &lane[b->g->backwards ? n - 1 - i : i];
             int error = thread_run(b, t);
             if (error)
                 return error;
-            done += t->state == DONE;
+            multiplying += t->state == MULTIPLIES;
         }
+        if (!are_together(lane, n, multiplying))
+            return RUN_FAILED;
+        if (multiplying)
+            multiply(b, lane, &lane->f->tiles[lane->f->code[lane->at - 1].offset]);
+    }
+    return 0;
+}
+
+static int block_run(struct block *b)
+{
+    unsigned i, done = 0, warps = (b->g->threads + WARP - 1) / WARP;
+    while (done == 0) {
+        for (i = 0; i < warps; i++) {
+            unsigned first = WARP * (b->g->backwards ? warps - 1 - i : i), n = b->g->threads - first;
+            int error = warp_run(b, &b->thread[first], n < WARP ? n : WARP);
+            if (error)
+                return error;
+        }
+        for (i = 0; i < b->g->threads; i++)
+            done += b->thread[i].state == DONE;
         if (done > 0 && done < b->g->threads)
             return RUN_FAILED;
     }

@@ -172,6 +172,23 @@ static void share(Grid *g, const NvNode *n, int64_t thread)
     }
 }
 
+/* Which thread of a warp brings, or keeps, an element is nobody's business: any may. */
+static int64_t owner(const Grid *g, int64_t element, int64_t threads)
+{
+    uint64_t z = (uint64_t)(element + 1) * 0x9E3779B97F4A7C15u ^ (uint64_t)(g->kernel->blocks ? g->now : g->kernel_start) * 0xBF58476D1CE4E5B9u;
+    return (int64_t)((z ^ z >> 29) * 0x94D049BB133111EBu >> 33) % threads;
+}
+
+static void tiles(Grid *g, const NvNode *n, int64_t thread)
+{
+    bool blocks = g->kernel->blocks;
+    int64_t me = blocks ? thread : g->block * g->threads + thread, all = blocks ? g->threads : g->threads * g->blocks;
+    be(g, thread);
+    for (int64_t i = 0, count = kern_run_dim(&g->run, n->count); i < count; i++)
+        if (owner(g, i, all) == me)
+            run_iterations(g, n, i, count);
+}
+
 static void combine(Grid *g, const NvNode *n, int64_t thread)
 {
     be(g, thread);
@@ -219,6 +236,7 @@ static void run_nodes(Grid *g, const NvNodes *nodes)
             run_stmt(g, n->s);
             break;
         case NV_SHARE: by_all(g, n, share); break;
+        case NV_TILES: by_all(g, n, tiles); break;
         case NV_COMBINE: by_all(g, n, combine); break;
         case NV_STEPS: run_steps(g, n); break;
         case NV_BARRIER:
@@ -368,7 +386,7 @@ static void check_plan(const Pair *p)
     }
 }
 
-static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
+static KernProg *lowered(Arena *a, const Entry *e, RecForm form, FactorType products)
 {
     RecProg *rec = make_entry(a, e);
     rec->form = form;
@@ -378,6 +396,8 @@ static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
     if (rec->form_missing != WHY_NONE)
         return NULL;
     KernProg *k = rec_to_kern(a, rec);
+    k->tiles = true;
+    k->products = products;
 #define PASS(IR, NAME, ...)                                                                                            \
     if (!kern_is_of_cpu(IR##_##NAME))                                                                                  \
         IR##_##NAME(k);
@@ -386,9 +406,10 @@ static KernProg *lowered(Arena *a, const Entry *e, RecForm form)
     return k;
 }
 
-static bool pair_new(Arena *a, const Entry *e, RecForm form, Pair *out)
+/* Factors are not rounded here: it is about who does what, and when. */
+static bool pair_new(Arena *a, const Entry *e, RecForm form, FactorType products, Pair *out)
 {
-    KernProg *k = lowered(a, e, form), *mapped = lowered(a, e, form);
+    KernProg *k = lowered(a, e, form, FACTOR_REAL), *mapped = lowered(a, e, form, products);
     if (!k)
         return false;
     NvPlan *plan = nv_plan(a, mapped, &(NvOptions){.arch = STR("sm_80")});
@@ -436,11 +457,11 @@ static void check_all_barriers(const Pair *p, uint32_t *all, uint32_t *missed)
 
 /* ---- files ---- */
 
-static void check_entry(const Entry *e, RecForm form, bool barriers)
+static void check_entry(const Entry *e, RecForm form, FactorType products, bool barriers)
 {
     Arena *a = arena_new();
     Pair p;
-    if (pair_new(a, e, form, &p)) {
+    if (pair_new(a, e, form, products, &p)) {
         uint32_t all = 0, missed = 0;
         check_plan(&p);
         if (barriers)
@@ -452,15 +473,20 @@ static void check_entry(const Entry *e, RecForm form, bool barriers)
 
 #define SEQUENTIAL (RecForm){.kind = REC_FORM_SEQUENTIAL}
 
-static void check_file(const char *file, RecForm form)
+static void check_tiled(const char *file, RecForm form, FactorType products)
 {
     Arena *a = arena_new();
     Sources *s = sources_new(a);
     Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
     cr_assert(u, "%s", file);
     for (uint32_t i = 0; i < unit_entries(u); i++)
-        check_entry(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, false);
+        check_entry(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, products, false);
     arena_free(a);
+}
+
+static void check_file(const char *file, RecForm form)
+{
+    check_tiled(file, form, FACTOR_REAL);
 }
 
 static bool is_source(const char *name)
@@ -521,7 +547,27 @@ Test(blocks, barriers)
         {"tests/ptx/together.rnn", "everyone"},
     };
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        check_entry(&needed[i], SEQUENTIAL, true);
+        check_entry(&needed[i], SEQUENTIAL, FACTOR_REAL, true);
+}
+
+/* ---- products by warps ---- */
+
+Test(blocks, tiles)
+{
+    static const char *const files[] = {"stdlib/lstm.rnn", "stdlib/gru_reset_before.rnn", "stdlib/lstm_heads.rnn", "stdlib/jordan.rnn"};
+    static const char *const chunked[] = {"stdlib/gla.rnn", "stdlib/deltanet.rnn"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        check_tiled(files[i], SEQUENTIAL, FACTOR_BF16);
+    for (size_t i = 0; i < sizeof chunked / sizeof *chunked; i++)
+        check_tiled(chunked[i], (RecForm){.kind = REC_FORM_CHUNK, .size = 3}, FACTOR_TF32);
+}
+
+/* Each barrier is needed here, too: lanes have other elements than the threads before and behind. */
+Test(blocks, barriers_around_tiles)
+{
+    static const Entry needed[] = {{"stdlib/elman.rnn", "elman"}, {"stdlib/gru.rnn", "gru"}, {"stdlib/lstm.rnn", "lstm"}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        check_entry(&needed[i], SEQUENTIAL, FACTOR_BF16, true);
 }
 
 /* ---- what a plan looks like ---- */
@@ -541,7 +587,7 @@ Test(blocks, plan_of_gru)
 {
     Arena *a = arena_new();
     Pair p;
-    cr_assert(pair_new(a, &(Entry){"stdlib/gru.rnn", "gru"}, SEQUENTIAL, &p));
+    cr_assert(pair_new(a, &(Entry){"stdlib/gru.rnn", "gru"}, SEQUENTIAL, FACTOR_REAL, &p));
     Str forward = text_of(a, p.plan, "gru_forward_6"), backward = text_of(a, p.plan, "gru_backward_1");
     cr_assert(str_is(forward, "gru_forward_6, blocks of B, piece 1\n"
                               "  steps %4 < T\n"
@@ -561,5 +607,26 @@ Test(blocks, plan_of_gru)
                                "    share H*part.1 writes b26\n"
                                "    each\n"
                                "    share H*part.1 writes b23"), "%.*s", STRF(backward));
+    arena_free(a);
+}
+
+/* The rows of a tile are places of the batch; outside of steps they are all places. */
+Test(blocks, plan_of_tiles)
+{
+    Arena *a = arena_new();
+    Pair p;
+    cr_assert(pair_new(a, &(Entry){"stdlib/gru.rnn", "gru"}, SEQUENTIAL, FACTOR_BF16, &p));
+    Str steps = text_of(a, p.plan, "gru_forward_6"), inputs = text_of(a, p.plan, "gru_forward_4");
+    cr_assert(str_is(steps, "gru_forward_6, blocks of B, piece 16\n"
+                            "  steps %4 < T\n"
+                            "    barrier\n"
+                            "    tiles of 16 x 32, bf16, share 3*H*part.1 writes b33\n"
+                            "    each\n"
+                            "    each\n"
+                            "    each\n"
+                            "    barrier\n"
+                            "    share H*part.1 writes b31 b14 b28 b30 b32 b29"), "%.*s", STRF(steps));
+    cr_assert(str_is(inputs, "gru_forward_4, threads for 3*B*T*H\n"
+                             "  tiles of 32 x 32, bf16, share 3*B*T*H writes b34"), "%.*s", STRF(inputs));
     arena_free(a);
 }

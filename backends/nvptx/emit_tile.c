@@ -1,0 +1,293 @@
+/* Products of rounded factors, in tiles, by mma.sync: "PTX ISA", section "Matrix multiply-accumulate operation using mma instruction".
+ *
+ * A warp makes a tile of the result after the other. The instruction adds to a piece of 16 rows and 8 columns the product of 16 rows
+ * and 8 columns of a few places of depth, and each lane brings and keeps certain elements of the three. Which element of the depth
+ * is which place of the instruction is free, as long as both factors agree: a lane takes neighbours, so that where the depth is dense,
+ * lanes read whole lines. Factors come straight from global memory: a tile has several pieces, so each is used several times.
+ *
+ * Rows and columns beyond the end are made from the first ones, and not stored. Depth beyond the end is 0 in both factors: only
+ * the last round is made so.
+ *
+ * All of it is by LLVM's intrinsics: nothing here is inline assembly. */
+#include "backends/nvptx/emit.h"
+
+enum { MOST_SLOTS = 2, RESULTS = 4, MOST_ARGS = 10 };
+
+/* How a factor's depth is spread over the lanes: a lane has `slots` registers for a row or column, each with `each` elements. */
+typedef struct Shape {
+    const char *name; /* of the intrinsic */
+    uint32_t slots, each;
+} Shape;
+
+typedef struct Tile {
+    Emit *e;
+    const NvNode *n;
+    const NvTile *t;
+    Shape shape;
+    bool old; /* sm_75: no conversion of two at once */
+    LLVMValueRef group, quad;                 /* a lane's row or column in pieces; its place in the depth */
+    LLVMValueRef rows, cols, depth;           /* how many there are */
+    LLVMValueRef row_start, col_start;        /* of the loops */
+    LLVMValueRef row, col;                    /* of the tile: the first, counted from the start */
+    LLVMValueRef sum[NV_MOST_ROWS][NV_MOST_COLS][RESULTS]; /* memory of the entry, which becomes registers */
+} Tile;
+
+static Shape shape_of(FactorType f, bool old)
+{
+    switch (f) {
+    case FACTOR_BF16: return (Shape){"llvm.nvvm.mma.m16n8k16.row.col.bf16", 2, 2};
+    case FACTOR_F16:
+        return old ? (Shape){"llvm.nvvm.mma.m16n8k8.row.col.f32.f32", 1, 2} : (Shape){"llvm.nvvm.mma.m16n8k16.row.col.f32.f32", 2, 2};
+    case FACTOR_TF32: return (Shape){"llvm.nvvm.mma.m16n8k8.row.col.tf32", 2, 1};
+    case FACTOR_REAL:
+    case FACTOR_COUNT: break;
+    }
+    ice("emit_tile: no instruction multiplies %s", factor_text(f));
+}
+
+/* ---- numbers ---- */
+
+static LLVMValueRef add(const Tile *x, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildNSWAdd(x->e->g.b, a, b, "");
+}
+
+static LLVMValueRef add_number(const Tile *x, LLVMValueRef a, uint32_t b)
+{
+    return add(x, a, gen_i64(&x->e->g, b));
+}
+
+static LLVMValueRef times(const Tile *x, LLVMValueRef a, uint32_t b)
+{
+    return LLVMBuildNSWMul(x->e->g.b, a, gen_i64(&x->e->g, b), "");
+}
+
+static LLVMValueRef below(const Tile *x, LLVMValueRef a, LLVMValueRef end)
+{
+    return gen_icmp(&x->e->g, LLVMIntSLT, a, end);
+}
+
+static LLVMValueRef or_first(const Tile *x, LLVMValueRef a, LLVMValueRef end)
+{
+    return gen_select(&x->e->g, below(x, a, end), a, gen_i64(&x->e->g, 0));
+}
+
+static LLVMValueRef call(const Tile *x, const char *name, const LLVMValueRef *arg, uint32_t n)
+{
+    const CpuGen *g = &x->e->g;
+    LLVMValueRef list[MOST_ARGS];
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    memcpy(list, arg, n * sizeof *arg);
+    return LLVMBuildCall2(g->b, LLVMIntrinsicGetType(g->context, id, NULL, 0), LLVMGetIntrinsicDeclaration(g->module, id, NULL, 0), list, n, "");
+}
+
+/* ---- factors ---- */
+
+static bool is_stored(const Tile *x, const KStmt *load)
+{
+    return factor_of_narrow(kern_buf_narrow(x->e->k, load->mem.buf)) == x->t->factor;
+}
+
+/* As it stands in memory if that is what is multiplied, else as a real. `inside`: NULL where the depth is known to go so far. */
+static LLVMValueRef element(const Tile *x, const KStmt *load, LLVMValueRef depth, LLVMValueRef inside)
+{
+    const CpuGen *g = &x->e->g;
+    emit_set(x->e, x->t->depth->loop.var, inside ? gen_select(g, inside, depth, gen_i64(g, 0)) : depth, false);
+    LLVMValueRef v = is_stored(x, load) ? emit_load_bits(x->e, load) : (emit_load(x->e, load), emit_var(x->e, load->mem.var, false));
+    return inside ? gen_select(g, inside, v, LLVMConstNull(LLVMTypeOf(v))) : v;
+}
+
+static LLVMValueRef bits_of_two(const Tile *x, const KStmt *load, LLVMValueRef low, LLVMValueRef high)
+{
+    const CpuGen *g = &x->e->g;
+    LLVMTypeRef i32 = gen_int1(g, 32);
+    bool stored = is_stored(x, load);
+    if (!stored && !x->old)
+        return LLVMBuildBitCast(g->b, call(x, x->t->factor == FACTOR_BF16 ? "llvm.nvvm.ff2bf16x2.rn" : "llvm.nvvm.ff2f16x2.rn", (LLVMValueRef[]){high, low}, 2), i32, "");
+    low = stored ? low : gen_narrow(g, NARROW_F16, low);
+    high = stored ? high : gen_narrow(g, NARROW_F16, high);
+    high = LLVMBuildShl(g->b, LLVMBuildZExt(g->b, high, i32, ""), gen_iconst(g, 32, 16), "");
+    return LLVMBuildOr(g->b, LLVMBuildZExt(g->b, low, i32, ""), high, "");
+}
+
+/* The registers of one row or column: what a lane brings of it, from `depth` on. */
+static void bring(const Tile *x, const KStmt *load, LLVMValueRef depth, bool last, LLVMValueRef *slot)
+{
+    const CpuGen *g = &x->e->g;
+    uint32_t n = x->shape.slots * x->shape.each;
+    LLVMValueRef v[4], first = add(x, depth, times(x, x->quad, n));
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef at = add_number(x, first, i);
+        v[i] = element(x, load, at, last ? below(x, at, x->depth) : NULL);
+    }
+    for (uint32_t s = 0; s < x->shape.slots; s++)
+        slot[s] = x->shape.each == 1 ? call(x, "llvm.nvvm.f2tf32.rna", &v[s], 1) : bits_of_two(x, load, v[2 * s], v[2 * s + 1]);
+    for (uint32_t s = 0; s < x->shape.slots && x->t->factor == FACTOR_F16; s++)
+        slot[s] = LLVMBuildBitCast(g->b, slot[s], LLVMVectorType(LLVMHalfTypeInContext(g->context), 2), "");
+}
+
+static LLVMValueRef row_at(const Tile *x, uint32_t piece, uint32_t half)
+{
+    return add_number(x, add(x, x->row, x->group), piece * NV_TILE_ROWS + half * NV_TILE_ROWS / 2);
+}
+
+/* For the instruction: the upper and the lower half of the rows take turns. */
+static void bring_rows(const Tile *x, uint32_t piece, LLVMValueRef depth, bool last, LLVMValueRef *out)
+{
+    for (uint32_t half = 0; half < 2; half++) {
+        LLVMValueRef slot[MOST_SLOTS];
+        emit_set(x->e, x->t->row->loop.var, add(x, x->row_start, or_first(x, row_at(x, piece, half), x->rows)), false);
+        bring(x, x->t->a, depth, last, slot);
+        for (uint32_t s = 0; s < x->shape.slots; s++)
+            out[2 * s + half] = slot[s];
+    }
+}
+
+static void bring_cols(const Tile *x, uint32_t piece, LLVMValueRef depth, bool last, LLVMValueRef *out)
+{
+    LLVMValueRef col = add_number(x, add(x, x->col, x->group), piece * NV_TILE_COLS);
+    emit_set(x->e, x->t->col->loop.var, add(x, x->col_start, or_first(x, col, x->cols)), false);
+    bring(x, x->t->b, depth, last, out);
+}
+
+/* ---- products ---- */
+
+/* All lanes come here together: LLVM must not move it to where only some do. */
+static void all_lanes(const Tile *x, LLVMValueRef instruction)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
+    LLVMAddCallSiteAttribute(instruction, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(x->e->g.context, kind, 0));
+}
+
+static void multiply(const Tile *x, const LLVMValueRef *a, const LLVMValueRef *b, const LLVMValueRef *sum)
+{
+    const CpuGen *g = &x->e->g;
+    LLVMValueRef arg[MOST_ARGS];
+    uint32_t slots = x->shape.slots, n = 3 * slots;
+    memcpy(arg, a, 2 * slots * sizeof *a);
+    memcpy(&arg[2 * slots], b, slots * sizeof *b);
+    for (uint32_t i = 0; i < RESULTS; i++)
+        arg[n + i] = LLVMBuildLoad2(g->b, gen_real1(g), sum[i], "");
+    LLVMValueRef all = call(x, x->shape.name, arg, n + RESULTS);
+    all_lanes(x, all);
+    for (uint32_t i = 0; i < RESULTS; i++)
+        LLVMBuildStore(g->b, LLVMBuildExtractValue(g->b, all, i, ""), sum[i]);
+}
+
+static void round_of(const Tile *x, LLVMValueRef depth, bool last)
+{
+    LLVMValueRef a[NV_MOST_ROWS][2 * MOST_SLOTS], b[MOST_SLOTS];
+    for (uint32_t i = 0; i < x->n->rows; i++)
+        bring_rows(x, i, depth, last, a[i]);
+    for (uint32_t j = 0; j < NV_MOST_COLS; j++) {
+        bring_cols(x, j, depth, last, b);
+        for (uint32_t i = 0; i < x->n->rows; i++)
+            multiply(x, a[i], b, x->sum[i][j]);
+    }
+}
+
+static void multiply_tile(const Tile *x)
+{
+    const CpuGen *g = &x->e->g;
+    LLVMValueRef width = gen_i64(g, 4 * x->shape.slots * x->shape.each);
+    LLVMValueRef whole = LLVMBuildNSWSub(g->b, x->depth, LLVMBuildURem(g->b, x->depth, width, ""), "");
+    GenLoop l = gen_loop(g, gen_i64(g, 0), whole, width, NULL, 0);
+    round_of(x, l.i, false);
+    gen_loop_end(g, &l, NULL);
+    GenIf rest = gen_if(g, below(x, whole, x->depth));
+    round_of(x, whole, true);
+    gen_end_if(g, rest);
+}
+
+/* ---- a tile ---- */
+
+static void start_sums(Tile *x)
+{
+    for (uint32_t i = 0; i < x->n->rows * NV_MOST_COLS * RESULTS; i++)
+        LLVMBuildStore(x->e->g.b, gen_const(&x->e->g, 0), x->sum[i / RESULTS / NV_MOST_COLS][i / RESULTS % NV_MOST_COLS][i % RESULTS]);
+}
+
+/* Two neighbours of a row, and two of the row 8 below. */
+static void store_piece(const Tile *x, uint32_t i, uint32_t j)
+{
+    const CpuGen *g = &x->e->g;
+    for (uint32_t r = 0; r < RESULTS; r++) {
+        LLVMValueRef row = row_at(x, i, r / 2), col = add_number(x, add(x, x->col, times(x, x->quad, 2)), j * NV_TILE_COLS + r % 2);
+        GenIf inside = gen_if(g, LLVMBuildAnd(g->b, below(x, row, x->rows), below(x, col, x->cols), ""));
+        emit_set(x->e, x->t->row->loop.var, add(x, x->row_start, row), false);
+        emit_set(x->e, x->t->col->loop.var, add(x, x->col_start, col), false);
+        emit_set(x->e, x->t->store->mem.var, LLVMBuildLoad2(g->b, gen_real1(g), x->sum[i][j][r], ""), false);
+        emit_store(x->e, x->t->store);
+        gen_end_if(g, inside);
+    }
+}
+
+static LLVMValueRef take(const CpuGen *g, LLVMValueRef *number, LLVMValueRef extent)
+{
+    LLVMValueRef at = LLVMBuildURem(g->b, *number, extent, "");
+    *number = LLVMBuildUDiv(g->b, *number, extent, "");
+    return at;
+}
+
+/* Where the loops around the rows stand, and the scalars between them. */
+static void enter_loops(const Tile *x, LLVMValueRef number)
+{
+    const NvNode *n = x->n;
+    LLVMValueRef at[NV_MAXLEVEL];
+    for (uint32_t l = n->nlevel - 2; l-- > 0;)
+        at[l] = take(&x->e->g, &number, emit_dim(x->e, n->extent[l]));
+    for (uint32_t l = 0; l + 2 < n->nlevel; l++) {
+        const KStmt *loop = n->axis.p[l].loop;
+        emit_set(x->e, loop->loop.var, add(x, emit_loop_start(x->e, loop), at[l]), false);
+        for (uint32_t i = 0; i < loop->loop.body.n; i++)
+            if (loop->loop.body.p[i]->kind != K_LOOP)
+                emit_block(x->e, &(KBlock){.p = &loop->loop.body.p[i], .n = 1});
+    }
+}
+
+static LLVMValueRef pieces(const Tile *x, LLVMValueRef size, uint32_t piece)
+{
+    return LLVMBuildUDiv(x->e->g.b, add_number(x, size, piece - 1), gen_i64(&x->e->g, piece), "");
+}
+
+static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMValueRef down)
+{
+    const CpuGen *g = &x->e->g;
+    x->col = times(x, take(g, &number, across), NV_MOST_COLS * NV_TILE_COLS);
+    x->row = times(x, take(g, &number, down), x->n->rows * NV_TILE_ROWS);
+    enter_loops(x, number);
+    x->row_start = emit_loop_start(x->e, x->t->row);
+    x->col_start = emit_loop_start(x->e, x->t->col);
+    start_sums(x);
+    multiply_tile(x);
+    for (uint32_t i = 0; i < x->n->rows; i++)
+        for (uint32_t j = 0; j < NV_MOST_COLS; j++)
+            store_piece(x, i, j);
+}
+
+static Tile tile_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
+{
+    Tile x = {.e = e, .n = n, .t = n->tile, .shape = shape_of(n->tile->factor, old), .old = old};
+    LLVMValueRef lane = LLVMBuildAnd(e->g.b, thread, gen_i64(&e->g, NV_WARP - 1), "");
+    x.group = LLVMBuildLShr(e->g.b, lane, gen_i64(&e->g, 2), "");
+    x.quad = LLVMBuildAnd(e->g.b, lane, gen_i64(&e->g, 3), "");
+    x.rows = emit_dim(e, n->extent[n->nlevel - 2]);
+    x.cols = emit_dim(e, n->extent[n->nlevel - 1]);
+    x.depth = emit_dim(e, n->tile->depth->loop.extent);
+    for (uint32_t i = 0; i < n->rows * NV_MOST_COLS * RESULTS; i++)
+        x.sum[i / RESULTS / NV_MOST_COLS][i / RESULTS % NV_MOST_COLS][i % RESULTS] = emit_entry_memory(e, gen_real1(&e->g));
+    return x;
+}
+
+void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads)
+{
+    const CpuGen *g = &e->g;
+    Tile x = tile_new(e, n, old, thread);
+    LLVMValueRef warp = gen_i64(g, NV_WARP), across = pieces(&x, x.cols, NV_MOST_COLS * NV_TILE_COLS);
+    LLVMValueRef down = pieces(&x, x.rows, n->rows * NV_TILE_ROWS), count = LLVMBuildNSWMul(g->b, across, down, "");
+    for (uint32_t l = 0; l + 2 < n->nlevel; l++)
+        count = LLVMBuildNSWMul(g->b, count, emit_dim(e, n->extent[l]), "");
+    GenLoop own = gen_loop(g, LLVMBuildUDiv(g->b, thread, warp, ""), count, LLVMBuildUDiv(g->b, threads, warp, ""), NULL, 0);
+    emit_tile(&x, own.i, across, down);
+    gen_loop_end(g, &own, NULL);
+}

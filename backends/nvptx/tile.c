@@ -1,0 +1,25 @@
+/* Which products are made in tiles by warps: a chain of parallel loops, of which the last two are the rows and columns of a product
+ * that loops.c has listed. Iterations are independent, so any warp may have any tile; but who makes an element is not who makes
+ * it in an NV_SHARE, so barriers stand between them (barrier.c). */
+#include "backends/nvptx/plan.h"
+
+/* It may have been cut since it was made, but it is the same loop. */
+static const NvTile *tile_of(const Map *m, const KStmt *row)
+{
+    for (uint32_t i = 0; i < m->plan->tile.n; i++)
+        if (m->plan->tile.p[i]->row->loop.var == row->loop.var)
+            return m->plan->tile.p[i];
+    return NULL;
+}
+
+NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows)
+{
+    NvNode *node = nv_node(m, NV_TILES, s);
+    if (s->kind != K_LOOP || s->loop.kind == K_SERIAL || !nv_chain(m, node, s) || node->nlevel < 2)
+        return NULL;
+    node->tile = tile_of(m, node->axis.p[node->nlevel - 2].loop);
+    node->rows = rows;
+    for (uint32_t l = 0; l < node->nlevel; l++)
+        node->count = dim_mul(m->k->dims, node->count, node->extent[l]);
+    return node->tile ? node : NULL;
+}

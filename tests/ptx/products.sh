@@ -1,0 +1,69 @@
+# Products of rounded factors: which kernels multiply by warps, and that none does where float32 is meant; ptxas takes them, and keeps
+# all of it in registers; what an architecture or a target lacks.
+. "$SRC/tests/lib.sh"
+
+# multiplies WORD: the kernels of k.ptx that do, by functions: "forward 2 backward 4"; each by that instruction
+multiplies() {
+  awk -v word="$1" '/^\.visible \.entry/ { at = /_forward_/ ? 0 : 1; done = 0 }
+    /mma\.sync/ { if (index($0, word) == 0) exit 1; if (!done) n[at]++; done = 1 }
+    END { print "forward " n[0] + 0 " backward " n[1] + 0 }' k.ptx
+}
+
+# holds WHAT WORD FILE OPTIONS...: what multiplies says
+holds() {
+  what=$1 word=$2 file=$3
+  shift 3
+  "$RNNC" build "$SRC/stdlib/$file.rnn" --entry="$file" --target=ptx --prefix=k "$@" -o k || return 1
+  got=$(multiplies "$word")
+  [ "$got" = "$what" ] || { echo "$got, not $what"; return 1; }
+}
+
+check "float32 is float32" holds "forward 0 backward 0" none lstm
+check "also where it is asked for" holds "forward 0 backward 0" none lstm --products=f32
+check "double" holds "forward 0 backward 0" none lstm --precision=f64
+check "bf16 in memory: the inputs' product is exact" holds "forward 1 backward 0" .m16n8k16.row.col.f32.bf16.bf16.f32 lstm --precision=bf16
+check "f16 in memory" holds "forward 1 backward 0" .m16n8k16.row.col.f32.f16.f16.f32 gru --precision=f16
+check "bf16, all products" holds "forward 2 backward 4" .m16n8k16.row.col.f32.bf16.bf16.f32 lstm --precision=bf16 --products=bf16
+check "tf32, all products" holds "forward 2 backward 4" .m16n8k8.row.col.f32.tf32.tf32.f32 lstm --products=tf32
+check "chunks" holds "forward 6 backward 10" .m16n8k16.row.col.f32.f16.f16.f32 gla --form=chunk:16 --products=f16
+check "no wide copy of what is multiplied as it is" sh -c '"$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --precision=bf16 --emit=kern -o a.kern &&
+  grep -q "gemm m B\*T n 4\*H k D b[0-9]*\[0\] rows 4\*H cols 1 = b3\[0\] rows D cols 1 @ b0\[0\] rows 1 cols D factors bf16" a.kern &&
+  "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --precision=bf16 --emit=kern -o b.kern && ! grep -q factors b.kern'
+check "kern as input" sh -c '"$RNNC" build -x kern a.kern --target=ptx -o a && "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --precision=bf16 -o b && cmp a.ptx b.ptx'
+
+# ---- the oldest ----
+check "sm_75: f16, by half as much depth" holds "forward 2 backward 4" .m16n8k8.row.col.f32.f16.f16.f32 lstm --products=f16 --arch=sm_75
+check "which needs a newer PTX" grep -q '^\.version 6\.5' k.ptx
+check "sm_75: bf16 in memory, plain products" holds "forward 0 backward 0" none lstm --precision=bf16 --arch=sm_75
+check "of the lowest version" grep -q '^\.version 6\.3' k.ptx
+for factor in bf16 tf32; do
+  refuses "sm_75: $factor" 1 "\`lstm\` cannot be built for ptx: its forward function has a matrix product of factors rounded to $factor, which sm_75 does not have, line" \
+    "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --arch=sm_75 --products=$factor -o x
+done
+
+# ---- elsewhere ----
+refuses "a CPU" 2 '\-\-products=bf16 means nothing with --target=cpu, whose factors are never rounded' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=bf16 -o x
+refuses "a CPU's test" 2 '\-\-products=tf32 means nothing with --target=cpu' "$RNNC" test "$SRC/stdlib/lstm.rnn" --products=tf32
+refuses "a CPU's kern" 1 'a.kern: products of rounded factors are of --target=ptx and cuda' "$RNNC" build -x kern a.kern -o x
+refuses "double" 2 '\-\-products=f16 means nothing with --precision=f64' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --products=f16 --precision=f64 -o x
+check "a CPU's float32" "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=f32 -o x
+
+# ---- ptxas ----
+command -v ptxas >/dev/null || { finish; skip "ptxas is not installed"; }
+
+# assembles ARCH FILE OPTIONS...: and nothing is kept outside of registers
+assembles() {
+  arch=$1 file=$2
+  shift 2
+  "$RNNC" build "$SRC/stdlib/$file.rnn" --entry="$file" --target=ptx --arch=sm_"$arch" "$@" -o k && grep -q mma.sync k.ptx || return 1
+  ptxas -arch=sm_"$arch" -v k.ptx -o k.cubin >ptxas.out 2>&1 || { cat ptxas.out; return 1; }
+  [ "$(grep -c '\.entry' k.ptx)" = "$(grep -c ' 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' ptxas.out)" ] || { cat ptxas.out; return 1; }
+}
+
+check "sm_75, f16" assembles 75 lstm --products=f16
+check "sm_80, bf16 from bf16" assembles 80 lstm --precision=bf16 --products=bf16
+check "sm_86, tf32 in chunks" assembles 86 gla --form=chunk:16 --products=tf32
+check "sm_87, f16 from f32" assembles 87 gru --products=f16
+check "sm_89, bf16 from f16" assembles 89 gru --precision=f16 --products=bf16
+check "sm_90, tf32 from bf16" assembles 90 lstm --precision=bf16 --products=tf32
+finish

@@ -1,0 +1,289 @@
+/* Products of rounded factors: kernels are made of one product each, and their PTX is run, warp by warp, in either order of sums. An
+ * element is a sum of K exact products, made by K additions in single precision, so it is off by K + 1 roundings of the sum of
+ * the products' magnitudes at most, whatever the order. */
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "backends/nvptx/nvptx.h"
+#include "tests/ptx/interpret.h"
+
+enum { A, B, C, NBUF };
+
+/* How a product stands in memory. */
+typedef struct Form {
+    FactorType factor;
+    Narrow narrow; /* of both factors, which are the caller's then, or of B alone */
+    bool wide_a;
+    const char *arch;
+    bool a_turned, b_turned, c_turned, add; /* turned: columns are dense */
+} Form;
+
+typedef struct Product {
+    Arena *a;
+    Form form;
+    KernProg *k;
+    NvPlan *plan;
+    struct kernels *kernels;
+    int64_t P, M, N, K; /* P products, one behind the other */
+    float *value[NBUF];
+    uint16_t *bits[NBUF]; /* of narrow ones; else NULL */
+} Product;
+
+/* ---- the program ---- */
+
+static const char *view(Arena *a, const char *rows, const char *cols, bool turned)
+{
+    return str_fmt(a, "rows %s cols %s", turned ? "1" : cols, turned ? rows : "1").p;
+}
+
+static const char *buffer(Arena *a, int number, bool caller, const char *size)
+{
+    return str_fmt(a, "buf b%d %s real %s used 1 \"\"\n", number, !caller ? "work" : number == A ? "arg 0" : "arg 1", size).p;
+}
+
+static KernProg *program_of(Arena *a, const Form *f)
+{
+    Str error = {0};
+    Text t = {.arena = a};
+    text_add(&t, "kern \"p\"%s%s\ndim Z batch\ndim keep keep\ndim P size\ndim M size\ndim N size\ndim K size\n", f->narrow ? " narrow " : "", narrow_text(f->narrow));
+    text_add(&t, "open P\nopen M\nopen N\nopen K\narg \"a\" real[P, M, K] param of 0\narg \"b\" real[P, K, N] param of 1\n");
+    text_add(&t, "%s%s%s", buffer(a, A, f->narrow && !f->wide_a, "P*M*K"), buffer(a, B, f->narrow, "P*K*N"), buffer(a, C, false, "P*M*N"));
+    text_add(&t, "forward {\n  parallel %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s factors %s\n  }\n}\n",
+             view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), factor_text(f->factor));
+    KernProg *k = kern_read(a, text_str(&t), &error);
+    cr_assert(k, "%.*s\n%.*s", STRF(error), STRF(text_str(&t)));
+    return k;
+}
+
+static Product product_new(Arena *a, const Form *f)
+{
+    Product p = {.a = a, .form = *f, .k = program_of(a, f)};
+    NvOptions o = {.arch = str_of(f->arch)};
+    p.plan = nv_plan(a, p.k, &o);
+    const NvFn *fn = &p.plan->fn[REC_FORWARD];
+    cr_assert_eq(fn->refused.n, 0, "%.*s", STRF(fn->refused));
+    cr_assert(fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1 && fn->kernel.p[0].node.p[0]->kind == NV_TILES);
+    Str ptx = nv_ptx(p.plan, &o);
+    cr_assert(strstr(str_c(a, ptx), "mma.sync.aligned.m16n8"));
+    p.kernels = kernels_read(str_c(a, ptx));
+    cr_assert(p.kernels);
+    return p;
+}
+
+/* ---- numbers ---- */
+
+/* Of several sizes, and a part of them ties, between two numbers of the shorter type. */
+static float number(Arena *a, uint64_t i, FactorType f)
+{
+    (void)a;
+    double u = 2 * rec_random_value(1, 2, i) - 1, v = ldexp(u, (int)(i % 7) - 3);
+    float x = (float)factor_round(f, v);
+    return (float)(i % 3 ? v : (double)x * (1 + factor_unit(f) * (i % 2 ? 1 : -1) / 2));
+}
+
+static int64_t count_of(const Product *p, int buf)
+{
+    return p->P * (buf == A ? p->M * p->K : buf == B ? p->K * p->N : p->M * p->N);
+}
+
+static void fill(Product *p, int buf)
+{
+    bool narrow = p->form.narrow && buf != C && !(buf == A && p->form.wide_a);
+    int64_t n = count_of(p, buf);
+    p->value[buf] = NEWN(p->a, float, n + 1);
+    p->bits[buf] = narrow ? NEWN(p->a, uint16_t, n + 1) : NULL;
+    for (int64_t i = 0; i < n; i++) {
+        float x = number(p->a, (uint64_t)(3 * i + buf), p->form.factor);
+        if (narrow)
+            p->bits[buf][i] = narrow_of(p->form.narrow, x);
+        p->value[buf][i] = narrow ? narrow_value(p->form.narrow, p->bits[buf][i]) : x;
+    }
+}
+
+/* ---- running it ---- */
+
+static const Product *running;
+
+static int may_touch(uint64_t at, size_t n)
+{
+    for (int b = 0; b < NBUF; b++) {
+        uint64_t first = (uint64_t)(uintptr_t)(running->bits[b] ? (const void *)running->bits[b] : running->value[b]);
+        uint64_t bytes = (uint64_t)count_of(running, b) * (running->bits[b] ? 2 : 4);
+        if (at >= first && at - first + n <= bytes)
+            return 1;
+    }
+    return 0;
+}
+
+static uint64_t param_of(const Product *p, const NvParam *x)
+{
+    if (x->kind == NV_BUFFER)
+        return (uint64_t)(uintptr_t)(p->bits[x->index] ? (void *)p->bits[x->index] : p->value[x->index]);
+    cr_assert_eq(x->kind, NV_SIZE);
+    char name = dim_sym_info(p->k->dims, x->index)->name.p[0];
+    return (uint64_t)(name == 'P' ? p->P : name == 'M' ? p->M : name == 'N' ? p->N : p->K);
+}
+
+static void run(const Product *p, unsigned blocks, unsigned threads, bool backwards)
+{
+    const NvKernel *kernel = &p->plan->fn[REC_FORWARD].kernel.p[0];
+    uint64_t *value = NEWN(p->a, uint64_t, kernel->param.n + 1);
+    void **param = NEWN(p->a, void *, kernel->param.n + 1);
+    for (uint32_t i = 0; i < kernel->param.n; i++) {
+        value[i] = param_of(p, &kernel->param.p[i]);
+        param[i] = &value[i];
+    }
+    struct grid g = {blocks, threads, 0, param, 1000000000, backwards, may_touch};
+    running = p;
+    cr_assert_eq(kernel_run(kernels_find(p->kernels, str_c(p->a, kernel->name)), &g), RUN_FINE, "M %d N %d K %d", (int)p->M, (int)p->N, (int)p->K);
+}
+
+static double factor_at(const Product *p, int buf, int64_t which, int64_t row, int64_t col)
+{
+    int64_t rows = buf == A ? p->M : p->K, cols = buf == A ? p->K : p->N;
+    bool turned = buf == A ? p->form.a_turned : p->form.b_turned;
+    return factor_round(p->form.factor, (double)p->value[buf][which * rows * cols + (turned ? col * rows + row : row * cols + col)]);
+}
+
+static void check_element(const Product *p, const float *before, int64_t which, int64_t i, int64_t j)
+{
+    int64_t at = which * p->M * p->N + (p->form.c_turned ? j * p->M + i : i * p->N + j);
+    double want = p->form.add ? (double)before[at] : 0, size = fabs(want), got = (double)p->value[C][at];
+    for (int64_t k = 0; k < p->K; k++) {
+        double term = factor_at(p, A, which, i, k) * factor_at(p, B, which, k, j);
+        want += term;
+        size += fabs(term);
+    }
+    cr_assert(fabs(got - want) <= (double)(p->K + 1) * 0x1p-24 * size, "%s, %s, M %d N %d K %d: [%d][%d][%d] is %.9g, not %.9g", factor_text(p->form.factor),
+              p->form.arch, (int)p->M, (int)p->N, (int)p->K, (int)which, (int)i, (int)j, got, want);
+}
+
+static void check_sizes(Product *p, int64_t M, int64_t N, int64_t K, unsigned turn)
+{
+    p->P = 1 + turn % 3, p->M = M, p->N = N, p->K = K;
+    for (int b = 0; b < NBUF; b++)
+        fill(p, b);
+    float *before = NEWN(p->a, float, count_of(p, C) + 1);
+    memcpy(before, p->value[C], (size_t)count_of(p, C) * sizeof *before);
+    run(p, 1 + turn % 2, 32u << turn % 3, turn / 2 % 2);
+    for (int64_t at = 0; at < count_of(p, C); at++)
+        check_element(p, before, at / (M * N), at / N % M, at % N);
+}
+
+static void check_form(const Form *f, unsigned turn)
+{
+    static const int64_t size[][3] = {{16, 8, 16}, {17, 9, 17}, {1, 1, 1}, {0, 5, 3}, {5, 0, 3}, {5, 3, 0}, {7, 37, 31}, {33, 2, 5}, {35, 33, 8}, {2, 41, 19}};
+    Arena *a = arena_new();
+    Product p = product_new(a, f);
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        check_sizes(&p, size[i][0], size[i][1], size[i][2], turn + (unsigned)i);
+    kernels_free(p.kernels);
+    arena_free(a);
+}
+
+/* All ways to stand in memory. */
+static void check_views(Form f)
+{
+    for (unsigned i = 0; i < 16; i += 3) {
+        f.a_turned = i & 1, f.b_turned = i & 2, f.c_turned = i & 4, f.add = i & 8;
+        check_form(&f, i);
+    }
+}
+
+Test(products, bf16) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80"}); }
+Test(products, f16) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_86"}); }
+Test(products, f16_of_the_oldest) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_75"}); }
+Test(products, tf32) { check_views((Form){.factor = FACTOR_TF32, .arch = "sm_90"}); }
+
+/* As they stand in the caller's arrays: no bits are changed. */
+Test(products, stored)
+{
+    check_form(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .arch = "sm_80"}, 0);
+    check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_F16, .arch = "sm_80", .b_turned = true}, 1);
+    check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_F16, .arch = "sm_75", .b_turned = true}, 2);
+}
+
+/* One of the two is rounded; or both, to another type than they have. */
+Test(products, stored_and_rounded)
+{
+    check_form(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .wide_a = true, .arch = "sm_80"}, 0);
+    check_form(&(Form){.factor = FACTOR_TF32, .narrow = NARROW_BF16, .wide_a = true, .arch = "sm_80"}, 1);
+    check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_BF16, .arch = "sm_75"}, 2);
+    check_form(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_F16, .arch = "sm_80"}, 3);
+}
+
+/* ---- how factors are rounded ---- */
+
+static float of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Times 1: what the factor has become, in every bit. Floats of any size, ties and their neighbours, what is too large. */
+static void check_rounding(FactorType f, const char *arch)
+{
+    enum { ROWS = 2048 };
+    Arena *a = arena_new();
+    Product p = product_new(a, &(Form){.factor = f, .arch = arch});
+    p.P = 1, p.M = ROWS, p.N = 1, p.K = 1;
+    for (int b = 0; b < NBUF; b++)
+        fill(&p, b);
+    p.value[B][0] = 1;
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t bits = (uint32_t)ldexp(rec_random_value(3, 4, i), 32), keep = f == FACTOR_BF16 ? 16 : 13;
+        uint32_t tie = ((bits >> keep << 1) | 1) << (keep - 1), near = (tie & 0x80ffffff) | 0x38000000;
+        float x = of_bits(i % 4 == 0 ? bits : (i % 4 == 1 ? tie : near) + (i % 16 == 3) - (i % 16 == 7));
+        p.value[A][i] = isnan(x) ? 1.5f : x;
+    }
+    run(&p, 1, 64, false);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        double want = factor_round(f, (double)p.value[A][i]);
+        cr_assert(want == (double)p.value[C][i], "%s: %.9g becomes %.9g, not %.9g", factor_text(f), (double)p.value[A][i], (double)p.value[C][i], want);
+    }
+    kernels_free(p.kernels);
+    arena_free(a);
+}
+
+Test(products, rounding)
+{
+    check_rounding(FACTOR_BF16, "sm_80");
+    check_rounding(FACTOR_F16, "sm_80");
+    check_rounding(FACTOR_F16, "sm_75");
+    check_rounding(FACTOR_TF32, "sm_80");
+}
+
+/* ---- which products ---- */
+
+static FactorType marked(const char *product, Narrow narrow, FactorType asked, bool tiles)
+{
+    Arena *a = arena_new();
+    Str error = {0};
+    KernProg *k = kern_read(a, str_fmt(a, "kern \"p\"\ndim Z batch\ndim keep keep\ndim M size\narg \"a\" real[M, M] param of 0\narg \"b\" real[M, M] param of 1\n"
+                                          "buf b0 arg 0 real M*M used 1 \"\"\nbuf b1 arg 1 real M*M used 1 \"\"\nbuf b2 work real M*M used 1 \"\"\n"
+                                          "buf b3 work real M*M used 1 \"\"\nforward {\n  gemm %s\n}\n", product), &error);
+    cr_assert(k, "%.*s", STRF(error));
+    k->narrow = narrow, k->products = asked, k->tiles = tiles;
+    kern_mark_products(k);
+    FactorType f = k->fn[REC_FORWARD].p[0]->gemm.factor;
+    cr_assert_eq(k->rounds, f != FACTOR_REAL);
+    arena_free(a);
+    return f;
+}
+
+#define OF(OTHER) "m M n M k M b2[0] rows M cols 1 = b0[0] rows M cols 1 @ " OTHER "[0] rows M cols 1"
+
+Test(products, which)
+{
+    cr_assert_eq(marked(OF("b1"), NARROW_NONE, FACTOR_REAL, true), FACTOR_REAL);
+    cr_assert_eq(marked(OF("b1"), NARROW_BF16, FACTOR_REAL, true), FACTOR_BF16);
+    cr_assert_eq(marked(OF("b1"), NARROW_F16, FACTOR_REAL, true), FACTOR_F16);
+    cr_assert_eq(marked(OF("b1"), NARROW_BF16, FACTOR_REAL, false), FACTOR_REAL); /* a CPU's */
+    cr_assert_eq(marked(OF("b3"), NARROW_BF16, FACTOR_REAL, true), FACTOR_REAL);  /* one factor is computed */
+    cr_assert_eq(marked(OF("b3"), NARROW_BF16, FACTOR_TF32, true), FACTOR_TF32);
+    cr_assert_eq(marked(OF("b1"), NARROW_BF16, FACTOR_TF32, true), FACTOR_BF16); /* exact: no more is asked for */
+    cr_assert_eq(marked(OF("b1"), NARROW_NONE, FACTOR_F16, true), FACTOR_F16);
+    cr_assert_eq(marked("m 1 n M k M b2[0] rows 0 cols 1 = b0[0] rows 0 cols 1 @ b1[0] rows M cols 1", NARROW_NONE, FACTOR_F16, true), FACTOR_REAL);
+    cr_assert_eq(marked("m M n M k 1 b2[0] rows M cols 1 = b0[0] rows 1 cols 0 @ b1[0] rows 0 cols 1", NARROW_BF16, FACTOR_F16, true), FACTOR_REAL);
+}
