@@ -25,6 +25,7 @@ typedef struct Product {
     NvPlan *plan;
     struct kernels *kernels;
     int64_t P, M, N, K; /* P products, one behind the other */
+    int64_t T, piece;   /* of steps: how many; rows of a block */
     float *value[NBUF];
     uint16_t *bits[NBUF]; /* of narrow ones; else NULL */
 } Product;
@@ -73,9 +74,8 @@ static Product product_new(Arena *a, const Form *f)
 /* ---- numbers ---- */
 
 /* Of several sizes, and a part of them ties, between two numbers of the shorter type. */
-static float number(Arena *a, uint64_t i, FactorType f)
+static float number(uint64_t i, FactorType f)
 {
-    (void)a;
     double u = 2 * rec_random_value(1, 2, i) - 1, v = ldexp(u, (int)(i % 7) - 3);
     float x = (float)factor_round(f, v);
     return (float)(i % 3 ? v : (double)x * (1 + factor_unit(f) * (i % 2 ? 1 : -1) / 2));
@@ -93,7 +93,7 @@ static void fill(Product *p, int buf)
     p->value[buf] = NEWN(p->a, float, n + 1);
     p->bits[buf] = narrow ? NEWN(p->a, uint16_t, n + 1) : NULL;
     for (int64_t i = 0; i < n; i++) {
-        float x = number(p->a, (uint64_t)(3 * i + buf), p->form.factor);
+        float x = number((uint64_t)(3 * i + buf), p->form.factor);
         if (narrow)
             p->bits[buf][i] = narrow_of(p->form.narrow, x);
         p->value[buf][i] = narrow ? narrow_value(p->form.narrow, p->bits[buf][i]) : x;
@@ -115,13 +115,25 @@ static int may_touch(uint64_t at, size_t n)
     return 0;
 }
 
+static int64_t size_of(const Product *p, char name)
+{
+    switch (name) {
+    case 'P': return p->P;
+    case 'M': return p->M;
+    case 'N': return p->N;
+    case 'K': return p->K;
+    default: cr_assert_eq(name, 'T'); return p->T;
+    }
+}
+
 static uint64_t param_of(const Product *p, const NvParam *x)
 {
     if (x->kind == NV_BUFFER)
         return (uint64_t)(uintptr_t)(p->bits[x->index] ? (void *)p->bits[x->index] : p->value[x->index]);
+    if (x->kind == NV_PIECE)
+        return (uint64_t)p->piece;
     cr_assert_eq(x->kind, NV_SIZE);
-    char name = dim_sym_info(p->k->dims, x->index)->name.p[0];
-    return (uint64_t)(name == 'P' ? p->P : name == 'M' ? p->M : name == 'N' ? p->N : p->K);
+    return (uint64_t)size_of(p, dim_sym_info(p->k->dims, x->index)->name.p[0]);
 }
 
 static void run(const Product *p, unsigned blocks, unsigned threads, bool backwards)
@@ -210,6 +222,75 @@ Test(products, stored_and_rounded)
     check_form(&(Form){.factor = FACTOR_TF32, .narrow = NARROW_BF16, .wide_a = true, .arch = "sm_80"}, 1);
     check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_BF16, .arch = "sm_75"}, 2);
     check_form(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_F16, .arch = "sm_80"}, 3);
+}
+
+/* ---- in steps ---- */
+
+static const char steps[] = "kern \"p\"\ndim M batch\ndim keep keep\ndim T time\ndim N size\nopen T\nopen M\nopen N\narg \"x\" real[T, N] input of 0 batched\n"
+                            "buf b0 work real M*N used 1 \"\"\nbuf b1 work real N*N used 1 \"\"\nbuf b2 work real M*N used 1 \"\"\nforward {\n  serial %0 < T {\n"
+                            "    gemm m M n N k N b2[0] rows N cols 1 = b0[0] rows N cols 1 @ b1[0] rows N cols 1 factors bf16\n"
+                            "    copy b0[0] = b2[0] count M*N\n  }\n}\n";
+
+static float whole_number(const Product *p, int buf, int64_t at)
+{
+    return (float)(int64_t)(3 * rec_random_value(5, (uint32_t)buf, (uint64_t)(at + p->M))) - 1;
+}
+
+/* Whole numbers so small that all of it is exact. */
+static void expect(const Product *p, double *state)
+{
+    double *next = NEWN(p->a, double, p->M * p->N + 1);
+    for (int64_t t = 0; t < p->T; t++) {
+        for (int64_t at = 0; at < p->M * p->N; at++) {
+            next[at] = 0;
+            for (int64_t k = 0; k < p->N; k++)
+                next[at] += state[at / p->N * p->N + k] * (double)p->value[B][k * p->N + at % p->N];
+        }
+        memcpy(state, next, (size_t)(p->M * p->N) * sizeof *state);
+    }
+}
+
+static void check_steps(Product *p, int64_t M, int64_t N, int64_t T, int64_t piece)
+{
+    p->P = 1, p->M = M, p->N = p->K = N, p->T = T, p->piece = piece;
+    double *state = NEWN(p->a, double, M * N + 1);
+    for (int b = 0; b < NBUF; b++) {
+        p->value[b] = NEWN(p->a, float, count_of(p, b) + 1);
+        for (int64_t i = 0; i < count_of(p, b); i++)
+            p->value[b][i] = whole_number(p, b, i);
+    }
+    for (int64_t i = 0; i < M * N; i++)
+        state[i] = (double)p->value[A][i];
+    expect(p, state);
+    for (int backwards = 0; backwards < 2; backwards++) {
+        Product one = *p;
+        one.value[A] = NEWN(p->a, float, M * N + 1);
+        memcpy(one.value[A], p->value[A], (size_t)(M * N) * sizeof(float));
+        run(&one, (unsigned)((M + piece - 1) / piece), 64u << backwards, backwards);
+        for (int64_t i = 0; i < M * N; i++)
+            cr_assert((double)one.value[A][i] == state[i], "M %d N %d T %d piece %d: [%d] is %g, not %g", (int)M, (int)N, (int)T, (int)piece, (int)i,
+                      (double)one.value[A][i], state[i]);
+    }
+}
+
+/* A block has rows of its own, from some row on, and a tile may have fewer than it could. */
+Test(products, blocks_of_rows)
+{
+    Arena *a = arena_new();
+    Str error = {0};
+    Product p = {.a = a, .k = kern_read(a, str_of(steps), &error)};
+    cr_assert(p.k, "%.*s", STRF(error));
+    NvOptions o = {.arch = STR("sm_80")};
+    p.plan = nv_plan(a, p.k, &o);
+    const NvKernel *kernel = &p.plan->fn[REC_FORWARD].kernel.p[0];
+    cr_assert(kernel->blocks && kernel->first != K_NONE && kernel->piece == NV_TILE_ROWS && kernel->node.p[0]->body.p[1]->kind == NV_TILES);
+    p.kernels = kernels_read(str_c(a, nv_ptx(p.plan, &o)));
+    check_steps(&p, 19, 13, 2, 16);
+    check_steps(&p, 35, 2, 3, 16);
+    check_steps(&p, 7, 13, 2, 3);
+    check_steps(&p, 5, 41, 1, 20);
+    kernels_free(p.kernels);
+    arena_free(a);
 }
 
 /* ---- how factors are rounded ---- */
