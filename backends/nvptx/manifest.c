@@ -77,6 +77,14 @@ static void put_param(Out *x, const NvParam *p)
     text_add(&x->t, "}");
 }
 
+static bool has_tiles(const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++)
+        if (nodes->p[i]->kind == NV_TILES || has_tiles(&nodes->p[i]->body))
+            return true;
+    return false;
+}
+
 static void put_kernel(Out *x, const NvKernel *kernel)
 {
     text_add(&x->t, "{");
@@ -84,6 +92,8 @@ static void put_kernel(Out *x, const NvKernel *kernel)
     put_dim(x, kernel->blocks ? "axis" : "threads", kernel->axis, ", ");
     if (kernel->blocks)
         text_add(&x->t, "\"piece\": %u, \"partial_results\": %u, ", kernel->piece, kernel->nsum);
+    if (has_tiles(&kernel->node))
+        text_add(&x->t, "\"warps\": true, ");
     text_add(&x->t, "\"parameters\": [");
     for (uint32_t i = 0; i < kernel->param.n; i++) {
         text_add(&x->t, i ? ", " : "");
@@ -160,7 +170,8 @@ Str nv_manifest(const NvPlan *p, const NvOptions *o)
     json_put_field(&x.t, "name", k->name, ",\n  ");
     json_put_field(&x.t, "target", STR("ptx"), ",\n  ");
     json_put_field(&x.t, "arch", o->arch, ",\n  ");
-    json_put_field(&x.t, "precision", iface_precision(p->k, o->f64), "");
+    json_put_field(&x.t, "precision", iface_precision(p->k, o->f64), ",\n  ");
+    json_put_field(&x.t, "products", str_of(factor_text(p->k->products)), "");
     put_list(&x, "sizes", dim_nsyms(k->dims), known_sizes(p), put_size);
     put_list(&x, "buffers", k->buf.n, used_buffers(p), put_buffer);
     put_function(&x, "forward", &p->fn[REC_FORWARD]);

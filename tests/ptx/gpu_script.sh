@@ -11,6 +11,7 @@ check "no table" test ! -e none.md
 check "with one" env LD_LIBRARY_PATH="$BUILD/tests/driver" sh "$SRC/tests/bench/gpu" --quick --out table.md
 check "what was checked" grep -qE '^- .rnnc test --target=cuda. over .*: [0-9]{2,} checks passed, 0 failed' table.md
 check "a row" grep -qE '^\| gru \| 4 \| 2 \| D=4,H=4 \| [a-z]+(:[0-9]+)? \| [0-9.]+ \|' table.md
+check "of rounded factors" grep -qE '^\| gru --precision=bf16 --products=bf16 \| 4 \| 2 \| D=4,H=4 \| [a-z]+(:[0-9]+)? \| [0-9.]+ \| - \|' table.md
 check "another, without a rival" grep -qE '^\| mingru \| 8 \| 2 \| H=4 \| [a-z]+(:[0-9]+)? \| [0-9.]+ \| - \|' table.md
 got=0
 STUB_FAIL="cuLaunchKernel 9 719" LD_LIBRARY_PATH=$BUILD/tests/driver sh "$SRC/tests/bench/gpu" --quick --out bad.md >said 2>&1 || got=$?
