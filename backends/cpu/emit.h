@@ -85,7 +85,10 @@ uint32_t emit_bytes(const Emit *e, DType dt); /* in memory */
 
 /* emit_memory.c: loads, stores, fills, copies, products */
 void emit_load(Emit *e, const KStmt *s);
-LLVMValueRef emit_load_bits(Emit *e, const KStmt *s); /* outside of vector loops: as it stands in memory */
+/* Outside of vector loops: what a load or store is of; and what stands there, as that type, at an address that is a multiple of so
+ * many bytes. */
+LLVMValueRef emit_address(Emit *e, const KStmt *s);
+LLVMValueRef emit_load_as(Emit *e, const KStmt *s, LLVMTypeRef type, uint32_t bytes);
 void emit_store(Emit *e, const KStmt *s);
 void emit_fill(Emit *e, const KStmt *s);
 void emit_copy(Emit *e, const KStmt *s);

@@ -190,10 +190,14 @@ static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
     return tag(e, gen_load_first(g, one, address(e, b, at, 0), bytes, e->v.mask, e->v.count), b);
 }
 
-LLVMValueRef emit_load_bits(Emit *e, const KStmt *s)
+LLVMValueRef emit_address(Emit *e, const KStmt *s)
 {
-    KBufId b = s->mem.buf;
-    return tag(e, gen_load(&e->g, memory_type(e, b), address(e, b, &s->mem.at, 0), memory_bytes(e, b)), b);
+    return address(e, s->mem.buf, &s->mem.at, 0);
+}
+
+LLVMValueRef emit_load_as(Emit *e, const KStmt *s, LLVMTypeRef type, uint32_t bytes)
+{
+    return tag(e, gen_load(&e->g, type, emit_address(e, s), bytes), s->mem.buf);
 }
 
 void emit_load(Emit *e, const KStmt *s)

@@ -3,7 +3,7 @@
  * A warp makes a tile of the result after the other. The instruction adds to a piece of 16 rows and 8 columns the product of 16 rows
  * and 8 columns of a few places of depth, and each lane brings and keeps certain elements of the three. Which element of the depth
  * is which place of the instruction is free, as long as both factors agree: a lane takes neighbours, so that where the depth is dense,
- * lanes read whole lines. Factors come straight from global memory: a tile has several pieces, so each is used several times.
+ * lanes read whole lines, and where it also begins at multiples of them, each lane reads all of its neighbours at once. Factors come straight from global memory: a tile has several pieces, so each is used several times.
  *
  * Rows and columns beyond the end are made from the first ones, and not stored. Depth beyond the end is 0 in both factors: only
  * the last round is made so.
@@ -25,6 +25,7 @@ typedef struct Tile {
     const NvTile *t;
     Shape shape;
     bool old; /* sm_75: no conversion of two at once */
+    bool wide; /* rows and columns begin at multiples of what a lane reads of them */
     LLVMValueRef group, quad;                 /* a lane's row or column in pieces; its place in the depth */
     LLVMValueRef rows, cols, depth;           /* how many there are */
     LLVMValueRef row_start, col_start;        /* of the loops */
@@ -93,7 +94,7 @@ static LLVMValueRef element(const Tile *x, const KStmt *load, LLVMValueRef depth
 {
     const CpuGen *g = &x->e->g;
     emit_set(x->e, x->t->depth->loop.var, inside ? gen_select(g, inside, depth, gen_i64(g, 0)) : depth, false);
-    LLVMValueRef v = is_stored(x, load) ? emit_load_bits(x->e, load) : (emit_load(x->e, load), emit_var(x->e, load->mem.var, false));
+    LLVMValueRef v = is_stored(x, load) ? emit_load_as(x->e, load, gen_int1(g, 16), 2) : (emit_load(x->e, load), emit_var(x->e, load->mem.var, false));
     return inside ? gen_select(g, inside, v, LLVMConstNull(LLVMTypeOf(v))) : v;
 }
 
@@ -110,17 +111,69 @@ static LLVMValueRef bits_of_two(const Tile *x, const KStmt *load, LLVMValueRef l
     return LLVMBuildOr(g->b, LLVMBuildZExt(g->b, low, i32, ""), high, "");
 }
 
+static uint32_t neighbours(const Tile *x)
+{
+    return x->shape.slots * x->shape.each;
+}
+
+static LLVMTypeRef several(LLVMTypeRef one, uint32_t n)
+{
+    return n == 1 ? one : LLVMVectorType(one, n);
+}
+
+static LLVMValueRef one_of(const CpuGen *g, LLVMValueRef v, uint32_t n, uint32_t i)
+{
+    return n == 1 ? v : gen_lane(g, v, i);
+}
+
+static Dim stride_along(const KStmt *load, KVar v)
+{
+    for (uint32_t i = 0; i < load->mem.at.n; i++)
+        if (load->mem.at.term[i].var == v)
+            return load->mem.at.term[i].stride;
+    return DIM_ZERO;
+}
+
+static bool is_dense(const Tile *x, const KStmt *load)
+{
+    return stride_along(load, x->t->depth->loop.var) == DIM_ONE && (is_stored(x, load) || !kern_buf_narrow(x->e->k, load->mem.buf));
+}
+
+static void bring_at_once(const Tile *x, const KStmt *load, LLVMValueRef *slot, LLVMValueRef *v)
+{
+    const CpuGen *g = &x->e->g;
+    uint32_t n = neighbours(x), slots = x->shape.slots;
+    if (is_stored(x, load)) {
+        LLVMValueRef all = emit_load_as(x->e, load, several(gen_int1(g, 32), slots), 2 * n);
+        for (uint32_t s = 0; s < slots; s++)
+            slot[s] = one_of(g, all, slots, s);
+        return;
+    }
+    LLVMValueRef all = emit_load_as(x->e, load, several(gen_real1(g), n), 4 * n);
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = one_of(g, all, n, i);
+}
+
+static void bring_each(const Tile *x, const KStmt *load, LLVMValueRef first, bool last, LLVMValueRef *v)
+{
+    for (uint32_t i = 0; i < neighbours(x); i++) {
+        LLVMValueRef at = add_number(x, first, i);
+        v[i] = element(x, load, at, last ? below(x, at, x->depth) : NULL);
+    }
+}
+
 /* The registers of one row or column: what a lane brings of it, from `depth` on. */
 static void bring(const Tile *x, const KStmt *load, LLVMValueRef depth, bool last, LLVMValueRef *slot)
 {
     const CpuGen *g = &x->e->g;
-    uint32_t n = x->shape.slots * x->shape.each;
-    LLVMValueRef v[4], first = add(x, depth, times(x, x->quad, n));
-    for (uint32_t i = 0; i < n; i++) {
-        LLVMValueRef at = add_number(x, first, i);
-        v[i] = element(x, load, at, last ? below(x, at, x->depth) : NULL);
-    }
-    for (uint32_t s = 0; s < x->shape.slots; s++)
+    bool at_once = x->wide && is_dense(x, load);
+    LLVMValueRef v[4], first = add(x, depth, times(x, x->quad, neighbours(x)));
+    emit_set(x->e, x->t->depth->loop.var, first, false);
+    if (at_once)
+        bring_at_once(x, load, slot, v);
+    else
+        bring_each(x, load, first, last, v);
+    for (uint32_t s = 0; s < x->shape.slots && !(at_once && is_stored(x, load)); s++)
         slot[s] = x->shape.each == 1 ? call(x, "llvm.nvvm.f2tf32.rna", &v[s], 1) : bits_of_two(x, load, v[2 * s], v[2 * s + 1]);
     for (uint32_t s = 0; s < x->shape.slots && x->t->factor == FACTOR_F16; s++)
         slot[s] = LLVMBuildBitCast(g->b, slot[s], LLVMVectorType(LLVMHalfTypeInContext(g->context), 2), "");
@@ -179,21 +232,54 @@ static void round_of(const Tile *x, LLVMValueRef depth, bool last)
     LLVMValueRef a[NV_MOST_ROWS][2 * MOST_SLOTS], b[MOST_SLOTS];
     for (uint32_t i = 0; i < x->n->rows; i++)
         bring_rows(x, i, depth, last, a[i]);
-    for (uint32_t j = 0; j < NV_MOST_COLS; j++) {
+    for (uint32_t j = 0; j < x->n->cols; j++) {
         bring_cols(x, j, depth, last, b);
         for (uint32_t i = 0; i < x->n->rows; i++)
             multiply(x, a[i], b, x->sum[i][j]);
     }
 }
 
+/* The same for all lanes: rows (columns) begin at multiples of what a lane reads at once. Where none is dense nothing is asked. */
+static LLVMValueRef is_aligned(const Tile *x, const KStmt *load, KVar row, LLVMValueRef start, LLVMValueRef others)
+{
+    const CpuGen *g = &x->e->g;
+    LLVMTypeRef i64 = gen_int1(g, 64);
+    uint32_t bytes = is_stored(x, load) ? 2 : 4;
+    if (!is_dense(x, load))
+        return others;
+    emit_set(x->e, x->t->depth->loop.var, gen_i64(g, 0), false);
+    emit_set(x->e, row, start, false);
+    LLVMValueRef at = LLVMBuildPtrToInt(g->b, emit_address(x->e, load), i64, ""), stride = times(x, emit_dim(x->e, stride_along(load, row)), bytes);
+    LLVMValueRef rest = LLVMBuildAnd(g->b, LLVMBuildOr(g->b, at, stride, ""), gen_i64(g, bytes * neighbours(x) - 1), "");
+    LLVMValueRef aligned = gen_icmp(g, LLVMIntEQ, rest, gen_i64(g, 0));
+    return others ? LLVMBuildAnd(g->b, others, aligned, "") : aligned;
+}
+
+static void whole_rounds(const Tile *x, LLVMValueRef whole, LLVMValueRef width, bool wide)
+{
+    Tile one = *x;
+    one.wide = wide;
+    GenLoop l = gen_loop(&x->e->g, gen_i64(&x->e->g, 0), whole, width, NULL, 0);
+    round_of(&one, l.i, false);
+    gen_loop_end(&x->e->g, &l, NULL);
+}
+
 static void multiply_tile(const Tile *x)
 {
     const CpuGen *g = &x->e->g;
-    LLVMValueRef width = gen_i64(g, 4 * x->shape.slots * x->shape.each);
+    LLVMValueRef width = gen_i64(g, 4 * neighbours(x));
     LLVMValueRef whole = LLVMBuildNSWSub(g->b, x->depth, LLVMBuildURem(g->b, x->depth, width, ""), "");
-    GenLoop l = gen_loop(g, gen_i64(g, 0), whole, width, NULL, 0);
-    round_of(x, l.i, false);
-    gen_loop_end(g, &l, NULL);
+    LLVMValueRef aligned = is_aligned(x, x->t->a, x->t->row->loop.var, x->row_start, NULL);
+    aligned = is_aligned(x, x->t->b, x->t->col->loop.var, x->col_start, aligned);
+    GenElse both = {0};
+    if (aligned) {
+        both = gen_if_else(g, aligned);
+        whole_rounds(x, whole, width, true);
+        gen_else(g, both);
+    }
+    whole_rounds(x, whole, width, false);
+    if (aligned)
+        gen_end_else(g, both);
     GenIf rest = gen_if(g, below(x, whole, x->depth));
     round_of(x, whole, true);
     gen_end_if(g, rest);
@@ -203,8 +289,8 @@ static void multiply_tile(const Tile *x)
 
 static void start_sums(Tile *x)
 {
-    for (uint32_t i = 0; i < x->n->rows * NV_MOST_COLS * RESULTS; i++)
-        LLVMBuildStore(x->e->g.b, gen_const(&x->e->g, 0), x->sum[i / RESULTS / NV_MOST_COLS][i / RESULTS % NV_MOST_COLS][i % RESULTS]);
+    for (uint32_t i = 0; i < x->n->rows * x->n->cols * RESULTS; i++)
+        LLVMBuildStore(x->e->g.b, gen_const(&x->e->g, 0), x->sum[i / RESULTS / x->n->cols][i / RESULTS % x->n->cols][i % RESULTS]);
 }
 
 /* Two neighbours of a row, and two of the row 8 below. */
@@ -253,7 +339,7 @@ static LLVMValueRef pieces(const Tile *x, LLVMValueRef size, uint32_t piece)
 static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMValueRef down)
 {
     const CpuGen *g = &x->e->g;
-    x->col = times(x, take(g, &number, across), NV_MOST_COLS * NV_TILE_COLS);
+    x->col = times(x, take(g, &number, across), x->n->cols * NV_TILE_COLS);
     x->row = times(x, take(g, &number, down), x->n->rows * NV_TILE_ROWS);
     enter_loops(x, number);
     x->row_start = emit_loop_start(x->e, x->t->row);
@@ -261,7 +347,7 @@ static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMVal
     start_sums(x);
     multiply_tile(x);
     for (uint32_t i = 0; i < x->n->rows; i++)
-        for (uint32_t j = 0; j < NV_MOST_COLS; j++)
+        for (uint32_t j = 0; j < x->n->cols; j++)
             store_piece(x, i, j);
 }
 
@@ -274,8 +360,8 @@ static Tile tile_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
     x.rows = emit_dim(e, n->extent[n->nlevel - 2]);
     x.cols = emit_dim(e, n->extent[n->nlevel - 1]);
     x.depth = emit_dim(e, n->tile->depth->loop.extent);
-    for (uint32_t i = 0; i < n->rows * NV_MOST_COLS * RESULTS; i++)
-        x.sum[i / RESULTS / NV_MOST_COLS][i / RESULTS % NV_MOST_COLS][i % RESULTS] = emit_entry_memory(e, gen_real1(&e->g));
+    for (uint32_t i = 0; i < n->rows * n->cols * RESULTS; i++)
+        x.sum[i / RESULTS / n->cols][i / RESULTS % n->cols][i % RESULTS] = emit_entry_memory(e, gen_real1(&e->g));
     return x;
 }
 
@@ -283,7 +369,7 @@ void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVM
 {
     const CpuGen *g = &e->g;
     Tile x = tile_new(e, n, old, thread);
-    LLVMValueRef warp = gen_i64(g, NV_WARP), across = pieces(&x, x.cols, NV_MOST_COLS * NV_TILE_COLS);
+    LLVMValueRef warp = gen_i64(g, NV_WARP), across = pieces(&x, x.cols, n->cols * NV_TILE_COLS);
     LLVMValueRef down = pieces(&x, x.rows, n->rows * NV_TILE_ROWS), count = LLVMBuildNSWMul(g->b, across, down, "");
     for (uint32_t l = 0; l + 2 < n->nlevel; l++)
         count = LLVMBuildNSWMul(g->b, count, emit_dim(e, n->extent[l]), "");

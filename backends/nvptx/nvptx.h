@@ -90,7 +90,7 @@ struct NvNode {
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
     const NvTile *tile; /* NV_TILES */
-    uint32_t rows;      /* NV_TILES: how many pieces of 16 rows a warp has; of 8 columns it is NV_MOST_COLS */
+    uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns */
 };
 
 typedef struct NvKernel {

@@ -33,7 +33,7 @@ unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | N
  * else in the same ones of all loops around. */
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round);
 
-/* tile.c: products of rounded factors. rows: see NvNode. NULL: it is something else */
+/* tile.c: products of rounded factors. rows: see NvNode, the most. NULL: it is something else */
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);
 
 /* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */

@@ -49,7 +49,7 @@ static void put_node(const Print *x, const NvNode *n, int depth)
         break;
     case NV_SHARE: put_share(x, n); break;
     case NV_TILES:
-        text_add(x->out, "tiles of %u x %u, %s, ", n->rows * NV_TILE_ROWS, NV_MOST_COLS * NV_TILE_COLS, factor_text(n->tile->factor));
+        text_add(x->out, "tiles of %u x %u, %s, ", n->rows * NV_TILE_ROWS, n->cols * NV_TILE_COLS, factor_text(n->tile->factor));
         put_share(x, n);
         break;
     case NV_COMBINE: put_sums(x, n); break;

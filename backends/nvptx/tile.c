@@ -12,13 +12,23 @@ static const NvTile *tile_of(const Map *m, const KStmt *row)
     return NULL;
 }
 
+/* No more than there are, where that is a number. */
+static uint32_t pieces(const Map *m, Dim size, uint32_t piece, uint32_t most)
+{
+    int64_t n;
+    if (!dim_is_const(m->k->dims, size, &n) || n >= (int64_t)(piece * most))
+        return most;
+    return n > piece ? (uint32_t)((n + piece - 1) / piece) : 1;
+}
+
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows)
 {
     NvNode *node = nv_node(m, NV_TILES, s);
     if (s->kind != K_LOOP || s->loop.kind == K_SERIAL || !nv_chain(m, node, s) || node->nlevel < 2)
         return NULL;
     node->tile = tile_of(m, node->axis.p[node->nlevel - 2].loop);
-    node->rows = rows;
+    node->rows = pieces(m, node->extent[node->nlevel - 2], NV_TILE_ROWS, rows);
+    node->cols = pieces(m, node->extent[node->nlevel - 1], NV_TILE_COLS, NV_MOST_COLS);
     for (uint32_t l = 0; l < node->nlevel; l++)
         node->count = dim_mul(m->k->dims, node->count, node->extent[l]);
     return node->tile ? node : NULL;

@@ -59,7 +59,7 @@ enum space { GLOBAL, SHARED, PASSED };
 enum { RESULT = 64, PASSED_BYTES = 128 }; /* param0, param1, ...: 8 bytes each; retval0 */
 
 struct instruction {
-    unsigned char op, type, from /* of cvt */, compare, part, round, space, unless, carries;
+    unsigned char op, type, from /* of cvt */, compare, part, round, space, unless, carries, align /* of memory, in bytes; 0: the type says */;
     int when;       /* the predicate, or -1 */
     int to, in[3];  /* slots */
     int64_t offset; /* of memory; of a branch or call: the instruction or function, before that is found the number of
@@ -431,6 +431,29 @@ static int tiles(struct reader *r, const char *line)
     return 0;
 }
 
+/* ld.global.nc.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1+16]: several words, from an address that is a multiple of them all */
+static int words(struct reader *r, char *text)
+{
+    char *v = strstr(text, ".v"), *end = strchr(text, '}'), *word = strchr(text, '{'), one[512], *at[4];
+    int n = v[2] - '0', size, i, type = type_of(strtok(v + 4, " \t"));
+    if (!end || !word || type < 0 || (n != 2 && n != 4))
+        return fail(r, "an unknown vector");
+    size = type == F32 || type == U32 ? 4 : type == F64 || type == U64 ? 8 : 2;
+    *v = *end = 0;
+    for (i = 0, word = strtok(word + 1, ", "); word && i < n; word = strtok(NULL, ", "))
+        at[i++] = word;
+    if (i < n || word)
+        return fail(r, "another number of words");
+    for (i = 0; i < n; i++) {
+        snprintf(one, sizeof one, "%s.%s %s%s", text, v + 4, at[i], end + 1);
+        if (instruction(r, one) < 0)
+            return -1;
+        r->f->code[r->f->ncode - 1].offset += i * size;
+        r->f->code[r->f->ncode - 1].align = i ? 0 : (unsigned char)(n * size);
+    }
+    return 0;
+}
+
 /* ld.param.v2.f64 {%fd1, %fd2}, [retval0+0]; st.param.v2.f64 [func_retval0+0], {%fd1, %fd2}; two of one word each */
 static int two(struct reader *r, const char *text)
 {
@@ -595,6 +618,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     *end = 0;
     if (strncmp(text, "cvt.", 4) == 0 && (strstr(text, "16x2.") || strstr(text, ".f16.") || strstr(text, ".tf32.")))
         return shorten(r, text);
+    if (strncmp(text, "ld.global.", 10) == 0 && (strstr(text, ".v2.") || strstr(text, ".v4.")))
+        return words(r, text);
     return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
 }
 
@@ -979,7 +1004,7 @@ static int in_table(const struct kernels *k, uint64_t at, size_t n)
 static char *memory(const struct block *b, const struct instruction *c, const struct thread *t, size_t n, int *error)
 {
     uint64_t at = t->slot[c->in[0]] + (uint64_t)c->offset, room = c->space == SHARED ? b->g->shared : PASSED_BYTES;
-    if (at % n != 0)
+    if (at % (c->align ? c->align : n) != 0)
         return *error = RUN_MISALIGNED, NULL;
     if (c->space != GLOBAL)
         return at <= room && n <= room - at ? (c->space == SHARED ? b->shared : t->passed) + at

@@ -184,7 +184,7 @@ static void check_sizes(Product *p, int64_t M, int64_t N, int64_t K, unsigned tu
 
 static void check_form(const Form *f, unsigned turn)
 {
-    static const int64_t size[][3] = {{16, 8, 16}, {17, 9, 17}, {1, 1, 1}, {0, 5, 3}, {5, 0, 3}, {5, 3, 0}, {7, 37, 31}, {33, 2, 5}, {35, 33, 8}, {2, 41, 19}};
+    static const int64_t size[][3] = {{16, 8, 16}, {17, 9, 17}, {1, 1, 1}, {0, 5, 3}, {5, 0, 3}, {5, 3, 0}, {7, 37, 31}, {33, 2, 5}, {35, 33, 8}, {2, 41, 19}, {9, 10, 44}};
     Arena *a = arena_new();
     Product p = product_new(a, f);
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
