@@ -101,9 +101,9 @@ Tolerance precision_tolerance(Precision p)
 }
 
 /* Where factors may be rounded, each is off by a unit of itself at most, and so a product by two units of what its terms are without
- * their signs. Eight units for results are four such products in a row, and there are as many again on the way back. No cell of
- * the standard library comes near it: what is wrong in a product is off by the whole. Factors of 16 bits in the caller's arrays
- * are exact: nothing is added for them. */
+ * their signs. Eight units for results are four such products in a row, and there are as many again on the way back. Steps that
+ * grow what they are given move further, but then so does the evaluator when it rounds its factors (is_unstable). Factors of 16 bits
+ * in the caller's arrays are exact: nothing is added for them. */
 Tolerance code_tolerance(const Code *code)
 {
     Tolerance tol = precision_tolerance(code->cpu.precision);

@@ -29,7 +29,7 @@ static Frame *shaken(Checker *c, const Frame *f)
 
 /* Where rounding of the arguments and of each operation moves the exact results by a good part of what was found (a chaotic
  * cell, a jump nearby, a difference of almost equal values), compiled code has no business to agree. The evaluator says
- * so, not the compiled code; it rounds to single precision, and double rounds 2^29 times finer. A whole number jumps by
+ * so, not the compiled code; it rounds to single precision (factors of products to less, where the code may do so), and double rounds 2^29 times finer. A whole number jumps by
  * as much however fine the rounding is: two best paths of equal score differ in both. */
 bool is_unstable(Checker *c, const Frame *expected, const Frame *found, const Code *code)
 {
@@ -40,6 +40,7 @@ bool is_unstable(Checker *c, const Frame *expected, const Frame *found, const Co
     Str error;
     for (uint32_t i = 0; i < NMOVED; i++) {
         moved[i] = i ? shaken(c, expected) : frame_copy(expected);
+        moved[i]->factor = code->kern->products;
         if (!frame_rounded(moved[i], has_gradients(c), &error))
             return false;
     }

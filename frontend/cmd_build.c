@@ -57,6 +57,8 @@ static int read_ir(Driver *d, Compile *c, Str path)
         return driver_fail(d, "%.*s: a program with a backward function must have its batch axis too", STRF(path));
     if (c->kern && kern_rounds(c->kern) && !driver_is_gpu(d->opt))
         return driver_fail(d, "%.*s: products of rounded factors are of --target=ptx and cuda", STRF(path));
+    if (c->kern && kern_rounds(c->kern) && driver_precision(d->opt) == PREC_F64)
+        return driver_fail(d, "%.*s: products of rounded factors are not of --precision=f64", STRF(path));
     return EXIT_FINE;
 }
 

@@ -27,6 +27,7 @@ typedef struct Frame {
     double **out; /* by RecOut; NULL: not computed */
     VEC(Report) report; /* of the last compiled call */
     VEC(Report) guess;  /* what compiled calls are given besides (ROLE_GUESS), by name */
+    FactorType factor;  /* frame_rounded: of contractions */
     RecWatch *watch;    /* told of every step that the evaluator makes; NULL for none */
     void *watching;
     int64_t sequence, sequences; /* which of the batch the evaluator is at, and of how many */
@@ -91,7 +92,7 @@ bool dims_fit_sequences(const Frame *f, Str *error);
 
 /* ---- run_reference.c: the evaluator, sequence by sequence; gradients of parameters are summed ---- */
 bool frame_reference(Frame *f, bool grad, Str *error);
-bool frame_rounded(Frame *f, bool grad, Str *error); /* every operation's result rounded to single precision */
+bool frame_rounded(Frame *f, bool grad, Str *error); /* every operation's result rounded to single precision, factors as f says */
 /* Values for parameters that have none, from their distributions. */
 bool frame_init(Frame *f, uint64_t seed, Str *error);
 

@@ -35,6 +35,7 @@ Frame frame_sequence(const Frame *f, int64_t b)
         one.in[i] = part_of(f, &p->arg.p[i].type, p->arg.p[i].batched, f->in[i], b);
     for (uint32_t i = 0; i < p->out.n; i++)
         one.out[i] = part_of(f, &p->out.p[i].type, p->out.p[i].batched, f->out[i], b);
+    one.factor = f->factor;
     one.watch = f->watch;
     one.watching = f->watching;
     return one;

@@ -63,7 +63,7 @@ static bool run_sequence(Frame *f, int64_t b, int64_t number, bool grad, bool ro
     Arena *scratch = arena_new();
     RecEval *e = rec_eval_new(scratch, p, f->dim, sequence_arguments(f, scratch, b), 0);
     if (rounded)
-        rec_eval_round(e);
+        rec_eval_round(e, f->factor);
     rec_eval_watch(e, f->watch, f->watching);
     f->sequence = number;
     bool ok = rec_eval_run(e, REC_FORWARD, error) && (!grad || rec_eval_run(e, REC_BACKWARD, error));

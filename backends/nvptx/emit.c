@@ -4,6 +4,7 @@
 #include "backends/cpu/emit.h"
 
 enum { GLOBAL_MEMORY = 1, SHARED_MEMORY = 3 }; /* address spaces */
+enum { MANY = 8 }; /* nests of a kernel; with fewer, addresses fit into registers, and are found once for all steps */
 
 /* One kernel while it is made. */
 typedef struct Kernel {
@@ -11,6 +12,7 @@ typedef struct Kernel {
     const NvPlan *p;
     const NvKernel *kernel;
     NvThreads threads;
+    bool many;                   /* too many nests for the addresses of all to be known at a time */
     LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
     LLVMValueRef block, shared;  /* of blocks: which one, and its shared memory */
     LLVMValueRef piece, trouble; /* parameters */
@@ -189,6 +191,9 @@ static void emit_one(Kernel *x, KStmt *s, LLVMBasicBlockRef nothing)
 static void emit_iterations(Kernel *x, const NvNode *n)
 {
     Emit *e = &x->e;
+    EmitNear outer = e->near;
+    if (x->many)
+        nv_own_sizes(e);
     GenLoop own = gen_loop(&e->g, x->first, emit_dim(e, n->count), x->step, NULL, 0);
     LLVMBasicBlockRef next = gen_block(&e->g, "next");
     take_iteration(e, n, own.i);
@@ -196,6 +201,8 @@ static void emit_iterations(Kernel *x, const NvNode *n)
     e->thread = NULL;
     gen_enter(&e->g, next);
     gen_loop_end(&e->g, &own, NULL);
+    if (x->many)
+        nv_outer_sizes(e, outer);
 }
 
 /* ---- partial results ---- */
@@ -335,11 +342,20 @@ static void find_products(Kernel *x)
         x->e.product[x->p->product.p[i]->let.var] = x->p->product.p[i];
 }
 
+static uint32_t count_nests(const NvNodes *nodes)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < nodes->n; i++)
+        n += (nodes->p[i]->kind == NV_SHARE) + count_nests(&nodes->p[i]->body);
+    return n;
+}
+
 static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGen g, NvThreads threads)
 {
     Kernel x = {.p = p, .kernel = kernel, .threads = threads};
     x.e = emit_open(&g, p->arena, p->k, fn, new_kernel(&g, p, kernel, threads));
     x.end = x.e.nothing = gen_block(&g, "end");
+    x.many = threads == NV_GRID && count_nests(&kernel->node) >= MANY;
     x.before = NEWN(p->arena, LLVMValueRef, p->k->var.n);
     find_products(&x);
     read_params(&x);

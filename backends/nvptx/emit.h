@@ -18,6 +18,13 @@ enum { PLACE_FIRST, PLACE_STEP, PLACE_BLOCK, PLACE_SHARED, PLACE_WAIT, PLACE_CON
 
 void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads);
 
+/* assembly.c: all inline assembly. The number itself, but LLVM does not know that */
+LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);
+
+/* own.c: from the first to the second, sizes are not known to be those outside, which the first gives. Not where code is emulated */
+EmitNear nv_own_sizes(Emit *e);
+void nv_outer_sizes(Emit *e, EmitNear outer);
+
 /* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
 void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
 

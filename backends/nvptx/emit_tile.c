@@ -8,7 +8,7 @@
  * Rows and columns beyond the end are made from the first ones, and not stored. Depth beyond the end is 0 in both factors: only
  * the last round is made so.
  *
- * All of it is by LLVM's intrinsics: nothing here is inline assembly. */
+ * Each tile has sizes of its own (own.c). All instructions but that one (assembly.c) are LLVM's intrinsics. */
 #include "backends/nvptx/emit.h"
 
 enum { MOST_SLOTS = 2, RESULTS = 4, MOST_ARGS = 10 };
@@ -339,6 +339,10 @@ static LLVMValueRef pieces(const Tile *x, LLVMValueRef size, uint32_t piece)
 static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMValueRef down)
 {
     const CpuGen *g = &x->e->g;
+    EmitNear outer = nv_own_sizes(x->e);
+    x->rows = emit_dim(x->e, x->n->extent[x->n->nlevel - 2]);
+    x->cols = emit_dim(x->e, x->n->extent[x->n->nlevel - 1]);
+    x->depth = emit_dim(x->e, x->t->depth->loop.extent);
     x->col = times(x, take(g, &number, across), x->n->cols * NV_TILE_COLS);
     x->row = times(x, take(g, &number, down), x->n->rows * NV_TILE_ROWS);
     enter_loops(x, number);
@@ -349,6 +353,7 @@ static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMVal
     for (uint32_t i = 0; i < x->n->rows; i++)
         for (uint32_t j = 0; j < x->n->cols; j++)
             store_piece(x, i, j);
+    nv_outer_sizes(x->e, outer);
 }
 
 static Tile tile_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
@@ -359,7 +364,6 @@ static Tile tile_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
     x.quad = LLVMBuildAnd(e->g.b, lane, gen_i64(&e->g, 3), "");
     x.rows = emit_dim(e, n->extent[n->nlevel - 2]);
     x.cols = emit_dim(e, n->extent[n->nlevel - 1]);
-    x.depth = emit_dim(e, n->tile->depth->loop.extent);
     for (uint32_t i = 0; i < n->rows * n->cols * RESULTS; i++)
         x.sum[i / RESULTS / n->cols][i / RESULTS % n->cols][i % RESULTS] = emit_entry_memory(e, gen_real1(&e->g));
     return x;

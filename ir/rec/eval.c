@@ -44,6 +44,7 @@ struct RecEval {
     double **value; /* by RecId: where its value is now */
     bool planned[REC_NFN], forward_done;
     bool rounds; /* to single precision, behind every op */
+    FactorType factor;
     RecWatch *watch; /* NULL for none */
     void *watching;
     Str error;
@@ -69,9 +70,10 @@ void rec_eval_free(RecEval *e)
         arena_free(e->own);
 }
 
-void rec_eval_round(RecEval *e)
+void rec_eval_round(RecEval *e, FactorType factor)
 {
     e->rounds = true;
+    e->factor = factor;
 }
 
 void rec_eval_watch(RecEval *e, RecWatch *watch, void *context)
@@ -340,8 +342,9 @@ static bool contract_row(const Row *r, const int64_t *offset)
     double *out = r->base[0] + offset[0];
     const double *a = r->base[1] + offset[1], *b = r->base[2] + offset[2];
     int64_t so = along_row(r, 0), sa = along_row(r, 1), sb = along_row(r, 2);
+    FactorType f = r->e->factor;
     for (int64_t i = 0; i < row_length(r); i++)
-        out[i * so] += a[i * sa] * b[i * sb];
+        out[i * so] += f ? factor_round(f, a[i * sa]) * factor_round(f, b[i * sb]) : a[i * sa] * b[i * sb];
     return true;
 }
 

@@ -19,6 +19,7 @@
 #ifndef IR_REC_H
 #define IR_REC_H
 
+#include "lang/factor.h"
 #include "lang/fun.h"
 #include "lang/source.h"
 
@@ -396,7 +397,8 @@ const double *rec_eval_value(const RecEval *e, RecId v); /* of a root-region val
  * results are there for rec_eval_value. */
 typedef void RecWatch(void *context, const RecEval *e, RecId recur, int64_t place);
 void rec_eval_watch(RecEval *e, RecWatch *watch, void *context);
-void rec_eval_round(RecEval *e); /* from now on every operation's result is rounded to single precision */
+/* From now on every operation's result is rounded to single precision, and the factors of contractions to that. */
+void rec_eval_round(RecEval *e, FactorType factor);
 void rec_eval_free(RecEval *e);
 
 /* ---- passes, one file each, named as in passes.def ---- */

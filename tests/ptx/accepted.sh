@@ -28,5 +28,6 @@ for precision in bf16 f16; do
   check "arrays of 16 bits, $precision" assembles tests/cells/handed_on.rnn handed_on --precision=$precision
   check "and an LSTM's, $precision" assembles stdlib/lstm.rnn lstm --precision=$precision
 done
+check "dozens of nests in a step" assembles stdlib/deltanet.rnn deltanet --form=chunk:16
 check "a sequence of cells" assembles stdlib/fsmn.rnn fsmn3
 finish

@@ -49,6 +49,7 @@ done
 refuses "a CPU" 2 '\-\-products=bf16 means nothing with --target=cpu, whose factors are never rounded' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=bf16 -o x
 refuses "a CPU's test" 2 '\-\-products=tf32 means nothing with --target=cpu' "$RNNC" test "$SRC/stdlib/lstm.rnn" --products=tf32
 refuses "a CPU's kern" 1 'a.kern: products of rounded factors are of --target=ptx and cuda' "$RNNC" build -x kern a.kern -o x
+refuses "double precision of a kern" 1 'a.kern: products of rounded factors are not of --precision=f64' "$RNNC" build -x kern a.kern --target=ptx --precision=f64 -o x
 refuses "double" 2 '\-\-products=f16 means nothing with --precision=f64' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --products=f16 --precision=f64 -o x
 check "a CPU's float32" "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=f32 -o x
 
@@ -67,6 +68,7 @@ assembles() {
 check "sm_75, f16" assembles 75 lstm --products=f16
 check "sm_80, bf16 from bf16" assembles 80 lstm --precision=bf16 --products=bf16
 check "sm_86, tf32 in chunks" assembles 86 gla --form=chunk:16 --products=tf32
+check "sm_80, bf16 in chunks with many products" assembles 80 deltanet --form=chunk:16 --products=bf16
 check "sm_87, f16 from f32" assembles 87 gru --products=f16
 check "sm_89, bf16 from f16" assembles 89 gru --precision=f16 --products=bf16
 check "sm_90, tf32 from bf16" assembles 90 lstm --precision=bf16 --products=tf32

@@ -1,6 +1,6 @@
 /* Products of rounded factors: kernels are made of one product each, and their PTX is run, warp by warp, in either order of sums. An
  * element is a sum of K exact products, made by K additions in single precision, so it is off by K + 1 roundings of the sum of
- * the products' magnitudes at most, whatever the order. */
+ * the products' magnitudes at most, whatever the order. (A GPU may round its additions otherwise; here they are those of float.) */
 #include <criterion/criterion.h>
 #include <math.h>
 
@@ -333,6 +333,40 @@ Test(products, rounding)
     check_rounding(FACTOR_F16, "sm_80");
     check_rounding(FACTOR_F16, "sm_75");
     check_rounding(FACTOR_TF32, "sm_80");
+}
+
+/* ---- what it means ---- */
+
+/* The interpreter's sum is in order, and in double precision. */
+static void check_meaning(FactorType f)
+{
+    Arena *a = arena_new();
+    Product p = {.a = a, .form = {.factor = f, .b_turned = true}, .P = 2, .M = 3, .N = 4, .K = 5};
+    p.k = program_of(a, &p.form);
+    int64_t *dim = NEWN(a, int64_t, dim_nsyms(p.k->dims) + p.k->arg.n);
+    double *buf[NBUF];
+    for (DimSym s = 0; s < dim_nsyms(p.k->dims); s++)
+        dim[s] = strchr("PMNK", dim_sym_info(p.k->dims, s)->name.p[0]) ? size_of(&p, dim_sym_info(p.k->dims, s)->name.p[0]) : 1;
+    for (int b = 0; b < NBUF; b++) {
+        fill(&p, b);
+        buf[b] = NEWN(a, double, count_of(&p, b));
+        for (int64_t i = 0; i < count_of(&p, b); i++)
+            buf[b][i] = (double)p.value[b][i];
+    }
+    cr_assert(kern_run(p.k, REC_FORWARD, dim, buf, 0));
+    for (int64_t at = 0; at < count_of(&p, C); at++) {
+        double want = 0;
+        for (int64_t k = 0; k < p.K; k++)
+            want += factor_at(&p, A, at / 12, at / 4 % 3, k) * factor_at(&p, B, at / 12, k, at % 4);
+        cr_assert(buf[C][at] == want, "%s: [%d] is %.17g, not %.17g", factor_text(f), (int)at, buf[C][at], want);
+    }
+    arena_free(a);
+}
+
+Test(products, meaning)
+{
+    for (FactorType f = FACTOR_BF16; f < FACTOR_COUNT; f++)
+        check_meaning(f);
 }
 
 /* ---- which products ---- */
