@@ -107,7 +107,7 @@ Tolerance precision_tolerance(Precision p)
 Tolerance code_tolerance(const Code *code)
 {
     Tolerance tol = precision_tolerance(code->cpu.precision);
-    double unit = factor_unit(code->kern->products);
+    double unit = factor_unit(code->products);
     tol.output += 8 * unit;
     tol.gradient += 16 * unit;
     return tol;

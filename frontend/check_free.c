@@ -40,7 +40,7 @@ bool is_unstable(Checker *c, const Frame *expected, const Frame *found, const Co
     Str error;
     for (uint32_t i = 0; i < NMOVED; i++) {
         moved[i] = i ? shaken(c, expected) : frame_copy(expected);
-        moved[i]->factor = code->kern->products;
+        moved[i]->factor = code->products;
         if (!frame_rounded(moved[i], has_gradients(c), &error))
             return false;
     }

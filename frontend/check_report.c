@@ -47,7 +47,7 @@ Str code_name(Arena *a, const Code *code)
     for (CpuLevel l = 0; l < CPU_NLEVEL && !code->arch.n; l++)
         if (code->cpu.level[l])
             text_add(&out, " %s", cpu_level_info(l)->text);
-    if (code->kern && code->kern->products)
-        text_add(&out, " products %s", factor_text(code->kern->products));
+    if (code->products)
+        text_add(&out, " products %s", factor_text(code->products));
     return text_str(&out);
 }

@@ -45,6 +45,7 @@ typedef struct Code {
     KernProg *kern;
     CpuOptions cpu; /* of a GPU: its precision */
     Str arch;       /* of a GPU */
+    FactorType products; /* likewise: --products */
     CpuCode *code;
     NvCode *gpu;
 } Code;

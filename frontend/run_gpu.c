@@ -15,7 +15,7 @@ bool code_make_gpu(Arena *a, RecProg *raw, const CpuOptions *cpu, const Gpu *gpu
     Compile c = {.arena = a, .cpu = *cpu, .for_gpu = true, .gpu = o, .emit = EMIT_PTX, .rec = raw, .dump = stderr};
     compile(&c);
     *error = refusal(a, &c);
-    *out = (Code){.kern = c.kern, .cpu = *cpu, .arch = gpu->arch};
+    *out = (Code){.kern = c.kern, .cpu = *cpu, .arch = gpu->arch, .products = gpu->products};
     out->gpu = error->n ? NULL : nv_load(gpu->device, c.plan, &o, c.result, error);
     return out->gpu != NULL;
 }

@@ -39,7 +39,7 @@ static Str cpu_model(Arena *a)
 
 Str trial_target(const Trial *t)
 {
-    return code_name(t->arena, &(Code){.cpu = t->cpu, .arch = t->d->gpu ? t->d->gpu->arch : STR("")});
+    return code_name(t->arena, &(Code){.cpu = t->cpu, .arch = t->d->gpu ? t->d->gpu->arch : STR(""), .products = t->d->gpu ? t->d->gpu->products : FACTOR_REAL});
 }
 
 Str trial_machine(const Trial *t)

@@ -79,6 +79,8 @@ for n in 0 60 200; do
   refuses "launch $n of bench fails" 1 'gru: .*cuLaunchKernel: CUDA_ERROR_LAUNCH_FAILED' \
     broken "cuLaunchKernel $n 719" "$RNNC" bench "$gru" --entry=gru --sizes T=2,B=1 --target=cuda
 done
+check "rounded factors are said" sh -c "LD_LIBRARY_PATH='$ours' '$RNNC' bench '$gru' --entry=gru --sizes T=2 --target=cuda --products=tf32 | grep -q 'f32 sm_80 products tf32, no GPU'"
+check "and run" gpu $call --products=bf16
 check "as JSON, against old ones" sh -c "export LD_LIBRARY_PATH='$ours'; '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --json >old.json && grep -q '\"with\": \"f32 sm_80\"' old.json &&
   '$RNNC' bench '$gru' --entry=gru --sizes T=4 --target=cuda --compare old.json | grep -q 'against the old'"
 finish
