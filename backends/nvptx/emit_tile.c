@@ -89,12 +89,18 @@ static bool is_stored(const Tile *x, const KStmt *load)
     return factor_of_narrow(kern_buf_narrow(x->e->k, load->mem.buf)) == x->t->factor;
 }
 
+static LLVMValueRef real_of(const Tile *x, const KStmt *load)
+{
+    emit_load(x->e, load);
+    return emit_var(x->e, load->mem.var, false);
+}
+
 /* As it stands in memory if that is what is multiplied, else as a real. `inside`: NULL where the depth is known to go so far. */
 static LLVMValueRef element(const Tile *x, const KStmt *load, LLVMValueRef depth, LLVMValueRef inside)
 {
     const CpuGen *g = &x->e->g;
     emit_set(x->e, x->t->depth->loop.var, inside ? gen_select(g, inside, depth, gen_i64(g, 0)) : depth, false);
-    LLVMValueRef v = is_stored(x, load) ? emit_load_as(x->e, load, gen_int1(g, 16), 2) : (emit_load(x->e, load), emit_var(x->e, load->mem.var, false));
+    LLVMValueRef v = is_stored(x, load) ? emit_load_as(x->e, load, gen_int1(g, 16), 2) : real_of(x, load);
     return inside ? gen_select(g, inside, v, LLVMConstNull(LLVMTypeOf(v))) : v;
 }
 
@@ -336,9 +342,17 @@ static LLVMValueRef pieces(const Tile *x, LLVMValueRef size, uint32_t piece)
     return LLVMBuildUDiv(x->e->g.b, add_number(x, size, piece - 1), gen_i64(&x->e->g, piece), "");
 }
 
+/* Lanes may have gone apart in front of it, or in storing the last one. */
+static void meet(const Tile *x)
+{
+    LLVMValueRef all = gen_iconst(&x->e->g, 32, UINT32_MAX);
+    call(x, "llvm.nvvm.bar.warp.sync", &all, 1);
+}
+
 static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMValueRef down)
 {
     const CpuGen *g = &x->e->g;
+    meet(x);
     EmitNear outer = nv_own_sizes(x->e);
     x->rows = emit_dim(x->e, x->n->extent[x->n->nlevel - 2]);
     x->cols = emit_dim(x->e, x->n->extent[x->n->nlevel - 1]);

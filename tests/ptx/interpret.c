@@ -49,6 +49,7 @@ enum op {
     CALL,
     ROUND, /* of reals to short ones, see shorten */
     TILES, /* a product by a warp */
+    MEET,  /* of a warp */
     NO_OP
 };
 enum compare { EQ, NE, LT, LE, GT, GE, EQU, NEU, LTU, LEU, GTU, GEU, NUM, NOT_A_NUMBER };
@@ -431,6 +432,16 @@ static int tiles(struct reader *r, const char *line)
     return 0;
 }
 
+/* bar.warp.sync -1; of all lanes */
+static int meet(struct reader *r, const char *text)
+{
+    struct instruction c = {.op = MEET, .when = -1};
+    if (atoll(text + 13) != -1)
+        return fail(r, "a part of a warp");
+    append(r->f, c);
+    return 0;
+}
+
 /* ld.global.nc.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1+16]: several words, from an address that is a multiple of them all */
 static int words(struct reader *r, char *text)
 {
@@ -597,6 +608,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
         return call(r, text), 0;
     if (r->f && (*r->tiles || strncmp(text, "mma.", 4) == 0))
         return tiles(r, text);
+    if (strncmp(text, "bar.warp.sync", 13) == 0)
+        return meet(r, text);
     if (is_idle(text))
         return 0;
     if (strncmp(text, ".visible .entry ", 16) == 0)
@@ -971,7 +984,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 /* ---- a block ---- */
 
-enum state { GOES_ON, WAITS, MULTIPLIES, DONE };
+enum state { GOES_ON, WAITS, MEETS, DONE };
 
 struct thread {
     const struct function *f;
@@ -1058,8 +1071,8 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = DONE;
         else if (c->op == BAR)
             t->state = WAITS;
-        else if (c->op == TILES)
-            t->state = MULTIPLIES;
+        else if (c->op == TILES || c->op == MEET)
+            t->state = MEETS;
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
         else if (c->op == LD || c->op == ST)
@@ -1148,12 +1161,12 @@ static void multiply(const struct block *b, struct thread *lane, const struct ti
     }
 }
 
-/* All lanes of a warp have come to the same product, or none has come to one. */
-static int are_together(const struct thread *lane, unsigned n, unsigned multiplying)
+/* All lanes of a warp have come to the same product (or place to meet), or none has come to one. */
+static int are_together(const struct thread *lane, unsigned n, unsigned meeting)
 {
     unsigned i;
-    for (i = 0; i < n && multiplying; i++)
-        if (n < WARP || lane[i].state != MULTIPLIES || lane[i].at != lane[0].at)
+    for (i = 0; i < n && meeting; i++)
+        if (n < WARP || lane[i].state != MEETS || lane[i].at != lane[0].at)
             return 0;
     return 1;
 }
@@ -1161,19 +1174,19 @@ static int are_together(const struct thread *lane, unsigned n, unsigned multiply
 /* To the next barrier of the block, or to the end. */
 static int warp_run(struct block *b, struct thread *lane, unsigned n)
 {
-    unsigned i, multiplying = 1;
-    while (multiplying) {
-        multiplying = 0;
+    unsigned i, meeting = 1;
+    while (meeting) {
+        meeting = 0;
         for (i = 0; i < n; i++) {
             struct thread *t = &lane[b->g->backwards ? n - 1 - i : i];
             int error = thread_run(b, t);
             if (error)
                 return error;
-            multiplying += t->state == MULTIPLIES;
+            meeting += t->state == MEETS;
         }
-        if (!are_together(lane, n, multiplying))
+        if (!are_together(lane, n, meeting))
             return RUN_FAILED;
-        if (multiplying)
+        if (meeting && lane->f->code[lane->at - 1].op == TILES)
             multiply(b, lane, &lane->f->tiles[lane->f->code[lane->at - 1].offset]);
     }
     return 0;

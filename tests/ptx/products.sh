@@ -25,6 +25,7 @@ check "bf16 in memory: the inputs' product is exact" holds "forward 1 backward 0
 check "f16 in memory" holds "forward 1 backward 0" .m16n8k16.row.col.f32.f16.f16.f32 gru --precision=f16
 check "bf16, all products" holds "forward 2 backward 4" .m16n8k16.row.col.f32.bf16.bf16.f32 lstm --precision=bf16 --products=bf16
 check "tf32, all products" holds "forward 2 backward 4" .m16n8k8.row.col.f32.tf32.tf32.f32 lstm --products=tf32
+check "lanes meet in front of each" sh -c '[ "$(grep -c "bar.warp.sync" k.ptx)" = 6 ]'
 check "chunks" holds "forward 1 backward 1" .m16n8k16.row.col.f32.f16.f16.f32 gla --form=chunk:16 --products=f16
 # A tile's four pieces, once more where lanes may read several places at once, and for what is left of the depth; 16 places leave
 # nothing, and 16 columns are two pieces.

@@ -136,7 +136,7 @@ static uint64_t param_of(const Product *p, const NvParam *x)
     return (uint64_t)size_of(p, dim_sym_info(p->k->dims, x->index)->name.p[0]);
 }
 
-static void run(const Product *p, unsigned blocks, unsigned threads, bool backwards)
+static int result_of(const Product *p, unsigned blocks, unsigned threads, bool backwards)
 {
     const NvKernel *kernel = &p->plan->fn[REC_FORWARD].kernel.p[0];
     uint64_t *value = NEWN(p->a, uint64_t, kernel->param.n + 1);
@@ -147,7 +147,12 @@ static void run(const Product *p, unsigned blocks, unsigned threads, bool backwa
     }
     struct grid g = {blocks, threads, 0, param, 1000000000, backwards, may_touch};
     running = p;
-    cr_assert_eq(kernel_run(kernels_find(p->kernels, str_c(p->a, kernel->name)), &g), RUN_FINE, "M %d N %d K %d", (int)p->M, (int)p->N, (int)p->K);
+    return kernel_run(kernels_find(p->kernels, str_c(p->a, kernel->name)), &g);
+}
+
+static void run(const Product *p, unsigned blocks, unsigned threads, bool backwards)
+{
+    cr_assert_eq(result_of(p, blocks, threads, backwards), RUN_FINE, "M %d N %d K %d", (int)p->M, (int)p->N, (int)p->K);
 }
 
 static double factor_at(const Product *p, int buf, int64_t which, int64_t row, int64_t col)
@@ -206,6 +211,20 @@ Test(products, bf16) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80"
 Test(products, f16) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_86"}); }
 Test(products, f16_of_the_oldest) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_75"}); }
 Test(products, tf32) { check_views((Form){.factor = FACTOR_TF32, .arch = "sm_90"}); }
+
+/* A part of a warp cannot multiply. */
+Test(products, whole_warps)
+{
+    Arena *a = arena_new();
+    Product p = product_new(a, &(Form){.factor = FACTOR_BF16, .arch = "sm_80"});
+    p.P = 1, p.M = p.N = p.K = 40;
+    for (int b = 0; b < NBUF; b++)
+        fill(&p, b);
+    cr_assert_eq(result_of(&p, 1, 40, false), RUN_FAILED);
+    cr_assert_eq(result_of(&p, 1, 64, false), RUN_FINE);
+    kernels_free(p.kernels);
+    arena_free(a);
+}
 
 /* As they stand in the caller's arrays: no bits are changed. */
 Test(products, stored)
