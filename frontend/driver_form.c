@@ -118,9 +118,19 @@ static bool has_store(Driver *d, const RecProg *p, const FormChoice *choice)
     return false;
 }
 
+/* What Newton's bounds count is the rounding of sums and functions, not of factors. */
+static bool rounds_as_shown(Driver *d, const RecProg *p)
+{
+    FactorType f = driver_products(d->opt);
+    if (f == FACTOR_REAL || p->form.kind != REC_FORM_NEWTON || p->form_missing != WHY_NONE)
+        return true;
+    driver_fail(d, "`%.*s`: --products=%s is not for the form newton, whose results are shown to be those of steps that round no factors", STRF(p->name), factor_text(f));
+    return false;
+}
+
 bool driver_has_form(Driver *d, const RecProg *p, const FormChoice *choice)
 {
-    if (!has_store(d, p, choice))
+    if (!has_store(d, p, choice) || !rounds_as_shown(d, p))
         return false;
     if (choice->from == FORM_FROM_NOBODY || p->form_missing == WHY_NONE)
         return true;

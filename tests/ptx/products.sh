@@ -51,6 +51,7 @@ refuses "a CPU" 2 '\-\-products=bf16 means nothing with --target=cpu, whose fact
 refuses "a CPU's test" 2 '\-\-products=tf32 means nothing with --target=cpu' "$RNNC" test "$SRC/stdlib/lstm.rnn" --products=tf32
 refuses "a CPU's kern" 1 'a.kern: products of rounded factors are of --target=ptx and cuda' "$RNNC" build -x kern a.kern -o x
 refuses "double precision of a kern" 1 'a.kern: products of rounded factors are not of --precision=f64' "$RNNC" build -x kern a.kern --target=ptx --precision=f64 -o x
+refuses "Newton's form" 1 '`lstm`: --products=tf32 is not for the form newton' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --form=newton:16 --products=tf32 -o x
 refuses "double" 2 '\-\-products=f16 means nothing with --precision=f64' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --products=f16 --precision=f64 -o x
 check "a CPU's float32" "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=f32 -o x
 
