@@ -307,7 +307,7 @@ static void put_rank(const Say *x, uint32_t stage, ExplainList *stages)
     if (r.is == RANK_ONE_FOUND)
         text_add(&out, "of rank one: made of one sum, which is what each place keeps");
     else if (r.is == RANK_ONE_IN_ROWS)
-        text_add(&out, "of rank one: made of one sum, which each place keeps wave by wave, and in the other forms; row by row the states stay");
+        text_add(&out, "of rank one: made of one sum, which each place keeps wave by wave, and in the other forms; row by row the states stay, as factors of the sum could be out of range");
     else if (r.is == RANK_ONE_BOUND)
         text_add(&out, "of rank one, but kept: what else they are made of cannot be made at another place");
     else if (r.is == RANK_ONE_SMALL)

@@ -378,6 +378,5 @@ static void rank_one_recur(Rewrite *w, RecBuild *b, RecId old)
 void rec_rank_one(RecProg *p)
 {
     Rewrite w = {.recur = rank_one_recur};
-    if (!rank_one_in_rows(p))
-        rw_run(&w, p);
+    rw_run(&w, p);
 }

@@ -17,7 +17,7 @@ typedef enum RankOneIs {
     RANK_ONE_DIFFERS, /* rows are no multiples of each other: `at` takes `read` otherwise than the first new value does
                        */
     RANK_ONE_BOUND,   /* they are, but what else the new value `at` is made of cannot be made at another place */
-    RANK_ONE_IN_ROWS, /* they are, but the states are kept, because rows run one after the other, place by place */
+    RANK_ONE_IN_ROWS, /* they are, but row by row, where nobody asked, the states are kept: the sum has factors */
     RANK_ONE_SMALL,   /* they are, but moving what that takes costs more than states of this size are worth */
 } RankOneIs;
 
@@ -38,7 +38,6 @@ typedef struct RankOne {
 } RankOne;
 
 /* p as rec.cascade leaves it, with what is worth keeping outside of the step. */
-bool rank_one_in_rows(const RecProg *p); /* the form runs row by row, so that states are kept: see RANK_ONE_IN_ROWS */
 RankOne rank_one_of(const RecProg *p, Arena *a, RecId recur, const Stages *s, uint32_t stage);
 
 #endif

@@ -514,11 +514,15 @@ Test(grid, values_are_looked_at_once, .timeout = 60)
     keeps("tests/forms/rank_one_deep.rnn", "twice_each", "wavefront", RANK_ONE_FOUND, 2, 1);
 }
 
-/* Where the states stay in one slot the sum is worth nothing. */
-Test(grid, rows_keep_their_states)
+/* Row by row, where nobody asks, the sum must be no larger than the old states are together. */
+Test(grid, rows_keep_states_whose_sum_has_factors)
 {
-    keeps("stdlib/plstm.rnn", "plstm_grid_p", "sequential", RANK_ONE_IN_ROWS, 2, 2);
+    keeps("stdlib/plstm.rnn", "plstm_grid_p", "sequential", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_CELLS, "inverse", "sequential", RANK_ONE_FOUND, 2, 1);
+    keeps(RANK_NUMBERS, "near", "sequential", RANK_ONE_FOUND, 2, 1);
     keeps(RANK_CELLS, "edges", "sequential", RANK_ONE_IN_ROWS, 3, 3);
+    keeps(RANK_CELLS, "alike", "sequential", RANK_ONE_IN_ROWS, 2, 2);
+    keeps(RANK_NUMBERS, "apart", "sequential", RANK_ONE_IN_ROWS, 2, 2);
     keeps("stdlib/plstm.rnn", "plstm_grid", "sequential", RANK_ONE_DIFFERS, 2, 2);
     keeps("stdlib/plstm.rnn", "plstm_grid_p", "scan", RANK_ONE_FOUND, 2, 1);
 }
