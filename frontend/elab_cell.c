@@ -324,14 +324,14 @@ typedef struct Carries {
     VEC(Carry) list;
 } Carries;
 
-Val start_value(Elab *e, Scope *s, StateDef *st)
+Val start_value(Elab *e, Scope *s, StateDef *st, IndexVar *over)
 {
     Val zero = to_dtype(e, val_of(rec_const(&e->b, part_dtype(st->type.dt), 0)), st->type.dt);
-    Val none = broadcast_val(e, zero, &st->type, NULL, 0);
+    Val none = broadcast_val(e, zero, &st->type, &over, over != NULL);
     if (!st->decl->init)
         return none;
     Val v = to_dtype(e, elab_expr(e, s, st->decl->init), st->type.dt);
-    bool fits = !is_poison(v) && v.nfree == 0 && val_dtype(e, v) == st->type.dt;
+    bool fits = !is_poison(v) && (v.nfree == 0 || (v.nfree == 1 && v.free[0] == over)) && val_dtype(e, v) == st->type.dt;
     Type t = fits ? val_type(e, v) : (Type){0};
     fits &= t.rank <= st->type.rank;
     for (uint8_t i = 0; fits && i < t.rank; i++)
@@ -343,7 +343,7 @@ Val start_value(Elab *e, Scope *s, StateDef *st)
                                          STRF(type_str(e->arena, e->dims, &st->type)), STRF(val_str(e, v)))));
         return none;
     }
-    return broadcast_val(e, v, &st->type, NULL, 0);
+    return broadcast_val(e, v, &st->type, &over, over != NULL);
 }
 
 static Carry carry_part(Elab *e, const Type *type, uint32_t part, Val start, Str name, Span at, RecId (*prev)[MAX_DELAY],
@@ -359,7 +359,7 @@ static void collect_states(Elab *e, Inst *inst, Carries *c, bool own)
 {
     for (uint32_t i = 0; i < inst->state.n; i++) {
         StateDef *st = inst->state.p[i];
-        Val start = start_value(e, inst->outer, st);
+        Val start = start_value(e, inst->outer, st, NULL);
         for (uint32_t part = 0; part < nparts(st->type.dt); part++) {
             Carry one = carry_part(e, &st->type, part, start, st->name, st->decl->name.at, st->prev, st->carried);
             one.nlag = st->nlag;

@@ -6,7 +6,10 @@
  * of `sum(u in pred(v): ...)` is taken from the node to its edges; the sum adds up what the edges of each node give (for other
  * reductions see elab_graph_reduce.c). A state
  * at u is what an earlier block put out: a HISTORY. States on edges are put out by the block of the node that they leave; their
- * sums run over pairs of an edge that leads into it and one that leaves it. */
+ * sums run over pairs of an edge that leads into it and one that leaves it.
+ *
+ * Where nothing leads to a node, a sum that reads states with start values has one term: its body is made a second time, at the
+ * nodes, with those. A chain is a line so. */
 #include "frontend/elab_internal.h"
 
 static GraphPlace *place_of(Scope *s)
@@ -177,6 +180,48 @@ static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const
     return only_there(e, pairs, input_rows(e, d, pairs->pair), at);
 }
 
+/* ---- what is before a node that nothing leads to ---- */
+
+static Val state_before(Elab *e, Scope *s, StateDef *st, const GraphName *n)
+{
+    uint32_t which = 0;
+    while (s->inst->state.p[which] != st)
+        which++;
+    Val first = s->inst->first[which];
+    if (!st->decl->init)
+        return broadcast_val(e, to_dtype(e, val_of(rec_const(&e->b, part_dtype(st->type.dt), 0)), st->type.dt), &st->type, NULL, 0);
+    *n->outside = true;
+    return value_at(e, first, place_of(s));
+}
+
+/* An input is 0 there, or what follows `else`. */
+static Val input_before(Elab *e, Scope *s, DelayDef *d, const Expr *x)
+{
+    Val zero = val_of(rec_const(&e->b, part_dtype(d->type.dt), 0));
+    Val v = to_dtype(e, x->index.otherwise ? elab_expr(e, s, x->index.otherwise) : zero, d->type.dt);
+    return is_poison(v) ? v : broadcast_val(e, v, &d->type, v.free, v.nfree);
+}
+
+/* The body was made once already, at the edges: what is wrong in it has been said. */
+static Val read_before(Elab *e, Scope *s, const Sym *sym, const GraphName *n, const Expr *x)
+{
+    return sym->kind == SYM_STATE ? state_before(e, s, sym->state, n) : input_before(e, s, sym->delay, x);
+}
+
+/* What follows `else` at an edge: it is not read there, but is checked. */
+static Val with_otherwise(Elab *e, Scope *s, const Sym *sym, Val v, const Expr *x)
+{
+    if (!x->index.otherwise || is_poison(v))
+        return v;
+    if (sym->kind == SYM_STATE) {
+        diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: before a node that nothing leads to it has its start value");
+        return poison;
+    }
+    Val other = to_dtype(e, elab_expr(e, s, x->index.otherwise), sym->delay->type.dt);
+    Val three[3] = {val_of(rec_const(&e->b, DT_BOOL, 1)), v, other};
+    return is_poison(other) ? poison : map_vals(e, FUN_WHERE, three, 3, x->at);
+}
+
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
 {
     const Expr *base = x->index.base;
@@ -187,6 +232,10 @@ bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
     if (!n)
         return false;
     bool input = sym->kind == SYM_VALUE && sym->delay;
+    if (n->outside && (sym->kind == SYM_STATE || input)) {
+        *out = read_before(e, s, sym, n, x);
+        return true;
+    }
     if (sym->kind == SYM_STATE && x->index.nsub == 1)
         *out = state_there(e, s, sym->state, n, tail, x->at);
     else if (input && second)
@@ -197,6 +246,7 @@ bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
         *out = poison;
         diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states and inputs can be read at another node or edge"), STR("make it a state"));
     }
+    *out = with_otherwise(e, s, sym, *out, x);
     return true;
 }
 
@@ -267,6 +317,31 @@ bool graph_inside(Elab *e, Scope *inner, const Expr *x)
     return true;
 }
 
+static bool has_starts(const Inst *inst)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < inst->state.n; i++)
+        any |= inst->state.p[i]->decl->init != NULL;
+    return any;
+}
+
+/* v, or, at nodes that nothing leads to, the body with the start values of the states that it reads, if any has one. */
+static Val or_first(Elab *e, Scope *around, const Expr *x, Val v, const GraphPlace *edges)
+{
+    bool pred = str_is(x->reduce.bind[0].range->call.callee.text, "pred"), reads = false;
+    if (is_poison(v) || !has_starts(around->inst))
+        return v;
+    Scope *before = scope_new(e, around);
+    GraphName name = {.what = pred ? GRAPH_NODE : GRAPH_IN, .outside = &reads};
+    vec_push(e->arena, &before->sym, (Sym){.name = x->reduce.bind[0].name, .kind = SYM_NODE, .node = name});
+    Val first = elab_expr(e, before, x->reduce.body);
+    if (!reads || is_poison(first))
+        return v;
+    Val count = graph_at(e, graph_added_up(e, real_const(e, 1), around->inst->edges, x->at), edges->up), two[2] = {real_const(e, 0), count};
+    Val three[3] = {map_vals(e, FUN_LT, two, 2, x->at), v, to_dtype(e, first, val_dtype(e, v))};
+    return map_vals(e, FUN_WHERE, three, 3, x->at);
+}
+
 Val graph_sum(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *range = x->reduce.bind[0].range;
@@ -299,7 +374,7 @@ Val graph_sum(Elab *e, Scope *s, const Expr *x)
         diag(e->diags, E_UNSUPPORTED, x->at, "a function that reads names of the cell cannot be used in a sum over other nodes");
         return poison;
     }
-    v = graph_reduced(e, x->reduce.callee.text, v, edges, x->at);
+    v = or_first(e, inner->up, x, graph_reduced(e, x->reduce.callee.text, v, edges, x->at), edges);
     return is_poison(v) ? v : value_at(e, v, here);
 }
 
@@ -504,8 +579,25 @@ static void number_histories(Graph *g)
         StateDef *st = g->inst->state.p[i];
         g->inst->history[i] = g->nresult;
         g->nresult += nparts(st->type.dt);
-        if (st->decl->init)
-            diag(g->e->diags, E_UNSUPPORTED, st->decl->init->at, "a state on a graph has no start value: a sum over no nodes is 0");
+    }
+}
+
+/* Start values see parameters and const inputs, and what inputs are at the node that nothing leads to. */
+static void start_values(Graph *g)
+{
+    Elab *e = g->e;
+    Inst *inst = g->inst;
+    Scope *s = scope_new(e, inst->outer);
+    s->inst = inst;
+    s->place = inst->nodes;
+    s->region = e->b.region;
+    for (uint32_t i = 0; i < g->cell->ninput; i++)
+        if (is_at_nodes(&g->cell->input[i]))
+            scope_add(e, s, g->cell->input[i].name, SYM_VALUE)->val = scope_find(inst->scope, g->cell->input[i].name.text)->val;
+    inst->first = NEWN(e->arena, Val, inst->state.n + 1);
+    for (uint32_t i = 0; i < inst->state.n; i++) {
+        StateDef *st = inst->state.p[i];
+        inst->first[i] = st->decl->init ? start_value(e, s, st, inst->nodes->var) : poison;
     }
 }
 
@@ -648,6 +740,7 @@ static void run_blocks(Graph *g)
     if (g->cell->has_edges)
         bind_edges(g, e->prog->region.p[step].arg.p + 3);
     bind_graph_inputs(g, e->prog->region.p[step].arg.p);
+    start_values(g);
     compute_all(e, g->inst);
     const Val *output = put_results(g, recur);
     e->b = before;

@@ -283,7 +283,7 @@ static Val start_at(Sweep *w, StateDef *st, const int64_t *by)
         scope_add(e, s, w->inst->cell->index[i], SYM_VALUE)->val = val_of(there);
     }
     bind_edge_inputs(w, s, by);
-    return start_value(e, s, st);
+    return start_value(e, s, st, NULL);
 }
 
 static Str read_name(Sweep *w, const StateDef *st, const int64_t *by)

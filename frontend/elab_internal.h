@@ -86,6 +86,7 @@ typedef struct GraphPlace {
 typedef struct GraphName {
     enum { GRAPH_NODE, GRAPH_IN, GRAPH_OUT } what;
     GraphPlace *place; /* where it has a meaning; NULL for GRAPH_OUT, which has one wherever an edge leaves */
+    bool *outside;     /* not NULL: it stands for what is before a node that nothing leads to; true once a start value is read */
 } GraphName;
 
 /* A state of a cell instance. */
@@ -170,6 +171,7 @@ struct Inst {
     GraphPlace *nodes, *edges, *outs, *pairs; /* of a cell over a graph, once the step is open; pairs once one is read */
     struct Graph *graph;
     uint32_t *history; /* by state: its first part's number among the step's results */
+    Val *first;        /* of a cell over a graph, by state: its start value at the nodes of a block, poison where none is declared */
     bool uses_index; /* reads t */
     bool uses_count; /* reads an input behind with `else` */
     RecId place[REC_MAXAXES]; /* of a cell over a grid: r, s as values of the step region, or REC_NONE */
@@ -328,7 +330,7 @@ void inst_params(Elab *e, Inst *inst);
 StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d); /* NULL after an error in its type */
 void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
 void need_equations(Elab *e, StateDef *const *st, uint32_t n);
-Val start_value(Elab *e, Scope *s, StateDef *st); /* as declared, read in s */
+Val start_value(Elab *e, Scope *s, StateDef *st, IndexVar *over); /* as declared, read in s; over: it may, and does then, have this index axis */
 Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
 void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
 typedef struct ScanArgs {

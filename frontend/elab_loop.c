@@ -81,7 +81,7 @@ static void start(Elab *e, Loop *loop)
     for (uint32_t i = 0; i < loop->state.n; i++) {
         StateDef *st = loop->state.p[i];
         e->b.name = st->decl->name.text;
-        Val v = start_value(e, loop->around, st);
+        Val v = start_value(e, loop->around, st, NULL);
         for (uint32_t part = 0; part < nparts(st->type.dt); part++)
             init[n++] = val_part(e, v, part).v;
     }

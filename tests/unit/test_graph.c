@@ -250,26 +250,38 @@ static int32_t *plan_ints(Arena *a, int64_t n)
     return NEWN(a, int32_t, n + 1);
 }
 
+/* What the cell has no use for is not there. */
 static void put_ints(Frame *f, const char *name, const int32_t *from, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && rec_arg_named(f->prog, name) != UINT32_MAX; i++)
         array_of(f, name)[i] = from[i];
 }
 
-static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
+static void set_plan_dim(Frame *f, const char *name, int64_t value)
 {
-    Arena *a = grid->arena;
-    rnn_graph graph = {g->R * g->S, g->E, g->edges};
+    DimSym s;
+    if (dim_find_sym(f->prog->dims, str_of(name), &s))
+        f->dim[s] = value;
+}
+
+typedef struct Size {
+    const char *name;
+    int64_t n;
+} Size;
+
+/* Arrays of these sizes for a cell over the graph, with its plan. */
+static Frame *over_graph(Forms *t, Arena *a, const rnn_graph *graph, int64_t npair, const int32_t *pairs, const Size *own, size_t nown)
+{
     rnn_plan p = {0};
     rnn_edge_plan e = {0};
-    void *scratch = arena_alloc(a, rnn_plan_scratch(&graph));
-    cr_assert_eq(rnn_plan_sizes(&graph, scratch, &p), RNN_OK);
+    void *scratch = arena_alloc(a, rnn_plan_scratch(graph));
+    cr_assert_eq(rnn_plan_sizes(graph, scratch, &p), RNN_OK);
     p.node = plan_ints(a, p.blocks * p.width);
-    p.slot = plan_ints(a, graph.N);
+    p.slot = plan_ints(a, graph->N);
     p.head = plan_ints(a, p.blocks * p.slots);
     p.tail = plan_ints(a, p.blocks * p.slots);
-    rnn_plan_fill(&graph, scratch, &p);
-    cr_assert_eq(rnn_edge_sizes(&graph, scratch, &p, g->L, g->pairs, &e), RNN_OK);
+    rnn_plan_fill(graph, scratch, &p);
+    cr_assert_eq(rnn_edge_sizes(graph, scratch, &p, npair, pairs, &e), RNN_OK);
     e.edge = plan_ints(a, p.blocks * p.slots);
     e.came = plan_ints(a, p.blocks * p.slots);
     e.out = plan_ints(a, p.blocks * e.outs);
@@ -277,15 +289,17 @@ static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
     e.pair = plan_ints(a, p.blocks * e.pairs);
     e.pair_in = plan_ints(a, p.blocks * e.pairs);
     e.pair_out = plan_ints(a, p.blocks * e.pairs);
-    rnn_edge_fill(&graph, scratch, &p, g->L, g->pairs, &e);
+    rnn_edge_fill(graph, scratch, &p, npair, pairs, &e);
     Frame *f = frame_new(a, t->reference);
-    const int64_t size[] = {graph.N, p.blocks, p.width, p.slots, e.outs, e.pairs, g->E, g->L, 1, HEADS, KEYS, VALUES};
-    static const char *const name[] = {"nodes", "blocks", "width", "slots", "outs", "pairs", "edges", "links", "B", "N", "K", "V"};
+    const Size size[] = {{"nodes", graph->N}, {"blocks", p.blocks}, {"width", p.width},  {"slots", p.slots}, {"outs", e.outs},
+                         {"pairs", e.pairs},  {"edges", graph->E},  {"links", npair}, {"B", 1}};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-        set_dim(f, name[i], size[i]);
+        set_plan_dim(f, size[i].name, size[i].n);
+    for (size_t i = 0; i < nown; i++)
+        set_dim(f, own[i].name, own[i].n);
     make_arrays(f);
     put_ints(f, "plan.node", p.node, p.blocks * p.width);
-    put_ints(f, "plan.slot", p.slot, graph.N);
+    put_ints(f, "plan.slot", p.slot, graph->N);
     put_ints(f, "plan.head", p.head, p.blocks * p.slots);
     put_ints(f, "plan.tail", p.tail, p.blocks * p.slots);
     put_ints(f, "plan.edge", e.edge, p.blocks * p.slots);
@@ -295,6 +309,14 @@ static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
     put_ints(f, "plan.pair", e.pair, p.blocks * e.pairs);
     put_ints(f, "plan.pair_in", e.pair_in, p.blocks * e.pairs);
     put_ints(f, "plan.pair_out", e.pair_out, p.blocks * e.pairs);
+    return f;
+}
+
+static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
+{
+    const rnn_graph graph = {g->R * g->S, g->E, g->edges};
+    const Size own[] = {{"N", HEADS}, {"K", KEYS}, {"V", VALUES}};
+    Frame *f = over_graph(t, grid->arena, &graph, g->L, g->pairs, own, sizeof own / sizeof *own);
     same_array(f, grid, "q", "q", 1 / sqrt(KEYS));
     same_array(f, grid, "k", "k", 1);
     same_array(f, grid, "w", "v", 1);
@@ -357,4 +379,116 @@ Test(graph, a_grid_is_a_graph, .timeout = 120)
     grid_is_graph(1, 17);
     grid_is_graph(5, 13);
     grid_is_graph(33, 47);
+}
+
+/* ---- a line as a graph: chains, whose first nodes begin with a start value ---- */
+
+enum { WIDE = 3 };
+
+/* Node i of the chain is node (7 i + 3) mod n, n being prime to 7. */
+static int64_t node_at(int64_t i, int64_t n)
+{
+    return (7 * i + 3) % n;
+}
+
+static const double *output_of(const Frame *f, const char *name)
+{
+    uint32_t i = 0;
+    while (!str_is(f->prog->out.p[i].name, name))
+        i++;
+    return f->out[i];
+}
+
+/* The cotangent of the last state is zero: a chain has none. */
+static void fill(Frame *f, uint64_t *state)
+{
+    for (uint32_t i = 0; i < f->prog->arg.n; i++) {
+        const RecArg *x = &f->prog->arg.p[i];
+        if (x->role == ROLE_PARAM)
+            f->in[i] = frame_array(f, &x->type, x->batched);
+        bool drawn = x->role == ROLE_PARAM || x->role == ROLE_INPUT || str_is(x->name, "d_y");
+        for (int64_t k = 0, n = drawn ? frame_count(f, &x->type, x->batched) : 0; k < n; k++)
+            f->in[i][k] = (double)(next(state) % 2001) / 1000 - 1;
+    }
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-12 * fmax(1, fabs(b));
+}
+
+static void same_rows(const double *row, const double *place, int64_t n, const char *what)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; k < WIDE; k++)
+            cr_expect(near(row[node_at(i, n) * WIDE + k], place[i * WIDE + k]), "%s of %lld at %lld", what, (long long)n, (long long)i);
+}
+
+/* The line's gradient of its start is that of the chain's first node; that of the others is zero. */
+static void same_starts(const double *row, const double *start, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; k < WIDE; k++)
+            cr_expect(near(row[node_at(i, n) * WIDE + k], i ? 0 : start[k]), "d_first of %lld at %lld", (long long)n, (long long)i);
+}
+
+static Frame *as_chain(Forms *t, Frame *line, int64_t n)
+{
+    Arena *a = line->arena;
+    int32_t *edges = plan_ints(a, 2 * n), *pairs = plan_ints(a, 2 * n);
+    for (int64_t i = 0; i + 1 < n; i++) {
+        edges[2 * i] = (int32_t)node_at(i, n);
+        edges[2 * i + 1] = (int32_t)node_at(i + 1, n);
+        pairs[2 * i] = (int32_t)i;
+        pairs[2 * i + 1] = (int32_t)(i + 1);
+    }
+    const rnn_graph g = {n, n ? n - 1 : 0, edges};
+    Frame *f = over_graph(t, a, &g, n > 2 ? n - 2 : 0, pairs, (Size[]){{"D", WIDE}}, 1);
+    f->in[rec_arg_named(f->prog, "U")] = array_of(line, "U");
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; k < WIDE; k++) {
+            array_of(f, "x")[node_at(i, n) * WIDE + k] = array_of(line, "x")[i * WIDE + k];
+            array_of(f, "d_y")[node_at(i, n) * WIDE + k] = array_of(line, "d_y")[i * WIDE + k];
+            array_of(f, "first")[node_at(i, n) * WIDE + k] = i ? NAN : array_of(line, "first")[k];
+        }
+    return f;
+}
+
+static void line_is_chain(const char *entry, const char *graph_entry, int64_t n)
+{
+    Forms line, graph;
+    uint64_t state = (uint64_t)n + 1;
+    Str why = {0};
+    forms_open(&line, "tests/cells/graph_starts.rnn", entry);
+    forms_open(&graph, "tests/cells/graph_starts.rnn", graph_entry);
+    Arena *a = arena_new();
+    Code one = forms_compile(&line, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Code two = forms_compile(&graph, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Frame *f = frame_new(a, line.reference);
+    set_dim(f, "T", n);
+    set_dim(f, "B", 1);
+    set_dim(f, "D", WIDE);
+    make_arrays(f);
+    fill(f, &state);
+    Frame *g = as_chain(&graph, f, n);
+    cr_assert(frame_compiled(f, &one, true, &why), "%s", str_c(a, why));
+    cr_assert(frame_compiled(g, &two, true, &why), "%s", str_c(a, why));
+    same_rows(output_of(g, "y"), output_of(f, "y"), n, "y");
+    same_rows(output_of(g, "d_x"), output_of(f, "d_x"), n, "d_x");
+    same_starts(output_of(g, "d_first"), output_of(f, "d_first"), n);
+    cr_expect_leq(result_apart(g, "d_U", f, "d_U", 1), 1e-12, "d_U of %lld", (long long)n);
+    code_free(&one);
+    code_free(&two);
+    forms_close(&line);
+    forms_close(&graph);
+    arena_free(a);
+}
+
+Test(graph, a_line_is_a_chain, .timeout = 60)
+{
+    static const int64_t n[] = {1, 2, 13, 40};
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
+        line_is_chain("line", "chain", n[i]);
+        line_is_chain("line_late", "chain_of_edges", n[i]);
+    }
 }
