@@ -669,7 +669,7 @@ Val output_value(Elab *e, Inst *inst, Ident name)
     if (sym->kind == SYM_STATE)
         return state_now(e, sym->state);
     if (sym->kind == SYM_LET)
-        return let_value(e, sym);
+        return sym->let.def->range ? graph_let_bare(e, name) : let_value(e, sym);
     if (sym->kind == SYM_LAST)
         return loop_last(e, sym);
     if (sym->failed)

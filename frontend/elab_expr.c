@@ -45,7 +45,7 @@ static Val symbol_itself(Elab *e, Scope *s, Sym *sym, Ident name)
     switch (sym->kind) {
     case SYM_DIM: return val_of(rec_dim(&e->b, sym->dim));
     case SYM_VALUE: return sym->val;
-    case SYM_LET: return let_value(e, sym);
+    case SYM_LET: return sym->let.def->range ? graph_let_bare(e, name) : let_value(e, sym);
     case SYM_STATE: return state_now(e, sym->state);
     case SYM_INDEX: return index_value(e, sym->index, name.at);
     case SYM_PLACE: return place_index(e, s, sym->axis, name.at);

@@ -12,7 +12,7 @@
  * nodes, with those. A chain is a line so. */
 #include "frontend/elab_internal.h"
 
-static GraphPlace *place_of(Scope *s)
+GraphPlace *graph_here(Scope *s)
 {
     while (s && !s->place)
         s = s->up;
@@ -74,7 +74,7 @@ static bool is_elsewhere(const Inst *inst, Val v, const GraphPlace *here)
 
 Val graph_value(Elab *e, Scope *s, Val v, Span at)
 {
-    const GraphPlace *here = place_of(s);
+    const GraphPlace *here = graph_here(s);
     if (!here || is_poison(v))
         return v;
     v = value_at(e, v, here);
@@ -141,7 +141,7 @@ static Val input_rows(Elab *e, DelayDef *d, Val index)
     return v;
 }
 
-static Val no_place_here(Elab *e, Span at)
+Val graph_no_place(Elab *e, Span at)
 {
     diag(e->diags, E_BAD_PLACE, at, "this cannot be read here: a state on edges at an edge that leads in, an input where it lives, a state or an input of nodes at another node");
     return poison;
@@ -151,14 +151,14 @@ static Val state_there(Elab *e, Scope *s, StateDef *st, const GraphName *n, bool
 {
     bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN), edge = n->what == GRAPH_IN && !tail;
     if (!n->place || (node && !n->place->up) || (st->decl->nplace ? !edge : !node || is_poison(n->place->block)))
-        return no_place_here(e, at);
+        return graph_no_place(e, at);
     Val v = st->decl->nplace ? earlier(e, s->inst, st, n->place->in_block, n->place->in_row) : earlier(e, s->inst, st, n->place->block, n->place->row);
     return only_there(e, n->place, v, at);
 }
 
 static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool tail, Span at)
 {
-    GraphPlace *here = n->what == GRAPH_OUT ? place_of(s) : n->place;
+    GraphPlace *here = n->what == GRAPH_OUT ? graph_here(s) : n->place;
     bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN);
     Val index = poison;
     if (d->decl->nplace == 0 && node)
@@ -168,7 +168,7 @@ static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool 
     if (d->decl->nplace == 1 && n->what == GRAPH_OUT && here && here->up)
         index = value_at(e, s->inst->outs->out, here);
     bool fits = !is_poison(index) && axis_of(index, here->var) >= 0;
-    return fits ? only_there(e, here, input_rows(e, d, index), at) : no_place_here(e, at);
+    return fits ? only_there(e, here, input_rows(e, d, index), at) : graph_no_place(e, at);
 }
 
 /* `transition[d, e]` */
@@ -176,7 +176,7 @@ static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const
 {
     const GraphPlace *pairs = s->inst->pairs;
     if (d->decl->nplace != 2 || in->what != GRAPH_IN || out->what != GRAPH_OUT || in->place != pairs)
-        return no_place_here(e, at);
+        return graph_no_place(e, at);
     return only_there(e, pairs, input_rows(e, d, pairs->pair), at);
 }
 
@@ -191,7 +191,7 @@ static Val state_before(Elab *e, Scope *s, StateDef *st, const GraphName *n)
     if (!st->decl->init)
         return broadcast_val(e, to_dtype(e, val_of(rec_const(&e->b, part_dtype(st->type.dt), 0)), st->type.dt), &st->type, NULL, 0);
     *n->outside = true;
-    return value_at(e, first, place_of(s));
+    return value_at(e, first, graph_here(s));
 }
 
 /* An input is 0 there, or what follows `else`. */
@@ -217,6 +217,10 @@ static Val with_otherwise(Elab *e, Scope *s, const Sym *sym, Val v, const Expr *
         diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: before a node that nothing leads to it has its start value");
         return poison;
     }
+    if (sym->kind == SYM_LET) {
+        diag(e->diags, E_BAD_PLACE, x->at, "a `let` needs no `else`: it is made of what it reads, which may have one");
+        return poison;
+    }
     Val other = to_dtype(e, elab_expr(e, s, x->index.otherwise), sym->delay->type.dt);
     Val three[3] = {val_of(rec_const(&e->b, DT_BOOL, 1)), v, other};
     return is_poison(other) ? poison : map_vals(e, FUN_WHERE, three, 3, x->at);
@@ -236,7 +240,9 @@ bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
         *out = read_before(e, s, sym, n, x);
         return true;
     }
-    if (sym->kind == SYM_STATE && x->index.nsub == 1)
+    if (sym->kind == SYM_LET && sym->let.def->range && x->index.nsub == 1)
+        *out = graph_let_read(e, s, sym, n, tail, x->at);
+    else if (sym->kind == SYM_STATE && x->index.nsub == 1)
         *out = state_there(e, s, sym->state, n, tail, x->at);
     else if (input && second)
         *out = pair_there(e, s, sym->delay, n, second, x->at);
@@ -244,7 +250,8 @@ bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
         *out = input_there(e, s, sym->delay, n, tail, x->at);
     else {
         *out = poison;
-        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states and inputs can be read at another node or edge"), STR("make it a state"));
+        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states, inputs and `let`s at them can be read at another node or edge"),
+                  STR("make it a state, or, where it is made of what is read there, `let s[u in pred(v)] = ...`"));
     }
     *out = with_otherwise(e, s, sym, *out, x);
     return true;
@@ -308,7 +315,7 @@ bool graph_inside(Elab *e, Scope *inner, const Expr *x)
     const Inst *inst = inner->inst;
     if (!inst || !inst->edges)
         return false;
-    bool pred = str_is(x->reduce.bind[0].range->call.callee.text, "pred"), pairs = !pred && place_of(inner) == inst->outs;
+    bool pred = str_is(x->reduce.bind[0].range->call.callee.text, "pred"), pairs = !pred && graph_here(inner) == inst->outs;
     if (pairs && !inst->pairs)
         bind_pairs(inst->graph);
     inner->place = pairs ? inst->pairs : inst->edges;
@@ -342,21 +349,28 @@ static Val or_first(Elab *e, Scope *around, const Expr *x, Val v, const GraphPla
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 
+bool graph_range_fits(Elab *e, Scope *s, const Expr *range)
+{
+    const GraphPlace *here = graph_here(s);
+    if (here && str_is(range->call.callee.text, "into") && !s->inst->cell->has_edges) {
+        diag_help(diag(e->diags, E_BAD_PLACE, range->at, "`into(v)` are edges, but the cell's head names none"),
+                  STR("write `over v in dag, edges d -> v -> e`, or sum over the nodes `pred(v)`"));
+        return false;
+    }
+    if (here && (!here->up || here == s->inst->outs) && is_of_node(s, range))
+        return true;
+    diag(e->diags, E_BAD_PLACE, range->at,
+         "`pred(v)` are the nodes that lead to the node of a cell over a graph, `into(v)` with `edges d -> v -> e` the edges; they stand in no other such sum");
+    return false;
+}
+
 Val graph_sum(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *range = x->reduce.bind[0].range;
-    const GraphPlace *here = place_of(s);
+    const GraphPlace *here = graph_here(s);
     bool pred = str_is(range->call.callee.text, "pred");
-    if (here && !pred && !s->inst->cell->has_edges) {
-        diag_help(diag(e->diags, E_BAD_PLACE, range->at, "`into(v)` are edges, but the cell's head names none"),
-                  STR("write `over v in dag, edges d -> v -> e`, or sum over the nodes `pred(v)`"));
+    if (!graph_range_fits(e, s, range))
         return poison;
-    }
-    if (!here || (here->up && here != s->inst->outs) || !is_of_node(s, range)) {
-        diag(e->diags, E_BAD_PLACE, range->at,
-             "`pred(v)` are the nodes that lead to the node of a cell over a graph, `into(v)` with `edges d -> v -> e` the edges; they stand in no other such sum");
-        return poison;
-    }
     if (!graph_reduces(x->reduce.callee.text)) {
         diag(e->diags, E_UNSUPPORTED, x->reduce.callee.at, "over the nodes or edges that lead to a node there are sum, mean, prod, max, min and logsumexp");
         return poison;

@@ -52,6 +52,13 @@ typedef enum SymKind {
 /* Progress of a value that is computed on demand. */
 typedef enum Progress { NOT_YET, RUNNING, READY } Progress;
 
+/* The value of a `let s[u in pred(v)]` at the edges or pairs of a block, or before its nodes. */
+typedef struct LetAt {
+    const struct GraphPlace *place;
+    bool before, starts; /* whether it is before the nodes, and has read a start value there */
+    Val val;
+} LetAt;
+
 /* A `let` statement; shared by all of its targets. */
 typedef struct LetDef {
     const Stmt *stmt;
@@ -59,6 +66,8 @@ typedef struct LetDef {
     Progress progress;
     Val *val; /* one per target */
     struct Run *run; /* when it is the result of a scan, kept whole */
+    const Expr *range; /* `let s[u in pred(v)]`, `let s[d in into(v)]`: the range, else NULL; made where it is read, see elab_graph_let.c */
+    VEC(LetAt) at;
 } LetDef;
 
 /* A read at another place of a grid: so many steps along each axis. */
@@ -375,7 +384,16 @@ bool graph_inside(Elab *e, Scope *inner, const Expr *x); /* binds its node in a 
 Val graph_at(Elab *e, Val v, const GraphPlace *here);           /* a value at what is above, such as the nodes, at each of what is below */
 Val graph_added_up(Elab *e, Val v, const GraphPlace *edges, Span at); /* by what is above; what is not there gives 0 */
 GraphPlace *graph_place_of(const Inst *inst, const StateDef *st); /* where a state lives */
+GraphPlace *graph_here(Scope *s);                               /* where values of this scope are; NULL: of no graph */
+bool graph_range_fits(Elab *e, Scope *s, const Expr *range);    /* pred(v), or into(v) where edges have names; reports what is wrong with it */
+Val graph_no_place(Elab *e, Span at);                           /* reports that this cannot be read here */
 void elab_graph_entry(Elab *e, const Cell *cell);
+
+/* ---- elab_graph_let.c ---- */
+const Expr *graph_let_range(const Scope *s, const Stmt *st);    /* pred(v) or into(v) of a `let` that has a value for each of these, else NULL */
+Val graph_let_read(Elab *e, Scope *s, const Sym *sym, const GraphName *n, bool tail, Span at);
+void graph_let_check(Elab *e, const Sym *sym);                  /* makes it once, so that its errors are found */
+Val graph_let_bare(Elab *e, Ident name);                        /* reports that it is read without saying where */
 
 /* ---- elab_graph_reduce.c ---- */
 bool graph_reduces(Str name); /* is it a reduction over edges */

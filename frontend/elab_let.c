@@ -89,6 +89,8 @@ Val let_value(Elab *e, Sym *sym)
 {
     LetDef *def = sym->let.def;
     uint32_t target = sym->let.target;
+    if (def->range)
+        return graph_let_bare(e, def->stmt->let.target[0].name);
     if (def->progress == RUNNING)
         return cyclic(e, def->stmt->let.target[target].name);
     if (def->progress == NOT_YET) {
@@ -105,7 +107,9 @@ Val let_value(Elab *e, Sym *sym)
 void compute_scope(Elab *e, Scope *s)
 {
     for (uint32_t i = 0; i < s->sym.n; i++)
-        if (s->sym.p[i].kind == SYM_LET)
+        if (s->sym.p[i].kind == SYM_LET && s->sym.p[i].let.def->range)
+            graph_let_check(e, &s->sym.p[i]);
+        else if (s->sym.p[i].kind == SYM_LET)
             let_value(e, &s->sym.p[i]);
 }
 
@@ -121,7 +125,7 @@ void bind_fn(Elab *e, Scope *s, const Fn *fn)
 bool bind_let(Elab *e, Scope *s, const Stmt *st)
 {
     LetDef *def = NEW(e->arena, LetDef);
-    *def = (LetDef){.stmt = st, .scope = s, .val = NEWN(e->arena, Val, st->let.n)};
+    *def = (LetDef){.stmt = st, .scope = s, .val = NEWN(e->arena, Val, st->let.n), .range = graph_let_range(s, st)};
     for (uint32_t i = 0; i < st->let.n; i++) {
         def->val[i] = poison;
         Sym *sym = scope_add(e, s, st->let.target[i].name, SYM_LET);

@@ -492,3 +492,55 @@ Test(graph, a_line_is_a_chain, .timeout = 60)
         line_is_chain("line_late", "chain_of_edges", n[i]);
     }
 }
+
+/* ---- `let`s over what leads to a node ---- */
+
+/* Edges of the graph, and all pairs of one that leads into a node and one that leaves it. */
+static Frame *over_random_graph(Forms *t, Arena *a, uint64_t *state, int32_t n)
+{
+    int32_t *edges = plan_ints(a, n * n), *pairs = plan_ints(a, 2 * (int64_t)n * n * n);
+    int64_t nedge = 0, npair = 0;
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0; j < i; j++)
+            if (next(state) % 3 == 0) {
+                edges[2 * nedge] = j;
+                edges[2 * nedge++ + 1] = i;
+            }
+    for (int64_t d = 0; d < nedge; d++)
+        for (int64_t e = 0; e < nedge; e++)
+            if (edges[2 * d + 1] == edges[2 * e]) {
+                pairs[2 * npair] = (int32_t)d;
+                pairs[2 * npair++ + 1] = (int32_t)e;
+            }
+    const rnn_graph g = {n, nedge, edges};
+    Frame *f = over_graph(t, a, &g, npair, pairs, (Size[]){{"D", WIDE}}, 1);
+    fill(f, state);
+    return f;
+}
+
+static Frame *run_entry(Forms *t, const char *entry, Arena *a, int32_t n)
+{
+    uint64_t state = (uint64_t)n;
+    Str why = {0};
+    forms_open(t, "tests/cells/graphs.rnn", entry);
+    Code code = forms_compile(t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
+    Frame *f = over_random_graph(t, a, &state, n);
+    cr_assert(frame_compiled(f, &code, true, &why), "%s", str_c(a, why));
+    code_free(&code);
+    return f;
+}
+
+Test(graph, a_let_over_edges_is_what_it_stands_for, .timeout = 60)
+{
+    static const char *const result[] = {"y", "d_x", "d_a", "d_t"};
+    for (int32_t n = 1; n < 20; n += 6) {
+        Arena *a = arena_new();
+        Forms one, two;
+        Frame *f = run_entry(&one, "named", a, n), *g = run_entry(&two, "written_out", a, n);
+        for (size_t i = 0; i < sizeof result / sizeof *result; i++)
+            cr_expect_leq(result_apart(f, result[i], g, result[i], 1), 1e-13, "%s, %d nodes", result[i], (int)n);
+        forms_close(&one);
+        forms_close(&two);
+        arena_free(a);
+    }
+}
