@@ -40,7 +40,7 @@ static bool not_huge(Elab *e, Dim d, Span at)
 {
     if (d != DIM_HUGE)
         return true;
-    diag(e->diags, E_SIZE_RANGE, at, "this size is too large: it must be below 2^63, and no product of more than 8 dimensions");
+    diag(e->diags, E_SIZE_RANGE, at, "this size is too large: it must be below 2^63, and no product of more than 10 dimensions");
     return false;
 }
 

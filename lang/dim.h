@@ -10,8 +10,9 @@ typedef uint32_t Dim;    /* DIM_ZERO, DIM_ONE, DIM_HUGE are the same in every ta
 typedef uint32_t DimSym; /* a named dimension, index into DimTab.sym */
 
 /* DIM_HUGE is INT64_MAX, and stands for every size that int64 coefficients or products of DIM_MAXDEG dimensions cannot say;
- * whatever is computed from it is DIM_HUGE again, so nothing wraps. The frontend reports it where it is written. */
-enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_HUGE = 2, DIM_MAXDEG = 8 };
+ * whatever is computed from it is DIM_HUGE again, so nothing wraps. The frontend reports it where it is written. An array of 8 axes
+ * may be there only if it is kept, and only if a form pays. */
+enum { DIM_ZERO = 0, DIM_ONE = 1, DIM_HUGE = 2, DIM_MAXDEG = 10 };
 
 typedef enum DimKind {
     DIM_USER,  /* H, D: an argument of the generated functions */

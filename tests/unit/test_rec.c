@@ -324,7 +324,7 @@ static const struct Broken {
     {"more than that axis", "  %5 : real[T, H + D] = concat(%0, %1) along 1\n"},
     {"do not add up", "  %5 : real[H] = concat(%2, %2) along 0\n"},
     {"number of elements changes", "  %5 : real[H, H] = reshape(%2)\n"},
-    {"too many dimensions", "  %5 : real[H*H, H*H, H*H, H*H, H] = reshape(%2)\n"},
+    {"too many dimensions", "  %5 : real[H*H, H*H, H*H, H*H, H*H, H] = reshape(%2)\n"},
     {"element type is not the operand's", "  %5 : int[H] = reshape(%2)\n"},
     {"no such argument", "  %5 : real[H] = arg 9\n"},
     {"type is not the argument's", "  %5 : real[D] = arg 2\n"},
