@@ -187,8 +187,6 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
             add_use(e, inst, &s->uses.use[i]);
         return;
     case ST_FOR:
-        if (inst->cell->domain == DOMAIN_GRAPH)
-            diag(e->diags, E_UNSUPPORTED, s->at, "a cell over a graph has no loops inside its step yet");
         vec_push(e->arena, &inst->loop, loop_new(e, inst, inst->scope, s)); return;
     case ST_FN: bind_fn(e, inst->scope, s->fn); return;
     case ST_EQUATION: return;

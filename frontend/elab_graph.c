@@ -357,6 +357,11 @@ bool graph_range_fits(Elab *e, Scope *s, const Expr *range)
                   STR("write `over v in dag, edges d -> v -> e`, or sum over the nodes `pred(v)`"));
         return false;
     }
+    if (here && s->loop) {
+        diag_help(diag(e->diags, E_UNSUPPORTED, range->at, "what leads to a node cannot be looked at in a loop"),
+                  STR("say the sum in a `let` before the loop"));
+        return false;
+    }
     if (here && (!here->up || here == s->inst->outs) && is_of_node(s, range))
         return true;
     diag(e->diags, E_BAD_PLACE, range->at,

@@ -1,7 +1,8 @@
 /* Loops inside a step of a cell: `for j in J { state P: real[K] = e; P = ... }` is a recurrence of its own in the step. Its states
  * begin as `e` in every step, `P[j-1]` is the round before, and after the block `P` is the last one. A loop runs when one of its
  * last values is first needed. What a round reads at `[j]` of a value from around the loop comes as a sequence, element by
- * element; `j` itself is a sequence of ints. */
+ * element; `j` itself is a sequence of ints. In a cell over a graph a loop runs for all nodes of a block together: its states have
+ * the index axis of the nodes. */
 #include "frontend/elab_internal.h"
 
 /* ---- making loops ---- */
@@ -66,10 +67,25 @@ Loop *loop_new(Elab *e, Inst *inst, Scope *around, const Stmt *s)
 
 /* ---- running ---- */
 
+/* The nodes of a block, NULL where there are none. */
+static IndexVar *nodes_of(const Loop *loop)
+{
+    const Inst *inst = loop->around->inst;
+    return inst && inst->nodes ? inst->nodes->var : NULL;
+}
+
+static Val carried(const Loop *loop, const StateDef *st, const RecId *part)
+{
+    Val v = val_of_parts(st->type.dt, part);
+    v.nfree = nodes_of(loop) != NULL;
+    v.free[0] = nodes_of(loop);
+    return v;
+}
+
 /* The round before, as carried. */
 static Val before(const StateDef *st)
 {
-    return val_of_parts(st->type.dt, (RecId[]){st->prev[PART_RE][0], st->prev[PART_IM][0]});
+    return carried(st->loop, st, (RecId[]){st->prev[PART_RE][0], st->prev[PART_IM][0]});
 }
 
 /* A complex state is carried as its two parts. */
@@ -81,7 +97,7 @@ static void start(Elab *e, Loop *loop)
     for (uint32_t i = 0; i < loop->state.n; i++) {
         StateDef *st = loop->state.p[i];
         e->b.name = st->decl->name.text;
-        Val v = start_value(e, loop->around, st, NULL);
+        Val v = start_value(e, loop->around, st, nodes_of(loop));
         for (uint32_t part = 0; part < nparts(st->type.dt); part++)
             init[n++] = val_part(e, v, part).v;
     }
@@ -119,7 +135,7 @@ static void finish(Elab *e, Loop *loop)
             e->b.name = part_name(e, st->decl->name.text, st->type.dt, part);
             last[part] = rec_proj(&e->b, loop->recur, n++);
         }
-        loop->last[i] = val_of_parts(st->type.dt, last);
+        loop->last[i] = carried(loop, st, last);
     }
 }
 

@@ -383,6 +383,8 @@ Test(graph, a_grid_is_a_graph, .timeout = 120)
 
 /* ---- a line as a graph: chains, whose first nodes begin with a start value ---- */
 
+#define LINES "tests/forms/graph_lines.rnn"
+
 enum { WIDE = 3 };
 
 /* Node i of the chain is node (7 i + 3) mod n, n being prime to 7. */
@@ -459,8 +461,8 @@ static void line_is_chain(const char *entry, const char *graph_entry, int64_t n)
     Forms line, graph;
     uint64_t state = (uint64_t)n + 1;
     Str why = {0};
-    forms_open(&line, "tests/cells/graph_starts.rnn", entry);
-    forms_open(&graph, "tests/cells/graph_starts.rnn", graph_entry);
+    forms_open(&line, LINES, entry);
+    forms_open(&graph, LINES, graph_entry);
     Arena *a = arena_new();
     Code one = forms_compile(&line, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     Code two = forms_compile(&graph, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
@@ -490,6 +492,7 @@ Test(graph, a_line_is_a_chain, .timeout = 60)
     for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
         line_is_chain("line", "chain", n[i]);
         line_is_chain("line_late", "chain_of_edges", n[i]);
+        line_is_chain("line_rounds", "chain_rounds", n[i]);
     }
 }
 
@@ -522,7 +525,7 @@ static Frame *run_entry(Forms *t, const char *entry, Arena *a, int32_t n)
 {
     uint64_t state = (uint64_t)n;
     Str why = {0};
-    forms_open(t, "tests/cells/graphs.rnn", entry);
+    forms_open(t, LINES, entry);
     Code code = forms_compile(t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     Frame *f = over_random_graph(t, a, &state, n);
     cr_assert(frame_compiled(f, &code, true, &why), "%s", str_c(a, why));
