@@ -40,7 +40,7 @@ declared() {
       }
     }
     match($0, /^(cell|fn) [^(]*/) { head = substr($0, 1, RLENGTH); sub(/^(cell|fn)/, "", head); sub(/ over /, " ", head); sub(/ in dag/, "", head); sub(/, edges /, " ", head); names(head) }
-    match($0, /^ *let [^=]*/) { head = substr($0, 1, RLENGTH); sub(/let/, "", head); gsub(/ in /, " ", head); names(head) }
+    match($0, /^ *let [^=]*/) { head = substr($0, 1, RLENGTH); sub(/let/, "", head); gsub(/ in ((pred|into)\()?/, " ", head); names(head) }
     { text = $0
       while (match(text, /[A-Za-z_][A-Za-z_0-9]*:/)) {
         print substr(text, RSTART, RLENGTH - 1)
