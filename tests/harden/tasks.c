@@ -1,6 +1,6 @@
-/* tasks FILE.so...: what a call gives does not depend on the threads that it is lent, in no bit: without any, with 1,
- * 3 and 7, and with one that takes the tasks from the last to the first. Every object asks for threads at some of
- * the sizes, and for none at small ones. */
+/* tasks FILE.so...: what a call gives does not depend on the threads that it is lent, in no bit: without any, with 3
+ * and 7, and with one that takes the tasks from the last to the first. Every object asks for threads at some of the
+ * sizes, and for none at small ones. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdatomic.h>
@@ -94,7 +94,7 @@ static bool same(const Model *m, const Case *c, uint64_t want, const char *how)
 /* `asked` counts for the larger sizes; at small ones nobody is asked. */
 static bool check_sizes(const Model *m, const Sizes *s, Given given, bool wild, long *asked)
 {
-    static const int threads[] = {1, 3, MAXTHREAD};
+    static const int threads[] = {3, MAXTHREAD};
     Case c = {.given = given, .wild_ints = wild, .seed = 5};
     uint64_t want;
     set_sizes(m, s, &c);
