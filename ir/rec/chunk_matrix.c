@@ -242,38 +242,49 @@ static Part inverse_small(Stage *s, Part l, int64_t n, uint8_t row)
     return x;
 }
 
+/* Several parts of equal shape as one with a new axis at `along`. */
+static RecId stack(Stage *s, const Part *x, uint32_t n, uint8_t along)
+{
+    RecId *part = NEWN(s->c->w->p->arena, RecId, n);
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = *rec_type(s->c->b->prog, x[i].v);
+        for (uint8_t k = t.rank++; k > along; k--)
+            t.dim[k] = t.dim[k - 1];
+        t.dim[along] = DIM_ONE;
+        part[i] = rec_reshape(s->c->b, x[i].v, t.rank, t.dim);
+    }
+    return rec_concat(s->c->b, part, n, along);
+}
+
+/* Of the first axis, which is made of `m` times `n`, the i-th of each n. */
+static RecId of_each(RecBuild *b, RecId v, Dim m, int64_t n, int64_t i)
+{
+    DimTab *d = b->prog->dims;
+    Type t = *rec_type(b->prog, v);
+    Dim split[MAXRANK] = {m, dim_const(d, n)}, own[MAXRANK] = {m};
+    memcpy(split + 2, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
+    memcpy(own + 1, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
+    RecId one = rec_slice(b, rec_reshape(b, v, (uint8_t)(t.rank + 1), split), 1, dim_const(d, i), DIM_ONE);
+    return rec_reshape(b, one, t.rank, own);
+}
+
 /* Of L, [t, batch, s], the blocks of `size` rows that begin at row (first + i * step) * size and column i * step * size: the batch,
  * then rows at `row`, behind an axis of blocks. */
 static Part blocks(Stage *s, Part l, int64_t size, int64_t n, int64_t first, int64_t step, uint8_t row)
 {
     RecBuild *b = s->c->b;
     DimTab *d = b->prog->dims;
-    RecId *block = NEWN(b->prog->arena, RecId, n);
-    Dim whole = dim_const(d, size), dim[MAXRANK] = {DIM_ONE};
+    Part *block = NEWN(b->prog->arena, Part, n);
+    Dim whole = dim_const(d, size);
+    uint8_t last = (uint8_t)(rec_type(b->prog, l.v)->rank - 1);
     uint32_t labels = (part_labels(b, l) & ~(1u << LABEL_PLACE)) | 1u << row;
     s->size[row] = s->size[LABEL_OTHER] = whole;
     for (int64_t i = 0; i < n; i++) {
-        uint8_t last = (uint8_t)(rec_type(b->prog, l.v)->rank - 1);
-        RecId rows = rec_slice(b, l.v, 0, dim_const(d, (first + i * step) * size), whole);
-        Part x = {.v = rec_slice(b, rows, last, dim_const(d, i * step * size), whole)};
-        memcpy(x.label, l.label, sizeof x.label);
-        x = part_expand(b, part_relabel(b, x, LABEL_PLACE, row), labels, s->size);
-        memcpy(dim + 1, rec_type(b->prog, x.v)->dim, (last + 1u) * sizeof *dim);
-        block[i] = rec_reshape(b, x.v, (uint8_t)(last + 2), dim);
+        Part x = l;
+        x.v = rec_slice(b, rec_slice(b, l.v, 0, dim_const(d, (first + i * step) * size), whole), last, dim_const(d, i * step * size), whole);
+        block[i] = part_expand(b, part_relabel(b, x, LABEL_PLACE, row), labels, s->size);
     }
-    return part_of(rec_concat(b, block, (uint32_t)n, 0), labels | 1u << LABEL_PLACE);
-}
-
-/* Every second of several blocks, from `which` on. */
-static RecId every_second(RecBuild *b, RecId v, int64_t n, int64_t which)
-{
-    DimTab *d = b->prog->dims;
-    Type t = *rec_type(b->prog, v);
-    Dim pairs[MAXRANK] = {dim_const(d, n), dim_const(d, 2)}, single[MAXRANK] = {dim_const(d, n)};
-    memcpy(pairs + 2, t.dim + 1, (t.rank - 1u) * sizeof *pairs);
-    memcpy(single + 1, t.dim + 1, (t.rank - 1u) * sizeof *single);
-    RecId one = rec_slice(b, rec_reshape(b, v, (uint8_t)(t.rank + 1), pairs), 1, dim_const(d, which), DIM_ONE);
-    return rec_reshape(b, one, t.rank, single);
+    return part_of(stack(s, block, (uint32_t)n, 0), labels | 1u << LABEL_PLACE);
 }
 
 /* The inverses of blocks twice as large as those that x inverts: ((X1, 0), (X2 L21 X1, X2)). */
@@ -281,7 +292,8 @@ static Part joined(Stage *s, Part l, Part x, int64_t size, int64_t n, uint8_t ro
 {
     RecBuild *b = s->c->b;
     uint32_t labels = part_labels(b, x);
-    Part x1 = part_of(every_second(b, x.v, n, 0), labels), x2 = part_of(every_second(b, x.v, n, 1), labels);
+    Dim pairs = dim_const(b->prog->dims, n);
+    Part x1 = part_of(of_each(b, x.v, pairs, 2, 0), labels), x2 = part_of(of_each(b, x.v, pairs, 2, 1), labels);
     Part below = times(s, times(s, x2, blocks(s, l, size, n, 1, 2, row), row), x1, row);
     Type t = *rec_type(b->prog, x1.v);
     RecId top[2] = {x1.v, rec_zeros(b, &t)}, bottom[2] = {below.v, x2.v};
@@ -313,20 +325,6 @@ static Part inverse(Stage *s, Part l, Dim n)
     Type t = *rec_type(b->prog, x.v);
     Part all = part_of(rec_reshape(b, x.v, (uint8_t)(t.rank - 1), t.dim + 1), part_labels(b, x) & ~(1u << LABEL_PLACE));
     return part_relabel(b, all, row, LABEL_PLACE);
-}
-
-/* Several parts of equal shape as one with a new axis at `along`. */
-static RecId stack(Stage *s, const Part *x, uint32_t n, uint8_t along)
-{
-    RecId *part = NEWN(s->c->w->p->arena, RecId, n);
-    for (uint32_t i = 0; i < n; i++) {
-        Type t = *rec_type(s->c->b->prog, x[i].v);
-        for (uint8_t k = t.rank++; k > along; k--)
-            t.dim[k] = t.dim[k - 1];
-        t.dim[along] = DIM_ONE;
-        part[i] = rec_reshape(s->c->b, x[i].v, t.rank, t.dim);
-    }
-    return rec_concat(s->c->b, part, n, along);
 }
 
 /* Axis `along` and the one behind it as one. */
@@ -376,17 +374,8 @@ static Part stack_lower(Stage *s, uint32_t n)
 
 static void unstack_rows(Stage *s, Part all, uint32_t n, Part *out)
 {
-    RecBuild *b = s->c->b;
-    Type t = *rec_type(b->prog, all.v);
-    Dim split[MAXRANK] = {s->c->size, dim_const(b->prog->dims, n)};
-    Dim own[MAXRANK] = {s->c->size};
-    memcpy(split + 2, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
-    memcpy(own + 1, t.dim + 1, (t.rank - 1u) * sizeof(Dim));
-    RecId rows = rec_reshape(b, all.v, (uint8_t)(t.rank + 1), split);
-    for (uint32_t i = 0; i < n; i++) {
-        RecId part = rec_slice(b, rows, 1, dim_const(b->prog->dims, i), DIM_ONE);
-        out[i] = part_of(rec_reshape(b, part, t.rank, own), part_labels(b, all));
-    }
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = part_of(of_each(s->c->b, all.v, s->c->size, n, i), part_labels(s->c->b, all));
 }
 
 /* (1 - L)^-1 times these, by rank-one term. */
@@ -433,7 +422,6 @@ static void solve_rows(Stage *s)
             right[i] = part_map(s->c->b, FUN_ADD, s->given[s->writer[i]], right[i]);
     }
     solve(s, right, out);
-    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
     for (uint32_t i = 0; i < n; i++)
         s->row[s->writer[i]] = out[i];
 }
@@ -449,7 +437,6 @@ static void solve_reads(Stage *s)
         right[i] = under_conditions(s, x, meets(s, s->low[i], x->from, s->given));
     }
     solve(s, right, read);
-    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
     for (uint32_t i = 0; i < n; i++) {
         Part *row = &s->row[s->writer[i]];
         *row = plus(s, *row, part_map(s->c->b, FUN_MUL, s->scale[i], read[i]));
@@ -459,9 +446,8 @@ static void solve_reads(Stage *s)
 static void make_rows(Stage *s)
 {
     s->own_rows = own_rows(s);
-    if (s->m->low.n == 0)
-        memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
-    else
+    memcpy(s->row, s->given, s->nwriter * sizeof *s->row);
+    if (s->m->low.n)
         (s->own_rows ? solve_rows : solve_reads)(s);
 }
 
