@@ -337,12 +337,6 @@ static RecId of_map(Ball *x, RecId v)
 
 /* ---- sums ---- */
 
-static RecUse with(RecUse u, RecId v)
-{
-    u.v = v;
-    return u;
-}
-
 /* The radius of an operand over all of its axes. */
 static RecId radius_of(Ball *x, RecId v)
 {
@@ -381,7 +375,7 @@ static RecId any_jump(Ball *x, const RecOp *op)
     RecId any = REC_NONE;
     for (uint32_t i = 0; i < op->nuse; i++) {
         RecId is = x->radius[op->use[i].v] == REC_NONE ? REC_NONE : x->jump[op->use[i].v];
-        RecId row = is == REC_NONE ? REC_NONE : rec_reduce(&x->b, RED_MAX, with(op->use[i], is), op->type.rank, op->nit, op->space);
+        RecId row = is == REC_NONE ? REC_NONE : rec_reduce(&x->b, RED_MAX, pass_with(op->use[i], is), op->type.rank, op->nit, op->space);
         any = row == REC_NONE ? any : any == REC_NONE ? row : rec_map2(&x->b, FUN_OR, any, row);
     }
     return any;
@@ -393,8 +387,8 @@ static RecId of_contract(Ball *x, RecId v)
     RecUse size[2], r[2];
     RecId sum = REC_NONE;
     for (uint32_t i = 0; i < 2; i++) {
-        size[i] = with(op.use[i], rec_map1(&x->b, FUN_ABS, op.use[i].v));
-        r[i] = with(op.use[i], radius_of(x, op.use[i].v));
+        size[i] = pass_with(op.use[i], rec_map1(&x->b, FUN_ABS, op.use[i].v));
+        r[i] = pass_with(op.use[i], radius_of(x, op.use[i].v));
     }
     if (r[0].v == REC_NONE && r[1].v == REC_NONE)
         return REC_NONE;
@@ -416,8 +410,8 @@ static RecId of_reduce(Ball *x, RecId v)
         return REC_NONE;
     x->boundless |= op.red != RED_SUM;
     x->jump[v] = any_jump(x, &op);
-    RecUse size = with(op.use[0], rec_map1(&x->b, FUN_ABS, op.use[0].v));
-    return summed(x, &op, rec_reduce(&x->b, RED_SUM, with(op.use[0], r), op.type.rank, op.nit, op.space),
+    RecUse size = pass_with(op.use[0], rec_map1(&x->b, FUN_ABS, op.use[0].v));
+    return summed(x, &op, rec_reduce(&x->b, RED_SUM, pass_with(op.use[0], r), op.type.rank, op.nit, op.space),
                   rec_reduce(&x->b, RED_SUM, size, op.type.rank, op.nit, op.space));
 }
 

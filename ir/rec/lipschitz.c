@@ -16,12 +16,6 @@ Lipschitz lipschitz_begin(RecBuild b, Ball *ball, const RecId *change, uint32_t 
     return x;
 }
 
-static RecUse with(RecUse u, RecId v)
-{
-    u.v = v;
-    return u;
-}
-
 static RecId none(Lipschitz *x)
 {
     x->none = true;
@@ -54,7 +48,7 @@ static RecUse operand(Lipschitz *x, const RecOp *op, uint32_t i)
 {
     RecId v = op->use[i].v;
     if (x->reads[v])
-        return with(op->use[i], lipschitz_of(x, v));
+        return pass_with(op->use[i], lipschitz_of(x, v));
     if (!pass_zeros(x->b.prog, v))
         none(x);
     return op->use[i];
@@ -65,7 +59,7 @@ static RecId of_product(Lipschitz *x, const RecOp *op)
     uint32_t linear = x->reads[op->use[0].v] ? 0 : 1;
     if (x->reads[op->use[1 - linear].v])
         return none(x);
-    RecUse use[2] = {operand(x, op, linear), with(op->use[1 - linear], most(x, op->use[1 - linear].v))};
+    RecUse use[2] = {operand(x, op, linear), pass_with(op->use[1 - linear], most(x, op->use[1 - linear].v))};
     return x->none ? REC_NONE : mapped(x, op, FUN_MUL, use);
 }
 
@@ -73,7 +67,7 @@ static RecId of_quotient(Lipschitz *x, const RecOp *op)
 {
     if (x->reads[op->use[1].v])
         return none(x);
-    RecUse size[2] = {operand(x, op, 0), with(op->use[1], least(x, op->use[1].v))};
+    RecUse size[2] = {operand(x, op, 0), pass_with(op->use[1], least(x, op->use[1].v))};
     RecUse far[3] = {{.v = rec_const(&x->b, DT_REAL, 0)}, size[1], {.v = REC_NONE}};
     if (x->none)
         return REC_NONE;
@@ -94,7 +88,7 @@ static RecId of_choice(Lipschitz *x, const RecOp *op)
     RecId own = mapped(x, op, FUN_WHERE, use);
     if (turns == REC_NONE)
         return own;
-    RecUse both[3] = {with(op->use[0], turns), rec_use(mapped(x, op, FUN_MAX, use + 1), op->type.rank), rec_use(own, op->type.rank)};
+    RecUse both[3] = {pass_with(op->use[0], turns), rec_use(mapped(x, op, FUN_MAX, use + 1), op->type.rank), rec_use(own, op->type.rank)};
     return mapped(x, op, FUN_WHERE, both);
 }
 
@@ -132,7 +126,7 @@ static RecId of_contract(Lipschitz *x, const RecOp *op)
         return none(x);
     RecUse use[2];
     for (uint32_t i = 0; i < 2; i++)
-        use[i] = (i == 0) == first ? operand(x, op, i) : with(op->use[i], most(x, op->use[i].v));
+        use[i] = (i == 0) == first ? operand(x, op, i) : pass_with(op->use[i], most(x, op->use[i].v));
     return x->none ? REC_NONE : rec_contract(&x->b, use[0], use[1], op->type.rank, op->nit, op->space);
 }
 

@@ -32,12 +32,6 @@ static uint8_t rank_of(const Own *x)
 
 static RecId part_of(Own *x, RecId v);
 
-static RecUse with(RecUse u, RecId v)
-{
-    u.v = v;
-    return u;
-}
-
 /* ---- where the tensor's axes run in an op's iteration space ---- */
 
 typedef struct Place {
@@ -134,7 +128,7 @@ static RecUse once(Own *x, RecUse u, const Dim *space)
     }
     for (uint8_t k = 0; k < n; k++)
         dim[k] = space[to.axis[k]];
-    return n == rank ? u : with(to, rec_map(&x->b, FUN_ID, &from, n, dim));
+    return n == rank ? u : pass_with(to, rec_map(&x->b, FUN_ID, &from, n, dim));
 }
 
 /* Of a sum, or a sum of products with `other`: axes of the tensor that are summed over are taken to others of the result. */
@@ -157,7 +151,7 @@ static RecId of_sum(Own *x, RecId v, RecUse u, RecId d, const RecUse *other, Pla
             space[nit] = op.space[i];
             number[i] = nit++;
         }
-    RecUse use[2] = {once(x, taken(with(u, d), rec_type(x->b.prog, u.v)->rank, to, number), space)};
+    RecUse use[2] = {once(x, taken(pass_with(u, d), rec_type(x->b.prog, u.v)->rank, to, number), space)};
     if (other)
         use[1] = once(x, taken(*other, rec_type(x->b.prog, other->v)->rank, to, number), space);
     if (nit == rank)

@@ -41,6 +41,7 @@ typedef RecId PassValue(void *cx, RecId v);
 RecId pass_copy(RecBuild *b, RecOp op, PassValue *value, void *cx);
 RecId pass_use_value(RecBuild *b, RecUse u, uint8_t rank,
                      const Dim *dim);                              /* u over these axes: an ID map, or u.v itself */
+RecUse pass_with(RecUse u, RecId v);                               /* v, along the same axes */
 bool pass_is_identity(const RecProg *p, RecUse u, uint8_t rank);   /* all of the axes, in order */
 uint32_t pass_names(const RecProg *p, RecUse u);                   /* the iteration axes it names, as bits */
 RecUse pass_compose(const RecProg *p, RecUse inner, RecUse outer); /* inner: a use by the op that outer uses */

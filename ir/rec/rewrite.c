@@ -200,6 +200,12 @@ bool pass_is_identity(const RecProg *p, RecUse u, uint8_t rank)
     return true;
 }
 
+RecUse pass_with(RecUse u, RecId v)
+{
+    u.v = v;
+    return u;
+}
+
 RecId pass_use_value(RecBuild *b, RecUse u, uint8_t rank, const Dim *dim)
 {
     return pass_is_identity(b->prog, u, rank) ? u.v : rec_map(b, FUN_ID, &u, rank, dim);

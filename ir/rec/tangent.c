@@ -27,12 +27,6 @@ static RecId plus(Tangent *t, RecId a, RecId b)
     return rec_map2(&t->b, FUN_ADD, a, b);
 }
 
-static RecUse with(RecUse u, RecId v)
-{
-    u.v = v;
-    return u;
-}
-
 /* ---- elementwise functions ---- */
 
 static RecId of_map(Tangent *t, RecId v)
@@ -53,7 +47,7 @@ static RecId of_extreme(Tangent *t, RecId v, RecId d)
     RecOp op = *op_of(t, v);
     RecUse all[3] = {op.use[0], rec_use(v, op.type.rank), {0}};
     RecId is = rec_map(&t->b, FUN_EQ, all, op.nit, op.space);
-    RecUse pick[3] = {rec_use(is, op.nit), with(op.use[0], d), {.v = rec_const(&t->b, DT_REAL, 0)}};
+    RecUse pick[3] = {rec_use(is, op.nit), pass_with(op.use[0], d), {.v = rec_const(&t->b, DT_REAL, 0)}};
     RecUse one[3] = {pick[0], {.v = rec_const(&t->b, DT_REAL, 1)}, pick[2]};
     RecUse sum = rec_use(rec_map(&t->b, FUN_WHERE, pick, op.nit, op.space), op.nit);
     RecUse count = rec_use(rec_map(&t->b, FUN_WHERE, one, op.nit, op.space), op.nit);
@@ -69,7 +63,7 @@ static RecId of_reduce(Tangent *t, RecId v)
         return REC_NONE;
     if (op.red != RED_SUM)
         return of_extreme(t, v, d);
-    return rec_reduce(&t->b, RED_SUM, with(op.use[0], d), op.type.rank, op.nit, op.space);
+    return rec_reduce(&t->b, RED_SUM, pass_with(op.use[0], d), op.type.rank, op.nit, op.space);
 }
 
 static RecId of_contract(Tangent *t, RecId v)
@@ -78,7 +72,7 @@ static RecId of_contract(Tangent *t, RecId v)
     for (uint32_t i = 0; i < 2; i++) {
         RecId d = tangent_of(t, op_of(t, v)->use[i].v);
         RecOp op = *op_of(t, v);
-        RecUse a = with(op.use[i], d), b = op.use[1 - i];
+        RecUse a = pass_with(op.use[i], d), b = op.use[1 - i];
         if (d != REC_NONE)
             sum = plus(t, sum, rec_contract(&t->b, i ? b : a, i ? a : b, op.type.rank, op.nit, op.space));
     }
