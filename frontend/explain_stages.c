@@ -322,11 +322,10 @@ static void put_rank(const Say *x, uint32_t stage, ExplainList *stages)
 /* ---- forms ---- */
 
 /* How Newton's result is shown to be right, and the boxes that guesses are kept in: `|h| <= max(1, its start)`. */
-static void put_newton(const Say *x, RecForm said, Text *out)
+static void put_newton(const Say *x, const NewtonWay *way, Text *out)
 {
     const RecOp *recur = rec_op(x->p, x->s->recur);
-    bool bound = newton_bounded(x->p, x->d->arena, x->s, said);
-    text_add(out, ", certified by %s", bound ? "a bound of the error" : "equal bits");
+    text_add(out, ", certified by %s", way->bound ? "a bound of the error" : "equal bits");
     for (uint32_t i = 0; i < recur->nstate; i++) {
         Box box;
         Str name = state_name(x, i);
@@ -341,19 +340,16 @@ static void put_newton(const Say *x, RecForm said, Text *out)
 }
 
 /* What the iterations take for the derivative where they do not take all of it by element. */
-static void put_derivative(const Say *x, RecForm said, Text *out)
+static void put_derivative(const NewtonWay *way, Text *out)
 {
-    const RecOp *recur = rec_op(x->p, x->s->recur);
-    RecDerivative takes = newton_takes(x->p, x->d->arena, x->s, said);
-    if (takes == REC_DERIVATIVE_EXACT && newton_by_element(x->p, x->d->arena, recur))
+    if (way->derivative == REC_DERIVATIVE_EXACT && way->channels)
         return;
-    bool composed = newton_pieces(x->p, x->d->arena, x->s, said) > 0;
     const char *const text[] = {
-        [REC_DERIVATIVE_EXACT] = composed ? "the whole derivative, composed as matrices" : "the whole derivative, place by place",
+        [REC_DERIVATIVE_EXACT] = way->pieces ? "the whole derivative, composed as matrices" : "the whole derivative, place by place",
         [REC_DERIVATIVE_BLOCK] = "the derivative of each element by the states at its own place: all of it would be made at one place after the other",
         [REC_DERIVATIVE_DIAGONAL] = "the derivative of each element by itself",
     };
-    text_add(out, "; iterates with %s", text[takes]);
+    text_add(out, "; iterates with %s", text[way->derivative]);
 }
 
 static bool affine(const Say *x)
@@ -374,9 +370,9 @@ static int iterations(double q)
 }
 
 /* Whether a step brings states together that are in their boxes. */
-static void put_contraction(const Say *x, RecProg *p, RecForm said, Text *out)
+static void put_contraction(const Say *x, RecProg *p, const NewtonWay *way, Text *out)
 {
-    bool exact = newton_takes(x->p, x->d->arena, x->s, said) == REC_DERIVATIVE_EXACT;
+    bool exact = way->derivative == REC_DERIVATIVE_EXACT;
     if (affine(x) && exact) {
         text_add(out, "; affine: exact after one iteration");
         return;
@@ -434,8 +430,10 @@ static Str form_text(const Say *x, RecProg *p, RecForm form, const char *name)
         text_add(&out, "%s: yes", name);
         if (form.kind == REC_FORM_SCAN && composes_matrices(x))
             text_add(&out, ", steps are composed as matrices");
-        if (form.kind == REC_FORM_NEWTON)
-            put_newton(x, form, &out), put_derivative(x, form, &out), put_contraction(x, p, form, &out);
+        if (form.kind == REC_FORM_NEWTON) {
+            NewtonWay way = newton_way(x->p, x->d->arena, x->s, form);
+            put_newton(x, &way, &out), put_derivative(&way, &out), put_contraction(x, p, &way, &out);
+        }
         return text_str(&out);
     }
     text_add(&out, "%s: no, %s [%s]", name, rec_why_text(why), rec_why_id(why));

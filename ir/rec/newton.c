@@ -291,10 +291,10 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
     x.seq = own + n + errors + rows(k);
     x.guess = k->guess ? x.seq + k->old->nseq : NULL;
     x.given = k->given;
-    x.channels = k->channels;
-    x.derivative = k->derivative;
+    x.channels = k->way.channels;
+    x.derivative = k->way.derivative;
     x.damping = old->form.damping;
-    x.pieces = k->pieces;
+    x.pieces = k->way.pieces;
     x.unit = old->unit;
     x.tolerance = tolerance(old);
     x.rounds_max = old->form.rounds ? old->form.rounds : (uint32_t)NEWTON_ITERATIONS;
@@ -305,7 +305,7 @@ static Window window_of(Newton *k, RecBuild *in, const RecId *arg, uint32_t erro
 static void run_windows(Newton *k)
 {
     RecProg *p = k->w->p;
-    uint32_t n = k->old->nstate, errors = k->bound ? n : 0, ncarried = n + errors + rows(k);
+    uint32_t n = k->old->nstate, errors = k->way.bound ? n : 0, ncarried = n + errors + rows(k);
     RecId *result = NEWN(p->arena, RecId, ncarried + newton_results(k)), *made = NEWN(p->arena, RecId, newton_results(k) + 1);
     RecRegion step;
     RecId recur = rec_recur_open(k->b, carried(k, errors), ncarried, in_windows(k), k->old->nseq + nguess(k), k->n, k->old->reverse, &step);
@@ -590,10 +590,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     k.main = NEWN(p->arena, RecId, newton_results(&k) + 1);
     k.n = cut_count(p, op->length, w->old.form.size);
     k.head = dim_sub(p->dims, op->length, dim_mul(p->dims, k.n, k.size));
-    k.channels = newton_by_element(&w->old, p->arena, op);
-    k.derivative = newton_takes(&w->old, p->arena, &s, w->old.form);
-    k.pieces = newton_pieces(&w->old, p->arena, &s, w->old.form);
-    k.bound = newton_bounded(&w->old, p->arena, &s, w->old.form);
+    k.way = newton_way(&w->old, p->arena, &s, w->old.form);
     add_guesses(&k);
     run_head(&k);
     run_windows(&k);
@@ -601,7 +598,7 @@ static void newton_recur(Rewrite *w, RecBuild *b, RecId old)
     memcpy(value, k.state, op->nstate * sizeof *value);
     for (uint32_t i = op->nstate; i < newton_results(&k); i++)
         value[i] = join(&k, k.first[i], k.main[i]);
-    if (!w->old.form.no_fallback && k.bound) /* else all states are exact where a window begins */
+    if (!w->old.form.no_fallback && k.way.bound) /* else all states are exact where a window begins */
         newton_again(&k, value);
     give(&k, value, result);
     report(&k);

@@ -21,6 +21,18 @@ RecId newton_by_sequence(RecBuild *b, RecReduce red, RecId v); /* over all other
 RecId newton_at_all(RecBuild *b, RecId row, const Type *like); /* [B] at all elements of such a type */
 RecId newton_everywhere(RecBuild *b, RecId v, RecId like); /* what has the last axes of `like`, or none, over all of them */
 
+/* ---- newton_dear.c: what a derivative costs ---- */
+
+typedef struct NewtonWay {
+    bool channels;            /* each element of the states sees itself alone */
+    RecDerivative derivative; /* that the iterations take; not AUTO */
+    uint32_t pieces;          /* of the affine recurrence of an iteration; 0: it runs place by place */
+    bool bound;               /* the error of what comes out has a bound that is computed; else only equal bits count */
+} NewtonWay;
+
+/* What `said` says, unless that is AUTO, or all the same. */
+NewtonWay newton_way(const RecProg *p, Arena *a, const Structure *s, RecForm said);
+
 typedef struct Newton {
     Rewrite *w;
     RecBuild *b;
@@ -37,9 +49,7 @@ typedef struct Newton {
     RecId rounds, left, off; /* [windows, B] */
     RecId steep, clamps;   /* [windows, B], or REC_NONE */
     RecId *guess, *given;  /* by state, at all places: the caller's guess, and whether there is one; NULL: cannot be */
-    bool channels, bound;     /* as Window's; the error has a bound */
-    RecDerivative derivative; /* not AUTO */
-    uint32_t pieces;          /* as Window's */
+    NewtonWay way;
 } Newton;
 
 /* A window of places: all of its places at once, in the region of a step over windows. */
@@ -86,14 +96,6 @@ RecId *window_tangent(const Window *x, const RecBuild *b, const RecId *found, co
 
 /* [n, n]: how state i's new value at each place changes with state j's old one there; REC_NONE: not at all. */
 RecId *newton_derivative(const Window *x, RecBuild *b, const RecId *found, const RecId *value);
-
-/* ---- newton_dear.c: what a derivative costs ---- */
-/* What the iterations take: what `said` says, unless that is AUTO, or all the same. */
-RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecForm said);
-/* Into how many pieces the affine recurrence of an iteration is cut; 0: it runs place by place. */
-uint32_t newton_pieces(const RecProg *p, Arena *a, const Structure *s, RecForm said);
-/* The error of what comes out has a bound that is computed; else only equal bits count. */
-bool newton_bounded(const RecProg *p, Arena *a, const Structure *s, RecForm said);
 
 void window_solve(Window *x); /* newton_solve.c: iterates from x->state on */
 /* newton_bound.c: gives up the sequences whose states are not certain to be those of the plain recurrence, to the tolerance; if

@@ -50,29 +50,24 @@ static bool affine(const Structure *s)
     return true;
 }
 
-RecDerivative newton_takes(const RecProg *p, Arena *a, const Structure *s, RecForm said)
+static RecDerivative derivative(const RecOp *recur, bool channels, bool dear, bool affine, RecForm said)
 {
-    const RecOp *recur = rec_op(p, s->recur);
-    if (newton_by_element(p, a, recur))
+    if (channels)
         return said.derivative == REC_DERIVATIVE_DIAGONAL && recur->nstate > 1 ? said.derivative : REC_DERIVATIVE_EXACT;
     if (said.derivative != REC_DERIVATIVE_AUTO)
         return said.derivative;
-    return !affine(s) && too_dear(p, a, recur) ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
+    return !affine && dear ? REC_DERIVATIVE_BLOCK : REC_DERIVATIVE_EXACT;
 }
 
-uint32_t newton_pieces(const RecProg *p, Arena *a, const Structure *s, RecForm said)
+NewtonWay newton_way(const RecProg *p, Arena *a, const Structure *s, RecForm said)
 {
     const RecOp *recur = rec_op(p, s->recur);
-    bool matrices = newton_takes(p, a, s, said) == REC_DERIVATIVE_EXACT && !newton_by_element(p, a, recur);
-    bool dear = matrices && said.derivative != REC_DERIVATIVE_EXACT && too_dear(p, a, recur);
-    return said.pieces > 1 && !dear ? said.pieces : 0;
-}
-
-bool newton_bounded(const RecProg *p, Arena *a, const Structure *s, RecForm said)
-{
-    const RecOp *recur = rec_op(p, s->recur);
-    if (newton_by_element(p, a, recur))
-        return true;
-    bool matrices = newton_takes(p, a, s, said) == REC_DERIVATIVE_EXACT;
-    return matrices && newton_pieces(p, a, s, said) && newton_has_rules(p, a, recur);
+    NewtonWay x = {.channels = newton_by_element(p, a, recur)};
+    bool dear = !x.channels && too_dear(p, a, recur);
+    x.derivative = derivative(recur, x.channels, dear, affine(s), said);
+    bool matrices = !x.channels && x.derivative == REC_DERIVATIVE_EXACT;
+    if (said.pieces > 1 && !(matrices && dear && said.derivative != REC_DERIVATIVE_EXACT))
+        x.pieces = said.pieces;
+    x.bound = x.channels || (matrices && x.pieces && newton_has_rules(p, a, recur));
+    return x;
 }
