@@ -258,7 +258,7 @@ bool ball_rules(const RecOp *op)
 {
     switch (op->kind) {
     case REC_MAP: return ball_has(op->fun);
-    case REC_REDUCE: return op->red == RED_SUM;
+    case REC_REDUCE: return op->type.dt != DT_REAL || op->red == RED_SUM;
     case REC_CONTRACT:
     case REC_SLICE:
     case REC_PAD:
@@ -386,12 +386,12 @@ static RecId of_contract(Ball *x, RecId v)
     RecOp op = *rec_op(x->b.prog, v);
     RecUse size[2], r[2];
     RecId sum = REC_NONE;
-    for (uint32_t i = 0; i < 2; i++) {
-        size[i] = pass_with(op.use[i], rec_map1(&x->b, FUN_ABS, op.use[i].v));
+    for (uint32_t i = 0; i < 2; i++)
         r[i] = pass_with(op.use[i], radius_of(x, op.use[i].v));
-    }
     if (r[0].v == REC_NONE && r[1].v == REC_NONE)
         return REC_NONE;
+    for (uint32_t i = 0; i < 2; i++)
+        size[i] = pass_with(op.use[i], rec_map1(&x->b, FUN_ABS, op.use[i].v));
     for (uint32_t i = 0; i < 2; i++)
         if (r[i].v != REC_NONE)
             sum = plus(x, sum, rec_contract(&x->b, i ? size[0] : r[0], i ? r[1] : size[1], op.type.rank, op.nit, op.space));
@@ -401,15 +401,18 @@ static RecId of_contract(Ball *x, RecId v)
     return summed(x, &op, sum, rec_contract(&x->b, size[0], size[1], op.type.rank, op.nit, op.space));
 }
 
-/* Sums alone: of the greatest or least the error is bound, too, but not so the place where it is. */
+/* Of reals sums alone: of the greatest or least the error is bound, too, but not so the place where it is. Of other numbers: whether any
+ * of them may be another one. */
 static RecId of_reduce(Ball *x, RecId v)
 {
     RecOp op = *rec_op(x->b.prog, v);
     RecId r = radius_of(x, op.use[0].v);
     if (r == REC_NONE)
         return REC_NONE;
-    x->boundless |= op.red != RED_SUM;
     x->jump[v] = any_jump(x, &op);
+    if (op.type.dt != DT_REAL)
+        return rec_reduce(&x->b, RED_MAX, pass_with(op.use[0], r), op.type.rank, op.nit, op.space);
+    x->boundless |= op.red != RED_SUM;
     RecUse size = pass_with(op.use[0], rec_map1(&x->b, FUN_ABS, op.use[0].v));
     return summed(x, &op, rec_reduce(&x->b, RED_SUM, pass_with(op.use[0], r), op.type.rank, op.nit, op.space),
                   rec_reduce(&x->b, RED_SUM, size, op.type.rank, op.nit, op.space));

@@ -458,6 +458,7 @@ Test(newton, nor_one_where_matrices_are_composed, .timeout = 300)
         {"tests/forms/hard.rnn", "woven", 0.5, NULL, 1, 0},            {"tests/forms/hard.rnn", "woven", 3, NULL, -1, 0}, 
         {"tests/forms/hard.rnn", "woven", 0.5, a_nan, 0, 0},           {"tests/forms/hard.rnn", "woven", 0.5, an_infinity, -1, 0},
         {"tests/forms/hard.rnn", "summed_jump", 0.5, NULL, -1, 0},     {"stdlib/elman.rnn", "elman", 0.3, NULL, -1, 3},
+        {"tests/forms/hard.rnn", "counted", 0.5, NULL, -1, 0},
     };
     for (uint32_t i = 0; i < sizeof mixing / sizeof *mixing; i++)
         for (int k = 0; k < 2; k++)
