@@ -32,6 +32,9 @@ costs sum.rnn --form=scan:16 > costs.txt
 check "not twice" sh -c '[ "$(grep -c "^scan:16" costs.txt)" = 1 ]'
 costs sum.rnn -D H=3 > costs.txt
 says "a bound size" '^sequential: forward depth T, work 6\*B\*T;'
+sed 's/derivative = block/derivative = exact/' "$SRC/tests/cells/newton_pieces.rnn" > exact.rnn
+costs exact.rnn --entry=mixed > costs.txt
+says "whole derivatives in pieces are matrices that are multiplied" '^newton:8: forward depth [^;]*, work 2\*B\*T\*H\*H\*H\*iterations \+ '
 cat > dense.rnn <<'END'
 cell dense[H] over t (x: real[H]) -> h {
   param A: real[H, H]
