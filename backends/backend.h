@@ -80,6 +80,7 @@ uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent); 
 bool iface_time(const KernProg *k, DimSym *time);      /* the first time dimension, if any */
 RecFace iface_face(const KernProg *k);
 bool iface_packs(const KernProg *k);                   /* can be called with a packed batch: see ir/rec/packed.c */
+bool iface_counts_chunks(const KernProg *k, DimSym quotient); /* a rounded one: it says how many chunks or pieces there are */
 bool iface_in_order(const KernProg *k);               /* inference runs step by step: no recurrence of it is cut into chunks or pieces, and sums have one order */
 bool iface_streams(const KernProg *k, Str *why);       /* has a chunk and step form; else the reason, which may be empty */
 

@@ -174,6 +174,7 @@ static const char *size_meaning(const KernProg *k, DimSym sym)
     case DIM_USER:
     case DIM_KEEP:
     case DIM_FLAG:
+    case DIM_STRIP:
     case DIM_PART: break;
     }
     return "";

@@ -222,12 +222,18 @@ uint32_t iface_extents(const KernProg *k, const Type *lengths, DimSym *extent)
     return n;
 }
 
+bool iface_counts_chunks(const KernProg *k, DimSym quotient)
+{
+    DimKind kind = dim_sym_info(k->dims, quotient)->kind;
+    return kind != DIM_FLAG && kind != DIM_STRIP;
+}
+
 bool iface_in_order(const KernProg *k)
 {
     if (kern_rounds(k))
         return false;
     for (uint32_t i = 0; i < k->derived.n; i++)
-        if (k->derived.p[i].floor && dim_sym_info(k->dims, k->derived.p[i].sym)->kind != DIM_FLAG &&
+        if (k->derived.p[i].floor && iface_counts_chunks(k, k->derived.p[i].sym) &&
             dim_subst(k->dims, k->derived.p[i].num, k->keep, DIM_ZERO) != DIM_ZERO)
             return false;
     return true;

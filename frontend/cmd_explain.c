@@ -227,14 +227,19 @@ static Str condition(Arena *a, const KernProg *k, DimSym s)
     return STR("");
 }
 
-static void chunk_number(Explain *x, const struct RecDerivedDim *n, Dim num, const char *when)
+/* In brackets when it has several terms. */
+static Str side(Explain *x, Dim d)
 {
-    bool sum = dim_nterms(x->kern->dims, num) > 1;
-    item(x, str_fmt(x->d->arena, "%.*s: %s%.*s%s / %.*s, rounded down%s", STRF(dim_sym_info(x->kern->dims, n->sym)->name),
-                    sum ? "(" : "", STRF(in_bytes(x, num)), sum ? ")" : "", STRF(in_bytes(x, n->den)), when));
+    return str_fmt(x->d->arena, dim_nterms(x->kern->dims, d) > 1 ? "(%.*s)" : "%.*s", STRF(in_bytes(x, d)));
 }
 
-/* Numbers of whole chunks, and whether something pays, which the formulas name. */
+static void rounded(Explain *x, const struct RecDerivedDim *n, Dim num, const char *when)
+{
+    item(x, str_fmt(x->d->arena, "%.*s: %.*s / %.*s, rounded down%s", STRF(dim_sym_info(x->kern->dims, n->sym)->name), STRF(side(x, num)),
+                    STRF(side(x, n->den)), when));
+}
+
+/* Numbers of whole chunks, of strips and of their places, and whether something pays, which the formulas name. */
 static void derived_sizes(Explain *x)
 {
     const KernProg *k = x->kern;
@@ -247,9 +252,9 @@ static void derived_sizes(Explain *x)
             item(x, str_fmt(x->d->arena, "%.*s: 1 where %.*s, else 0", STRF(dim_sym_info(k->dims, n->sym)->name),
                             STRF(condition(x->d->arena, k, n->sym))));
         else if (training == alone || alone == DIM_ZERO)
-            chunk_number(x, n, training, "");
+            rounded(x, n, training, "");
         else
-            chunk_number(x, n, alone, ", forward alone"), chunk_number(x, n, training, ", training");
+            rounded(x, n, alone, ", forward alone"), rounded(x, n, training, ", training");
     }
 }
 
@@ -323,7 +328,7 @@ static Str chunks_when(Driver *d, const KernProg *k, const struct RecDerivedDim 
 static Str own_choice(Driver *d, const KernProg *k)
 {
     for (uint32_t i = 0; i < k->derived.n; i++) {
-        if (!k->derived.p[i].floor || dim_sym_info(k->dims, k->derived.p[i].sym)->kind == DIM_FLAG)
+        if (!k->derived.p[i].floor || !iface_counts_chunks(k, k->derived.p[i].sym))
             continue;
         Str training = chunks_when(d, k, &k->derived.p[i], 1), inference = chunks_when(d, k, &k->derived.p[i], 0);
         if (str_eq(training, inference))

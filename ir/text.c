@@ -6,7 +6,7 @@
 
 enum { MAXDIGITS = 60, NDIMKIND = DIM_PART + 1 };
 
-static const char *const dim_kind_text[NDIMKIND] = {"size", "time", "batch", "keep", "flag", "part"};
+static const char *const dim_kind_text[NDIMKIND] = {"size", "time", "batch", "keep", "flag", "strip", "part"};
 
 /* ---- letters ---- */
 

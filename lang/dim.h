@@ -20,7 +20,8 @@ typedef enum DimKind {
     DIM_BATCH, /* B: how many sequences at once; never in a .rnn file */
     DIM_KEEP,  /* 1 when a backward pass will follow, else 0: buffers that only it needs shrink to one step */
     DIM_FLAG,  /* 0 or 1, a quotient that kern makes: whether something pays at these sizes */
-    DIM_PART,  /* how much of a range the task at hand has; only in kern, inside of its tasks */
+    DIM_STRIP, /* in how many strips places are gone through, and how many places each has: quotients that kern makes */
+    DIM_PART,  /* how much of a range the task or strip at hand has; only in kern, inside of it */
 } DimKind;
 
 typedef struct DimSymInfo {

@@ -251,6 +251,31 @@ static void leave_loop(Emit *e, const KStmt *s)
     LLVMPositionBuilderAtEnd(e->g.b, on);
 }
 
+/* Who goes through strips is alone: the length of the one at hand is told to tasks by its place among the sizes. */
+static void emit_piece(Emit *e, const KStmt *s, LLVMValueRef first, LLVMValueRef part)
+{
+    CpuGen g = emit_gen(e, false);
+    emit_set(e, s->strips.first, first, false);
+    LLVMBuildStore(g.b, part, gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s->strips.part)));
+    EmitNear outer = near_open(e);
+    e->near.sym[s->strips.part] = part;
+    emit_block(e, &s->strips.body);
+    near_close(e, outer);
+}
+
+static void emit_strips(Emit *e, const KStmt *s)
+{
+    CpuGen g = emit_gen(e, false);
+    LLVMValueRef one = gen_i64(&g, 1), n = emit_dim(e, s->strips.extent), length = emit_dim(e, s->strips.length);
+    length = gen_select(&g, gen_icmp(&g, LLVMIntSLT, length, one), one, length);
+    LLVMValueRef count = LLVMBuildSDiv(g.b, LLVMBuildNSWAdd(g.b, n, LLVMBuildNSWSub(g.b, length, one, ""), ""), length, "");
+    GenLoop l = gen_loop(&e->g, gen_i64(&g, 0), count, one, NULL, 0);
+    LLVMValueRef i = s->strips.reverse ? LLVMBuildSub(g.b, LLVMBuildSub(g.b, count, one, ""), l.i, "") : l.i;
+    LLVMValueRef first = LLVMBuildNSWMul(g.b, i, length, ""), rest = LLVMBuildNSWSub(g.b, n, first, "");
+    emit_piece(e, s, first, gen_select(&g, gen_icmp(&g, LLVMIntSLT, rest, length), rest, length));
+    gen_loop_end(&e->g, &l, NULL);
+}
+
 static void emit_stmt(Emit *e, const KStmt *s)
 {
     switch (s->kind) {
@@ -273,6 +298,7 @@ static void emit_stmt(Emit *e, const KStmt *s)
     case K_FILL: emit_fill(e, s); return;
     case K_COPY: emit_copy(e, s); return;
     case K_TASKS: emit_tasks(e, s); return;
+    case K_STRIPS: emit_strips(e, s); return;
     case K_KIND_COUNT: break;
     }
     ice("cpu: statement %d", (int)s->kind);

@@ -144,6 +144,7 @@ static bool add_stmt(Map *m, KBlock *to, KStmt *s)
     case K_GEMM: return add_gemm(m, to, s);
     case K_PACK: return nv_refuse(m, s->at, "a matrix copied for the products of a CPU (K_PACK)");
     case K_TASKS: return nv_refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
+    case K_STRIPS: return nv_refuse(m, s->at, "strips for the caches of a CPU (K_STRIPS)");
     case K_LOOP:
         m->serial += s->loop.kind == K_SERIAL;
         if (!nv_loops(m, &s->loop.body))

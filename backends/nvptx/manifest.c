@@ -31,7 +31,7 @@ static void put_quotient(Out *x, DimSym s)
 static void put_size(Out *x, DimSym s)
 {
     static const char *const kind[] = {
-        [DIM_FLAG] = "flag", [DIM_USER] = "size", [DIM_TIME] = "time", [DIM_BATCH] = "batch", [DIM_KEEP] = "keep"};
+        [DIM_FLAG] = "flag", [DIM_STRIP] = "strip", [DIM_USER] = "size", [DIM_TIME] = "time", [DIM_BATCH] = "batch", [DIM_KEEP] = "keep"};
     const DimSymInfo *info = dim_sym_info(x->p->k->dims, s);
     text_add(&x->t, "{");
     json_put_field(&x->t, "name", info->name, ", ");

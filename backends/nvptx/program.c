@@ -196,7 +196,7 @@ static bool is_timed(const Make *m, Dim d);
 static bool is_timed_symbol(const Make *m, DimSym s)
 {
     DimKind kind = dim_sym_info(m->k->dims, s)->kind;
-    bool timed = kind == DIM_TIME || kind == DIM_KEEP || kind == DIM_FLAG;
+    bool timed = kind == DIM_TIME || kind == DIM_KEEP || kind == DIM_FLAG || kind == DIM_STRIP;
     for (uint32_t i = 0; i < m->k->derived.n && !timed; i++)
         if (m->k->derived.p[i].sym == s)
             timed = is_timed(m, m->k->derived.p[i].num) || is_timed(m, m->k->derived.p[i].den);

@@ -219,6 +219,7 @@ static How how(Cut *c, const KStmt *s, Dim *run)
     case K_UPDATE:
     case K_RANDOM:
     case K_TASKS:
+    case K_STRIPS:
     case K_LEAVE:
     case K_PACK:
     case K_KIND_COUNT: break;
@@ -245,10 +246,10 @@ static bool block_memory_ok(Cut *c, KStmt *s, Dim run)
     return true;
 }
 
-static bool product_memory_ok(Cut *c, const KStmt *s, Dim rows, Dim cols)
+static bool product_memory_ok(Cut *c, const KStmt *s, Dim rows, Dim cols, Dim depth)
 {
     Dim m = s->gemm.m, n = s->gemm.n, k = s->gemm.k;
-    return view_ok(c, &s->gemm.a, m, rows, k, DIM_ZERO) && view_ok(c, &s->gemm.b, k, DIM_ZERO, n, cols) &&
+    return view_ok(c, &s->gemm.a, m, rows, k, depth) && view_ok(c, &s->gemm.b, k, depth, n, cols) &&
            view_ok(c, &s->gemm.c, m, rows, n, cols);
 }
 
@@ -264,7 +265,7 @@ static bool memory_ok(Cut *c, KStmt *s)
     case K_LOOP: return block_memory_ok(c, s, DIM_ZERO);
     case K_LOAD:
     case K_STORE: return range_ok(c, s->mem.buf, &s->mem.at, DIM_ONE, DIM_ZERO);
-    case K_GEMM: return product_memory_ok(c, s, DIM_ZERO, DIM_ZERO);
+    case K_GEMM: return product_memory_ok(c, s, DIM_ZERO, DIM_ZERO, DIM_ZERO);
     case K_PACK:
         return range_ok(c, s->pack.buf, &s->pack.at, pack_size(c->p->dims, s), DIM_ZERO) &&
                view_ok(c, &s->pack.b, s->pack.k, DIM_ZERO, s->pack.n, DIM_ZERO);
@@ -273,6 +274,7 @@ static bool memory_ok(Cut *c, KStmt *s)
         return range_ok(c, s->copy.dst, &s->copy.to, s->copy.count, DIM_ZERO) &&
                range_ok(c, s->copy.src, &s->copy.from, s->copy.count, DIM_ZERO);
     case K_TASKS:
+    case K_STRIPS:
     case K_LEAVE: return false;
     case K_LET:
     case K_CONST:
@@ -328,8 +330,8 @@ static bool cut_ok(Cut *c, KStmt *s)
     case EVERYWHERE: return memory_ok(c, s);
     case INSIDE: return inside_ok(c, s);
     case THE_LOOP: see_loop(c, s, run); return block_memory_ok(c, s, run);
-    case THE_ROWS: ask_for(c, ROWS, run); return product_memory_ok(c, s, run, DIM_ZERO);
-    case THE_COLUMNS: ask_for(c, COLUMNS, run); return product_memory_ok(c, s, DIM_ZERO, run);
+    case THE_ROWS: ask_for(c, ROWS, run); return product_memory_ok(c, s, run, DIM_ZERO, DIM_ZERO);
+    case THE_COLUMNS: ask_for(c, COLUMNS, run); return product_memory_ok(c, s, DIM_ZERO, run, DIM_ZERO);
     case THE_RANGE:
         if (s->kind == K_FILL)
             return range_ok(c, s->fill.buf, &s->fill.at, s->fill.count, run);
@@ -393,6 +395,16 @@ bool cut_loop_ok(Cut *c, KStmt *s)
         c->written[b] = c->written[b] && r.read[b];
     see_loop(c, s, DIM_ONE);
     return block_memory_ok(c, s, DIM_ONE);
+}
+
+bool cut_places_ok(Cut *c, KStmt *s, CutAlong along, Dim run)
+{
+    switch (along) {
+    case CUT_LOOP: return block_memory_ok(c, s, run);
+    case CUT_ROWS: return product_memory_ok(c, s, run, DIM_ZERO, DIM_ZERO);
+    case CUT_DEPTH: return product_memory_ok(c, s, DIM_ZERO, DIM_ZERO, run);
+    }
+    return false;
 }
 
 /* ---- cutting ---- */

@@ -1,4 +1,4 @@
-/* Cutting a statement along an axis, a range 0..E, for kern.tasks: whether that can be, and doing it. */
+/* Cutting a statement along an axis, a range 0..E, for kern.tasks and kern.strips: whether that can be, and doing it. */
 #ifndef IR_KERN_CUT_H
 #define IR_KERN_CUT_H
 
@@ -31,6 +31,14 @@ bool cut_is_independent(const KStmt *s); /* a loop that can be cut as it stands,
 bool cut_loop_ok(Cut *c, KStmt *s);  /* a loop with independent iterations, along its range */
 bool cut_steps_ok(Cut *c, KStmt *s); /* a serial loop: everything inside of it is cut */
 uint32_t cut_grain(const Cut *c);    /* a piece is a multiple of it */
+typedef enum CutAlong {
+    CUT_LOOP,  /* a loop, along its range */
+    CUT_ROWS,  /* a product */
+    CUT_DEPTH, /* a product, along the axis that it sums over */
+} CutAlong;
+/* Whether each element in memory that c->written names belongs to one place of the axis, of which s, cut so, has `run` of its rounds
+ * at each; for several statements one after the other, the same places in all. */
+bool cut_places_ok(Cut *c, KStmt *s, CutAlong along, Dim run);
 void cut(Cut *c, KStmt *s);          /* s becomes what a piece of the axis needs; for statements that are ok */
 
 #endif

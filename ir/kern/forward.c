@@ -152,6 +152,7 @@ static bool is_needed(const KernProg *p, const Needs *n, const KStmt *s)
     switch (s->kind) {
     case K_LOOP: return s->loop.body.n > 0;
     case K_TASKS: return s->tasks.body.n > 0;
+    case K_STRIPS: return s->strips.body.n > 0;
     case K_STORE: return p->buf.p[s->mem.buf].kind != K_WORK || n->buf[s->mem.buf];
     case K_FILL: return p->buf.p[s->fill.buf].kind != K_WORK || n->buf[s->fill.buf];
     case K_LET:

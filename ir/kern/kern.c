@@ -89,7 +89,10 @@ void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride)
 
 KBlock *kern_body(KStmt *s)
 {
-    return s->kind == K_LOOP ? &s->loop.body : s->kind == K_TASKS ? &s->tasks.body : NULL;
+    return s->kind == K_LOOP     ? &s->loop.body
+           : s->kind == K_TASKS  ? &s->tasks.body
+           : s->kind == K_STRIPS ? &s->strips.body
+                                 : NULL;
 }
 
 KBufId kern_written(const KStmt *s)
@@ -102,6 +105,7 @@ KBufId kern_written(const KStmt *s)
     case K_PACK: return s->pack.buf;
     case K_LOOP:
     case K_TASKS:
+    case K_STRIPS:
     case K_LET:
     case K_CONST:
     case K_SIZE:
@@ -143,6 +147,7 @@ void kern_each_access(KStmt *s, KernAccess *fn, void *cx)
         break;
     case K_LOOP:
     case K_TASKS:
+    case K_STRIPS:
     case K_LET:
     case K_CONST:
     case K_SIZE:
@@ -187,6 +192,7 @@ KVar kern_defines(const KStmt *s)
     case K_CHECK: return s->check.var;
     case K_LOOP:
     case K_TASKS:
+    case K_STRIPS:
     case K_STORE:
     case K_UPDATE:
     case K_LEAVE:
@@ -235,6 +241,7 @@ static void own_uses(KStmt *s, const Uses *u)
     case K_LEAVE: u->fn(u->cx, &s->leave.var); break;
     case K_LOOP:
     case K_TASKS:
+    case K_STRIPS:
     case K_CONST:
     case K_SIZE:
     case K_LOAD:
@@ -288,5 +295,5 @@ void kern_mark_uses(KernProg *p)
 
 bool kern_is_of_cpu(void (*pass)(KernProg *p))
 {
-    return pass == kern_merge || pass == kern_pack || pass == kern_tasks;
+    return pass == kern_merge || pass == kern_pack || pass == kern_strips || pass == kern_tasks;
 }

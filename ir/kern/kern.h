@@ -91,6 +91,8 @@ typedef enum KKind {
     K_TASKS,  /* tasks: body for pieces of the range 0..extent that make all of it, in any order, on any threads. A piece
                  is first..first + part; part is a dimension of kind DIM_PART. How it is cut makes no difference, not in
                  the last bit. Pieces are multiples of grain long, but for the last one */
+    K_STRIPS, /* strips: body for pieces of the range 0..extent, one after the other, from the last one on if reverse. Each
+                 is `length` long, but for the last of the range. Not inside of other statements */
     K_KIND_COUNT
 } KKind;
 
@@ -127,6 +129,7 @@ struct KStmt {
             uint32_t least; /* work that is worth more than one thread */
             KBlock body;
         } tasks;
+        struct { KVar first; DimSym part; Dim extent, length; bool reverse; KBlock body; } strips; /* as in tasks */
     };
 };
 
@@ -163,7 +166,7 @@ void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges eq
 /* ---- kern.c: looking at programs ---- */
 typedef void KernAccess(void *cx, KBufId buf, KIndex *at);
 void kern_each_access(KStmt *s, KernAccess *fn, void *cx); /* what s, and all inside it, reads or writes in memory */
-KBlock *kern_body(KStmt *s); /* the statements inside of a loop or of tasks, NULL for others */
+KBlock *kern_body(KStmt *s); /* the statements inside of a loop, of tasks or of strips, NULL for others */
 KBufId kern_written(const KStmt *s); /* the buffer that s itself writes, or K_NONE */
 
 /* The first buffer that may overlap b: workspace that shares memory does, and a starting state, which may be the caller's
@@ -215,6 +218,7 @@ void kern_forward(KernProg *p);   /* forward.c: what was just stored is not load
 void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */
 void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iterations run in lanes */
 void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is copied once into a better order */
+void kern_strips(KernProg *p);    /* strips.c: products in front of and behind loops over places are made strip by strip */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */

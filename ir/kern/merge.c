@@ -49,6 +49,7 @@ static bool only_addresses(const Merge *m, const KStmt *s)
     case K_CHECK: return !is_ours(m, s->check.index);
     case K_LEAVE: return false;
     case K_TASKS:
+    case K_STRIPS:
     case K_LOAD:
     case K_GEMM:
     case K_PACK:

@@ -71,6 +71,7 @@ static void redirect(const Widen *w, const KBlock *b, uint32_t known)
         KStmt *s = b->p[i];
         switch (s->kind) {
         case K_LOOP:
+        case K_STRIPS:
         case K_TASKS: redirect(w, kern_body(s), known); break;
         case K_STORE: turn(w, &s->mem.buf, known); break;
         case K_FILL: turn(w, &s->fill.buf, known); break;

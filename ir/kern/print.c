@@ -7,7 +7,7 @@ const char *const kern_kind_text[K_KIND_COUNT] = {
     [K_LOOP] = "loop",   [K_LET] = "let",     [K_CONST] = "const",   [K_SIZE] = "size",     [K_LOAD] = "load",
     [K_STORE] = "store", [K_START] = "start", [K_UPDATE] = "update", [K_RANDOM] = "random", [K_GIVEN] = "given",
     [K_CHECK] = "check", [K_GEMM] = "gemm",   [K_PACK] = "pack",   [K_FILL] = "fill",     [K_COPY] = "copy",
-    [K_TASKS] = "tasks",  [K_LEAVE] = "leave",
+    [K_TASKS] = "tasks",  [K_STRIPS] = "strips", [K_LEAVE] = "leave",
 };
 const char *const kern_loop_text[KERN_NLOOPKIND] = {"serial", "parallel", "vector"};
 const char *const kern_buf_text[KERN_NBUFKIND] = {"arg", "out", "work"};
@@ -109,11 +109,24 @@ static void loop(Text *out, const KernProg *p, const KStmt *s)
     dim(out, p, s->loop.by);
 }
 
+static void pieces(Text *out, const KernProg *p, const char *what, KVar first, DimSym part)
+{
+    Str name = part < dim_nsyms(p->dims) ? dim_sym_info(p->dims, part)->name : STR("?");
+    text_add(out, "%s %%%u %.*s < ", what, first, STRF(name));
+}
+
+static void strips(Text *out, const KernProg *p, const KStmt *s)
+{
+    pieces(out, p, "strips", s->strips.first, s->strips.part);
+    dim(out, p, s->strips.extent);
+    text_add(out, " length ");
+    dim(out, p, s->strips.length);
+    text_add(out, s->strips.reverse ? " reverse" : "");
+}
+
 static void tasks(Text *out, const KernProg *p, const KStmt *s)
 {
-    bool known = s->tasks.part < dim_nsyms(p->dims);
-    Str part = known ? dim_sym_info(p->dims, s->tasks.part)->name : STR("?");
-    text_add(out, "tasks %%%u %.*s < ", s->tasks.first, STRF(part));
+    pieces(out, p, "tasks", s->tasks.first, s->tasks.part);
     dim(out, p, s->tasks.extent);
     text_add(out, " grain %u work ", s->tasks.grain);
     dim(out, p, s->tasks.work);
@@ -125,6 +138,7 @@ void kern_print_stmt(Text *out, const KernProg *p, const KStmt *s)
     switch (s->kind) {
     case K_LOOP: loop(out, p, s); break;
     case K_TASKS: tasks(out, p, s); break;
+    case K_STRIPS: strips(out, p, s); break;
     case K_LET: let(out, p, s); break;
     case K_CONST:
         defines(out, p, s->constant.var);

@@ -100,6 +100,17 @@ static bool tasks(Reader *r, KStmt *s)
     return block(r, &s->tasks.body);
 }
 
+static bool strips(Reader *r, KStmt *s)
+{
+    s->kind = K_STRIPS;
+    if (!variable(r, &s->strips.first) || !in_dim(r->in, &s->strips.part) || !in_expect(r->in, '<') ||
+        !in_size(r->in, &s->strips.extent) || !in_expect_word(r->in, "length") || !in_size(r->in, &s->strips.length))
+        return false;
+    s->strips.reverse = in_accept_word(r->in, "reverse");
+    counts(r, s->strips.first);
+    return block(r, &s->strips.body);
+}
+
 static bool let(Reader *r, KStmt *s, KVar var, Str name)
 {
     s->kind = K_LET;
@@ -214,6 +225,8 @@ static bool stmt(Reader *r, KStmt *s)
             return loop(r, s, i);
     if (str_is(w, "tasks"))
         return tasks(r, s);
+    if (str_is(w, "strips"))
+        return strips(r, s);
     if (str_is(w, "store"))
         return store(r, s);
     if (str_is(w, "update"))

@@ -14,11 +14,19 @@ int64_t kern_run_dim(const Run *r, Dim d)
     return n;
 }
 
+/* How far an address moves, which may be back. */
+static int64_t stride(const Run *r, Dim d)
+{
+    DimTab *dims = r->p->dims;
+    int64_t n;
+    return dim_eval(dims, d, r->dim_value, &n) ? n : -kern_run_dim(r, dim_sub(dims, DIM_ZERO, d));
+}
+
 static int64_t offset(const Run *r, const KIndex *at)
 {
     int64_t n = kern_run_dim(r, at->base);
     for (uint32_t i = 0; i < at->n; i++)
-        n += (int64_t)r->var[at->term[i].var] * kern_run_dim(r, at->term[i].stride);
+        n += (int64_t)r->var[at->term[i].var] * stride(r, at->term[i].stride);
     return n;
 }
 
@@ -152,11 +160,25 @@ static void tasks(Run *r, const KStmt *s)
     }
 }
 
+static void strips(Run *r, const KStmt *s)
+{
+    int64_t n = kern_run_dim(r, s->strips.extent), length = kern_run_dim(r, s->strips.length), count;
+    length = length > 0 ? length : 1;
+    count = (n + length - 1) / length;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t first = (s->strips.reverse ? count - 1 - i : i) * length;
+        r->var[s->strips.first] = (double)first;
+        r->dim_value[s->strips.part] = n - first < length ? n - first : length;
+        kern_run_block(r, &s->strips.body);
+    }
+}
+
 static void stmt(Run *r, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP: loop(r, s); break;
     case K_TASKS: tasks(r, s); break;
+    case K_STRIPS: strips(r, s); break;
     case K_LET: r->var[s->let.var] = let(r, s); break;
     case K_CONST: r->var[s->constant.var] = s->constant.number; break;
     case K_SIZE: r->var[s->size.var] = (double)kern_run_dim(r, s->size.dim); break;

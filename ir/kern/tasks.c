@@ -33,6 +33,7 @@ static int64_t estimate(const KernProg *p, Dim a)
         case DIM_KEEP: value[s] = 1; break;
         case DIM_USER: value[s] = 48; break;
         case DIM_FLAG: value[s] = 1; break;
+        case DIM_STRIP: value[s] = 16; break;
         }
     return dim_eval(p->dims, a, value, &n) ? n : INT64_MAX;
 }
@@ -60,6 +61,8 @@ static Dim work_of(DimTab *d, const KBlock *b)
             work = times(d, work_of(d, &s->loop.body), s->loop.extent);
         else if (s->kind == K_TASKS)
             work = s->tasks.work;
+        else if (s->kind == K_STRIPS)
+            work = dim_subst(d, work_of(d, &s->strips.body), s->strips.part, s->strips.extent);
         else if (s->kind == K_GEMM)
             work = times(d, times(d, s->gemm.m, s->gemm.n), s->gemm.k);
         else if (s->kind == K_FILL || s->kind == K_COPY)
@@ -225,6 +228,8 @@ static void cut_block(Pass x, KBlock *b)
             b->p[i] = tasks_of_steps(x, s);
         else if (cut_is_independent(s) && !x.products)
             b->p[i] = tasks_of_loop(&x, s);
+        else if (s->kind == K_STRIPS)
+            cut_block(x, &s->strips.body);
     }
 }
 

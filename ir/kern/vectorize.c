@@ -37,6 +37,7 @@ static bool has_inner(const KBlock *b)
         switch (b->p[i]->kind) {
         case K_LOOP:
         case K_TASKS:
+        case K_STRIPS:
         case K_GEMM:
         case K_PACK:
         case K_FILL:
@@ -158,8 +159,8 @@ static void mark_block(KernProg *p, KBlock *b)
     for (uint32_t i = 0; i < b->n; i++)
         if (b->p[i]->kind == K_LOOP)
             mark(p, b->p[i]);
-        else if (b->p[i]->kind == K_TASKS)
-            mark_block(p, &b->p[i]->tasks.body);
+        else if (kern_body(b->p[i]))
+            mark_block(p, kern_body(b->p[i]));
 }
 
 void kern_vectorize(KernProg *p)

@@ -8,9 +8,9 @@ typedef struct Verify {
     Text *why;
     Scope *scope;      /* by variable */
     uint32_t *started; /* by variable: number of loops around its START; K_NONE for no accumulator */
-    uint32_t depth;    /* loops and tasks around */
+    uint32_t depth;    /* loops, tasks and strips around */
     uint32_t task;     /* depth inside the innermost tasks, 0 outside */
-    bool *part;        /* by dimension: it is of tasks around */
+    bool *part;        /* by dimension: it is of tasks or strips around */
     bool in_vector;
     bool may_leave; /* what has been checked of the body of a serial loop changes nothing */
     RecFn fn;
@@ -50,8 +50,8 @@ static void defines(Verify *c, const KStmt *s, KVar v)
         return;
     }
     c->scope[v] = SEEN;
-    need(c, c->p->var.p[v].loop == (s->kind == K_LOOP || s->kind == K_TASKS), s,
-         "only loops and tasks define loop variables");
+    need(c, c->p->var.p[v].loop == (s->kind == K_LOOP || s->kind == K_TASKS || s->kind == K_STRIPS), s,
+         "only loops, tasks and strips define loop variables");
 }
 
 /* ---- memory ---- */
@@ -111,7 +111,7 @@ static void size(Verify *c, const KStmt *s, Dim d)
 {
     for (DimSym i = 0; i < dim_nsyms(c->p->dims); i++)
         if (dim_sym_info(c->p->dims, i)->kind == DIM_PART && !c->part[i])
-            need(c, !dim_mentions(c->p->dims, d, i), s, "a size depends on tasks that are not around");
+            need(c, !dim_mentions(c->p->dims, d, i), s, "a size depends on tasks or strips that are not around");
 }
 
 static void loop(Verify *c, const KStmt *s)
@@ -135,6 +135,22 @@ static void loop(Verify *c, const KStmt *s)
         c->scope[s->loop.var] = GONE;
 }
 
+static bool is_own_part(const Verify *c, DimSym part)
+{
+    return part < dim_nsyms(c->p->dims) && dim_sym_info(c->p->dims, part)->kind == DIM_PART && !c->part[part];
+}
+
+static void pieces(Verify *c, DimSym part, KVar first, const KBlock *body)
+{
+    c->part[part] = true;
+    c->depth++;
+    block(c, body);
+    c->depth--;
+    c->part[part] = false;
+    if (first < c->p->var.n)
+        c->scope[first] = GONE;
+}
+
 static void tasks(Verify *c, const KStmt *s)
 {
     uint32_t outer = c->task;
@@ -142,19 +158,25 @@ static void tasks(Verify *c, const KStmt *s)
     defines(c, s, s->tasks.first);
     need(c, !c->in_vector, s, "tasks inside a vector loop");
     need(c, s->tasks.grain > 0, s, "tasks without a grain");
-    if (s->tasks.part >= dim_nsyms(c->p->dims) || dim_sym_info(c->p->dims, s->tasks.part)->kind != DIM_PART ||
-        c->part[s->tasks.part]) {
+    if (!is_own_part(c, s->tasks.part)) {
         broken(c, s, "tasks without a dimension of their own for their part");
         return;
     }
-    c->part[s->tasks.part] = true;
-    c->task = ++c->depth;
-    block(c, &s->tasks.body);
-    c->depth--;
+    c->task = c->depth + 1;
+    pieces(c, s->tasks.part, s->tasks.first, &s->tasks.body);
     c->task = outer;
-    c->part[s->tasks.part] = false;
-    if (s->tasks.first < c->p->var.n)
-        c->scope[s->tasks.first] = GONE;
+}
+
+static void strips(Verify *c, const KStmt *s)
+{
+    size(c, s, s->strips.extent);
+    size(c, s, s->strips.length);
+    defines(c, s, s->strips.first);
+    need(c, c->depth == 0, s, "strips inside of another statement");
+    if (is_own_part(c, s->strips.part))
+        pieces(c, s->strips.part, s->strips.first, &s->strips.body);
+    else
+        broken(c, s, "strips without a dimension of their own for their part");
 }
 
 static void let(Verify *c, const KStmt *s)
@@ -255,6 +277,7 @@ static void stmt(Verify *c, const KStmt *s)
     switch (s->kind) {
     case K_LOOP: loop(c, s); break;
     case K_TASKS: tasks(c, s); break;
+    case K_STRIPS: strips(c, s); break;
     case K_LET: let(c, s); break;
     case K_CONST: defines(c, s, s->constant.var); break;
     case K_SIZE:

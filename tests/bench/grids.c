@@ -19,6 +19,7 @@ typedef struct Bench {
     int n, nshapes;
     Turns turns;
     double flops; /* of a node forward; training takes three times as many */
+    int threads;  /* of each contestant; the limit is that of one */
     const char *of; /* what T x P is */
     Shape shape[MAX_SHAPES];
     char notes[8192];
@@ -85,7 +86,7 @@ static void print_row(const Bench *b, const Shape *s, double apart)
     double flops = b->flops * nodes * (strcmp(s->mode, "training") ? 1 : 3);
     printf("| %s | %s | %.4g | %.0f |", label(s), s->mode, 1e3 * ours, 1e9 * ours / nodes);
     if (b->flops > 0) {
-        double peak = limit ? atof(limit->said) / limit->median : NAN;
+        double peak = limit ? b->threads * atof(limit->said) / limit->median : NAN;
         printf(" %.0f of %.0f |", 100 * flops / ours / peak, 1e-9 * peak);
     }
     for (int i = 0; i < b->n; i++)
@@ -135,19 +136,20 @@ static void add_shape(Bench *b, const char *text)
 
 int main(int argc, char **argv)
 {
-    static Bench b = {.turns = {15, 0.1, 4}, .of = "rows x columns"};
+    static Bench b = {.threads = 1, .turns = {15, 0.1, 4}, .of = "rows x columns"};
     int option;
     signal(SIGPIPE, SIG_IGN);
-    while ((option = getopt(argc, argv, "f:s:t:w:")) != -1)
+    while ((option = getopt(argc, argv, "f:p:s:t:w:")) != -1)
         switch (option) {
         case 'f': b.flops = atof(optarg); break;
+        case 'p': b.threads = atoi(optarg); break;
         case 's': add_shape(&b, optarg); break;
         case 't': b.turns.budget = atof(optarg); break;
         case 'w': b.of = optarg; break;
         default: return 2;
         }
     if (argc - optind != 1) {
-        fprintf(stderr, "grids [-t SECONDS] [-f FLOPS] [-w WHAT] -s MODE,T,P,Q... CONTESTANTS\n");
+        fprintf(stderr, "grids [-t SECONDS] [-f FLOPS] [-p THREADS] [-w WHAT] -s MODE,T,P,Q... CONTESTANTS\n");
         return 2;
     }
     b.n = read_contestants(b.c, MAX, argv[optind]);

@@ -1,5 +1,6 @@
 /* Contestant: what rnnc built of one cell over a grid or over trees, -DCELL=plstm_grid. With -DTREES it says how many nodes a
- * block of the plan has, and the time to make the plan, which the runs do not hold. */
+ * block of the plan has, and the time to make the plan, which the runs do not hold. Compiled with OpenMP its tasks run on those
+ * threads. */
 #include "grids.h"
 #include "built.h"
 
@@ -60,6 +61,9 @@ int main(int argc, char **argv)
     plan(&t);
 #endif
     give_workspace(&t);
+#ifdef _OPENMP
+    call.parallel = rnn_openmp;
+#endif
     snprintf(detail, sizeof detail, "%sworkspace %.3g MiB", planned, (double)call.bytes / 1048576);
     task_serve(&t, detail);
     return 0;

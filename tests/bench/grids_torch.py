@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Contestant: what a user of PyTorch writes for the cells of `grids`, on one thread. The protocol is that of linear.h, the arrays
+# Contestant: what a user of PyTorch writes for the cells of `grids`, on BENCH_THREADS threads (1). The protocol is that of linear.h, the arrays
 # are those of grids.h: grids_torch.py WAY CELL MODE T P Q, where WAY is
 #   nodes      a loop over places or nodes, with all that does not need the state as one product before it
 #   waves      a loop over anti-diagonals of a grid, over levels of all trees together
@@ -12,7 +12,9 @@ from arrays import digest, draw
 if len(sys.argv) == 1:
     print(torch.__version__)
     sys.exit(0)
-torch.set_num_threads(1)
+threads = int(os.environ.get("BENCH_THREADS", 1))
+clock = time.perf_counter if threads > 1 else time.process_time
+torch.set_num_threads(threads)
 resource.setrlimit(resource.RLIMIT_DATA, (12 << 30, 12 << 30))
 way, cell, mode = sys.argv[1:4]
 T, P, Q = map(int, sys.argv[4:7])
@@ -245,9 +247,9 @@ def once(f=None):
 def seconds(n, f=None):
     times = []
     for i in range(n + (n > 1)):
-        start = time.process_time()
+        start = clock()
         once(f)
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return sorted(times[n > 1 :])[n // 2]
 
 

@@ -17,10 +17,10 @@ while read -r cell baseline avx2 avx512; do
   check "$cell avx2" at_most "$cell" avx2 "$avx2"
   check "$cell avx512" at_most "$cell" avx512 "$avx512"
 done <<L
-elman 3700 3350 3300
-gru 4800 4100 4000
-lstm 5050 4300 4200
-mamba 7000 5750 5550
+elman 3950 3600 3550
+gru 5050 4400 4300
+lstm 5350 4600 4500
+mamba 7200 5850 5700
 gla 10450 9000 8700
 deltanet 20500 17900 17250
 L

@@ -74,6 +74,7 @@ static inline int64_t open_size(const DimTab *t, DimSym s, const Case *c)
     case DIM_KEEP: return c->keep;
     case DIM_PART:
     case DIM_FLAG:
+    case DIM_STRIP:
     case DIM_USER: break;
     }
     return info->name.p[0] == c->empty ? 0 : 2 + info->name.p[0] % 4;

@@ -68,6 +68,7 @@ static inline int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
     case DIM_TIME: return c->T;
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
+    case DIM_STRIP: return 1 + (int64_t)(c->seed % 3); /* several strips at small sizes too; any length is right */
     case DIM_FLAG: return (int64_t)(c->seed & 1); /* what pays is done at small sizes too */
     case DIM_USER:
     case DIM_PART: break;
@@ -102,7 +103,7 @@ static inline void set_rounded_quotients(const Data *d)
     for (uint32_t i = 0; i < d->k->derived.n; i++) {
         int64_t num, den;
         DimSym s = d->k->derived.p[i].sym;
-        if (!d->k->derived.p[i].floor || dim_sym_info(d->k->dims, s)->kind == DIM_FLAG)
+        if (!d->k->derived.p[i].floor || dim_sym_info(d->k->dims, s)->kind == DIM_FLAG || dim_sym_info(d->k->dims, s)->kind == DIM_STRIP)
             continue;
         cr_assert(dim_eval(d->k->dims, d->k->derived.p[i].num, d->dim, &num) && dim_eval(d->k->dims, d->k->derived.p[i].den, d->dim, &den));
         d->dim[s] = num / den;

@@ -512,6 +512,11 @@ static const char every_stmt[] = KERN
     "      store b1[0, %12 by 1] = %13\n"
     "    }\n"
     "  }\n"
+    "  strips %16 P < H length 2*B reverse {\n"
+    "    serial %17 < P reverse from %16 by 1 {\n"
+    "      fill b3[0, %17 by 1] count 1 = 2\n"
+    "    }\n"
+    "  }\n"
     "}\n"
     "init {\n"
     "  parallel %9 < H {\n"
@@ -673,14 +678,18 @@ static const struct Broken { const char *rule, *text; } broken_text[] = {
     {"no accumulator", "  %0 : real = const 1\n  update %0 sum %0\n"},
     {"by init only", "  %0 : int = size H\n  %1 : real = random 0 %0\n"},
     {"no such argument", "  %0 : bool = given 1\n"},
-    {"tasks that are not around", "  serial %0 < P {\n  }\n"},
-    {"tasks that are not around", "  fill b3[0] count B*P = 0\n"},
-    {"tasks that are not around", "  gemm m P n H k H b1[0] rows 1 cols 1 = b0[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n"},
+    {"tasks or strips that are not around", "  serial %0 < P {\n  }\n"},
+    {"tasks or strips that are not around", "  fill b3[0] count B*P = 0\n"},
+    {"tasks or strips that are not around", "  gemm m P n H k H b1[0] rows 1 cols 1 = b0[0] rows 1 cols 1 @ b0[0] rows 1 cols 1\n"},
     {"tasks inside a vector loop", "  vector %0 < H {\n    tasks %1 P < H grain 1 work H least 0 {\n    }\n  }\n"},
     {"a dimension of their own", "  tasks %0 H < H grain 1 work H least 0 {\n  }\n"},
     {"a dimension of their own", "  tasks %0 P < H grain 1 work H least 0 {\n    tasks %1 P < H grain 1 work H least 0 {\n    }\n  }\n"},
     {"without a grain", "  tasks %0 P < H grain 0 work H least 0 {\n  }\n"},
     {"starts outside of the tasks", "  %0 : real = start sum\n  tasks %1 P < H grain 1 work H least 0 {\n    update %0 sum %0\n  }\n"},
+    {"inside of another statement", "  serial %0 < H {\n    strips %1 P < H length B {\n    }\n  }\n"},
+    {"strips without a dimension of their own", "  strips %0 B < H length B {\n  }\n"},
+    {"tasks or strips that are not around", "  strips %0 P < P length B {\n  }\n"},
+    {"used where it is not defined", "  strips %0 P < H length B {\n  }\n  store b2[0] = %0\n"},
     {"left by what is no bool", "  serial %0 < H {\n    leave %0\n  }\n"},
     {"a loop is left", "  %0 : bool = given 0\n  leave %0\n"},
     {"a loop is left", "  parallel %1 < H {\n    %0 : bool = given 0\n    leave %0\n  }\n"},
