@@ -8,7 +8,7 @@ static const Draw draws[] = {
     {5, 1, true, false, true, true, NULL},    {11, 3, true, true, true, true, NULL},   {13, 3, false, true, false, false, NULL},
     {17, 2, true, false, false, false, NULL},
 };
-enum { NDRAW = sizeof draws / sizeof *draws };
+enum { NDRAW = sizeof draws / sizeof *draws, MOST_PLACES = 256 };
 
 static bool has_gradients(const Checker *c)
 {
@@ -83,6 +83,17 @@ static void compare_draw(Checker *c, const Draw *how, const Code *code, Outcome 
     arena_free(scratch);
 }
 
+/* Long enough for whole chunks, or windows, of the form's size, where the other draws are not. */
+static void compare_long(Checker *c, const Code *code, Outcome *out)
+{
+    int64_t size = c->form.size;
+    const Draw whole[] = {{size, 1, false, true, true, false, NULL}, {size + 5, 2, true, false, true, true, NULL}, {2 * size + 1, 1, false, false, false, false, NULL}};
+    if (size < 17 || size > MOST_PLACES)
+        return;
+    for (uint32_t i = 0; i < sizeof whole / sizeof *whole && !out->failed; i++)
+        compare_draw(c, &whole[i], code, out);
+}
+
 static void check_code(Checker *c, const Code *code)
 {
     Outcome out = {0};
@@ -94,6 +105,7 @@ static void check_code(Checker *c, const Code *code)
         compare_draw(c, &draws[i % NDRAW], code, &out);
     for (uint32_t i = 0; i < npacked && !out.failed && rec_prog_packs(c->reference); i++)
         compare_draw(c, &packed[i], code, &out);
+    compare_long(c, code, &out);
     if (!out.run)
         check_skip(c, "%.*s and the evaluator: %.*s", STRF(name), STRF(out.why));
     else if (out.failed || out.unstable * 2 > out.run)
