@@ -22,8 +22,9 @@ typedef struct Touch {
 
 bool depend_writes(const KernProg *p, const KStmt *s, KBufId buf)
 {
-    for (uint32_t i = 0; s->kind == K_LOOP && i < s->loop.body.n; i++)
-        if (depend_writes(p, s->loop.body.p[i], buf))
+    const KBlock *body = kern_body((KStmt *)s);
+    for (uint32_t i = 0; body && i < body->n; i++)
+        if (depend_writes(p, body->p[i], buf))
             return true;
     KBufId b = kern_written(s);
     return b != K_NONE && depend_overlap(p, b, buf);
@@ -67,8 +68,9 @@ static bool mentions(const KStmt *s, KVar v)
 /* Whether a makes or changes a variable that b reads. */
 static bool makes_for(const KStmt *a, const KStmt *b)
 {
-    for (uint32_t i = 0; a->kind == K_LOOP && i < a->loop.body.n; i++)
-        if (makes_for(a->loop.body.p[i], b))
+    const KBlock *body = kern_body((KStmt *)a);
+    for (uint32_t i = 0; body && i < body->n; i++)
+        if (makes_for(body->p[i], b))
             return true;
     KVar v = a->kind == K_UPDATE ? a->acc.var : kern_defines(a);
     return v != K_NONE && mentions(b, v);
