@@ -308,13 +308,27 @@ static LLVMValueRef argument_or_default(Call *c, uint32_t arg)
     return LLVMBuildSelect(a->b, abi_is_null(a, p), instead ? instead : abi_load(a, a->ptr, c->bufs, slot), p, "");
 }
 
+/* In inference a state is kept where its final value goes, if the caller gave that. */
+static void fill_home(Call *c, uint32_t i)
+{
+    Abi *a = c->a;
+    KBufId home = a->k->buf.p[i].home;
+    LLVMValueRef p = home == K_NONE ? NULL : c->array[a->narg + a->k->buf.p[home].slot];
+    if (!p)
+        return;
+    LLVMValueRef own = abi_or(a, c->train, abi_is_null(a, p));
+    abi_store(a, LLVMBuildSelect(a->b, own, abi_load(a, a->ptr, c->bufs, i), p, ""), c->bufs, i);
+}
+
 static void fill_bufs(Call *c)
 {
     Abi *a = c->a;
     for (uint32_t i = 0; i < a->nbuf; i++) {
         const KBuf *buf = &a->k->buf.p[i];
-        if (buf->kind == K_WORK)
+        if (buf->kind == K_WORK) {
+            fill_home(c, i);
             continue;
+        }
         uint32_t array = buf->kind == K_ARG ? buf->slot : a->narg + buf->slot;
         LLVMValueRef p = c->array[array] ? c->array[array] : LLVMConstNull(a->ptr);
         if (c->array[array] && buf->kind == K_ARG)

@@ -503,6 +503,65 @@ static void as_usual(Emit *e, const KStmt *s, const Usual *u)
         emit_set(e, u->var[i], before[i], false);
 }
 
+/* ---- what copies an array onto itself ---- */
+
+static const KStmt *let_of(const KBlock *b, KVar v)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_LET && b->p[i]->let.var == v)
+            return b->p[i];
+    return NULL;
+}
+
+static bool leads(const KBlock *b, KVar v, const KStmt *load)
+{
+    const KStmt *s = let_of(b, v);
+    return v == load->mem.var || (s && (leads(b, s->let.arg[1], load) || leads(b, s->let.arg[2], load)));
+}
+
+/* Whether all conditions between v and its load choose that. */
+static LLVMValueRef is_loaded(Emit *e, const KBlock *b, KVar v, const KStmt *load, LLVMValueRef so_far)
+{
+    for (const KStmt *s = let_of(b, v); s; s = let_of(b, v)) {
+        bool yes = leads(b, s->let.arg[1], load);
+        LLVMValueRef c = emit_var(e, s->let.arg[0], false);
+        so_far = LLVMBuildAnd(e->g.b, so_far, yes ? c : LLVMBuildNot(e->g.b, c, ""), "");
+        v = s->let.arg[yes ? 1 : 2];
+    }
+    return so_far;
+}
+
+/* It stores nothing but what it loads from the same places, unless conditions from outside choose something else. */
+static bool only_copies(const Emit *e, const KBlock *b)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        bool copies = s->kind == K_STORE && kern_self_copy(e->k, b, s);
+        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !defines(b, s->let.arg[0]);
+        if (!copies && !chooses && s->kind != K_LOAD)
+            return false;
+        any |= copies;
+    }
+    return any;
+}
+
+/* Of such a loop: that all it would do is copy arrays onto themselves. */
+static LLVMValueRef does_nothing(Emit *e, const KStmt *s)
+{
+    const KBlock *b = &s->loop.body;
+    LLVMValueRef all = LLVMConstInt(gen_int1(&e->g, 1), 1, false);
+    emit_set(e, s->loop.var, emit_loop_start(e, s), false);
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->p[i]->kind != K_STORE)
+            continue;
+        const KStmt *load = kern_self_copy(e->k, b, b->p[i]);
+        LLVMValueRef same = LLVMBuildICmp(e->g.b, LLVMIntEQ, emit_address(e, load), emit_address(e, b->p[i]), "");
+        all = LLVMBuildAnd(e->g.b, all, is_loaded(e, b, b->p[i]->mem.var, load, same), "");
+    }
+    return all;
+}
+
 static void vector_loop(Emit *e, const KStmt *s)
 {
     Usual u = {.n = 0};
@@ -553,9 +612,14 @@ static bool has_random(const KBlock *b)
 
 static void any_loop(Emit *e, const KStmt *s)
 {
-    if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !has_random(&s->loop.body))
+    if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !has_random(&s->loop.body)) {
+        GenIf needed = {NULL};
+        if (only_copies(e, &s->loop.body))
+            needed = gen_if(&e->g, LLVMBuildNot(e->g.b, does_nothing(e, s), ""));
         vector_loop(e, s);
-    else {
+        if (needed.done)
+            gen_end_if(&e->g, needed);
+    } else {
         LLVMValueRef start = emit_loop_start(e, s);
         plain_loop(e, s, start, end_of(e, s, start));
     }

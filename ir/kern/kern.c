@@ -33,7 +33,7 @@ KVar kern_var(KernProg *p, DType dt, bool loop, Str name)
 /* A buffer shares memory only after kern_reuse. */
 KBufId kern_buf(KernProg *p, KBuf buf)
 {
-    buf.shares = K_NONE;
+    buf.shares = buf.home = K_NONE;
     vec_push(p->arena, &p->buf, buf);
     return p->buf.n - 1;
 }
@@ -295,5 +295,5 @@ void kern_mark_uses(KernProg *p)
 
 bool kern_is_of_cpu(void (*pass)(KernProg *p))
 {
-    return pass == kern_merge || pass == kern_pack || pass == kern_strips || pass == kern_tasks;
+    return pass == kern_merge || pass == kern_pack || pass == kern_strips || pass == kern_home || pass == kern_tasks;
 }

@@ -43,6 +43,7 @@ typedef struct KBuf {
     Dim size;        /* elements */
     bool kept;       /* written by forward, read by backward (K_WORK) */
     KBufId shares;   /* K_WORK that lives in the memory of another one of the same size and type, or K_NONE */
+    KBufId home;     /* K_WORK that, in inference, may live in this array of the caller's if there is one, or K_NONE: see home.c */
     uint8_t used_by; /* bit 1 << RecFn */
     Str name;
 } KBuf;
@@ -221,6 +222,10 @@ void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is
 void kern_strips(KernProg *p);    /* strips.c: products in front of and behind loops over places are made strip by strip */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
+void kern_home(KernProg *p);      /* home.c: states of one slot live where their final values go */
+/* A store in b that, in inference, puts an element where it came from if the two buffers are the same memory, as a slot and its home or
+ * an initial state in a carry may be: the load that it comes from, or NULL. Conditions may choose something else instead. */
+const KStmt *kern_self_copy(const KernProg *p, const KBlock *b, const KStmt *store);
 void kern_reuse(KernProg *p);     /* reuse.c: workspace buffers that are not alive together share memory */
 /* kern.c: whether a pass is for a CPU's threads, products and lanes alone; a GPU's threads share out nested loops, and find the batch
  * in them. */

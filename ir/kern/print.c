@@ -262,6 +262,8 @@ static void buffer(Text *out, const KernProg *p, KBufId id)
     text_add(out, " used %u%s", b->used_by, b->kept ? " kept" : "");
     if (b->shares != K_NONE)
         text_add(out, " shares b%u", b->shares);
+    if (b->home != K_NONE)
+        text_add(out, " home b%u", b->home);
     text_add(out, " ");
     out_quoted(out, b->name);
     text_add(out, "\n");

@@ -330,7 +330,7 @@ static bool bufs(Reader *r)
 {
     while (in_accept_word(r->in, "buf")) {
         KBuf b = {0};
-        KBufId id, shares = K_NONE;
+        KBufId id, shares = K_NONE, home = K_NONE;
         uint32_t kind, used;
         if (!buffer(r, &id) || !in_one_of(r->in, kern_buf_text, KERN_NBUFKIND, &kind))
             return false;
@@ -346,10 +346,13 @@ static bool bufs(Reader *r)
         b.kept = in_accept_word(r->in, "kept");
         if (in_accept_word(r->in, "shares") && !buffer(r, &shares))
             return false;
+        if (in_accept_word(r->in, "home") && !buffer(r, &home))
+            return false;
         if (!in_quoted(r->in, &b.name))
             return false;
         kern_buf(r->p, b);
         r->p->buf.p[id].shares = shares;
+        r->p->buf.p[id].home = home;
     }
     return true;
 }

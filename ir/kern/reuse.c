@@ -40,7 +40,7 @@ static bool is_candidate(const KernProg *p, const Life *life, KBufId b)
 {
     const KBuf *x = &p->buf.p[b];
     bool in_init = x->used_by & 1u << REC_INIT;
-    return x->kind == K_WORK && !x->kept && !in_init && life[b].first <= life[b].last;
+    return x->kind == K_WORK && !x->kept && x->home == K_NONE && !in_init && life[b].first <= life[b].last;
 }
 
 /* By first use, then by number. */

@@ -335,6 +335,9 @@ static void buf(Verify *c, KBufId id)
     const KBuf *b = &c->p->buf.p[id];
     need(c, b->kind != K_ARG || b->slot < c->p->arg.n, NULL, "a buffer of no argument");
     need(c, b->kind != K_OUT || b->slot < c->p->out.n, NULL, "a buffer of no output");
+    const KBuf *home = b->home < c->p->buf.n ? &c->p->buf.p[b->home] : NULL;
+    need(c, b->home == K_NONE || (home && b->kind == K_WORK && home->kind == K_OUT && home->dt == b->dt && b->shares == K_NONE), NULL,
+         "a buffer has a home that it does not fit");
     if (b->shares == K_NONE)
         return;
     const KBuf *o = b->shares < c->p->buf.n ? &c->p->buf.p[b->shares] : NULL;

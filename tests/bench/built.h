@@ -27,8 +27,54 @@ static void check(rnn_status s)
     exit(1);
 }
 
+/* ---- step by step ---- */
+
+#ifdef CARRIES
+static NAME(carry) carry;
+
+/* A struct of pointers. */
+static void give_carry(const Task *t)
+{
+    float **c = (float **)&carry;
+    for (size_t i = 0; i < sizeof carry / sizeof *c; i++)
+        c[i] = task_array(t->P * t->Q);
+}
+
+/* With no steps, final states are the start values; they stand behind the only other output, in the order of the carry. */
+static void begin_carry(void)
+{
+    NAME(outputs) finals;
+    NAME(sizes) none = sizes;
+    memset(&finals, 0, sizeof finals);
+    memcpy((float **)&finals + 1, &carry, sizeof carry);
+    none.T = 0;
+    check(NAME(forward)(&none, &params, &inputs, &finals, &call));
+}
+
+static void step_through(const Task *t)
+{
+    const NAME(inputs) first = inputs;
+    NAME(outputs) out = outputs;
+    begin_carry();
+    for (int64_t s = 0; s < t->T; s++) {
+#define AT_STEP(name, count, low, high) inputs.name = t->a[A_##name].value + s * (t->a[A_##name].n / t->T);
+#define OUT_AT_STEP(name, count, low, high) out.name = t->a[A_##name].value + s * (t->a[A_##name].n / t->T);
+        INPUTS(AT_STEP)
+        OUTPUT(OUT_AT_STEP)
+        check(NAME(step)(&sizes, &params, &inputs, &out, &carry, &call));
+    }
+    inputs = first;
+}
+#endif
+
 static void once(Task *t)
 {
+#ifdef CARRIES
+    if (t->stepping) {
+        step_through(t);
+        return;
+    }
+#endif
     check(NAME(forward)(&sizes, &params, &inputs, &outputs, &call));
     if (!t->training)
         return;

@@ -4,7 +4,7 @@
  *   digest   does it once more; answers "digest" and two numbers for each result: its product with fixed noise, and its norm
  * It ends with its input. Compiled for one cell, -DCELL=gla. B = 1, one head.
  *
- * arguments: MODE(forward|training) T P Q
+ * arguments: MODE(forward|training|step) T P Q; step: T calls that go on from a carry
  * The arrays of each cell, in order: X(name, elements, low, high), drawn between low and high by draw(). P and Q are the sizes
  * of the state: D; D and N; K and V. Results are the outputs, then, with training, the gradients of inputs and parameters. */
 #ifndef TESTS_BENCH_LINEAR_H
@@ -54,7 +54,7 @@ typedef struct Array {
 } Array;
 
 typedef struct Task {
-    int training;
+    int training, stepping;
     int64_t T, P, Q;
     Array a[ARRAYS];
     void (*once)(struct Task *);
@@ -126,6 +126,7 @@ static Task task_read(int argc, char **argv, void (*once)(Task *))
     if (argc != 5)
         job_fail("wrong arguments");
     t.training = !strcmp(argv[1], "training");
+    t.stepping = !strcmp(argv[1], "step");
     t.once = once;
     int64_t T = t.T = atoll(argv[2]), P = t.P = atoll(argv[3]), Q = t.Q = atoll(argv[4]);
     (void)Q;

@@ -1,4 +1,5 @@
 /* Contestant: what rnnc built of one cell in one form. */
+#define CARRIES
 #include "linear.h"
 #include "built.h"
 
@@ -9,6 +10,8 @@ int main(int argc, char **argv)
     (void)Q;
     sizes = (NAME(sizes)){.T = t.T, .B = 1, GLUE(SIZES_, CELL)};
     give_arrays(&t);
+    if (t.stepping)
+        give_carry(&t), sizes.T = 1;
     give_workspace(&t);
     task_serve(&t, NAME(info)()->version);
     return 0;
