@@ -3,10 +3,10 @@
 diagonal=$SRC/tests/ptx/diagonal.rnn
 
 check "kern for a CPU" sh -c '"$RNNC" build "$SRC/stdlib/gru.rnn" --emit=kern -o cpu.kern && grep -q "^ *tasks" cpu.kern && grep -q "^ *pack" cpu.kern &&
-  grep -v "^ *pack" cpu.kern >tasks.kern'
+  grep -v "^ *pack" cpu.kern >strips.kern'
 refuses "packed matrices" 1 '`gru` cannot be built for ptx: its forward function has a matrix copied for the products of a CPU \(K_PACK\)' \
   "$RNNC" build -x kern cpu.kern --target=ptx -o x
-refuses "tasks" 1 '`gru` cannot .* tasks for the threads of a CPU \(K_TASKS\)' "$RNNC" build -x kern tasks.kern --target=ptx -o x
+refuses "strips" 1 '`gru` cannot .* strips for the caches of a CPU \(K_STRIPS\)' "$RNNC" build -x kern strips.kern --target=ptx -o x
 cat >backward.kern <<'END'
 kern "n"
 dim B batch

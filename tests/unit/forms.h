@@ -53,7 +53,8 @@ static inline void forms_close(Forms *t)
 static inline const char *form_name(Forms *t, RecForm form)
 {
     static const char *const words[] = {[REC_FORM_SEQUENTIAL] = "sequential", [REC_FORM_CHUNK] = "chunk", [REC_FORM_SCAN] = "scan",
-                                        [REC_FORM_CONVOLUTION] = "convolution", [REC_FORM_NEWTON] = "newton"};
+                                        [REC_FORM_CONVOLUTION] = "convolution", [REC_FORM_NEWTON] = "newton",
+                                        [REC_FORM_WAVEFRONT] = "wavefront", [REC_FORM_CASCADE] = "cascade", [REC_FORM_AUTO] = "by itself"};
     const char *word = words[form.kind];
     return str_c(t->d.arena, form.size ? str_fmt(t->d.arena, "%s:%u", word, form.size) : str_of(word));
 }

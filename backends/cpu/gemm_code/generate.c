@@ -31,7 +31,7 @@ typedef struct Code {
     GemmForm form;
     bool f64;
     CpuLevel level;
-    char symbol[64], array[16]; /* its name in the object file, and in the table */
+    char symbol[64], array[24]; /* its name in the object file, and in the table */
 } Code;
 
 static Code code_of(int i)
