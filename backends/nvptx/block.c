@@ -38,6 +38,7 @@ static void add_share(Map *m, NvNodes *to, NvNode *share)
     NvNode *combine = nv_node(m, NV_COMBINE, NULL);
     combine->sum.p = share->sum.p;
     combine->sum.n = share->sum.n;
+    combine->count = share->count;
     vec_push(m->a, to, combine);
     if (share->sum.n > m->kernel->nsum)
         m->kernel->nsum = share->sum.n;

@@ -239,17 +239,32 @@ static void emit_share(Kernel *x, const NvNode *n)
     }
 }
 
-static void combine(Kernel *x, const KStmt *s, uint32_t sum)
+/* Threads that had an iteration: what the others have is neutral. */
+static LLVMValueRef with_results(Kernel *x, const NvNode *n)
+{
+    const CpuGen *g = &x->e.g;
+    LLVMValueRef count = emit_dim(&x->e, n->count);
+    return gen_select(g, gen_icmp(g, LLVMIntSLT, count, x->step), count, x->step);
+}
+
+static void combine(Kernel *x, const KStmt *s, uint32_t sum, LLVMValueRef threads)
 {
     Emit *e = &x->e;
     const CpuGen *g = &e->g;
     DType dt = emit_dtype(e, s->acc.var);
-    GenLoop l = gen_loop(g, gen_i64(g, 0), x->step, gen_i64(g, 1), &x->before[s->acc.var], 1);
+    GenLoop l = gen_loop(g, gen_i64(g, 0), threads, gen_i64(g, 1), &x->before[s->acc.var], 1);
     LLVMValueRef v = gen_load(g, slot_type(g, dt), slot(x, sum, l.i), emit_bytes(e, dt));
     v = dt == DT_BOOL ? LLVMBuildTrunc(g->b, v, gen_int1(g, 1), "") : v;
     LLVMValueRef all = emit_combine(g, s->acc.red, dt, l.carried[0], v);
     gen_loop_end(g, &l, &all);
     LLVMBuildStore(g->b, l.result[0], e->var[s->acc.var].value);
+}
+
+static void emit_combined(Kernel *x, const NvNode *n)
+{
+    LLVMValueRef threads = with_results(x, n);
+    for (uint32_t i = 0; i < n->sum.n; i++)
+        combine(x, n->sum.p[i], i, threads);
 }
 
 /* ---- tiles ---- */
@@ -313,10 +328,7 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
         case NV_ONE: emit_first_thread(x, n->s); break;
         case NV_SHARE: emit_share(x, n); break;
         case NV_TILES: emit_tiles(x, n); break;
-        case NV_COMBINE:
-            for (uint32_t s = 0; s < n->sum.n; s++)
-                combine(x, n->sum.p[s], s);
-            break;
+        case NV_COMBINE: emit_combined(x, n); break;
         case NV_STEPS: emit_steps(x, n); break;
         case NV_BARRIER: emit_barrier(x); break;
         }

@@ -19,7 +19,7 @@
  *               accumulators from outside, each thread has a partial result, which it leaves in shared memory
  *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
  *               tile, and the instructions for that multiply (tile.c)
- *   NV_COMBINE  every thread adds up the partial results, in the order of threads
+ *   NV_COMBINE  every thread adds up the partial results of those that had an iteration, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
  *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory
  *               that one writes is read or written by the other; none if each element is always touched by one and the same
@@ -86,7 +86,7 @@ struct NvNode {
     VEC(NvAxis) axis;
     uint32_t nlevel;
     Dim extent[NV_MAXLEVEL];
-    Dim count;          /* of iterations: the product of the extents */
+    Dim count;          /* of iterations: the product of the extents; NV_COMBINE: of the NV_SHARE in front */
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
     const NvTile *tile; /* NV_TILES */

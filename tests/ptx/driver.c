@@ -1,7 +1,7 @@
 /* A CUDA driver without a device. Memory of the device is this process's. Kernels are run from their PTX, one
  * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
  * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
- * from its third call on, with error 719. */
+ * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,13 +39,15 @@ static int does(const char *function)
 
 /* ---- the device ---- */
 
+static int64_t most = 4000000000; /* instructions of a launch */
 static int asynchronous; /* the error of a kernel: told by the next call that waits */
 
 int cuInit(unsigned flags)
 {
     static char name[64];
-    const char *fail = getenv("STUB_FAIL"), *minor = getenv("STUB_ARCH");
+    const char *fail = getenv("STUB_FAIL"), *minor = getenv("STUB_ARCH"), *limit = getenv("STUB_MOST");
     (void)flags;
+    most = limit ? atoll(limit) : most;
     if (fail && !stub.fail && sscanf(fail, "%63s %d %d", name, &stub.at, &stub.error) == 3)
         stub.fail = name;
     if (minor)
@@ -253,7 +255,7 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
 {
     static int launches;
-    struct grid g = {grid_x, block_x, shared, params, 4000000000, launches++ & 1, may_touch};
+    struct grid g = {grid_x, block_x, shared, params, most, launches++ & 1, may_touch};
     int error = does("cuLaunchKernel");
     if (error)
         return error;

@@ -59,6 +59,12 @@ refuses "kernels for a newer GPU" 1 'cuDeviceGetAttribute: the device is older t
 check "kernels for an older GPU" gpu $call --arch=sm_75
 check "the GPU's own architecture" sh -c "STUB_ARCH=9.0 LD_LIBRARY_PATH='$ours' '$RNNC' bench '$gru' --entry=gru --sizes T=2 --target=cuda | grep -q 'f32 sm_90, no GPU'"
 
+# ---- how long ----
+# Sums over few elements are added up from as many threads, not from all of the block.
+delta="$RNNC run $SRC/stdlib/gated_deltanet.rnn --entry=gated_deltanet -i $SRC/stdlib/gated_deltanet.npz --grad --target=cuda -o y.npz"
+check "sums of few" env STUB_MOST=5000000 LD_LIBRARY_PATH="$ours" $delta
+refuses "no time for it" 1 'gated_deltanet: cuCtxSynchronize: CUDA_ERROR_LAUNCH_TIMEOUT' env STUB_MOST=500000 LD_LIBRARY_PATH="$ours" $delta
+
 # ---- what fails on the way ----
 fails() { refuses "$1 fails" 1 "gru: $1: CUDA_ERROR_$3" broken "$1 $2" $call; }
 fails cuMemAlloc_v2 "0 2" OUT_OF_MEMORY

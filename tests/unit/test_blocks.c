@@ -191,11 +191,12 @@ static void tiles(Grid *g, const NvNode *n, int64_t thread)
 
 static void combine(Grid *g, const NvNode *n, int64_t thread)
 {
+    int64_t count = kern_run_dim(&g->run, n->count), with_results = count < g->threads ? count : g->threads;
     be(g, thread);
     for (uint32_t i = 0; i < n->sum.n; i++) {
         const KStmt *s = n->sum.p[i];
         double all = g->before[thread][s->acc.var];
-        for (int64_t t = 0; t < g->threads; t++) {
+        for (int64_t t = 0; t < with_results; t++) {
             see_slot(g, i * g->threads + t, false);
             all = kern_run_reduce(s->acc.red, all, g->slot[i * g->threads + t]);
         }
