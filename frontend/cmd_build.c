@@ -77,7 +77,7 @@ static int read_source(Driver *d, Compile *c, Str path, Unit **unit, FormChoice 
 static Emit emit_of(const Options *o)
 {
     Str kind = o->value[OPT_EMIT];
-    if (!o->given[OPT_EMIT])
+    if (!o->given[OPT_EMIT] || driver_is_assembled(o))
         return driver_is_gpu(o) ? EMIT_PTX : EMIT_OBJ;
     return str_is(kind, "rec") ? EMIT_REC : str_is(kind, "kern") ? EMIT_KERN : str_is(kind, "ll") ? EMIT_LL
          : str_is(kind, "s")   ? EMIT_S
@@ -107,9 +107,14 @@ static bool check_pass(Driver *d, OptionId id)
 
 /* `-o NAME` and `-o NAME.o` (`NAME.ptx`) mean the same files; without -o they are named as the input and go to the current
  * folder. */
+static const char *code_extension(const Options *o)
+{
+    return option_is(o, OPT_EMIT, "cubin") ? "cubin" : option_is(o, OPT_EMIT, "fatbin") ? "fatbin" : "ptx";
+}
+
 static const char *main_extension(const Options *o)
 {
-    return option_is(o, OPT_TARGET, "ptx") ? "ptx" : option_is(o, OPT_TARGET, "cuda") ? "c" : "o";
+    return option_is(o, OPT_TARGET, "ptx") ? code_extension(o) : option_is(o, OPT_TARGET, "cuda") ? "c" : "o";
 }
 
 static Str output_base(Driver *d)
@@ -247,14 +252,15 @@ static void add_launcher(Driver *d, const Compile *c, Parts *parts)
     add_part(parts, "c", nv_launcher(c->plan, &c->gpu, c->result, header));
 }
 
-static int write_ptx(Driver *d, const Compile *c, const Unit *u)
+static int write_kernels(Driver *d, Compile *c, const Unit *u)
 {
     Parts parts = {.arena = d->arena, .base = output_base(d)};
-    if (is_refused_for_gpu(d, c))
+    StrList arch = driver_archs(d);
+    if (is_refused_for_gpu(d, c) || (driver_is_assembled(d->opt) && !driver_assemble(d, c->result, &arch, &c->result)))
         return EXIT_INPUT;
     add_part(&parts, "json", nv_manifest(c->plan, &c->gpu));
     add_dependencies(d, &parts, u);
-    add_part(&parts, "ptx", c->result);
+    add_part(&parts, code_extension(d->opt), c->result);
     if (option_is(d->opt, OPT_TARGET, "cuda"))
         add_launcher(d, c, &parts);
     return write_parts(d, &parts);
@@ -275,17 +281,23 @@ int cmd_build(Driver *d)
         return EXIT_USAGE;
     if (is_refused(d) || driver_is_for_other_target(d))
         return EXIT_USAGE;
+    if (ir && d->opt->given[OPT_LINES]) {
+        driver_fail(d, "-g: what is read with -x %.*s has no lines of a .rnn file", STRF(d->opt->value[OPT_LANGUAGE]));
+        return EXIT_USAGE;
+    }
     int code = ir ? read_ir(d, &c, path) : read_source(d, &c, path, &unit, &choice);
     if (code)
         return code;
     driver_targets(d, &c.cpu);
     c.for_gpu = driver_is_gpu(d->opt);
     c.gpu = (NvOptions){.prefix = c.cpu.prefix,
-                        .arch = d->opt->given[OPT_ARCH] ? d->opt->value[OPT_ARCH] : STR("sm_80"),
+                        .arch = driver_archs(d).p[0],
+                        .code = str_of(code_extension(d->opt)),
                         .f64 = c.cpu.precision == PREC_F64,
                         .products = driver_products(d->opt),
                         .version = c.cpu.version,
-                        .source_file = path};
+                        .source_file = path,
+                        .sources = d->opt->given[OPT_LINES] ? d->sources : NULL};
     c.stop_after = d->opt->value[OPT_STOP_AFTER];
     c.dump_after = d->opt->value[OPT_DUMP_AFTER];
     if (!d->opt->given[OPT_DUMP_AFTER])
@@ -299,6 +311,6 @@ int cmd_build(Driver *d)
     if ((c.emit != EMIT_OBJ && c.emit != EMIT_PTX) || d->opt->given[OPT_STOP_AFTER])
         return write_text(d, c.result);
     if (c.emit == EMIT_PTX)
-        return write_ptx(d, &c, unit);
+        return write_kernels(d, &c, unit);
     return write_object(d, &c, unit);
 }

@@ -57,11 +57,17 @@ bool driver_wants(const Driver *d, const Unit *u, uint32_t entry);
 RecProg *driver_elab(Driver *d, const Unit *u, uint32_t entry);
 Precision driver_precision(const Options *o); /* --precision */
 void driver_targets(const Driver *d, CpuOptions *cpu); /* --cpu, --precision, --prefix */
+/* ---- driver_assemble.c ---- */
+/* --emit=cubin, fatbin: the kernels' machine code for these architectures, the oldest first. False, and a message, without the programs
+ * for it. */
+bool driver_assemble(Driver *d, Str ptx, const StrList *arch, Str *code);
 /* ---- driver_gpu.c ---- */
 /* Opens the GPU that --target=cuda asks for. An exit code, and a message: EXIT_NO_GPU when there is none. */
 int driver_gpu_open(Driver *d);
 void driver_gpu_close(Driver *d);
-bool driver_is_gpu(const Options *o); /* --target=ptx, --target=cuda */
+bool driver_is_gpu(const Options *o);
+StrList driver_archs(const Driver *d); /* --arch, the oldest first, each once; sm_80 when there is none */
+bool driver_is_assembled(const Options *o); /* --emit=cubin, fatbin */ /* --target=ptx, --target=cuda */
 FactorType driver_products(const Options *o); /* --products */
 /* Whether an option is said that means nothing for the other target; a message. */
 bool driver_is_for_other_target(Driver *d);

@@ -6,6 +6,24 @@ bool driver_is_gpu(const Options *o)
     return option_is(o, OPT_TARGET, "ptx") || option_is(o, OPT_TARGET, "cuda");
 }
 
+StrList driver_archs(const Driver *d)
+{
+    StrList all = {0};
+    Str item;
+    for (uint32_t n = 0; nv_arch(n); n++)
+        for (uint32_t i = 0; d->opt->given[OPT_ARCH] && (item = option_item(d->opt, OPT_ARCH, i)).n; i++)
+            if (str_is(item, nv_arch(n)) && !(all.n && str_eq(all.p[all.n - 1], item)))
+                vec_push(d->arena, &all, str_of(nv_arch(n)));
+    if (!all.n)
+        vec_push(d->arena, &all, STR("sm_80"));
+    return all;
+}
+
+bool driver_is_assembled(const Options *o)
+{
+    return option_is(o, OPT_EMIT, "cubin") || option_is(o, OPT_EMIT, "fatbin");
+}
+
 FactorType driver_products(const Options *o)
 {
     return o->given[OPT_PRODUCTS] ? factor_of_text(o->value[OPT_PRODUCTS]) : FACTOR_REAL;
@@ -21,12 +39,24 @@ static void check_products(Driver *d, Str target)
         driver_fail(d, "--products=%s means nothing with --precision=f64", factor_text(f));
 }
 
+static void check_arch(Driver *d, Str target)
+{
+    if (driver_archs(d).n > 1 && !option_is(d->opt, OPT_EMIT, "fatbin"))
+        driver_fail(d, "several --arch are of --emit=fatbin; kernels for the oldest of them run on all");
+    else
+        check_products(d, target);
+}
+
 /* What only one target has is not left aside for the other one. */
 bool driver_is_for_other_target(Driver *d)
 {
     bool gpu = driver_is_gpu(d->opt);
     Str target = d->opt->given[OPT_TARGET] ? d->opt->value[OPT_TARGET] : STR("cpu");
-    if (d->opt->given[gpu ? OPT_CPU : OPT_ARCH])
+    if (!gpu && d->opt->given[OPT_LINES])
+        driver_fail(d, "-g means nothing with --target=%.*s", STRF(target));
+    else if (!gpu && driver_is_assembled(d->opt))
+        driver_fail(d, "--emit=%.*s is of --target=ptx and cuda", STRF(d->opt->value[OPT_EMIT]));
+    else if (d->opt->given[gpu ? OPT_CPU : OPT_ARCH])
         driver_fail(d, "--%s means nothing with --target=%.*s", gpu ? "cpu" : "arch", STRF(target));
     else if (gpu && (option_is(d->opt, OPT_EMIT, "ll") || option_is(d->opt, OPT_EMIT, "s") || option_is(d->opt, OPT_EMIT, "obj")))
         driver_fail(d, "--emit=%.*s is of --target=cpu; without it, --target=%.*s writes PTX", STRF(d->opt->value[OPT_EMIT]), STRF(target));
@@ -35,7 +65,7 @@ bool driver_is_for_other_target(Driver *d)
     else if (gpu && option_is(d->opt, OPT_ON, "reference"))
         driver_fail(d, "the reference evaluator does not run on a GPU: --on=reference means nothing with --target=cuda");
     else
-        check_products(d, target);
+        check_arch(d, target);
     return d->failed;
 }
 

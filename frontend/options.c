@@ -50,10 +50,34 @@ static Str option_name(OptionId id, uint32_t i)
     return word(option_row[id].names, ' ', i);
 }
 
+/* "sm_75|sm_80[,...]": several, with commas between them */
+static const char list_mark[] = "[,...]";
+
+static bool is_list(OptionId id)
+{
+    return strstr(option_row[id].value, list_mark) != NULL;
+}
+
 Str option_choice(OptionId id, uint32_t i)
 {
     const char *value = option_row[id].value;
-    return strchr(value, '|') ? word(value, '|', i) : (Str){0};
+    Str choice = strchr(value, '|') ? word(value, '|', i) : (Str){0};
+    const char *mark = choice.n ? memchr(choice.p, '[', choice.n) : NULL;
+    return mark ? (Str){choice.p, (uint32_t)(mark - choice.p)} : choice;
+}
+
+Str option_item(const Options *o, OptionId id, uint32_t i)
+{
+    Str list = o->value[id];
+    for (;; i--) {
+        const char *comma = memchr(list.p, ',', list.n);
+        uint32_t n = comma ? (uint32_t)(comma - list.p) : list.n;
+        if (i == 0)
+            return (Str){list.p, n};
+        if (!comma)
+            return (Str){0};
+        list = (Str){comma + 1, list.n - n - 1};
+    }
 }
 
 bool option_is(const Options *o, OptionId id, const char *value)
@@ -115,14 +139,24 @@ static Str guess(Arena *a, Str near)
     return near.n ? str_fmt(a, "; did you mean %.*s?", STRF(near)) : STR("");
 }
 
-static bool check_choice(Arena *a, OptionId id, Str value, Str *error)
+static bool is_choice(OptionId id, Str value)
 {
     Str choice;
-    if (!option_choice(id, 0).n)
-        return true;
+    const char *comma = is_list(id) ? memchr(value.p, ',', value.n) : NULL;
+    if (comma) {
+        uint32_t n = (uint32_t)(comma - value.p);
+        return is_choice(id, (Str){value.p, n}) && is_choice(id, (Str){comma + 1, value.n - n - 1});
+    }
     for (uint32_t i = 0; (choice = option_choice(id, i)).n; i++)
         if (str_eq(choice, value))
             return true;
+    return false;
+}
+
+static bool check_choice(Arena *a, OptionId id, Str value, Str *error)
+{
+    if (!option_choice(id, 0).n || is_choice(id, value))
+        return true;
     *error = str_fmt(a, "%.*s takes %s, not `%.*s`", STRF(option_name(id, 0)), option_row[id].value, STRF(value));
     return false;
 }

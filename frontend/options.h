@@ -42,6 +42,7 @@ bool options_parse(Arena *a, Options *o, int argc, char **argv, Str *error);
 bool option_is(const Options *o, OptionId id, const char *value);
 /* One word of a choice: the i-th of "f32|f64", or an empty Str past the last. */
 Str option_choice(OptionId id, uint32_t i);
+Str option_item(const Options *o, OptionId id, uint32_t i); /* of "sm_75,sm_90", which was given; empty past the last */
 
 void options_help(Text *out, Verb verb); /* VERB_COUNT: of the command as a whole */
 void options_man(Text *out);

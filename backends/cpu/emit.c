@@ -276,7 +276,7 @@ static void emit_strips(Emit *e, const KStmt *s)
     gen_loop_end(&e->g, &l, NULL);
 }
 
-static void emit_stmt(Emit *e, const KStmt *s)
+static void emit_kind(Emit *e, const KStmt *s)
 {
     switch (s->kind) {
     case K_LOOP: emit_loop(e, s); return;
@@ -302,6 +302,22 @@ static void emit_stmt(Emit *e, const KStmt *s)
     case K_KIND_COUNT: break;
     }
     ice("cpu: statement %d", (int)s->kind);
+}
+
+void emit_at(Emit *e, Span at)
+{
+    LLVMMetadataRef line = e->lines ? e->lines->at(e->lines->cx, at) : NULL;
+    if (line)
+        LLVMSetCurrentDebugLocation2(e->g.b, line);
+}
+
+static void emit_stmt(Emit *e, const KStmt *s)
+{
+    LLVMMetadataRef around = e->lines ? LLVMGetCurrentDebugLocation2(e->g.b) : NULL;
+    emit_at(e, s->at);
+    emit_kind(e, s);
+    if (e->lines)
+        LLVMSetCurrentDebugLocation2(e->g.b, around);
 }
 
 static bool has_loop(const KBlock *b)

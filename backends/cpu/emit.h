@@ -37,6 +37,12 @@ typedef struct EmitFront {
     bool *inside;     /* by KVar: it is defined in the loop */
 } EmitFront;
 
+/* Where code comes from, for debuggers and profilers: NULL where it is not known. */
+typedef struct EmitLines {
+    LLVMMetadataRef (*at)(void *cx, Span at);
+    void *cx;
+} EmitLines;
+
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
     LLVMBuilderRef entry; /* at the end of the entry block: memory for accumulators, what a task is given */
@@ -63,6 +69,7 @@ typedef struct Emit {
     LLVMValueRef *thread;               /* by KVar: the number of an iteration that has its thread; or NULL */
     LLVMBasicBlockRef nothing;          /* where an index into nothing leads, instead of to the kernel's end; or NULL */
     unsigned scope_kind, noalias_kind;
+    const EmitLines *lines; /* NULL: nobody asked */
 } Emit;
 
 /* emit.c */
@@ -73,6 +80,7 @@ bool emit_start_checks(Emit *e, const KBlock *b); /* room for what K_CHECKs find
 LLVMValueRef emit_failed(Emit *e);                /* i1: a K_CHECK of this function, or of its tasks, failed */
 void emit_known(Emit *e, KVar v);                 /* it has a value from here on, if from the function around */
 void emit_block(Emit *e, const KBlock *b);
+void emit_at(Emit *e, Span at); /* what follows comes from there */
 LLVMValueRef emit_dim(Emit *e, Dim d);
 LLVMValueRef emit_entry_memory(Emit *e, LLVMTypeRef type);
 CpuGen emit_gen(const Emit *e, bool lanes);         /* for values of the vector loop, or for one scalar */

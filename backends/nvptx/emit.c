@@ -323,6 +323,8 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
+        if (n->s)
+            emit_at(&x->e, n->s->at);
         switch (n->kind) {
         case NV_EACH: emit_one(x, n->s, x->end); break;
         case NV_ONE: emit_first_thread(x, n->s); break;
@@ -362,13 +364,18 @@ static uint32_t count_nests(const NvNodes *nodes)
     return n;
 }
 
-static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGen g, NvThreads threads)
+static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGen g, NvThreads threads, NvLines *lines)
 {
+    EmitLines at = {nv_line, lines};
     Kernel x = {.p = p, .kernel = kernel, .threads = threads};
     x.e = emit_open(&g, p->arena, p->k, fn, new_kernel(&g, p, kernel, threads));
     x.end = x.e.nothing = gen_block(&g, "end");
     x.many = threads == NV_GRID && count_nests(&kernel->node) >= MANY;
     x.before = NEWN(p->arena, LLVMValueRef, p->k->var.n);
+    if (lines) {
+        nv_lines_kernel(lines, x.e.fn, kernel->name, kernel->root.p[0]->at);
+        x.e.lines = &at;
+    }
     find_products(&x);
     read_params(&x);
     find_place(&x);
@@ -381,11 +388,12 @@ static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGe
     report(&x);
     LLVMBuildRetVoid(g.b);
     emit_close(&x.e);
+    LLVMSetCurrentDebugLocation2(g.b, NULL);
 }
 
-void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads)
+void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads, NvLines *lines)
 {
     for (int fn = 0; fn < REC_NFN; fn++)
         for (uint32_t i = 0; i < p->fn[fn].kernel.n && !p->fn[fn].refused.n; i++)
-            emit_kernel(p, (RecFn)fn, &p->fn[fn].kernel.p[i], g, threads);
+            emit_kernel(p, (RecFn)fn, &p->fn[fn].kernel.p[i], g, threads, lines);
 }

@@ -3,6 +3,7 @@
 #define BACKENDS_NVPTX_EMIT_H
 
 #include "backends/cpu/emit.h"
+#include "backends/nvptx/lines.h"
 #include "backends/nvptx/nvptx.h"
 
 /* Where a kernel's iterations come from. */
@@ -16,7 +17,7 @@ typedef enum NvThreads {
  * the block's other threads, and of what it is given. */
 enum { PLACE_FIRST, PLACE_STEP, PLACE_BLOCK, PLACE_SHARED, PLACE_WAIT, PLACE_CONTEXT, PLACE_N };
 
-void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads);
+void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads, NvLines *lines); /* lines: or NULL */
 
 /* assembly.c: all inline assembly. The number itself, but LLVM does not know that */
 LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);

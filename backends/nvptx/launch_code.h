@@ -220,13 +220,15 @@ static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p,
     CUDA_CALL(d, e, cuDeviceGetAttribute, (&minor, MINOR, *device));
     if (major < p->major || (major == p->major && minor < p->minor))
         return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is older than the architecture that the kernels are for");
+    if (p->only && major > p->major)
+        return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is of a later generation than the machine code of the kernels");
     return RNN_OK;
 }
 
 static rnn_status cuda_load(const cuda_driver *d, const cuda_program *p, void **module, void **function, rnn_cuda_error *e)
 {
     int i;
-    CUDA_CALL(d, e, cuModuleLoadData, (module, p->ptx));
+    CUDA_CALL(d, e, cuModuleLoadData, (module, p->code));
     for (i = 0; i < p->nkernel[0] + p->nkernel[1] + p->nkernel[2]; i++)
         CUDA_CALL(d, e, cuModuleGetFunction, (&function[i], *module, p->kernel[i].name));
     return RNN_OK;

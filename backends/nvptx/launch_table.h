@@ -60,8 +60,9 @@ typedef struct cuda_kernel {
 } cuda_kernel;
 
 typedef struct cuda_program {
-    const char *ptx;
-    int major, minor; /* of the architecture */
+    const void *code;
+    int major, minor; /* of the architecture, or of the oldest */
+    int only;         /* 1: the code runs on no later major one */
     int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[3], nextent;
     const int *size; /* the symbol of each member of sizes */
     const int *bounded; /* of each: 1: lengths count it */

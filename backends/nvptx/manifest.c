@@ -170,6 +170,7 @@ Str nv_manifest(const NvPlan *p, const NvOptions *o)
     json_put_field(&x.t, "name", k->name, ",\n  ");
     json_put_field(&x.t, "target", STR("ptx"), ",\n  ");
     json_put_field(&x.t, "arch", o->arch, ",\n  ");
+    json_put_field(&x.t, "code", o->code.n ? o->code : STR("ptx"), ",\n  ");
     json_put_field(&x.t, "precision", iface_precision(p->k, o->f64), ",\n  ");
     json_put_field(&x.t, "products", str_of(factor_text(p->k->products)), "");
     put_list(&x, "sizes", dim_nsyms(k->dims), known_sizes(p), put_size);

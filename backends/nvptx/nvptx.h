@@ -125,10 +125,12 @@ typedef struct NvPlan {
 typedef struct NvOptions {
     Str prefix; /* of the kernels' names; the program's name when empty */
     Str arch;   /* a row of arch.def */
+    Str code;   /* what the kernels are loaded from: ptx, fatbin, or cubin, which runs on GPUs of one generation; empty: ptx */
     bool f64;
     FactorType products; /* what factors may be rounded to */
     Str version;
     Str source_file;
+    const Sources *sources; /* whose lines are named in the kernels; NULL: none */
 } NvOptions;
 
 const char *nv_arch(uint32_t i); /* NULL past the last */
@@ -143,7 +145,7 @@ Str nv_ptx(const NvPlan *p, const NvOptions *o);
 enum { NV_DRIVER_FUNCTIONS = 11 };
 /* launch_call.h, which stands in every header, launch_table.h and launch_code.h, which stand in every launcher */
 extern const char nv_launch_call[], nv_launch_table[], nv_launch_code[];
-Str nv_launcher(const NvPlan *p, const NvOptions *o, Str ptx, Str header);
+Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header);
 Str nv_declarations(const NvPlan *p, const NvOptions *o);
 /* manifest.c: what a program that launches them must know, as JSON */
 Str nv_manifest(const NvPlan *p, const NvOptions *o);

@@ -293,12 +293,13 @@ static void make_arch(Make *m, cuda_program *p)
     p->minor = arch.p[arch.n - 1] - '0';
 }
 
-const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx)
+const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str code)
 {
     Arena *a = plan->arena;
     NvProgram *out = NEW(a, NvProgram);
     Make m = {.a = a, .plan = plan, .k = plan->k, .o = o, .out = out};
-    *out = (NvProgram){.iface = iface_of(a, plan->k), .tables = {.ptx = str_c(a, ptx)}};
+    *out = (NvProgram){.iface = iface_of(a, plan->k), .code = str_copy(a, code), .tables = {.only = str_is(o->code, "cubin")}};
+    out->tables.code = out->code.p;
     make_arch(&m, &out->tables);
     make_sizes(&m, &out->tables);
     make_derived(&m, &out->tables);

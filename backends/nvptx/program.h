@@ -8,12 +8,13 @@
 
 typedef struct NvProgram {
     cuda_program tables;
+    Str code; /* tables.code; a NUL stands behind it */
     const Iface *iface;
     cuda_struct of[IF_NSTRUCT];                   /* IF_SIZES has none */
     uint32_t nterm, nmember, nparam, nwork, most_params; /* rows, which the tables do not count */
 } NvProgram;
 
 uint32_t nv_kernels(const NvPlan *p); /* of all functions */
-const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str ptx);
+const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str code);
 
 #endif

