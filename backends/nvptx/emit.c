@@ -38,6 +38,11 @@ static void param_attribute(const CpuGen *g, LLVMValueRef fn, uint32_t i, const 
     LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateEnumAttribute(g->context, kind, 0));
 }
 
+static bool is_look(const NvKernel *kernel)
+{
+    return kernel->node.n == 1 && kernel->node.p[0]->kind == NV_LOOK;
+}
+
 static bool is_alone(const KernProg *k, const NvKernel *kernel, uint32_t i)
 {
     for (uint32_t n = 0; n < kernel->param.n; n++) {
@@ -54,7 +59,7 @@ static void describe_params(const CpuGen *g, const KernProg *k, const NvKernel *
 {
     for (uint32_t i = 0; i < kernel->param.n; i++) {
         const NvParam *p = &kernel->param.p[i];
-        if (p->kind != NV_BUFFER || !is_alone(k, kernel, i) || (kernel->blocks && p->written))
+        if (p->kind != NV_BUFFER || !is_alone(k, kernel, i) || ((kernel->blocks || is_look(kernel)) && p->written))
             continue;
         param_attribute(g, fn, i, "noalias");
         if (!p->written)
@@ -136,14 +141,14 @@ static void find_place(Kernel *x)
         x->first = emulated_place(&g, x, i64, PLACE_FIRST);
         x->step = emulated_place(&g, x, i64, PLACE_STEP);
         x->block = x->kernel->blocks ? emulated_place(&g, x, i64, PLACE_BLOCK) : NULL;
-        x->shared = x->kernel->nsum ? emulated_place(&g, x, gen_ptr(&g), PLACE_SHARED) : NULL;
+        x->shared = x->kernel->nsum && x->kernel->blocks ? emulated_place(&g, x, gen_ptr(&g), PLACE_SHARED) : NULL;
         return;
     }
     x->first = special(&g, "llvm.nvvm.read.ptx.sreg.tid.x");
     x->step = special(&g, "llvm.nvvm.read.ptx.sreg.ntid.x");
     x->block = special(&g, "llvm.nvvm.read.ptx.sreg.ctaid.x");
     x->shared = x->kernel->nsum ? shared_memory(&g) : NULL;
-    if (x->kernel->blocks)
+    if (x->kernel->blocks || is_look(x->kernel))
         return;
     x->first = LLVMBuildNSWAdd(g.b, LLVMBuildNSWMul(g.b, x->block, x->step, ""), x->first, "");
     x->step = LLVMBuildNSWMul(g.b, special(&g, "llvm.nvvm.read.ptx.sreg.nctaid.x"), x->step, "");
@@ -333,6 +338,7 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
         case NV_COMBINE: emit_combined(x, n); break;
         case NV_STEPS: emit_steps(x, n); break;
         case NV_BARRIER: emit_barrier(x); break;
+        case NV_LOOK: nv_emit_look(&x->e, n, x->threads, x->first, x->step, x->shared); break;
         }
     }
 }

@@ -21,6 +21,10 @@ void nv_emit(const NvPlan *p, CpuGen g, NvThreads threads, NvLines *lines); /* l
 
 /* assembly.c: all inline assembly. The number itself, but LLVM does not know that */
 LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);
+/* An int32 in global memory, seen by all threads of the grid: what was written before is written for who reads it (release), and what is read
+ * behind it was written before (acquire). */
+LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at);
+void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v);
 
 /* own.c: from the first to the second, sizes are not known to be those outside, which the first gives. Not where code is emulated */
 EmitNear nv_own_sizes(Emit *e);
@@ -28,5 +32,8 @@ void nv_outer_sizes(Emit *e, EmitNear outer);
 
 /* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
 void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
+
+/* emit_look.c: an NV_LOOK, by this thread of its block, which has so many; shared: 8 bytes of the block */
+void nv_emit_look(Emit *e, const NvNode *n, NvThreads threads, LLVMValueRef thread, LLVMValueRef nthread, LLVMValueRef shared);
 
 #endif

@@ -91,7 +91,9 @@ static void put_kernel(Out *x, const NvKernel *kernel)
     json_put_field(&x->t, "kernel", kernel->name, ", ");
     put_dim(x, kernel->blocks ? "axis" : "threads", kernel->axis, ", ");
     if (kernel->blocks)
-        text_add(&x->t, "\"piece\": %u, \"partial_results\": %u, ", kernel->piece, kernel->nsum);
+        text_add(&x->t, "\"piece\": %u, ", kernel->piece);
+    if (kernel->blocks || kernel->nsum)
+        text_add(&x->t, "\"partial_results\": %u, ", kernel->nsum);
     if (has_tiles(&kernel->node))
         text_add(&x->t, "\"warps\": true, ");
     text_add(&x->t, "\"parameters\": [");

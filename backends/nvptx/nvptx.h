@@ -9,6 +9,9 @@
  * thread, where iterations of different threads never meet in memory (share.c proves it). A thread takes every
  * grid-size-th iteration, so any grid and any block will do.
  *
+ * Three such kernels, of the pieces of a recurrence, of the steps from piece to piece and of all places, can be one, NV_LOOK (look.c): its threads
+ * tell each other by flags in global memory what they have done.
+ *
  * Blocks. All other statements. The statement is cut along an axis, usually the batch, by the same proof that a CPU's tasks
  * need (ir/kern/tasks.c): a block has `piece` places of it, and no two blocks meet in memory. A loop that cannot be cut falls
  * into several, if its statements let it (split.c). What is left that cannot be cut, one block does. Inside, a block's threads go through a tree of nodes together:
@@ -61,7 +64,7 @@ typedef struct NvAxis {
     uint32_t level;
 } NvAxis;
 
-typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_COMBINE, NV_STEPS, NV_BARRIER } NvKind;
+typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_COMBINE, NV_STEPS, NV_BARRIER, NV_LOOK } NvKind;
 
 /* A product of rounded factors: the loops that it has become, and what is in them. */
 typedef struct NvTile {
@@ -74,6 +77,20 @@ typedef struct NvTile {
 enum { NV_WARP = 32, NV_TILE_ROWS = 16, NV_TILE_COLS = 8, NV_MOST_ROWS = 2, NV_MOST_COLS = 4 };
 
 typedef struct NvNode NvNode;
+
+/* Three shared loops in one kernel (look.c), for pieces in order. What stands in `step`, `start` and `take` is of the thread's own piece `own`. */
+typedef struct NvLook {
+    const KStmt *first;              /* the statement of `pieces` */
+    const NvNode *pieces, *rest;     /* of each piece, alone: at first, and when its state is known; level 0 is the piece */
+    const KStmt *loop;               /* over pieces: its variable, which way it goes */
+    KBlock around;                   /* scalars of a step */
+    const NvNode *step;              /* a step, from what its piece has left; its levels are levels 1.. of the others */
+    KStmt *start, *take;             /* the state in front of all pieces; as piece `found` leaves it */
+    KVar own, found;
+    KBufId flag;                     /* by piece and thread in order, one of these; last, the next ticket */
+} NvLook;
+enum { NV_NOTHING, NV_SUM, NV_STATE }; /* what others may read of a piece */
+
 typedef struct NvNodes {
     NvNode **p;
     uint32_t n, cap;
@@ -90,6 +107,7 @@ struct NvNode {
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
     const NvTile *tile; /* NV_TILES */
+    const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
     uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns */
 };
 

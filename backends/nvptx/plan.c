@@ -207,6 +207,30 @@ static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
     return true;
 }
 
+/* The three from statement `at` on, and what they need. */
+static void add_look_kernel(Map *m, KBlock *b, uint32_t at, NvNode *node, Str prefix)
+{
+    NvKernel kernel;
+    const NvLook *look = node->look;
+    start_kernel(m, &kernel, prefix);
+    KStmt *const part[] = {look->pieces->s, look->step->s, look->start, look->take, look->rest->s};
+    for (uint32_t i = 0; i < look->around.n; i++)
+        vec_push(m->a, &kernel.root, look->around.p[i]);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        vec_push(m->a, &kernel.root, part[i]);
+    for (uint32_t i = 0; i < kernel.root.n; i++)
+        use_stmt(m, kernel.root.p[i]);
+    use_dim(m, node->count);
+    use_dim(m, look->loop->loop.extent);
+    m->touched[look->flag] = m->writes[look->flag] = true;
+    vec_push(m->a, &kernel.node, node);
+    kernel.axis = node->count;
+    kernel.nsum = 1; /* room for the ticket */
+    find_before(m, b, at);
+    list_params(m);
+    vec_push(m->a, &m->fn->kernel, kernel);
+}
+
 /* ---- statements that become one kernel ---- */
 
 /* Whether a function may write to it, in another kernel for instance. */
@@ -260,13 +284,22 @@ static bool is_alone(const Map *m, const KStmt *s)
     return nv_is_scalar(s) && !stays(m, s);
 }
 
+enum { LOOKS = 3 }; /* statements of an NV_LOOK */
+
 static void map_function(Map *m, KBlock *b, Str prefix)
 {
     if (!nv_loops(m, b))
         return;
+    NvNode *look = NULL;
     for (uint32_t i = 0; i < b->n;) {
         uint32_t end = last_of(m, b, i);
-        if (is_alone(m, b->p[i]) || add_kernel(m, b, i, end, prefix))
+        NvNode *found = !look && end == i ? nv_look(m, b, i) : NULL;
+        look = found ? found : look;
+        if (look && b->p[i] == look->look->first) {
+            add_look_kernel(m, b, i, look, prefix);
+            look = NULL;
+            i += LOOKS;
+        } else if (!found && (is_alone(m, b->p[i]) || add_kernel(m, b, i, end, prefix)))
             i = end + 1;
     }
 }

@@ -54,6 +54,16 @@ static void put_node(const Print *x, const NvNode *n, int depth)
         break;
     case NV_COMBINE: put_sums(x, n); break;
     case NV_BARRIER: text_add(x->out, "barrier"); break;
+    case NV_LOOK:
+        text_add(x->out, "look back over ");
+        put_dim(x, n->look->loop->loop.extent);
+        text_add(x->out, " pieces:");
+        put_stores(x, n->look->pieces->s);
+        text_add(x->out, ", then");
+        put_stores(x, n->look->step->s);
+        text_add(x->out, ", then");
+        put_stores(x, n->look->rest->s);
+        break;
     case NV_STEPS:
         text_add(x->out, "steps %%%u < ", n->s->loop.var);
         put_dim(x, n->s->loop.extent);

@@ -2,7 +2,8 @@
  * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
  * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
  * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time.
- * STUB_SAYS=1: tells which part of a fat binary it takes. */
+ * STUB_SAYS=1: tells which part of a fat binary it takes. STUB_WITHOUT=3: what the fourth of all barriers, acquires and releases is for does not
+ * happen; it is told which. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,33 @@ static int look_at_machine_code(const unsigned char *elf)
     return INVALID_IMAGE;
 }
 
+/* The n-th of all in the text; NULL: there are not as many. */
+static char *find_fence(char *ptx, int n)
+{
+    static const char *const words[] = {"bar.sync", "ld.acquire", "st.release"};
+    for (char *next, *at = ptx;; at = next + 1) {
+        next = NULL;
+        for (int i = 0; i < 3; i++) {
+            char *found = strstr(at, words[i]);
+            next = found && (!next || found < next) ? found : next;
+        }
+        if (!next || n-- == 0)
+            return next;
+    }
+}
+
+/* A copy, which is never freed. */
+static const char *without(const char *ptx, int n)
+{
+    char *copy = strdup(ptx), *at = find_fence(copy, n);
+    fprintf(stderr, "without: %.*s\n", at ? (int)strcspn(at, ";") : 7, at ? at : "nothing");
+    if (at && *at == 'b')
+        memset(at, ' ', strcspn(at, ";") + 1);
+    else if (at)
+        memcpy(at + 3, "relaxed", 7);
+    return copy;
+}
+
 int cuModuleLoadData(void **module, const void *image)
 {
     int error = does("cuModuleLoadData");
@@ -303,6 +331,8 @@ int cuModuleLoadData(void **module, const void *image)
         return look_at_machine_code(image);
     if (magic == fat_magic && !(image = take_from(image)))
         return NO_BINARY;
+    if (getenv("STUB_WITHOUT"))
+        image = without(image, atoi(getenv("STUB_WITHOUT")));
     *module = kernels_read(image);
     if (!*module || !strstr(image, ".version"))
         return INVALID_PTX;
@@ -329,8 +359,9 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
 {
     static int launches;
-    struct grid g = {grid_x, block_x, shared, params, most, launches++ & 1, may_touch};
+    struct grid g = {grid_x, block_x, shared, params, most, launches & 1, may_touch, (uint64_t)launches};
     int error = does("cuLaunchKernel");
+    launches++;
     if (error)
         return error;
     if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 ||

@@ -34,7 +34,7 @@ static int run(const char *body, unsigned threads, int backwards)
 {
     uint64_t first = (uint64_t)(uintptr_t)memory, second = 7;
     void *params[] = {&first, &second};
-    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch};
+    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch, 1};
     struct kernels *k = read_body(body);
     int result = k ? kernel_run(kernels_find(k, "k"), &g) : -1;
     if (k)
@@ -75,6 +75,15 @@ static void edges(void)
     gives("\tshr.s64 \t%rd3, -8, 70;\n", (uint64_t)-1);
     gives("\tshr.s32 \t%r1, -8, 1;\n\tcvt.s64.s32 \t%rd3, %r1;\n", (uint64_t)-4);
     gives("\tbfe.u64 \t%rd3, 4660, 4, 8;\n", 0x23);
+    gives("\tbfe.s64 \t%rd3, 4660, 4, 6;\n", (uint64_t)-0x1d);
+    gives("\tbfe.s64 \t%rd3, 4660, 4, 7;\n", 0x23);
+    gives("\tbfe.s64 \t%rd3, 2, 1, 1;\n", (uint64_t)-1);
+    gives("\tbfe.s64 \t%rd3, -4660, 60, 200;\n", (uint64_t)-1);
+    gives("\tbfe.u64 \t%rd3, -4660, 60, 200;\n", 15);
+    gives("\tbfe.u64 \t%rd3, -1, 0, 64;\n", (uint64_t)-1);
+    gives("\tbfe.s64 \t%rd3, -1, 3, 0;\n", 0);
+    gives("\tmov.u32 \t%r1, 240;\n\tbfe.s32 \t%r2, %r1, 4, 4;\n\tcvt.s64.s32 \t%rd3, %r2;\n", (uint64_t)-1);
+    gives("\tmov.u32 \t%r1, 240;\n\tbfe.u32 \t%r2, %r1, 4, 4;\n\tcvt.s64.s32 \t%rd3, %r2;\n", 15);
     gives("\tadd.cc.s64 \t%rd4, -1, 1;\n\taddc.s64 \t%rd3, 5, 6;\n", 12);
     gives("\tadd.cc.s64 \t%rd4, -2, 1;\n\taddc.s64 \t%rd3, 5, 6;\n", 11);
     gives("\tmov.u16 \t%rs1, -1;\n\tcvt.u64.u16 \t%rd3, %rs1;\n", 65535);
@@ -123,6 +132,32 @@ static int swaps(const char *body)
     return right;
 }
 
+/* Thread 1 of either block waits for a flag of thread 0, and hands on what that has written before. */
+#define TELLS(RELEASE, ACQUIRE)                                                                                        \
+    "\tmov.u32 \t%r1, %tid.x;\n\tsetp.eq.s32 \t%p1, %r1, 0;\n\t@%p1 bra \t$L__BB0_2;\n"                                  \
+    "$L__BB0_1:\n\tld." ACQUIRE ".gpu.global.u32 %r2, [%rd1+8];\n\tsetp.ne.s32 \t%p2, %r2, 1;\n\t@%p2 bra \t$L__BB0_1;\n" \
+    "\tld.global.u64 \t%rd3, [%rd1];\n\tst.global.u64 \t[%rd1+16], %rd3;\n\tbra.uni \t$L__BB0_3;\n"                     \
+    "$L__BB0_2:\n\tst.global.u64 \t[%rd1], 77;\n\tst." RELEASE ".gpu.global.u32 [%rd1+8], 1;\n$L__BB0_3:\n"
+
+static uint64_t told(const char *body)
+{
+    memory[0] = 5, memory[1] = memory[2] = 0;
+    return run(body, 2, 0) == 0 ? memory[2] : 1000;
+}
+
+/* Eight threads draw numbers: each gets one of its own. */
+static int tickets(void)
+{
+    unsigned i, drawn = 0;
+    memset(memory, 0, sizeof memory);
+    if (run("\tatom.global.add.u32 \t%r1, [%rd1], 1;\n\tshl.b32 \t%r2, %r1, 3;\n\tcvt.u64.u32 \t%rd3, %r2;\n"
+            "\tadd.s64 \t%rd4, %rd1, %rd3;\n\tst.global.u64 \t[%rd4+8], 1;\n", 4, 0) != 0)
+        return -1;
+    for (i = 1; i <= 8; i++)
+        drawn += memory[i] == 1;
+    return memory[0] == 8 ? (int)drawn : -1;
+}
+
 int main(void)
 {
     edges();
@@ -147,5 +182,15 @@ int main(void)
     expect("an approximation", run("\tdiv.approx.f32 \t%f1, %f2, %f3;\n", 1, 0), -1);
     expect("a branch to nowhere", run("\tbra.uni \t$L__BB0_9;\n", 1, 0), -1);
     expect("an unknown register", run("\tmov.u64 \t%rq3, 1;\n", 1, 0), -1);
+    expect("a flag behind what it tells of", (int)told(TELLS("release", "acquire")), 77);
+    expect("a flag that tells nothing", (int)told(TELLS("relaxed", "acquire")), 5);
+    expect("a flag that nothing is read by", (int)told(TELLS("release", "relaxed")), 5);
+    expect("tickets", tickets(), 8);
+    expect("a flag that never comes", run("$L__BB0_1:\n\tld.acquire.gpu.global.u32 %r2, [%rd1+400];\n\tsetp.ne.s32 \t%p2, %r2, 1;\n\t@%p2 bra \t$L__BB0_1;\n", 2, 0), RUN_TIMEOUT);
+    expect("a barrier that one thread leaves out, with flags",
+           run("\tmov.u32 \t%r1, %tid.x;\n\tsetp.eq.s32 \t%p1, %r1, 1;\n\tst.release.gpu.global.u32 [%rd1], %r1;\n\t@%p1 bra \t$L__BB0_1;\n\tbar.sync "
+               "\t0;\n$L__BB0_1:\n",
+               4, 0),
+           RUN_FAILED);
     return failures != 0;
 }

@@ -4,6 +4,7 @@
  * The slots of a thread are: tid, ntid, ctaid, nctaid; parameters; registers; constants of the text. So every operand
  * is a slot, and a value is read from it by its instruction's type. */
 #include "interpret.h"
+#include "weak.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -47,6 +48,7 @@ enum op {
     BRA,
     RET,
     CALL,
+    ATOM,  /* add, and what was there */
     ROUND, /* of reals to short ones, see shorten */
     TILES, /* a product by a warp */
     MEET,  /* of a warp */
@@ -57,10 +59,12 @@ enum part { WHOLE, LO, WIDE, HI };
 enum round { NEAREST, DOWN, UP, TO_ZERO, INT_NEAREST };
 enum { TID, NTID, CTAID, NCTAID, SPECIALS };
 enum space { GLOBAL, SHARED, PASSED };
+enum { WEAK, RELAXED, ACQUIRE, RELEASE }; /* how an access is in order with those of other threads */
 enum { RESULT = 64, PASSED_BYTES = 128 }; /* param0, param1, ...: 8 bytes each; retval0 */
 
 struct instruction {
     unsigned char op, type, from /* of cvt */, compare, part, round, space, unless, carries, align /* of memory, in bytes; 0: the type says */;
+    unsigned char order, fixed /* nobody writes there */;
     int when;       /* the predicate, or -1 */
     int to, in[3];  /* slots */
     int64_t offset; /* of memory; of a branch or call: the instruction or function, before that is found the number of
@@ -82,7 +86,7 @@ struct kernels;
 
 struct function {
     char name[96];
-    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles;
+    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */;
     struct tiles *tiles;
     struct instruction *code;
     struct label *label, *target; /* target: where branches and calls go */
@@ -256,7 +260,8 @@ static int modifier(struct instruction *c, const char *word)
     static const char *const compares[] = {"eq",  "ne",  "lt",  "le",  "gt",  "ge",  "equ",
                                            "neu", "ltu", "leu", "gtu", "geu", "num", "nan"};
     static const char *const parts[] = {"", "lo", "wide", "hi"}, *const rounds[] = {"rn", "rmi", "rpi", "rzi", "rni"};
-    static const char *const others[] = {"global", "nc", "uni", "sync", "to"};
+    static const char *const others[] = {"global", "nc", "uni", "sync", "to", "gpu"};
+    static const char *const orders[] = {"relaxed", "acquire", "release"};
     int i;
     if (c->op == SETP && (i = find(compares, 14, word)) >= 0)
         c->compare = (unsigned char)i;
@@ -266,10 +271,16 @@ static int modifier(struct instruction *c, const char *word)
         c->round = (unsigned char)i;
     else if ((c->op == ADD || c->op == ADDC) && strcmp(word, "cc") == 0)
         c->carries = 1;
+    else if ((i = find(orders, 3, word)) >= 0 && (c->op == LD || c->op == ST))
+        c->order = (unsigned char)(i + 1);
+    else if (c->op == LD && strcmp(word, "nc") == 0)
+        c->fixed = 1;
+    else if (c->op == ATOM && strcmp(word, "add") == 0)
+        c->order = RELAXED;
     else if (strcmp(word, "shared") == 0 || strcmp(word, "param") == 0)
         c->space = *word == 's' ? SHARED : PASSED;
     else
-        return find(others, 5, word);
+        return find(others, 6, word);
     return 0;
 }
 
@@ -278,12 +289,13 @@ static int operation(struct reader *r, char *word, struct instruction *c)
 {
     static const char *const ops[] = {"mov", "ld",   "st",   "add", "addc", "sub", "mul", "mad", "fma", "div",
                                       "rem", "min",  "max",  "abs", "neg",  "and", "or",  "xor", "not", "shl",
-                                      "shr", "setp", "selp", "cvt", "sqrt", "rcp", "bfe", "bar", "bra", "ret"};
+                                      "shr", "setp", "selp", "cvt", "sqrt", "rcp", "bfe", "bar", "bra", "ret", "atom"};
     char *next = strchr(word, '.'), *end;
     int op, type;
     if (next)
         *next++ = 0;
-    op = strcmp(word, "cvta") == 0 ? MOV : find(ops, CALL, word);
+    op = strcmp(word, "cvta") == 0 ? MOV : find(ops, CALL + 1, word);
+    op = op == CALL ? ATOM : op;
     if (op < 0)
         return fail(r, "an unknown operation");
     c->op = (unsigned char)op;
@@ -332,6 +344,8 @@ static int operands(struct reader *r, struct instruction *c, char **text, int n)
         return -1;
     if (param)
         c->op = MOV;
+    if (c->op == ATOM)
+        return address(r, text[1], c) < 0 ? -1 : (c->in[1] = operand(r, text[2]));
     if (c->op == LD)
         return address(r, text[1], c);
     for (i = 1; i < n; i++)
@@ -342,6 +356,7 @@ static int operands(struct reader *r, struct instruction *c, char **text, int n)
 
 static void append(struct function *f, struct instruction c)
 {
+    f->tells |= c.order != WEAK;
     f->code = grown(f->code, f->ncode, sizeof c);
     f->code[f->ncode++] = c;
 }
@@ -538,7 +553,7 @@ static int link_function(struct reader *r, struct function *f)
 /* .visible .entry NAME(, .func (...) NAME( */
 static int entry(struct kernels *k, struct reader *r, const char *text)
 {
-    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, k};
+    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, k};
     int i;
     snprintf(f.name, sizeof f.name, "%.*s", (int)strcspn(text, "( \t"), text);
     k->function = grown(k->function, k->n, sizeof f);
@@ -821,6 +836,15 @@ static uint64_t shifted(int type, int op, uint64_t a, uint64_t by)
     return by >= (uint64_t)bits ? 0 : op == SHL ? a << by : a >> by;
 }
 
+/* n bits from bit `from` on; a signed number's last one stands in all above. */
+static uint64_t field(int type, uint64_t a, unsigned from, unsigned n)
+{
+    unsigned msb = (unsigned)width(type) - 1, last = from + n - 1 < msb ? from + n - 1 : msb;
+    uint64_t sign = is_signed(type) && n > 0 ? a >> last & 1 : 0, bits = from > msb ? 0 : whole(type - is_signed(type), a) >> from;
+    uint64_t mask = from > msb ? 0 : ((uint64_t)2 << (last - from)) - 1;
+    return n == 0 ? 0 : whole(type, (bits & mask) | (sign ? ~mask : 0));
+}
+
 static uint64_t integer(const struct instruction *i, uint64_t a, uint64_t b, uint64_t c)
 {
     int less = is_signed(i->type) ? (int64_t)a < (int64_t)b : a < b;
@@ -839,7 +863,7 @@ static uint64_t integer(const struct instruction *i, uint64_t a, uint64_t b, uin
     case OR: return a | b;
     case XOR: return a ^ b;
     case NOT: return ~a;
-    default: return c >= 64 ? 0 : a >> b & (((uint64_t)1 << c) - 1); /* bfe, unsigned */
+    default: return 0;
     }
 }
 
@@ -973,7 +997,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
     case SELP: return c & 1 ? a : b;
     case SHL:
     case SHR: return shifted(i->type, i->op, whole(i->type, a), (uint32_t)b);
-    case BFE: return integer(i, whole(i->type, a), (uint32_t)b & 255, (uint32_t)c & 255);
+    case BFE: return field(i->type, a, (uint32_t)b & 255, (uint32_t)c & 255);
     default: break;
     }
     if (i->type == F32)
@@ -985,7 +1009,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 /* ---- a block ---- */
 
-enum state { GOES_ON, WAITS, MEETS, DONE };
+enum state { GOES_ON, STOPS /* for others to go on */, WAITS, MEETS, DONE };
 
 struct thread {
     const struct function *f;
@@ -994,6 +1018,7 @@ struct thread {
     int at;
     unsigned carry;
     enum state state;
+    struct weak_thread *weak; /* NULL: nobody is told anything */
 };
 
 struct block {
@@ -1003,6 +1028,8 @@ struct block {
     char *shared, *passed;
     struct thread *thread;
     uint64_t *slots;
+    struct weak_memory *memory;
+    uint64_t random;
     int64_t left; /* instructions until somebody asks whether this ever ends */
 };
 
@@ -1028,6 +1055,32 @@ static char *memory(const struct block *b, const struct instruction *c, const st
     return *error = RUN_ILLEGAL_ADDRESS, NULL;
 }
 
+/* Flags and tickets are as they are now. */
+static int access_weakly(const struct block *b, const struct instruction *c, struct thread *t, uint64_t at, size_t n)
+{
+    uint64_t v = 0, sum;
+    if (c->op == ST && c->order == RELEASE)
+        weak_release(b->memory, t->weak);
+    if (c->op == ST && c->order == WEAK)
+        weak_write(t->weak, at, &t->slot[c->in[1]], n);
+    else if (c->op == ST)
+        weak_write_now(b->memory, at, &t->slot[c->in[1]], n);
+    else if (c->order == WEAK)
+        weak_read(b->memory, t->weak, at, &v, n);
+    else
+        memcpy(&v, (const void *)(uintptr_t)at, n);
+    if (c->op == ST)
+        return 0;
+    if (c->op == ATOM) {
+        sum = v + t->slot[c->in[1]];
+        weak_write_now(b->memory, at, &sum, n);
+    }
+    if (c->order == ACQUIRE)
+        weak_acquire(b->memory, t->weak);
+    t->slot[c->to] = whole(c->type, v);
+    return 0;
+}
+
 static int access_memory(const struct block *b, const struct instruction *c, struct thread *t)
 {
     size_t n = (size_t)width(c->type) / 8;
@@ -1036,6 +1089,10 @@ static int access_memory(const struct block *b, const struct instruction *c, str
     uint64_t v = 0;
     if (!at)
         return error;
+    if (t->weak && c->space == GLOBAL && !c->fixed)
+        return access_weakly(b, c, t, (uint64_t)(uintptr_t)at, n);
+    if (c->op == ATOM)
+        return RUN_FAILED; /* of a function that tells nothing */
     if (c->op == ST) {
         memcpy(at, &t->slot[c->in[1]], n);
     } else {
@@ -1054,6 +1111,18 @@ static uint64_t carried(struct thread *t, const struct instruction *c)
 }
 
 static int call_function(struct block *b, struct thread *t, const struct function *f);
+
+static uint64_t draw(struct block *b)
+{
+    b->random = b->random * 6364136223846793005u + 1442695040888963407u;
+    return b->random >> 33;
+}
+
+/* Who waits for a flag lets others go on; who has told something, now and then. */
+static int stops(struct block *b, const struct instruction *c)
+{
+    return c->op == LD || draw(b) % 2;
+}
 
 /* To the next barrier, or to the end. */
 static int thread_run(struct block *b, struct thread *t)
@@ -1076,8 +1145,11 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = MEETS;
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
-        else if (c->op == LD || c->op == ST)
+        else if (c->op == LD || c->op == ST || c->op == ATOM) {
             error = access_memory(b, c, t);
+            if (c->order != WEAK)
+                t->state = stops(b, c) ? STOPS : GOES_ON;
+        }
         else if (c->op == ADDC || c->carries)
             slot[c->to] = carried(t, c);
         else
@@ -1211,23 +1283,127 @@ static int block_run(struct block *b)
     return 0;
 }
 
+/* ---- blocks whose threads tell each other something: side by side ---- */
+
+enum { RESIDENT = 6 }; /* blocks that run at a time */
+
+static void block_free(struct block *b)
+{
+    free(b->shared);
+    free(b->passed);
+    free(b->thread);
+    free(b->slots);
+}
+
+static void block_open(struct block *b, unsigned number)
+{
+    b->shared = calloc(1, b->g->shared + 1);
+    b->passed = calloc(b->g->threads, PASSED_BYTES);
+    b->thread = calloc(b->g->threads, sizeof *b->thread);
+    b->slots = calloc((size_t)b->g->threads * (size_t)b->f->nslot, sizeof *b->slots);
+    block_start(b, number);
+}
+
+/* A barrier is for all threads of the block. It makes no write known to other blocks, but to make it weaker is not needed here: it is as strong as
+ * a release and an acquire. */
+static int pass_barrier(struct block *b)
+{
+    unsigned i, waiting = 0, done = 0;
+    for (i = 0; i < b->g->threads; i++) {
+        waiting += b->thread[i].state == WAITS;
+        done += b->thread[i].state == DONE;
+    }
+    if (waiting == 0 || waiting + done < b->g->threads)
+        return 0;
+    if (done)
+        return RUN_FAILED;
+    for (i = 0; i < b->g->threads; i++)
+        weak_release(b->memory, b->thread[i].weak);
+    for (i = 0; i < b->g->threads; i++) {
+        weak_acquire(b->memory, b->thread[i].weak);
+        b->thread[i].state = GOES_ON;
+    }
+    return 0;
+}
+
+/* Each thread that can runs on, from any one on; *done: all have ended. */
+static int block_go_on(struct block *b, int *done)
+{
+    unsigned i, n = b->g->threads, first = (unsigned)(draw(b) % n), ended = 0;
+    int error = 0;
+    for (i = 0; i < n && !error; i++) {
+        struct thread *t = &b->thread[(first + (b->g->backwards ? n - i : i)) % n];
+        if (t->state == GOES_ON || t->state == STOPS)
+            error = thread_run(b, t);
+        error = error || t->state != MEETS ? error : RUN_FAILED;
+        ended += t->state == DONE;
+    }
+    *done = ended == n;
+    return error ? error : pass_barrier(b);
+}
+
+/* What a thread has not released is there when the kernel has ended, and not when the thread has. */
+static void end_threads(struct weak_memory *m, struct weak_thread **all, unsigned n)
+{
+    unsigned i;
+    for (i = 0; i < n; i++) {
+        weak_release(m, all[i]);
+        weak_thread_free(all[i]);
+    }
+    free(all);
+    weak_memory_free(m);
+}
+
+static void start_resident(struct block *b, unsigned number, struct weak_thread **weak)
+{
+    unsigned t;
+    block_open(b, number);
+    for (t = 0; t < b->g->threads; t++) {
+        b->thread[t].weak = weak[t] = weak_thread_new();
+        b->thread[t].state = GOES_ON;
+    }
+}
+
+static int run_side_by_side(const struct function *f, const struct grid *g)
+{
+    struct block resident[RESIDENT];
+    struct block all = {.f = f, .g = g, .k = f->of, .left = g->most, .random = g->seed, .memory = weak_memory_new()};
+    struct weak_thread **weak = calloc((size_t)g->blocks * g->threads, sizeof *weak);
+    unsigned i, next = 0, running = 0;
+    int error = 0, done;
+    while (!error && (running || next < g->blocks)) {
+        for (; running < RESIDENT && next < g->blocks; next++) {
+            resident[running] = all;
+            start_resident(&resident[running++], g->backwards ? g->blocks - 1 - next : next, &weak[(size_t)next * g->threads]);
+        }
+        i = (unsigned)(draw(&all) % running);
+        resident[i].left = all.left, resident[i].random = draw(&all);
+        error = block_go_on(&resident[i], &done);
+        all.left = resident[i].left;
+        if (!done || error)
+            continue;
+        block_free(&resident[i]);
+        resident[i] = resident[--running];
+    }
+    while (running)
+        block_free(&resident[--running]);
+    end_threads(all.memory, weak, next * g->threads);
+    return error;
+}
+
 int kernel_run(const void *kernel, const struct grid *g)
 {
     const struct function *f = kernel;
     struct block b = {.f = f, .g = g, .k = f->of, .left = g->most};
     unsigned i;
     int error = 0;
-    b.shared = calloc(1, g->shared + 1);
-    b.passed = calloc(g->threads, PASSED_BYTES);
-    b.thread = calloc(g->threads, sizeof *b.thread);
-    b.slots = calloc((size_t)g->threads * (size_t)f->nslot, sizeof *b.slots);
+    if (f->tells)
+        return run_side_by_side(f, g);
+    block_open(&b, 0);
     for (i = 0; i < g->blocks && !error; i++) {
         block_start(&b, g->backwards ? g->blocks - 1 - i : i);
         error = block_run(&b);
     }
-    free(b.shared);
-    free(b.passed);
-    free(b.thread);
-    free(b.slots);
+    block_free(&b);
     return error;
 }

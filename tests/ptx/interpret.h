@@ -21,9 +21,11 @@ struct grid {
     int64_t most;                               /* instructions, until it is RUN_TIMEOUT */
     int backwards;                              /* last block and thread first */
     int (*may_touch)(uint64_t address, size_t); /* memory of the device */
+    uint64_t seed;                              /* of the order in which threads run that tell each other something */
 };
 
-/* Block after block; in a block each thread runs to the next barrier, one after the other. A barrier that some threads
+/* A kernel in which threads tell each other something (acquire, release, atom) runs several blocks at a time, thread by thread in any
+ * order, on memory that is as weak as it may be (weak.h). Others run block after block; in a block each thread runs to the next barrier, one after the other. A barrier that some threads
  * of a block do not come to is RUN_FAILED; so is shared memory that there is not. */
 int kernel_run(const void *kernel, const struct grid *g);
 

@@ -30,9 +30,14 @@ check "a product and a sum, rounded apart" sh -c 'grep -q "mul.rn.f32" 5.ptx && 
 
 check "scan" build scan:8
 check "fourteen kernels forward, eleven backward" sh -c '[ "$(grep -c "entry k_forward" k.ptx)" = 14 ] && [ "$(grep -c "entry k_backward" k.ptx)" = 11 ]'
-kernel 5
-check "a piece's step: a, b, sum and decay so far" holds 5.ptx 4 'ld\.global(\.nc)?\.f32'
-check "eight pieces side by side" sh -c 'grep "k_forward_5" k.json | grep -q "\"threads\": \"8\*B\*H\""'
+kernel 7
+check "eight pieces side by side" sh -c 'grep "k_forward_7" k.json | grep -q "\"threads\": \"8\*B\*H\", \"partial_results\": 1,"'
+check "a and b of a piece, at first and when its state is known; the state in front of all" holds 7.ptx 5 'ld\.global\.nc\.f32'
+check "what is told: a sum, a state" holds 7.ptx 2 'st\.release\.gpu'
+check "what is asked" holds 7.ptx 1 'ld\.acquire\.gpu'
+check "a ticket for a block" holds 7.ptx 1 'atom\.global\.add'
+check "the state goes back the same way" sh -c '[ "$(grep -c "ld.acquire.gpu" k.ptx)" = 2 ]'
+check "no looking back without pieces" sh -c '"$RNNC" build "$SRC/tests/ptx/diagonal.rnn" --target=ptx --form=sequential -o s && ! grep -q acquire s.ptx'
 check "the manifest has the number of chunks" sh -c 'grep -q "\"quotient_of\": \"T\", \"by\": \"8\", \"floor\": true" k.json'
 
 check "single precision: exponentials without double arithmetic" sh -c '

@@ -226,6 +226,87 @@ static void run_steps(Grid *g, const NvNode *n)
     g->left = false;
 }
 
+/* ---- looking back ---- */
+
+/* Everything so far is in order with what comes. */
+static void in_order(Grid *g)
+{
+    g->kernel_start = g->block_start = ++g->now;
+}
+
+static void take_part(Grid *g, const NvNode *n, uint32_t first, int64_t piece, int64_t number)
+{
+    for (uint32_t l = n->nlevel; l-- > first;) {
+        int64_t extent = kern_run_dim(&g->run, n->extent[l]);
+        for (uint32_t i = 0; i < n->axis.n; i++)
+            if (n->axis.p[i].level == l)
+                g->only[n->axis.p[i].loop->loop.var] = number % extent;
+        number /= extent;
+    }
+    for (uint32_t i = 0; i < n->axis.n && first; i++)
+        if (n->axis.p[i].level == 0)
+            g->only[n->axis.p[i].loop->loop.var] = piece;
+}
+
+/* Each thread is a block of its own. */
+static void be_piece(Grid *g, int64_t number)
+{
+    g->block = number;
+    g->block_start = ++g->now;
+    be(g, 0);
+}
+
+static void run_part(Grid *g, const NvNode *n, uint32_t first, KStmt *s, int64_t piece, int64_t number)
+{
+    take_part(g, n, first, piece, number);
+    run_stmt(g, s);
+    for (uint32_t i = 0; i < n->axis.n; i++)
+        g->only[n->axis.p[i].loop->loop.var] = -1;
+}
+
+/* Of pieces in order, numbered as loops have them. */
+static int64_t by_number(Grid *g, const NvLook *k, int64_t piece)
+{
+    return k->loop->loop.reverse ? kern_run_dim(&g->run, k->loop->loop.extent) - 1 - piece : piece;
+}
+
+/* From any piece before that somebody could have found, or from the start. */
+static void run_back(Grid *g, const NvLook *k, int64_t piece, int64_t number)
+{
+    int64_t found = (int64_t)(draw_order(g) % (uint64_t)(piece + 1)) - 1;
+    double *var = g->var[0];
+    in_order(g);
+    var[k->own] = (double)by_number(g, k, piece);
+    var[k->found] = (double)by_number(g, k, found);
+    run_part(g, k->step, 0, found < 0 ? k->start : k->take, 0, number);
+    for (int64_t p = found + 1; p <= piece; p++) {
+        var[k->loop->loop.var] = (double)by_number(g, k, p);
+        kern_run_block(&g->run, &k->around);
+        run_part(g, k->step, 0, k->step->s, 0, number);
+    }
+}
+
+/* Threads of pieces and of the rest run in any order, states in theirs. */
+static void run_look(Grid *g, const NvLook *k)
+{
+    int64_t width = kern_run_dim(&g->run, k->step->count), pieces = kern_run_dim(&g->run, k->loop->loop.extent);
+    int64_t *at = order(g, width * pieces);
+    for (int64_t i = 0; i < width * pieces; i++) {
+        be_piece(g, at[i]);
+        run_part(g, k->pieces, 1, k->pieces->s, at[i] / width, at[i] % width);
+    }
+    for (int64_t i = 0; i < width * pieces; i++) {
+        be_piece(g, i);
+        run_back(g, k, i / width, i % width);
+    }
+    in_order(g);
+    at = order(g, width * pieces);
+    for (int64_t i = 0; i < width * pieces; i++) {
+        be_piece(g, at[i]);
+        run_part(g, k->rest, 1, k->rest->s, at[i] / width, at[i] % width);
+    }
+}
+
 static void run_nodes(Grid *g, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n && !g->left; i++) {
@@ -239,6 +320,10 @@ static void run_nodes(Grid *g, const NvNodes *nodes)
         case NV_SHARE: by_all(g, n, share); break;
         case NV_TILES: by_all(g, n, tiles); break;
         case NV_COMBINE: by_all(g, n, combine); break;
+        case NV_LOOK:
+            if (g->block == 0)
+                run_look(g, n->look);
+            break;
         case NV_STEPS: run_steps(g, n); break;
         case NV_BARRIER:
             g->now += n != g->removed;
@@ -528,6 +613,12 @@ Test(blocks, newton)
     check_files(files, sizeof files / sizeof *files, (RecForm){.kind = REC_FORM_NEWTON, .size = 3});
 }
 
+Test(blocks, wavefront)
+{
+    static const char *const files[] = {"stdlib/mdrnn.rnn", "stdlib/grid_lstm.rnn"};
+    check_files(files, sizeof files / sizeof *files, (RecForm){.kind = REC_FORM_WAVEFRONT});
+}
+
 /* Several forms in one program, where sizes decide. */
 Test(blocks, usual_form)
 {
@@ -608,6 +699,22 @@ Test(blocks, plan_of_gru)
                                "    share H*part.1 writes b26\n"
                                "    each\n"
                                "    share H*part.1 writes b23"), "%.*s", STRF(backward));
+    arena_free(a);
+}
+
+/* Pieces side by side, and what may come before or behind them out of the way. */
+Test(blocks, plan_of_scan)
+{
+    Arena *a = arena_new();
+    Pair p, none;
+    cr_assert(pair_new(a, &(Entry){"tests/ptx/diagonal.rnn", "diagonal"}, (RecForm){.kind = REC_FORM_SCAN, .size = 5}, FACTOR_REAL, &p));
+    Str forward = text_of(a, p.plan, "diagonal_forward_7"), backward = text_of(a, p.plan, "diagonal_backward_5");
+    cr_assert(str_is(forward, "diagonal_forward_7, threads for 5*B*H\n  look back over 5 pieces: b24 b23, then b28 b20, then b21 b20"), "%.*s", STRF(forward));
+    cr_assert(str_is(backward, "diagonal_backward_5, threads for 5*B*H\n  look back over 5 pieces: b17 b16, then b30 b12, then b13 b12 b14"), "%.*s", STRF(backward));
+    cr_assert(pair_new(a, &(Entry){"stdlib/plstm.rnn", "plstm"}, (RecForm){.kind = REC_FORM_SCAN, .size = 5}, FACTOR_REAL, &none));
+    Text t = {.arena = a};
+    nv_print(&t, none.plan); /* steps composed as matrices */
+    cr_assert_null(strstr(str_c(a, text_str(&t)), "look back"));
     arena_free(a);
 }
 

@@ -107,7 +107,7 @@ static Launcher launcher_new(Arena *a, Source s)
     write_text(header, header_text(a, l.plan->k, &h));
     write_text(source, nv_launcher(l.plan, &o, nv_ptx(l.plan, &o), STR("k.h")));
     must_compile("-std=c99", source, object);
-    must_compile("-std=gnu99 -ffp-contract=off", RNNC_SOURCE_DIR "/tests/ptx/driver.c " RNNC_SOURCE_DIR "/tests/ptx/interpret.c", l.driver);
+    must_compile("-std=gnu99 -ffp-contract=off", RNNC_SOURCE_DIR "/tests/ptx/driver.c " RNNC_SOURCE_DIR "/tests/ptx/interpret.c " RNNC_SOURCE_DIR "/tests/ptx/weak.c", l.driver);
     l.library = library(object);
     l.stub = dlsym(library(l.driver), "stub");
     l.open = (Open *)symbol(&l, "%s_open_cuda");

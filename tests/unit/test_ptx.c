@@ -154,14 +154,15 @@ static KernProg *program_of(Arena *a, const char *forward)
                        "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\ndim part.1 part\nopen T\nopen B\nopen H\n"
                        "arg \"x\" real[T, H] input of 0 batched\narg \"h0\" real[H] start of 1 optional batched\n"
                        "buf b0 arg 0 real B*T*H used 1 \"x\"\nbuf b1 work real 9*B*T*H used 1 \"w\"\n"
-                       "buf b2 work real 9*B*T*H used 1 \"v\"\nbuf b3 arg 1 real B*H used 1 \"h0\"\nforward {\n  %s\n}\n", forward);
+                       "buf b2 work real 9*B*T*H used 1 \"v\"\nbuf b3 arg 1 real B*H used 1 \"h0\"\n"
+                       "buf b4 work real 9*B*T*H used 1 \"u\"\nbuf b5 work real 9*B*T*H used 1 \"t\"\nforward {\n  %s\n}\n", forward);
     KernProg *k = kern_read(a, text, &error);
     cr_assert(k, "%.*s\n%s", STRF(error), text.p);
     return k;
 }
 
-/* What becomes of a forward function: a `t` for each kernel of threads, a `b` for each of blocks that is cut, a `1` for one
- * block that does it all. */
+/* What becomes of a forward function: a `t` for each kernel of threads, an `l` where those look back, a `b` for each of blocks that is cut,
+ * a `1` for one block that does it all. */
 static Str kernels_of(Arena *a, const char *forward)
 {
     NvPlan *plan = nv_plan(a, program_of(a, forward), &(NvOptions){.arch = STR("sm_80")});
@@ -170,7 +171,7 @@ static Str kernels_of(Arena *a, const char *forward)
     if (fn->refused.n)
         return fn->refused;
     for (uint32_t i = 0; i < fn->kernel.n; i++)
-        text_add(&t, "%c", !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].first == K_NONE ? '1' : 'b');
+        text_add(&t, "%c", fn->kernel.p[i].node.p[0]->kind == NV_LOOK ? 'l' : !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].first == K_NONE ? '1' : 'b');
     return text_str(&t);
 }
 
@@ -190,6 +191,42 @@ Test(ptx, threads_keep_apart)
         cr_assert_eq(str_is(got, "t"), nests[i].apart, "%s\nbecomes `%.*s`", nests[i].body, STRF(got));
         arena_free(a);
     }
+}
+
+/* ---- three loops that can be one kernel, and some like them that cannot ---- */
+
+/* Sums of four pieces in b1, the state in b2, what it is in front of each piece in b4. */
+#define SUMS "parallel %10 < 4 { vector %11 < H { %12 : real = load b0[0, %10 by H, %11 by 1] store b1[0, %10 by H, %11 by 1] = %12 } } "
+#define SUM_STEP(SUM, STATE, SAVED) "serial %20 < 4 { vector %21 < H { %22 : real = load b1[" SUM "] %23 : real = load b2[" STATE "] " \
+                                    "%24 : real = add(%22, %23) store b2[" STATE "] = %24 store b4[" SAVED "] = %23 } } "
+#define PIECE "0, %20 by H, %21 by 1"
+#define STEPS SUM_STEP(PIECE, "0, %21 by 1", PIECE)
+#define REST(SAVED, TO) "parallel %30 < 4 { vector %31 < H { %32 : real = load b4[" SAVED "] store " TO "[0, %30 by H, %31 by 1] = %32 } } "
+#define PLACES REST("0, %30 by H, %31 by 1", "b5")
+
+Test(ptx, three_loops_look_back)
+{
+    check_kernels(SUMS STEPS PLACES, "tlt"); /* flags, and the state behind */
+    check_kernels("fill b2[0] count H = 0 " SUMS STEPS PLACES, "ttlt");
+    check_kernels(SUMS "fill b2[0] count H = 0 " STEPS PLACES, "ttlt");
+    check_kernels(SUMS STEPS "copy b5[9*H] = b2[0] count H " PLACES, "tttt"); /* it must be behind one, and in front of the other */
+    check_kernels(SUMS STEPS "fill b5[9*H] count H = 0 " PLACES, "ttlt");
+    check_kernels(SUMS "copy b2[0] = b1[0] count H " STEPS PLACES, "tttt"); /* it must come between */
+    check_kernels(SUMS STEPS "fill b4[H] count H = 0 " PLACES, "tttt");
+    check_kernels(SUMS SUM_STEP("H, %20 by H, %21 by 1", "0, %21 by 1", PIECE) PLACES, "ttt"); /* the next piece's sum */
+    check_kernels(SUMS SUM_STEP("0, %21 by 1", "0, %21 by 1", PIECE) PLACES, "ttt");           /* always the first one's */
+    check_kernels(SUMS SUM_STEP(PIECE, "0, %21 by 1", "0, %21 by 1") PLACES, "ttt");
+    check_kernels(SUMS SUM_STEP(PIECE, PIECE, PIECE) PLACES, "ttt"); /* nothing is carried on */
+    check_kernels(SUMS STEPS REST("H, %30 by H, %31 by 1", "b5"), "ttt"); /* another piece's state */
+    check_kernels(SUMS STEPS REST("0, %31 by 1", "b5"), "ttt");
+    check_kernels(SUMS STEPS REST("0, %30 by H, %31 by 1", "b2"), "ttt"); /* writes over the state */
+    check_kernels(SUMS STEPS REST("0, %30 by H, %31 by 1", "b1"), "tlt"); /* over its own sum */
+    check_kernels("parallel %10 < T { vector %11 < H { %12 : real = load b0[0, %10 by H, %11 by 1] store b1[0, %10 by H, %11 by 1] = %12 } } "
+                  STEPS PLACES, "ttt"); /* other pieces */
+    check_kernels(SUMS "serial %20 < 4 { vector %21 < H { %23 : real = load b2[0, %21 by 1] serial %25 < T { %22 : real = load b1[0, %20 by H, %21 by 1] "
+                       "store b4[0, %20 by H, %21 by 1] = %22 } store b2[0, %21 by 1] = %23 } } " PLACES, "tlt");
+    check_kernels(SUMS "serial %20 < 4 { vector %21 < H { %23 : real = load b2[0, %21 by 1] %26 : real = start sum serial %25 < T { %22 : real = load b1[0, %20 by H, %21 by 1] "
+                       "update %26 sum %22 } store b4[0, %20 by H, %21 by 1] = %26 store b2[0, %21 by 1] = %23 } } " PLACES, "ttt");
 }
 
 /* Outside of all loops. A scalar that a kernel may change, and what is found from it, stays in one kernel. */
