@@ -5,7 +5,8 @@
  * serial loops, or an iteration reads what it may have written, that needs a proof: all accesses to that memory have the same stride
  * in each loop of the chain, those strides are nested (each is a multiple of the next times its extent), and everything
  * else in the address is a multiple of the largest times its extent. Then an address says which iteration it belongs to,
- * as digits do, and no two threads meet. */
+ * as digits do, and no two threads meet. Or, where no serial loops are around, iterations of each loop of the chain touch different elements
+ * (depend.c): those may lie side by side. A thread then makes all of them alone, for which there must be enough threads: a chain along time. */
 #include "backends/nvptx/plan.h"
 
 static bool is_parallel(const KStmt *s)
@@ -307,6 +308,34 @@ static bool is_independent(Map *m, const NvNode *node, KBufId memory)
     return reads_first(m->k, &last->loop.body, memory, &written);
 }
 
+/* Along an axis of time: there are as many iterations as threads, as a rule, so each may do a lot by itself. */
+static bool is_long(const Map *m, const NvNode *node)
+{
+    for (uint32_t l = 0; l < node->nlevel; l++)
+        for (DimSym s = 0; s < dim_nsyms(m->k->dims); s++)
+            if (dim_sym_info(m->k->dims, s)->kind == DIM_TIME && dim_mentions(m->k->dims, node->extent[l], s))
+                return true;
+    return false;
+}
+
+/* Whether iterations of each loop touch different elements, whatever is inside of them. */
+static bool are_apart(Map *m, const NvNode *node, KBufId memory)
+{
+    const KernPiece piece = {m->kernel->part, m->kernel->axis};
+    for (uint32_t l = 0; l < node->axis.n; l++) {
+        const KStmt *loop = node->axis.p[l].loop;
+        const KBlock *b = &loop->loop.body;
+        for (uint32_t i = 0; i < b->n; i++)
+            for (uint32_t j = i; j < b->n; j++) {
+                unsigned x = nv_touches(m->k, b->p[i], memory), y = nv_touches(m->k, b->p[j], memory);
+                if (x && y && ((x | y) & NV_WRITES) &&
+                    !kern_rounds_apart(m->k, loop, b->p[i], b->p[j], memory, m->kernel->first == K_NONE ? NULL : &piece))
+                    return false;
+            }
+    }
+    return true;
+}
+
 static bool is_apart(Map *m, const NvNode *node)
 {
     bool serial = !is_parallel(node->s);
@@ -314,7 +343,7 @@ static bool is_apart(Map *m, const NvNode *node)
         unsigned does = kern_memory(m->k, b) == b ? nv_touches(m->k, node->s, b) : 0;
         if (!(does & NV_WRITES) || (!serial && (!(does & NV_READS) || is_independent(m, node, b))))
             continue;
-        if (!nv_same_owner(m, node, node, b, NULL))
+        if (!nv_same_owner(m, node, node, b, NULL) && (serial || !is_long(m, node) || !are_apart(m, node, b)))
             return false;
     }
     return true;

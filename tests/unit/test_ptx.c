@@ -229,6 +229,16 @@ Test(ptx, three_loops_look_back)
                        "update %26 sum %22 } store b4[0, %20 by H, %21 by 1] = %26 store b2[0, %21 by 1] = %23 } } " PLACES, "ttt");
 }
 
+/* A thread makes all that an iteration adds up, where there is one for each place in time; where elements of two iterations are the same it does not. */
+Test(ptx, sums_of_places)
+{
+#define ADDS(CHAIN, ADDRESS) CHAIN " serial %4 < H { %2 : real = load b0[0, %4 by 1] store b1[" ADDRESS ", %4 by 1] += %2 } } "
+    check_kernels(ADDS("parallel %0 < T { parallel %3 < B {", "0, %0 by B*H, %3 by H") "}", "t");
+    check_kernels(ADDS("parallel %0 < T { parallel %3 < B {", "0, %3 by H") "}", "1");
+    check_kernels(ADDS("parallel %0 < T { parallel %3 < B {", "0, %0 by H, %3 by H") "}", "1");
+    check_kernels(ADDS("parallel %3 < B {", "0, %3 by H"), "b");
+}
+
 /* Outside of all loops. A scalar that a kernel may change, and what is found from it, stays in one kernel. */
 Test(ptx, top_of_a_function)
 {
