@@ -119,25 +119,6 @@ Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
     return inst;
 }
 
-static void add_use(Elab *e, Inst *inst, const Use *u)
-{
-    Inst *child = NULL;
-    if (inst->cell->domain != DOMAIN_LINE)
-        diag(e->diags, E_UNSUPPORTED, u->at, "a cell over a grid or a graph cannot use other cells yet");
-    else if (u->count)
-        diag(e->diags, E_UNSUPPORTED, u->at, "several instances at once are for models only");
-    else
-        child = inst_of_use(e, inst->outer, u, str_fmt(e->arena, "%.*s%.*s.", STRF(inst->path), STRF(u->name.text)));
-    Sym *sym = scope_add(e, inst->scope, u->name, child ? SYM_INST : SYM_VALUE);
-    if (!child) {
-        sym->val = poison;
-        return;
-    }
-    child->parent = inst;
-    sym->inst = child;
-    vec_push(e->arena, &inst->child, child);
-}
-
 static void add_input(Elab *e, Inst *inst, const Decl *d)
 {
     Sym *sym = scope_add(e, d->is_const ? inst->outer : inst->scope, d->name, SYM_VALUE);
@@ -154,6 +135,7 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
     sym->has_place = true;
     sym->delay = NEW(e->arena, DelayDef);
     sym->delay->decl = d;
+    sym->delay->now = poison;
     memset(sym->delay->prev, 0xff, sizeof sym->delay->prev);
     memset(sym->delay->later, 0xff, sizeof sym->delay->later);
     sym->delay->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
@@ -184,7 +166,7 @@ static void add_statement(Elab *e, Inst *inst, const Stmt *s)
     case ST_LET: bind_let(e, inst->scope, s); return;
     case ST_USE:
         for (uint32_t i = 0; i < s->uses.n; i++)
-            add_use(e, inst, &s->uses.use[i]);
+            add_child(e, inst, &s->uses.use[i]);
         return;
     case ST_FOR:
         vec_push(e->arena, &inst->loop, loop_new(e, inst, inst->scope, s)); return;
@@ -568,13 +550,6 @@ static RecId mask(Elab *e, RecId active, RecId now, RecId otherwise)
     return active == REC_NONE ? now : rec_map3(&e->b, FUN_WHERE, active, now, otherwise);
 }
 
-static void set_region(Inst *inst, RecRegion r)
-{
-    inst->scope->region = r;
-    for (uint32_t i = 0; i < inst->child.n; i++)
-        set_region(inst->child.p[i], r);
-}
-
 /* `h`, `z.re`; what goes on for longer is `h[t-2]`, or `h[t+2]` from the end; an earlier input is `x[t-1]`. */
 static Str carry_name(Elab *e, const Inst *inst, const Carry *c, uint32_t lag)
 {
@@ -627,6 +602,8 @@ void compute_all(Elab *e, Inst *inst)
     for (uint32_t i = 0; i < inst->loop.n; i++)
         loop_run(e, inst->loop.p[i]);
     for (uint32_t i = 0; i < inst->child.n; i++) {
+        if (inst->child.p[i]->broken)
+            continue;
         if (!inst->child.p[i]->called)
             diag(e->diags, E_ARGUMENTS, inst->child.p[i]->at, "this instance is never run: call it as `let y = name(inputs)`");
         else
@@ -784,47 +761,6 @@ Run *scan_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     rec_recur_close(e->prog, recur, result, n);
     e->b = before;
     return finish(e, inst, args, &c, recur, op.init.n, output);
-}
-
-/* `let y = inner(x)` inside a cell: one step of another cell. */
-Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x)
-{
-    const Cell *cell = inst->cell;
-    if (!inst->parent) {
-        diag_help(diag(e->diags, E_TYPE, x->at, "an instance is run over a whole sequence here"), STR("write `scan(name, inputs)`"));
-        return poison;
-    }
-    if (e->b.region != inst->parent->scope->region) {
-        diag(e->diags, E_UNSUPPORTED, x->at, "an instance runs once in a step: it cannot be called in the rounds of a loop");
-        return poison;
-    }
-    if (inst->called) {
-        diag(e->diags, E_ARGUMENTS, x->at, "this instance already runs in this step: use a second one");
-        return poison;
-    }
-    inst->called = true;
-    inst->index = inst->parent->index;
-    if (x->call.narg != cell->ninput) {
-        diag(e->diags, E_ARGUMENTS, x->at,
-             str_c(e->arena, str_fmt(e->arena, "`%.*s` has %u inputs, and here are %u", STRF(cell->name.text), cell->ninput, x->call.narg)));
-        return poison;
-    }
-    for (uint32_t i = 0; i < cell->ninput; i++) {
-        Val v = elab_expr(e, s, x->call.arg[i].value);
-        Type want, have;
-        if (is_poison(v) || !elab_type(e, inst->outer, &cell->input[i].type, &want))
-            return poison;
-        v = to_dtype(e, v, want.dt);
-        have = val_type(e, v);
-        if (v.nfree || !type_eq(&want, &have)) {
-            diag(e->diags, E_SHAPE, x->call.arg[i].value->at,
-                 str_c(e->arena, str_fmt(e->arena, "input `%.*s` is %.*s, and here %.*s is given", STRF(cell->input[i].name.text),
-                                         STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v)))));
-            return poison;
-        }
-        scope_find(inst->scope, cell->input[i].name.text)->val = v;
-    }
-    return cell->noutput ? output_value(e, inst, cell->output[0]) : poison;
 }
 
 /* ---- a cell as the entry ---- */

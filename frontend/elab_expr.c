@@ -317,13 +317,8 @@ static Val field(Elab *e, Scope *s, const Expr *x)
         diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, name));
         return poison;
     }
-    if (sym && sym->kind == SYM_INST && !sym->inst->is_array) {
-        for (uint32_t i = 0; i < sym->inst->state.n; i++)
-            if (str_eq(sym->inst->state.p[i]->decl->name.text, name))
-                return state_now(e, sym->inst->state.p[i]);
-        diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, name));
-        return poison;
-    }
+    if (child_state(s, x))
+        return graph_value(e, s, state_now(e, child_state(s, x)), x->at);
     if (!str_is(name, "T")) {
         diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, name));
         return poison;

@@ -96,20 +96,17 @@ static Val only_there(Elab *e, const GraphPlace *at, Val v, Span span)
 }
 
 /* What an earlier block put out for state st at block, row. */
-static Val earlier(Elab *e, Inst *inst, StateDef *st, Val block, Val row)
+static Val earlier(Elab *e, const StateDef *st, Val block, Val row)
 {
-    uint32_t which = 0;
-    while (inst->state.p[which] != st)
-        which++;
     RecId part[2];
     Val index[2] = {block, row}, v = poison;
     for (uint32_t k = 0; k < nparts(st->type.dt); k++) {
         Type t = {.dt = part_dtype(st->type.dt), .rank = (uint8_t)(st->type.rank + 2)};
         t.dim[0] = rec_op(e->prog, e->prog->region.p[e->b.region].owner)->length;
-        t.dim[1] = graph_place_of(inst, st)->var->size;
+        t.dim[1] = graph_place_of(st->scope->inst, st)->var->size;
         memcpy(t.dim + 2, st->type.dim, st->type.rank * sizeof *t.dim);
         IndexVar *rest[MAXRANK] = {NULL};
-        v = gather_vals(e, rec_history(&e->b, inst->history[which] + k, t), index, 2, rest, st->type.rank);
+        v = gather_vals(e, rec_history(&e->b, st->history + k, t), index, 2, rest, st->type.rank);
         part[k] = v.v;
     }
     if (is_poison(v) || st->type.dt != DT_COMPLEX)
@@ -147,13 +144,23 @@ Val graph_no_place(Elab *e, Span at)
     return poison;
 }
 
-static Val state_there(Elab *e, Scope *s, StateDef *st, const GraphName *n, bool tail, Span at)
+static Val state_there(Elab *e, StateDef *st, const GraphName *n, bool tail, Span at)
 {
     bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN), edge = n->what == GRAPH_IN && !tail;
     if (!n->place || (node && !n->place->up) || (st->decl->nplace ? !edge : !node || is_poison(n->place->block)))
         return graph_no_place(e, at);
-    Val v = st->decl->nplace ? earlier(e, s->inst, st, n->place->in_block, n->place->in_row) : earlier(e, s->inst, st, n->place->block, n->place->row);
+    Val v = st->decl->nplace ? earlier(e, st, n->place->in_block, n->place->in_row) : earlier(e, st, n->place->block, n->place->row);
     return only_there(e, n->place, v, at);
+}
+
+/* What a cell that runs inside another one is given is known at the nodes of the block only, unless it is an input. */
+static Val input_at(Elab *e, DelayDef *d, const GraphPlace *here, Val index, Span at)
+{
+    if (!is_poison(d->now))
+        return only_there(e, here, input_rows(e, d, index), at);
+    diag_help(diag(e->diags, E_UNSUPPORTED, at, "a cell that runs inside another one cannot read what is computed for it at other nodes yet"),
+              STR("hand an input of the other cell on as it is, or make it a state there"));
+    return poison;
 }
 
 static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool tail, Span at)
@@ -168,7 +175,7 @@ static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool 
     if (d->decl->nplace == 1 && n->what == GRAPH_OUT && here && here->up)
         index = value_at(e, s->inst->outs->out, here);
     bool fits = !is_poison(index) && axis_of(index, here->var) >= 0;
-    return fits ? only_there(e, here, input_rows(e, d, index), at) : graph_no_place(e, at);
+    return fits ? input_at(e, d, here, index, at) : graph_no_place(e, at);
 }
 
 /* `transition[d, e]` */
@@ -177,21 +184,17 @@ static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const
     const GraphPlace *pairs = s->inst->pairs;
     if (d->decl->nplace != 2 || in->what != GRAPH_IN || out->what != GRAPH_OUT || in->place != pairs)
         return graph_no_place(e, at);
-    return only_there(e, pairs, input_rows(e, d, pairs->pair), at);
+    return input_at(e, d, pairs, pairs->pair, at);
 }
 
 /* ---- what is before a node that nothing leads to ---- */
 
 static Val state_before(Elab *e, Scope *s, StateDef *st, const GraphName *n)
 {
-    uint32_t which = 0;
-    while (s->inst->state.p[which] != st)
-        which++;
-    Val first = s->inst->first[which];
     if (!st->decl->init)
         return broadcast_val(e, to_dtype(e, val_of(rec_const(&e->b, part_dtype(st->type.dt), 0)), st->type.dt), &st->type, NULL, 0);
     *n->outside = true;
-    return value_at(e, first, graph_here(s));
+    return value_at(e, st->first, graph_here(s));
 }
 
 /* An input is 0 there, or what follows `else`. */
@@ -202,58 +205,69 @@ static Val input_before(Elab *e, Scope *s, DelayDef *d, const Expr *x)
     return is_poison(v) ? v : broadcast_val(e, v, &d->type, v.free, v.nfree);
 }
 
-/* The body was made once already, at the edges: what is wrong in it has been said. */
-static Val read_before(Elab *e, Scope *s, const Sym *sym, const GraphName *n, const Expr *x)
+/* What stands in front of such brackets: a state, of this cell or of one that runs inside of it, an input, or a `let`. */
+typedef struct Read {
+    const Sym *let;
+    StateDef *state;
+    DelayDef *input;
+} Read;
+
+static Read what_is_read(Scope *s, const Expr *base)
 {
-    return sym->kind == SYM_STATE ? state_before(e, s, sym->state, n) : input_before(e, s, sym->delay, x);
+    const Sym *sym = base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
+    Read r = {.state = sym && sym->kind == SYM_STATE ? sym->state : child_state(s, base)};
+    r.input = sym && sym->kind == SYM_VALUE ? sym->delay : NULL;
+    r.let = sym && sym->kind == SYM_LET && sym->let.def->range ? sym : NULL;
+    return r;
 }
 
 /* What follows `else` at an edge: it is not read there, but is checked. */
-static Val with_otherwise(Elab *e, Scope *s, const Sym *sym, Val v, const Expr *x)
+static Val with_otherwise(Elab *e, Scope *s, Read r, Val v, const Expr *x)
 {
     if (!x->index.otherwise || is_poison(v))
         return v;
-    if (sym->kind == SYM_STATE) {
+    if (r.state) {
         diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: before a node that nothing leads to it has its start value");
         return poison;
     }
-    if (sym->kind == SYM_LET) {
+    if (r.let) {
         diag(e->diags, E_BAD_PLACE, x->at, "a `let` needs no `else`: it is made of what it reads, which may have one");
         return poison;
     }
-    Val other = to_dtype(e, elab_expr(e, s, x->index.otherwise), sym->delay->type.dt);
+    Val other = to_dtype(e, elab_expr(e, s, x->index.otherwise), r.input->type.dt);
     Val three[3] = {val_of(rec_const(&e->b, DT_BOOL, 1)), v, other};
     return is_poison(other) ? poison : map_vals(e, FUN_WHERE, three, 3, x->at);
+}
+
+static Val read_there(Elab *e, Scope *s, Read r, const GraphName *n, const GraphName *second, bool tail, const Expr *x)
+{
+    bool one = x->index.nsub == 1;
+    if (r.let && one)
+        return graph_let_read(e, s, r.let, n, tail, x->at);
+    if (r.state && one)
+        return state_there(e, r.state, n, tail, x->at);
+    if (r.input && second)
+        return pair_there(e, s, r.input, n, second, x->at);
+    if (r.input && one)
+        return input_there(e, s, r.input, n, tail, x->at);
+    diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states, inputs and `let`s at them can be read at another node or edge"),
+              STR("make it a state, or, where it is made of what is read there, `let s[u in pred(v)] = ...`"));
+    return poison;
 }
 
 bool graph_read(Elab *e, Scope *s, const Expr *x, Val *out)
 {
     const Expr *base = x->index.base;
-    Sym *sym = s->inst && s->inst->nodes && base->kind == EX_NAME ? scope_find(s, base->name) : NULL;
-    bool tail = false, ignored, one = sym && x->index.nsub && !x->index.sub[0].slice;
+    bool tail = false, ignored, one = s->inst && s->inst->nodes && x->index.nsub && !x->index.sub[0].slice;
     const GraphName *n = one ? named(s, x->index.sub[0].lo, &tail) : NULL;
     const GraphName *second = n && x->index.nsub == 2 && !x->index.sub[1].slice ? named(s, x->index.sub[1].lo, &ignored) : NULL;
-    if (!n)
+    if (!n || !(base->kind == EX_FIELD ? child_state(s, base) != NULL : base->kind == EX_NAME && scope_find(s, base->name)))
         return false;
-    bool input = sym->kind == SYM_VALUE && sym->delay;
-    if (n->outside && (sym->kind == SYM_STATE || input)) {
-        *out = read_before(e, s, sym, n, x);
-        return true;
-    }
-    if (sym->kind == SYM_LET && sym->let.def->range && x->index.nsub == 1)
-        *out = graph_let_read(e, s, sym, n, tail, x->at);
-    else if (sym->kind == SYM_STATE && x->index.nsub == 1)
-        *out = state_there(e, s, sym->state, n, tail, x->at);
-    else if (input && second)
-        *out = pair_there(e, s, sym->delay, n, second, x->at);
-    else if (input && x->index.nsub == 1)
-        *out = input_there(e, s, sym->delay, n, tail, x->at);
-    else {
-        *out = poison;
-        diag_help(diag(e->diags, E_UNSUPPORTED, x->at, "only states, inputs and `let`s at them can be read at another node or edge"),
-                  STR("make it a state, or, where it is made of what is read there, `let s[u in pred(v)] = ...`"));
-    }
-    *out = with_otherwise(e, s, sym, *out, x);
+    Read r = what_is_read(s, base);
+    if (n->outside && (r.state || r.input)) /* the body was made once already, at the edges: what is wrong in it has been said */
+        *out = r.state ? state_before(e, s, r.state, n) : input_before(e, s, r.input, x);
+    else
+        *out = with_otherwise(e, s, r, read_there(e, s, r, n, second, tail, x), x);
     return true;
 }
 
@@ -329,6 +343,8 @@ static bool has_starts(const Inst *inst)
     bool any = false;
     for (uint32_t i = 0; i < inst->state.n; i++)
         any |= inst->state.p[i]->decl->init != NULL;
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        any |= has_starts(inst->child.p[i]);
     return any;
 }
 
@@ -409,6 +425,7 @@ typedef struct Graph {
     RecId node, slot, head, tail;       /* the plan */
     RecId edge, came, out, from;
     RecId recur; /* over the blocks */
+    States state; /* those of what runs inside of the cell too */
     VEC(RecId) seq;
     uint32_t *first_part;         /* by input: its number among the sequences */
     uint32_t nresult;
@@ -527,7 +544,7 @@ static void bind_nodes(Graph *g, RecId node, RecId head, RecId tail)
     edges->there = is_there(g, tail, edges->var);
     split_slot(g, tail, g->width, edges->var, &edges->block, &edges->row);
     edges->node = number_at(g, g->node, edges->block, edges->row, edges);
-    g->inst->nodes = g->inst->scope->place = nodes;
+    g->inst->nodes = nodes;
     g->inst->edges = edges;
 }
 
@@ -544,6 +561,18 @@ static void bind_edges(Graph *g, const RecId *seq)
     outs->out = along(or_zero(&g->e->b, part[2]), outs->var);
     outs->at = along(part[3], outs->var);
     g->inst->outs = outs;
+}
+
+/* What runs inside of the cell runs at the same nodes. */
+static void share_places(Graph *g, Inst *inst)
+{
+    inst->scope->place = inst->nodes = g->inst->nodes;
+    inst->edges = g->inst->edges;
+    inst->outs = inst->cell->has_edges ? g->inst->outs : NULL;
+    inst->pairs = inst->cell->has_edges ? g->inst->pairs : NULL;
+    inst->graph = g;
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        share_places(g, inst->child.p[i]);
 }
 
 static RecId pair_array(Graph *g, const char *name, const char *doc)
@@ -571,6 +600,7 @@ static void bind_pairs(struct Graph *g)
     pairs->at = along(out, pairs->var);
     pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs);
     g->inst->pairs = pairs;
+    share_places(g, g->inst);
 }
 
 /* Inputs are what they are at the nodes of the block; `delay->now` is what graph_read looks other nodes up in. */
@@ -593,39 +623,38 @@ static void bind_graph_inputs(Graph *g, const RecId *seq)
 
 static void number_histories(Graph *g)
 {
-    g->inst->history = NEWN(g->e->arena, uint32_t, g->inst->state.n + 1);
-    for (uint32_t i = 0; i < g->inst->state.n; i++) {
-        StateDef *st = g->inst->state.p[i];
-        g->inst->history[i] = g->nresult;
-        g->nresult += nparts(st->type.dt);
+    for (uint32_t i = 0; i < g->state.n; i++) {
+        g->state.p[i]->history = g->nresult;
+        g->nresult += nparts(g->state.p[i]->type.dt);
     }
 }
 
-/* Start values see parameters and const inputs, and what inputs are at the node that nothing leads to. */
-static void start_values(Graph *g)
+/* Start values see parameters and const inputs, and what inputs are at the node that nothing leads to; those of a cell that runs
+ * inside of this one no inputs. */
+static void start_values(Graph *g, Inst *inst)
 {
     Elab *e = g->e;
-    Inst *inst = g->inst;
     Scope *s = scope_new(e, inst->outer);
     s->inst = inst;
     s->place = inst->nodes;
     s->region = e->b.region;
-    for (uint32_t i = 0; i < g->cell->ninput; i++)
+    for (uint32_t i = 0; !inst->parent && i < g->cell->ninput; i++)
         if (is_at_nodes(&g->cell->input[i]))
             scope_add(e, s, g->cell->input[i].name, SYM_VALUE)->val = scope_find(inst->scope, g->cell->input[i].name.text)->val;
-    inst->first = NEWN(e->arena, Val, inst->state.n + 1);
     for (uint32_t i = 0; i < inst->state.n; i++) {
         StateDef *st = inst->state.p[i];
-        inst->first[i] = st->decl->init ? start_value(e, s, st, inst->nodes->var) : poison;
+        st->first = st->decl->init ? start_value(e, s, st, inst->nodes->var) : poison;
     }
+    for (uint32_t i = 0; i < inst->child.n; i++)
+        start_values(g, inst->child.p[i]);
 }
 
 /* A state has the axis of the nodes or edges of a block beside its own. */
 static bool states_fit(const Graph *g)
 {
     bool fit = true;
-    for (uint32_t i = 0; i < g->inst->state.n; i++) {
-        const StateDef *st = g->inst->state.p[i];
+    for (uint32_t i = 0; i < g->state.n; i++) {
+        const StateDef *st = g->state.p[i];
         if (st->type.rank < MAXRANK - 2)
             continue;
         diag(g->e->diags, E_NOT_A_SIZE, st->decl->name.at, str_c(g->e->arena, str_fmt(g->e->arena, "a state of a graph has at most %d axes", MAXRANK - 3)));
@@ -667,8 +696,8 @@ static Val *put_results(Graph *g, RecId recur)
     uint32_t n = 0;
     RecId *result = NEWN(e->arena, RecId, g->nresult + 2 * g->cell->noutput + 1);
     Val *output = NEWN(e->arena, Val, g->cell->noutput + 1);
-    for (uint32_t i = 0; i < g->inst->state.n; i++) {
-        StateDef *st = g->inst->state.p[i];
+    for (uint32_t i = 0; i < g->state.n; i++) {
+        StateDef *st = g->state.p[i];
         Type t = st->type;
         t.dt = part_dtype(t.dt);
         e->b.at = st->equation ? st->equation->at : st->decl->name.at;
@@ -746,20 +775,22 @@ static void run_blocks(Graph *g)
     const RecId edge[] = {g->edge, g->came, g->out, g->from};
     for (size_t i = 0; g->cell->has_edges && i < sizeof edge / sizeof *edge; i++)
         vec_push(e->arena, &g->seq, edge[i]);
+    all_states(e, g->inst, &g->state);
     if (!states_fit(g))
         return;
     input_sequences(g);
     number_histories(g);
     RecId recur = g->recur = rec_recur_open(&e->b, NULL, 0, g->seq.p, g->seq.n, g->blocks, false, &step);
-    g->inst->graph = g;
     RecBuild before = e->b;
-    e->b.region = g->inst->scope->region = step;
+    e->b.region = step;
+    set_region(g->inst, step);
     const RecId *seq = e->prog->region.p[step].arg.p;
     bind_nodes(g, seq[0], seq[1], seq[2]);
     if (g->cell->has_edges)
         bind_edges(g, e->prog->region.p[step].arg.p + 3);
+    share_places(g, g->inst);
     bind_graph_inputs(g, e->prog->region.p[step].arg.p);
-    start_values(g);
+    start_values(g, g->inst);
     compute_all(e, g->inst);
     const Val *output = put_results(g, recur);
     e->b = before;

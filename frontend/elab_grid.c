@@ -61,10 +61,9 @@ void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span 
         vec_push(e->arena, read, r);
 }
 
-Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x)
+Val grid_read(Elab *e, Scope *s, StateDef *st, DelayDef *d, const int64_t *by, const Expr *x)
 {
-    StateDef *st = sym->kind == SYM_STATE ? sym->state : NULL;
-    const GridReads *read = reads_of(st, st ? NULL : sym->delay);
+    const GridReads *read = reads_of(st, d);
     GridRead *r = read ? find_read(read, by) : NULL;
     if (!r || is_poison(r->value)) {
         diag(e->diags, E_BAD_PLACE, x->at, "another place cannot be read here");
@@ -75,7 +74,7 @@ Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x)
     Val other = elab_expr(e, s, x->index.otherwise);
     if (is_poison(other))
         return poison;
-    Val three[3] = {r->inside, r->value, to_dtype(e, other, sym->delay->type.dt)};
+    Val three[3] = {r->inside, r->value, to_dtype(e, other, d->type.dt)};
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 
@@ -85,6 +84,7 @@ typedef struct Sweep {
     Elab *e;
     Inst *inst;
     ScanArgs *args;
+    States state; /* those of what runs inside of the cell too */
     uint8_t naxes;
     VEC(RecId) init, seq;
     VEC(RecOffset) by;
@@ -186,8 +186,8 @@ static void input_sequences(Sweep *w)
 static void state_operands(Sweep *w)
 {
     Elab *e = w->e;
-    for (uint32_t i = 0; i < w->inst->state.n; i++) {
-        StateDef *st = w->inst->state.p[i];
+    for (uint32_t i = 0; i < w->state.n; i++) {
+        StateDef *st = w->state.p[i];
         Type zero = st->type;
         zero.dt = part_dtype(zero.dt);
         for (uint32_t r = 0; r < st->read.n; r++)
@@ -259,6 +259,7 @@ static void bind_edge_input(Sweep *w, Scope *s, uint32_t input, Val there)
     sym->has_place = true;
     sym->delay = NEW(w->e->arena, DelayDef);
     sym->delay->decl = d;
+    sym->delay->now = poison;
 }
 
 static void bind_edge_inputs(Sweep *w, Scope *s, const int64_t *by)
@@ -276,13 +277,15 @@ static void bind_edge_inputs(Sweep *w, Scope *s, const int64_t *by)
 static Val start_at(Sweep *w, StateDef *st, const int64_t *by)
 {
     Elab *e = w->e;
-    Scope *s = scope_new(e, w->inst->outer);
+    const Inst *inst = st->scope->inst;
+    Scope *s = scope_new(e, inst->outer);
     s->region = e->b.region;
     for (uint8_t i = 0; i < w->naxes; i++) {
         RecId there = rec_map2(&e->b, FUN_ADD, w->inst->place[i], rec_const(&e->b, DT_INT, (double)by[i]));
-        scope_add(e, s, w->inst->cell->index[i], SYM_VALUE)->val = val_of(there);
+        scope_add(e, s, inst->cell->index[i], SYM_VALUE)->val = val_of(there);
     }
-    bind_edge_inputs(w, s, by);
+    if (inst == w->inst)
+        bind_edge_inputs(w, s, by);
     return start_value(e, s, st, NULL);
 }
 
@@ -291,7 +294,7 @@ static Str read_name(Sweep *w, const StateDef *st, const int64_t *by)
     Text t = {.arena = w->e->arena};
     text_add(&t, "%.*s[", STRF(st->name));
     for (uint8_t i = 0; i < w->naxes; i++) {
-        text_add(&t, "%s%.*s", i ? ", " : "", STRF(w->inst->cell->index[i].text));
+        text_add(&t, "%s%.*s", i ? ", " : "", STRF(st->scope->inst->cell->index[i].text));
         if (by[i])
             text_add(&t, "%+d", (int)by[i]);
     }
@@ -303,8 +306,8 @@ static void bind_states(Sweep *w, RecRegion step)
 {
     Elab *e = w->e;
     uint32_t next = 0;
-    for (uint32_t i = 0; i < w->inst->state.n; i++) {
-        StateDef *st = w->inst->state.p[i];
+    for (uint32_t i = 0; i < w->state.n; i++) {
+        StateDef *st = w->state.p[i];
         for (uint32_t r = 0; r < st->read.n; r++) {
             GridRead *read = &st->read.p[r];
             RecId part[2];
@@ -357,8 +360,8 @@ static void put_results(Sweep *w, RecId recur)
 {
     Elab *e = w->e;
     VEC(RecId) result = {0};
-    for (uint32_t i = 0; i < w->inst->state.n; i++) {
-        StateDef *st = w->inst->state.p[i];
+    for (uint32_t i = 0; i < w->state.n; i++) {
+        StateDef *st = w->state.p[i];
         e->b.at = st->equation ? st->equation->at : st->decl->name.at;
         e->b.name = st->name;
         for (uint32_t r = 0; r < st->read.n; r++)
@@ -381,11 +384,11 @@ static void put_results(Sweep *w, RecId recur)
 
 /* ---- whether it has an order ---- */
 
-static GridRead *read_number(const Inst *inst, uint32_t n)
+static GridRead *read_number(const Sweep *w, uint32_t n)
 {
-    for (uint32_t i = 0; i < inst->state.n; n -= inst->state.p[i]->read.n, i++)
-        if (n < inst->state.p[i]->read.n)
-            return &inst->state.p[i]->read.p[n];
+    for (uint32_t i = 0; i < w->state.n; n -= w->state.p[i]->read.n, i++)
+        if (n < w->state.p[i]->read.n)
+            return &w->state.p[i]->read.p[n];
     ice("elab_grid: no such read");
 }
 
@@ -395,25 +398,25 @@ static bool has_order(Sweep *w)
     Elab *e = w->e;
     int16_t weight[REC_MAXAXES];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < w->inst->state.n; i++)
-        n += w->inst->state.p[i]->read.n;
+    for (uint32_t i = 0; i < w->state.n; i++)
+        n += w->state.p[i]->read.n;
     RecOffset *by = NEWN(e->arena, RecOffset, n + 1);
     n = 0;
-    for (uint32_t i = 0; i < w->inst->state.n; i++)
-        for (uint32_t r = 0; r < w->inst->state.p[i]->read.n; r++, n++)
+    for (uint32_t i = 0; i < w->state.n; i++)
+        for (uint32_t r = 0; r < w->state.p[i]->read.n; r++, n++)
             for (uint8_t k = 0; k < w->naxes; k++)
-                by[n].by[k] = (int16_t)w->inst->state.p[i]->read.p[r].by[k];
+                by[n].by[k] = (int16_t)w->state.p[i]->read.p[r].by[k];
     if (rec_grid_order(by, n, w->naxes, weight))
         return true;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = i + 1; k < n; k++)
             if (!rec_grid_order((RecOffset[]){by[i], by[k]}, 2, w->naxes, weight)) {
-                diag_also(diag(e->diags, E_DIRECTION, read_number(w->inst, k)->at,
+                diag_also(diag(e->diags, E_DIRECTION, read_number(w, k)->at,
                                "the places have no order: this one, and the other, would each have to come first"),
-                          read_number(w->inst, i)->at, STR("the other one"));
+                          read_number(w, i)->at, STR("the other one"));
                 return false;
             }
-    diag(e->diags, E_DIRECTION, read_number(w->inst, n - 1)->at, "the places have no order: those that are read here lead round in a circle");
+    diag(e->diags, E_DIRECTION, read_number(w, n - 1)->at, "the places have no order: those that are read here lead round in a circle");
     return false;
 }
 
@@ -435,6 +438,7 @@ Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     for (uint32_t i = 0; i < inst->cell->ninput; i++) /* start values may use const inputs */
         if (inst->cell->input[i].is_const)
             scope_find(inst->scope, inst->cell->input[i].name.text)->val = args->input[i];
+    all_states(e, inst, &w.state);
     if (!has_order(&w))
         return NULL;
     state_operands(&w);
@@ -445,7 +449,8 @@ Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     memcpy(g->extent, args->extent, w.naxes * sizeof *g->extent);
     RecId recur = w.recur = rec_grid_open(&e->b, w.init.p, w.init.n, w.seq.p, w.seq.n, g, &step);
     RecBuild before = w.around = e->b;
-    e->b.region = inst->scope->region = step;
+    e->b.region = step;
+    set_region(inst, step);
     bind_sequences(&w, e->prog->region.p[step].arg.p + w.init.n);
     bind_states(&w, step);
     compute_all(e, inst);

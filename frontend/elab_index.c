@@ -98,26 +98,38 @@ static Val input_at(Elab *e, Scope *s, Sym *sym, int64_t offset, const Expr *x)
     return map_vals(e, FUN_WHERE, three, 3, x->at);
 }
 
+static bool is_here(const int64_t *by)
+{
+    return !by[0] && !by[1] && !by[2] && !by[3];
+}
+
+/* `inner.h[t-1]` */
+static Val child_place(Elab *e, Scope *s, const Expr *x, const int64_t *by)
+{
+    StateDef *st = child_state(s, x->index.base);
+    if (!st) {
+        report_unknown(e, s, x->index.base->field.name);
+        return poison;
+    }
+    if (!is_here(by) && s->inst->cell->domain == DOMAIN_GRID)
+        return grid_read(e, s, st, NULL, by, x);
+    return graph_value(e, s, state_at(e, st, by[0], x->at), x->at);
+}
+
 static Val place_value(Elab *e, Scope *s, const Expr *x, const int64_t *by)
 {
     const Expr *base = x->index.base;
     int64_t offset = by[0];
-    if (base->kind == EX_FIELD) {
-        Inst *inst = scope_find(s, base->field.base->name)->inst;
-        for (uint32_t i = 0; i < inst->state.n; i++)
-            if (str_eq(inst->state.p[i]->decl->name.text, base->field.name.text))
-                return state_at(e, inst->state.p[i], offset, x->at);
-        report_unknown(e, s, base->field.name);
-        return poison;
-    }
+    if (base->kind == EX_FIELD)
+        return child_place(e, s, x, by);
     Sym *sym = scope_find(s, base->name);
     if (sym->kind == SYM_STATE && x->index.otherwise) {
         diag(e->diags, E_BAD_PLACE, x->at, "a state needs no `else`: outside the sequence it has its start value");
         return poison;
     }
-    bool here = !by[0] && !by[1] && !by[2] && !by[3];
+    bool here = is_here(by);
     if (!here && s->inst->cell->domain == DOMAIN_GRID && (sym->kind == SYM_STATE || sym->kind == SYM_VALUE))
-        return grid_read(e, s, sym, by, x);
+        return grid_read(e, s, sym->kind == SYM_STATE ? sym->state : NULL, sym->kind == SYM_VALUE ? sym->delay : NULL, by, x);
     if (!here && s->inst->cell->domain == DOMAIN_GRAPH) {
         diag_help(diag(e->diags, E_BAD_PLACE, x->at, "the nodes of a graph have no order to count in"),
                   str_fmt(e->arena, "read the nodes that lead to this one: `sum(k in pred(%.*s): %.*s[k])`", STRF(s->inst->cell->index[0].text), STRF(base->name)));

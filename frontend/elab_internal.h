@@ -112,6 +112,8 @@ typedef struct StateDef {
     RecId prev[2][MAX_DELAY];    /* by part: carried values by lag - 1, after cuts */
     RecId carried[2][MAX_DELAY]; /* as carried */
     GridReads read; /* of a cell over a grid, instead of all that is about lags */
+    uint32_t history;   /* of a cell over a graph: its first part's number among the step's results */
+    Val first;          /* of a cell over a graph: its start value at the nodes of a block, poison where none is declared */
     Str name;           /* with the instance path: `inner.h` */
     Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
@@ -179,14 +181,14 @@ struct Inst {
     uint32_t ndim;
     GraphPlace *nodes, *edges, *outs, *pairs; /* of a cell over a graph, once the step is open; pairs once one is read */
     struct Graph *graph;
-    uint32_t *history; /* by state: its first part's number among the step's results */
-    Val *first;        /* of a cell over a graph, by state: its start value at the nodes of a block, poison where none is declared */
     bool uses_index; /* reads t */
+    Span start_reads; /* where a start value reads an input; file 0: nowhere */
     bool uses_count; /* reads an input behind with `else` */
     RecId place[REC_MAXAXES]; /* of a cell over a grid: r, s as values of the step region, or REC_NONE */
     RecId index;     /* t as a value of the step region, or REC_NONE */
     RecId count;     /* steps since the start or the last cut, or REC_NONE */
     bool called;     /* a child: its inputs are bound */
+    bool broken;     /* a child whose call has errors, which are reported */
     Inst *parent;
     bool is_array;   /* `use layer[N] = ...`: item[i] are the instances */
     Inst **item;
@@ -340,7 +342,6 @@ StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d); /* NULL after
 void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
 void need_equations(Elab *e, StateDef *const *st, uint32_t n);
 Val start_value(Elab *e, Scope *s, StateDef *st, IndexVar *over); /* as declared, read in s; over: it may, and does then, have this index axis */
-Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
 void inst_share(Elab *e, Inst *fresh, Inst *owner); /* takes the parameters of another instance of the same cell */
 typedef struct ScanArgs {
     Val *input;       /* by the cell's inputs: per-step ones with a leading own axis of size `length`; poison if missing */
@@ -366,12 +367,21 @@ void bind_input(Elab *e, Inst *inst, uint32_t i, Val whole, const RecId *part, R
 Val output_value(Elab *e, Inst *inst, Ident name);
 void compute_all(Elab *e, Inst *inst);
 
+/* ---- elab_child.c: cells that run inside other cells ---- */
+typedef VEC(StateDef *) States;
+void add_child(Elab *e, Inst *inst, const Use *u);
+Val call_inst(Elab *e, Scope *s, Inst *inst, const Expr *x);
+bool child_runs(Elab *e, const Inst *inst);          /* false, and reports, where it has not been called yet */
+void all_states(Elab *e, Inst *inst, States *states); /* its own, then those of what runs inside of it */
+void set_region(Inst *inst, RecRegion r);            /* where its step, and what runs inside of it, is computed */
+StateDef *child_state(Scope *s, const Expr *x);      /* `inner.h`, or NULL */
+
 /* ---- elab_grid.c: running an instance over a grid ---- */
 uint8_t cell_axes(const Cell *cell);
 Dim new_extent(Elab *e, Str name); /* a size that comes with the data: of an axis of places, or of a plan; the first is the program's time */
 uint8_t input_axes(const Cell *cell, const Decl *d, uint8_t *axis); /* along which axes an input differs */
 void note_grid_read(Elab *e, StateDef *st, DelayDef *d, const int64_t *by, Span at);
-Val grid_read(Elab *e, Scope *s, Sym *sym, const int64_t *by, const Expr *x);
+Val grid_read(Elab *e, Scope *s, StateDef *st, DelayDef *d, const int64_t *by, const Expr *x); /* one of the two is NULL */
 void elab_grid_entry(Elab *e, const Cell *cell);
 Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at);
 

@@ -191,7 +191,7 @@ Val state_now(Elab *e, StateDef *st)
         return cyclic(e, st->equation->let.target[0].name);
     if (st->progress == READY)
         return st->now;
-    if (!st->equation)
+    if (!st->equation || !child_runs(e, st->scope->inst))
         return poison;
     RecBuild before = e->b;
     st->progress = RUNNING;

@@ -6,19 +6,11 @@ typedef struct Walk {
     Elab *e;
     Inst *inst;
     Scope *scope;           /* of what is walked: the step's, or that of a loop in it */
+    bool start;             /* it is a start value */
     Span forward, backward; /* a read of [t-1], of [t+1] */
 } Walk;
 
 static void walk_expr(Walk *w, const Expr *x);
-
-static StateDef *child_state(Inst *inst, const Expr *base)
-{
-    Sym *sym = base->field.base->kind == EX_NAME ? scope_find(inst->scope, base->field.base->name) : NULL;
-    for (uint32_t i = 0; sym && sym->kind == SYM_INST && i < sym->inst->state.n; i++)
-        if (str_eq(sym->inst->state.p[i]->decl->name.text, base->field.name.text))
-            return sym->inst->state.p[i];
-    return NULL;
-}
 
 static void too_far(Walk *w, Span at)
 {
@@ -40,16 +32,16 @@ static void note_state(Walk *w, StateDef *st, int64_t offset, Span at)
         st->nlag = (uint32_t)lag;
 }
 
-static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
+static void note_input(Walk *w, DelayDef *d, int64_t offset, const Expr *x)
 {
     int64_t lag = offset < 0 ? -offset : offset;
-    if (!sym->delay || lag == 0)
+    if (lag == 0)
         return;
     if (lag >= MAX_DELAY) {
         too_far(w, x->at);
         return;
     }
-    uint32_t *far = offset < 0 ? &sym->delay->nlag : &sym->delay->nahead;
+    uint32_t *far = offset < 0 ? &d->nlag : &d->nahead;
     if (lag > (int64_t)*far)
         *far = (uint32_t)lag;
     if (x->index.otherwise)
@@ -59,29 +51,21 @@ static void note_input(Walk *w, Sym *sym, int64_t offset, const Expr *x)
 static void note_place(Walk *w, const Expr *x, const int64_t *by)
 {
     const Expr *base = x->index.base;
-    int64_t offset = by[0];
-    if (w->inst->cell->domain == DOMAIN_GRID && base->kind == EX_NAME) {
-        Sym *sym = scope_find(w->scope, base->name);
-        note_grid_read(w->e, sym->kind == SYM_STATE ? sym->state : NULL, sym->kind == SYM_VALUE ? sym->delay : NULL, by, x->at);
-        return;
-    }
-    if (base->kind == EX_FIELD) {
-        StateDef *st = child_state(w->inst, base);
-        if (st)
-            note_state(w, st, offset, x->at);
-        return;
-    }
-    Sym *sym = scope_find(w->scope, base->name);
-    if (sym->kind == SYM_STATE)
-        note_state(w, sym->state, offset, x->at);
-    else if (sym->kind == SYM_VALUE)
-        note_input(w, sym, offset, x);
+    Sym *sym = base->kind == EX_NAME ? scope_find(w->scope, base->name) : NULL;
+    StateDef *st = !sym ? child_state(w->scope, base) : sym->kind == SYM_STATE ? sym->state : NULL;
+    DelayDef *input = sym && sym->kind == SYM_VALUE ? sym->delay : NULL;
+    if (w->inst->cell->domain == DOMAIN_GRID)
+        note_grid_read(w->e, st, input, by, x->at);
+    else if (st)
+        note_state(w, st, by[0], x->at);
+    else if (input)
+        note_input(w, input, by[0], x);
 }
 
 static void walk_index(Walk *w, const Expr *x)
 {
     int64_t offset[REC_MAXAXES];
-    if (is_place(w->e, w->scope, x, offset))
+    if (!w->start && is_place(w->e, w->scope, x, offset))
         note_place(w, x, offset);
     else {
         walk_expr(w, x->index.base);
@@ -96,13 +80,20 @@ static void walk_index(Walk *w, const Expr *x)
         walk_expr(w, x->index.otherwise);
 }
 
+static void walk_name(Walk *w, const Expr *x)
+{
+    const Cell *cell = w->inst->cell;
+    for (uint32_t i = 0; !w->start && i < cell->nindex; i++)
+        w->inst->uses_index |= str_eq(x->name, cell->index[i].text);
+    for (uint32_t i = 0; w->start && i < cell->ninput; i++)
+        if (str_eq(x->name, cell->input[i].name.text))
+            w->inst->start_reads = x->at;
+}
+
 static void walk_expr(Walk *w, const Expr *x)
 {
     switch (x->kind) {
-    case EX_NAME:
-        for (uint32_t i = 0; i < w->inst->cell->nindex; i++)
-            w->inst->uses_index |= str_eq(x->name, w->inst->cell->index[i].text);
-        return;
+    case EX_NAME: walk_name(w, x); return;
     case EX_UNARY: walk_expr(w, x->un.a); return;
     case EX_BINARY:
         walk_expr(w, x->bin.a);
@@ -152,15 +143,25 @@ static void walk_body(Walk *w, Stmt *const *body, uint32_t n)
     }
 }
 
+static void walk_starts(Walk w)
+{
+    w.start = true;
+    for (uint32_t i = 0; i < w.inst->state.n; i++)
+        if (w.inst->state.p[i]->decl->init)
+            walk_expr(&w, w.inst->state.p[i]->decl->init);
+}
+
 void find_places(Elab *e, Inst *inst)
 {
     Walk w = {.e = e, .inst = inst, .scope = inst->scope};
+    walk_starts(w);
     walk_body(&w, inst->cell->body, inst->cell->nbody);
     walk_loops(&w, inst->loop.p, inst->loop.n);
     inst->reverse = w.backward.file && !w.forward.file;
-    for (uint32_t i = 0; i < inst->child.n; i++)
-        if (inst->child.p[i]->reverse)
-            inst->reverse = true;
+    for (uint32_t i = 0; i < inst->child.n; i++) {
+        inst->reverse |= inst->child.p[i]->reverse;
+        inst->uses_index |= inst->child.p[i]->uses_index;
+    }
     for (uint32_t i = 0; i < inst->delay.n && inst->reverse; i++) { /* what was ahead lies behind */
         uint32_t lag = inst->delay.p[i]->nlag;
         inst->delay.p[i]->nlag = inst->delay.p[i]->nahead;
