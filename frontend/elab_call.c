@@ -573,12 +573,15 @@ Val elab_call(Elab *e, Scope *s, const Expr *x)
     const BuiltinInfo *bi = builtin_find(name.text);
     if (sym && sym->kind == SYM_INST)
         return call_inst(e, s, sym->inst, x);
-    if ((str_is(name.text, "scan") || str_is(name.text, "sweep")) && !sym) {
+    if (is_run_call(s, x)) {
         Run *run = NULL;
-        return elab_scan(e, s, x, &run) ? run_output(run, 0) : poison;
+        return elab_run(e, s, x, &run) ? run_output(run, 0) : poison;
     }
-    if (sym && sym->kind == SYM_VALUE && is_poison(sym->val))
+    if (sym && sym->kind == SYM_VALUE && is_poison(sym->val)) {
+        for (uint32_t i = 0; i < x->call.narg; i++)
+            elab_expr(e, s, x->call.arg[i].value);
         return poison;
+    }
     if (str_is(name.text, "einsum") && !sym)
         return no_names(e, x) ? elab_einsum(e, s, x) : poison;
     if (!(sym && sym->kind == SYM_FN) && !bi)

@@ -95,27 +95,56 @@ static const Cell *find_cell(Elab *e, Ident name)
         report_ambiguous(e, name, it.name.at, second.name.at);
         return NULL;
     }
+    if (unit_find_model(e->unit, name, &second).model) {
+        diag_help(diag(e->diags, E_UNSUPPORTED, name.at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is a model, and a cell uses cells", STRF(name.text)))),
+                  STR("a model can use models and cells"));
+        return NULL;
+    }
     unit_cell_names(e, unit_file_of(e->unit, name.at), &names);
     report_unknown_among(e, name, names.p, names.n);
     return NULL;
+}
+
+/* NULL if nothing. */
+static const char *unfit_use(Elab *e, const Use *u, const void *what)
+{
+    bool inside = e->inside.n >= MAX_DEPTH;
+    for (uint32_t i = 0; i < e->inside.n; i++)
+        inside |= e->inside.p[i] == what;
+    if (u->ndim > MAXRANK)
+        return "more than 8 dimensions";
+    if (inside)
+        return "cells and models use each other too deeply; none can use itself";
+    return ++e->ninstance > MAX_INSTANCES ? "too many instances: what is used twice uses others twice, and so on" : NULL;
+}
+
+bool begin_use(Elab *e, Scope *s, const Use *u, const void *what, Dim *dim)
+{
+    bool said = e->ninstance > MAX_INSTANCES;
+    const char *why = said ? NULL : unfit_use(e, u, what);
+    if (why)
+        diag(e->diags, E_TOO_DEEP, u->at, why);
+    for (uint32_t k = 0; !said && !why && k < u->ndim; k++)
+        if (!elab_size(e, s, u->dim[k], &dim[k]))
+            return false;
+    if (!said && !why)
+        vec_push(e->arena, &e->inside, what);
+    return !said && !why;
+}
+
+void end_use(Elab *e)
+{
+    e->inside.n--;
 }
 
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path)
 {
     Dim dim[MAXRANK];
     const Cell *cell = find_cell(e, u->cell);
-    if (!cell)
+    if (!cell || !begin_use(e, s, u, cell, dim))
         return NULL;
-    if (u->ndim > MAXRANK || e->depth >= MAX_DEPTH) {
-        diag(e->diags, E_TOO_DEEP, u->at, u->ndim > MAXRANK ? "more than 8 dimensions" : "cells use each other too deeply; a cell cannot use itself");
-        return NULL;
-    }
-    for (uint32_t k = 0; k < u->ndim; k++)
-        if (!elab_size(e, s, u->dim[k], &dim[k]))
-            return NULL;
-    e->depth++;
     Inst *inst = inst_new(e, cell, path, dim, u->ndim, u->at, false);
-    e->depth--;
+    end_use(e);
     return inst;
 }
 

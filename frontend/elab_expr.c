@@ -277,6 +277,10 @@ static Val last_state(Elab *e, const Run *run, const Expr *x)
     for (uint32_t i = 0; i < run->nlast; i++)
         if (str_eq(run->inst->state.p[i]->decl->name.text, x->field.name.text))
             return run->last[i];
+    if (run->inst->model) {
+        diag_help(diag(e->diags, E_UNSUPPORTED, x->field.base->field.name.at, "a model has no last states"), STR("make them outputs of it"));
+        return poison;
+    }
     if (run->inst->cell->domain != DOMAIN_GRID) {
         diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, x->field.name.text));
         return poison;
@@ -301,7 +305,7 @@ static Val field(Elab *e, Scope *s, const Expr *x)
             let_value(e, r);
         run = r && r->kind == SYM_LET ? r->let.def->run : r && r->kind == SYM_RUN ? r->run : NULL;
     } else if (last && base->field.base->kind == EX_CALL)
-        elab_scan(e, s, base->field.base, &run);
+        elab_run(e, s, base->field.base, &run);
     if (last && run)
         return last_state(e, run, x);
     if (sym && sym->kind == SYM_LET && !str_is(name, "T")) {
@@ -312,7 +316,7 @@ static Val field(Elab *e, Scope *s, const Expr *x)
         run = sym->run;
     if (run) {
         for (uint32_t i = 0; i < run->noutput; i++)
-            if (str_eq(run->inst->cell->output[i].text, name))
+            if (str_eq(run_output_name(run, i), name))
                 return run_output(run, i);
         diag(e->diags, E_UNKNOWN_NAME, x->field.name.at, str_c(e->arena, name));
         return poison;

@@ -4,7 +4,7 @@
 
 #include "frontend/elab.h"
 
-enum { MAX_DEPTH = 64, MAX_DELAY = 64 };
+enum { MAX_DEPTH = 64, MAX_DELAY = 64, MAX_INSTANCES = 1 << 12 };
 /* Of an entry: functions are inlined, so a few lines may ask for any number of operations. */
 enum { MAX_OPS = 1 << 17 };
 /* What later passes may multiply the known part of an array's size by: bytes, places of a chunk, parts of a plan. */
@@ -166,9 +166,11 @@ struct Scope {
     RecRegion region; /* where values of this scope are computed */
 };
 
-/* One cell being run: as the entry, by a model's scan, or inside another cell. */
+/* One cell being run: as the entry, by a model's scan, or inside another cell. Or a model that a model uses; then all that is used is
+ * its path, its sizes, and a scope with parameters and instances. */
 struct Inst {
     const Cell *cell;
+    const Model *model; /* or NULL */
     Str path;        /* "" or "fwd." */
     Scope *scope;
     VEC(StateDef *) state;
@@ -239,6 +241,8 @@ typedef struct Elab {
     uint32_t nbind;
     uint32_t next_index;
     uint32_t depth;   /* of function calls */
+    VEC(const void *) inside; /* the cells and models that are being put together, each used by the one before */
+    uint32_t ninstance;
     uint32_t nstream; /* of random numbers in init */
     Span call;        /* of a function, the outermost that is being inlined; file 0 outside of all */
     bool too_many;    /* more than MAX_OPS, which is reported; nothing more is made */
@@ -337,6 +341,8 @@ Val indexed_equation(Elab *e, Scope *s, const Target *target, const Expr *value)
 /* ---- elab_cell.c ---- */
 Inst *inst_new(Elab *e, const Cell *cell, Str path, const Dim *dim, uint32_t ndim, Span at, bool entry);
 Inst *inst_of_use(Elab *e, Scope *s, const Use *u, Str path); /* `fwd = lstm[E, H]`, its dimensions read in s; NULL after an error */
+bool begin_use(Elab *e, Scope *s, const Use *u, const void *what, Dim *dim); /* its dimensions; false, and reports, if it uses itself or is too much */
+void end_use(Elab *e);
 void inst_params(Elab *e, Inst *inst);
 StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d); /* NULL after an error in its type */
 void add_equations(Elab *e, Scope *s, Str index, Stmt *const *body, uint32_t n); /* index: what places in s are written with */
@@ -422,7 +428,18 @@ void find_places(Elab *e, Inst *inst);
 
 /* ---- elab_model.c ---- */
 void elab_model_entry(Elab *e, const Model *model);
-bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out);
+bool is_run_call(Scope *s, const Expr *x); /* `scan(...)`, `sweep(...)`, `apply(...)` */
+bool elab_run(Elab *e, Scope *s, const Expr *x, Run **out); /* of such a call */
+Str run_output_name(const Run *run, uint32_t i);
+void model_parts(Elab *e, Scope *s, const Model *m, Str path); /* parameters and instances */
+void model_body(Elab *e, Scope *s, const Model *m);
+Val model_value(Elab *e, Scope *s, const Decl *d);     /* an output, poison after an error */
+bool declared_dim(const Model *m, Str name);
+Inst *find_inst(Elab *e, Scope *s, const Expr *x); /* `fwd`, `layer[0]`; NULL after an error */
+
+/* ---- elab_apply.c: models that use models ---- */
+Inst *model_of_use(Elab *e, Scope *s, const Use *u, const Model *m, Str path);
+bool elab_apply(Elab *e, Scope *s, const Expr *x, Run **out);
 Val run_output(Run *run, uint32_t i);
 
 /* ---- elab_init.c ---- */
@@ -451,12 +468,14 @@ const Cell *unit_entry_cell(const Unit *u, uint32_t i);
 const Model *unit_entry_model(const Unit *u, uint32_t i);
 
 /* ---- unit_names.c ---- */
-/* A cell or a function of some file; both NULL for none. */
+/* A cell, a function or a model of some file; all NULL for none. */
 typedef struct Definition {
     const Cell *cell;
     const Fn *fn;
+    const Model *model;
     Ident name;
 } Definition;
+Definition unit_find_model(const Unit *u, Ident name, Definition *second);
 Definition unit_find_cell(const Unit *u, Ident name, Definition *second); /* as seen from where the name stands; second: another that is meant as well */
 void unit_cell_names(Elab *e, uint32_t file, Names *to);
 Scope *file_scope(Elab *e, Span at); /* of the file of a place */

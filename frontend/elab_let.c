@@ -51,23 +51,18 @@ static void destructure(Elab *e, LetDef *def, Val v)
         def->val[i] = take(e, v, 0, dim_const(e->dims, i));
 }
 
-static bool is_scan_call(const Expr *x)
-{
-    return x->kind == EX_CALL && (str_is(x->call.callee.text, "scan") || str_is(x->call.callee.text, "sweep"));
-}
-
 static void compute_let(Elab *e, LetDef *def)
 {
     const Stmt *st = def->stmt;
     const Target *first = &st->let.target[0];
     e->b.name = first->name.text;
-    if (is_scan_call(st->let.value)) {
-        if (elab_scan(e, def->scope, st->let.value, &def->run))
+    if (is_run_call(def->scope, st->let.value)) {
+        if (elab_run(e, def->scope, st->let.value, &def->run))
             for (uint32_t i = 0; i < st->let.n; i++)
                 def->val[i] = run_output(def->run, i);
         if (def->run && st->let.n > 1 && st->let.n != def->run->noutput)
             diag(e->diags, E_DESTRUCTURE, st->at,
-                 str_c(e->arena, str_fmt(e->arena, "the cell has %u outputs, and here are %u names", def->run->noutput, st->let.n)));
+                 str_c(e->arena, str_fmt(e->arena, "it has %u outputs, and here are %u names", def->run->noutput, st->let.n)));
         return;
     }
     if (first->nindex && st->let.n > 1) {

@@ -1,15 +1,38 @@
 /* Models: cells and tensor functions over whole sequences. */
 #include "frontend/elab_internal.h"
 
+static bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out);
+
 Val run_output(Run *run, uint32_t i)
 {
     return run && i < run->noutput ? run->output[i] : poison;
+}
+
+Str run_output_name(const Run *run, uint32_t i)
+{
+    return run->inst->model ? run->inst->model->output[i].name.text : run->inst->cell->output[i].text;
+}
+
+bool is_run_call(Scope *s, const Expr *x)
+{
+    Str name = x->kind == EX_CALL && !scope_find(s, x->call.callee.text) ? x->call.callee.text : STR("");
+    return str_is(name, "scan") || str_is(name, "sweep") || str_is(name, "apply");
+}
+
+bool elab_run(Elab *e, Scope *s, const Expr *x, Run **out)
+{
+    return str_is(x->call.callee.text, "apply") ? elab_apply(e, s, x, out) : elab_scan(e, s, x, out);
 }
 
 /* ---- instances ---- */
 
 static Inst *make_inst(Elab *e, Scope *s, const Use *u, Str path)
 {
+    Definition second, model = unit_find_model(e->unit, u->cell, &second);
+    if (second.model)
+        report_ambiguous(e, u->cell, model.name.at, second.name.at);
+    if (second.model || (model.model && !unit_find_cell(e->unit, u->cell, &second).cell))
+        return second.model ? NULL : model_of_use(e, s, u, model.model, path);
     Inst *inst = inst_of_use(e, s, u, path);
     if (inst)
         inst_params(e, inst);
@@ -28,17 +51,17 @@ static bool constant_count(Elab *e, Scope *s, const Expr *x, int64_t *n)
     return false;
 }
 
-static void add_use(Elab *e, Scope *s, const Use *u)
+static void add_use(Elab *e, Scope *s, const Use *u, Str path)
 {
     int64_t n = 1;
     Inst *made = NULL;
     if (!u->count)
-        made = make_inst(e, s, u, str_fmt(e->arena, "%.*s.", STRF(u->name.text)));
+        made = make_inst(e, s, u, str_fmt(e->arena, "%.*s%.*s.", STRF(path), STRF(u->name.text)));
     else if (constant_count(e, s, u->count, &n)) {
         made = NEW(e->arena, Inst);
         *made = (Inst){.is_array = true, .item = NEWN(e->arena, Inst *, n), .nitem = (uint32_t)n};
         for (uint32_t i = 0; i < (uint32_t)n; i++)
-            if (!(made->item[i] = make_inst(e, s, u, str_fmt(e->arena, "%.*s.%u.", STRF(u->name.text), i))))
+            if (!(made->item[i] = make_inst(e, s, u, str_fmt(e->arena, "%.*s%.*s.%u.", STRF(path), STRF(u->name.text), i))))
                 made = NULL, i = (uint32_t)n;
     }
     Sym *sym = scope_add(e, s, u->name, made ? SYM_INST : SYM_VALUE);
@@ -48,15 +71,20 @@ static void add_use(Elab *e, Scope *s, const Use *u)
         sym->val = poison;
 }
 
-static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
+static bool is_definition(Elab *e, Ident name)
+{
+    Definition second;
+    return unit_find_cell(e->unit, name, &second).cell || unit_find_model(e->unit, name, &second).model;
+}
+
+Inst *find_inst(Elab *e, Scope *s, const Expr *x)
 {
     const Expr *name = x->kind == EX_INDEX ? x->index.base : x;
     Sym *sym = name->kind == EX_NAME ? scope_find(s, name->name) : NULL;
-    Definition second;
     Dim at;
     int64_t i;
-    if (name->kind == EX_NAME && !sym && unit_find_cell(e->unit, (Ident){name->name, name->at}, &second).cell) {
-        diag_help(diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is a cell, and `scan` runs an instance of one", STRF(name->name)))),
+    if (name->kind == EX_NAME && !sym && is_definition(e, (Ident){name->name, name->at})) {
+        diag_help(diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "`%.*s` is a cell or a model, and what runs is an instance of one", STRF(name->name)))),
                   str_fmt(e->arena, "make one: `use run = %.*s[...]`", STRF(name->name)));
         return NULL;
     }
@@ -67,7 +95,7 @@ static Inst *find_inst(Elab *e, Scope *s, const Expr *x)
     if (sym && sym->kind == SYM_VALUE && is_poison(sym->val))
         return NULL;
     if (!sym || sym->kind != SYM_INST) {
-        diag(e->diags, E_TYPE, x->at, "`scan` runs an instance of a cell: name one that `use` made");
+        diag(e->diags, E_TYPE, x->at, "this runs an instance: name one that `use` made");
         return NULL;
     }
     if (sym->inst->is_array != (x->kind == EX_INDEX)) {
@@ -268,14 +296,14 @@ static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *ar
             let_value(e, sym);
             run = sym->let.def->run;
         } else if (base->kind == EX_CALL)
-            elab_scan(e, s, base, &run);
+            elab_run(e, s, base, &run);
     }
     if (!run && x->kind != EX_GROUP) {
         diag(e->diags, E_TYPE, x->at, "`from` takes the final states of a run, `run.last`, or named values, `(h = a, c = b)`");
         return false;
     }
-    if (run && run->inst->cell->domain == DOMAIN_GRID) {
-        diag(e->diags, E_UNSUPPORTED, x->at, "a sweep has no last states");
+    if (run && (run->inst->model || run->inst->cell->domain == DOMAIN_GRID)) {
+        diag(e->diags, E_UNSUPPORTED, x->at, run->inst->model ? "a model has no last states" : "a sweep has no last states");
         return false;
     }
     for (uint32_t i = 0; i < inst->state.n; i++) {
@@ -357,6 +385,10 @@ static bool sweep_options(Elab *e, Scope *s, const Cell *cell, const ScanOptions
 static bool right_word(Elab *e, const Expr *x, const Cell *cell)
 {
     bool sweep = str_is(x->call.callee.text, "sweep"), grid = cell->domain == DOMAIN_GRID;
+    if (cell->domain == DOMAIN_GRAPH) {
+        diag(e->diags, E_UNSUPPORTED, x->call.callee.at, "a model cannot run a cell over a graph yet");
+        return false;
+    }
     if (sweep == grid)
         return true;
     diag_also(diag(e->diags, E_TYPE, x->call.callee.at, grid ? "a cell over a grid is swept: write `sweep`" : "a cell over a sequence is scanned: write `scan`"),
@@ -364,7 +396,7 @@ static bool right_word(Elab *e, const Expr *x, const Cell *cell)
     return false;
 }
 
-bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
+static bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
 {
     ScanArgs args = {0};
     ScanOptions o = {0};
@@ -377,6 +409,10 @@ bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
         return false;
     }
     Inst *owner = find_inst(e, s, x->call.arg[0].value);
+    if (owner && owner->model) {
+        diag_help(diag(e->diags, E_TYPE, x->call.arg[0].value->at, "this is a model"), STR("write `apply(name, inputs)`"));
+        return false;
+    }
     bool grid = owner && owner->cell->domain == DOMAIN_GRID;
     if (!owner || !right_word(e, x, owner->cell) || !scan_inputs(e, s, x, owner, &args, &o) ||
         !(grid ? sweep_options(e, s, owner->cell, &o, &args) : scan_masks(e, s, &o, &args)))
@@ -398,7 +434,7 @@ bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
 
 /* ---- the body ---- */
 
-static void add_params(Elab *e, Scope *s, const Stmt *st)
+static void add_params(Elab *e, Scope *s, const Stmt *st, Str path)
 {
     for (uint32_t i = 0; i < st->decls.n; i++) {
         const Decl *d = &st->decls.decl[i];
@@ -406,7 +442,8 @@ static void add_params(Elab *e, Scope *s, const Stmt *st)
         Val v = poison;
         if (elab_type(e, s, &d->type, &type)) {
             uint32_t arg = e->prog->arg.n;
-            v = arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_PARAM, .type = type, .doc = d->doc, .at = d->name.at, .frozen = d->frozen});
+            v = arg_val(e, (RecArg){.name = str_fmt(e->arena, "%.*s%.*s", STRF(path), STRF(d->name.text)), .role = ROLE_PARAM, .type = type,
+                                    .doc = d->doc, .at = d->name.at, .frozen = d->frozen});
             elab_init(e, s, d, arg, &type);
         }
         scope_add(e, s, d->name, SYM_VALUE)->val = v;
@@ -495,23 +532,43 @@ static void run_loop(Elab *e, Scope *s, const Stmt *st)
         loop_rounds(e, s, st, n);
 }
 
+void model_parts(Elab *e, Scope *s, const Model *m, Str path)
+{
+    for (uint32_t i = 0; i < m->nbody; i++) {
+        const Stmt *st = m->body[i];
+        if (st->kind == ST_PARAM)
+            add_params(e, s, st, path);
+        for (uint32_t k = 0; st->kind == ST_USE && k < st->uses.n; k++)
+            add_use(e, s, &st->uses.use[k], path);
+    }
+}
+
 static void model_statement(Elab *e, Scope *s, const Stmt *st)
 {
     switch (st->kind) {
-    case ST_PARAM: add_params(e, s, st); return;
-    case ST_USE:
-        for (uint32_t i = 0; i < st->uses.n; i++)
-            add_use(e, s, &st->uses.use[i]);
-        return;
-    case ST_FN: bind_fn(e, s, st->fn); return;
     case ST_LET: bind_let(e, s, st); return;
+    case ST_FN: bind_fn(e, s, st->fn); return;
     case ST_STATE: diag(e->diags, E_UNSUPPORTED, st->at, "a model has states only inside `for`"); return;
     case ST_EQUATION: diag(e->diags, E_NOT_A_STATE, st->let.target[0].name.at, str_c(e->arena, st->let.target[0].name.text)); return;
+    case ST_PARAM:
+    case ST_USE:
     case ST_FOR: return;
     }
 }
 
-static bool declared_dim(const Model *m, Str name)
+void model_body(Elab *e, Scope *s, const Model *m)
+{
+    for (uint32_t i = 0; i < m->nbody; i++)
+        model_statement(e, s, m->body[i]);
+    for (uint32_t i = 0; i < m->nbody; i++)
+        if (m->body[i]->kind == ST_FOR)
+            run_loop(e, s, m->body[i]);
+    for (uint32_t i = 0; i < s->sym.n; i++)
+        if (s->sym.p[i].kind == SYM_LET)
+            let_value(e, &s->sym.p[i]);
+}
+
+bool declared_dim(const Model *m, Str name)
 {
     for (uint32_t i = 0; i < m->ndim; i++)
         if (str_eq(m->dim[i].name.text, name))
@@ -540,28 +597,27 @@ static void time_dims(Elab *e, Scope *s, const Model *m)
         }
 }
 
-static void model_output(Elab *e, Scope *s, const Decl *d)
+Val model_value(Elab *e, Scope *s, const Decl *d)
 {
     Type want;
     Sym *sym = scope_find(s, d->name.text);
     if (!sym) {
         report_unknown(e, s, d->name);
-        return;
+        return poison;
     }
     Expr name = {.kind = EX_NAME, .at = d->name.at, .name = d->name.text};
     Val v = elab_expr(e, s, &name);
     if (is_poison(v) || !elab_type(e, s, &d->type, &want))
-        return;
+        return poison;
     v = want.dt == DT_COMPLEX ? to_dtype(e, v, DT_COMPLEX) : v;
     Type have = val_type(e, v);
-    if (!type_eq(&have, &want)) {
-        diag_also(diag(e->diags, E_SHAPE, d->name.at,
-                       str_c(e->arena, str_fmt(e->arena, "output `%.*s` is declared as %.*s, but it is %.*s", STRF(d->name.text),
-                                               STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v))))),
-                  sym->name.at, STR("computed here"));
-        return;
-    }
-    out_val(e, (RecOut){.name = d->name.text, .role = OUT_VALUE, .batched = true, .at = d->name.at}, v);
+    if (type_eq(&have, &want))
+        return v;
+    diag_also(diag(e->diags, E_SHAPE, d->name.at,
+                   str_c(e->arena, str_fmt(e->arena, "output `%.*s` is declared as %.*s, but it is %.*s", STRF(d->name.text),
+                                           STRF(type_str(e->arena, e->dims, &want)), STRF(val_str(e, v))))),
+              sym->name.at, STR("computed here"));
+    return poison;
 }
 
 void elab_model_entry(Elab *e, const Model *m)
@@ -569,9 +625,7 @@ void elab_model_entry(Elab *e, const Model *m)
     Scope *s = cell_scope(e, m->name);
     time_dims(e, s, m);
     bind_dims(e, s, m->dim, m->ndim, NULL, 0, true);
-    for (uint32_t i = 0; i < m->nbody; i++)
-        if (m->body[i]->kind == ST_PARAM || m->body[i]->kind == ST_USE || m->body[i]->kind == ST_FN)
-            model_statement(e, s, m->body[i]);
+    model_parts(e, s, m, STR(""));
     for (uint32_t i = 0; i < m->ninput; i++) {
         const Decl *d = &m->input[i];
         Type type;
@@ -580,16 +634,11 @@ void elab_model_entry(Elab *e, const Model *m)
             v = arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc, .at = d->name.at});
         scope_add(e, s, d->name, SYM_VALUE)->val = v;
     }
-    for (uint32_t i = 0; i < m->nbody; i++)
-        if (m->body[i]->kind == ST_LET || m->body[i]->kind == ST_STATE || m->body[i]->kind == ST_EQUATION)
-            model_statement(e, s, m->body[i]);
-    for (uint32_t i = 0; i < m->nbody; i++)
-        if (m->body[i]->kind == ST_FOR)
-            run_loop(e, s, m->body[i]);
-    for (uint32_t i = 0; i < s->sym.n; i++)
-        if (s->sym.p[i].kind == SYM_LET)
-            let_value(e, &s->sym.p[i]);
-    for (uint32_t i = 0; i < m->noutput; i++)
-        model_output(e, s, &m->output[i]);
+    model_body(e, s, m);
+    for (uint32_t i = 0; i < m->noutput; i++) {
+        Val v = model_value(e, s, &m->output[i]);
+        if (!is_poison(v))
+            out_val(e, (RecOut){.name = m->output[i].name.text, .role = OUT_VALUE, .batched = true, .at = m->output[i].name.at}, v);
+    }
     elab_finals(e);
 }

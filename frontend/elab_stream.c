@@ -33,11 +33,14 @@ static bool is_start(const RecProg *p, RecId v)
 
 static void stream_recur(Streams *s, RecId v, const RecOp *op)
 {
+    const RecProg *p = s->e->prog;
+    if (!p->has_time || !dim_is_time(p->dims, op->length))
+        neither(s, v, "a recurrence runs over other places than those of the sequence");
     for (uint32_t i = 0; i < op->nseq; i++)
         if (s->axis[op->use[op->nstate + i].v])
             neither(s, v, "a recurrence runs along another axis than the places of the sequence");
     for (uint32_t i = 0; i < op->nstate; i++)
-        if (!is_start(s->e->prog, op->use[i].v))
+        if (!is_start(p, op->use[i].v))
             neither(s, v, "a recurrence starts from a value that is not carried between calls");
 }
 

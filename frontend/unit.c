@@ -386,6 +386,7 @@ RecProg *elab_entry(Arena *a, const Unit *u, uint32_t entry, const Binding *bind
         vec_push(a, &e.prog->open, e.prog->time);
     }
     vec_push(a, &e.prog->open, e.prog->batch);
+    vec_push(a, &e.inside, cell ? (const void *)cell : model);
     if (cell && cell->domain == DOMAIN_GRID)
         elab_grid_entry(&e, cell);
     else if (cell && cell->domain == DOMAIN_GRAPH)

@@ -3,7 +3,7 @@
  * bring different things of one name are no error until the name is used. */
 #include "frontend/elab_internal.h"
 
-typedef enum Kind { CELLS, FUNCTIONS } Kind;
+typedef enum Kind { CELLS, FUNCTIONS, MODELS } Kind;
 
 /* The first two things found, in the order of the imports. */
 typedef struct Found {
@@ -14,16 +14,18 @@ typedef struct Found {
 
 static bool is_none(Definition d)
 {
-    return !d.cell && !d.fn;
+    return !d.cell && !d.fn && !d.model;
 }
 
 static uint32_t count(const Ast *ast, Kind kind)
 {
-    return kind == CELLS ? ast->ncell : ast->nfn;
+    return kind == CELLS ? ast->ncell : kind == MODELS ? ast->nmodel : ast->nfn;
 }
 
 static Definition definition(const Ast *ast, Kind kind, uint32_t i)
 {
+    if (kind == MODELS)
+        return (Definition){.model = ast->model[i], .name = ast->model[i]->name};
     return kind == CELLS ? (Definition){.cell = ast->cell[i], .name = ast->cell[i]->name} : (Definition){.fn = ast->fn[i], .name = ast->fn[i]->name};
 }
 
@@ -40,7 +42,7 @@ static void add(Found *f, Definition d)
 {
     if (is_none(f->first))
         f->first = d;
-    else if (is_none(f->second) && (d.cell != f->first.cell || d.fn != f->first.fn))
+    else if (is_none(f->second) && (d.cell != f->first.cell || d.fn != f->first.fn || d.model != f->first.model))
         f->second = d;
 }
 
@@ -104,6 +106,13 @@ static void candidates(Elab *e, uint32_t file, Kind kind, Names *to)
                 vec_push(e->arena, to, alias.n ? str_fmt(e->arena, "%.*s.%.*s", STRF(alias), STRF(name)) : name);
             }
     }
+}
+
+Definition unit_find_model(const Unit *u, Ident name, Definition *second)
+{
+    Found f = find(u, unit_file_of(u, name.at), MODELS, name.text);
+    *second = f.second;
+    return f.first;
 }
 
 Definition unit_find_cell(const Unit *u, Ident name, Definition *second)
