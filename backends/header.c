@@ -153,6 +153,7 @@ static const char *plan_size_meaning(Str name)
         {"nodes", "nodes of a graph; 0 is allowed"},
         {"edges", "its edges; 0 is allowed"},
         {"links", "pairs of edges that the inputs on pairs are for"},
+        {"known", "nodes that were there before, whose states are h0 and so on; 0: none"},
         {"outs", "of the plan, from rnn_edge_sizes"},
         {"pairs", "of the plan, from rnn_edge_sizes"},
     };

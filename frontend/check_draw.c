@@ -29,10 +29,15 @@ static int64_t draw_other_axis(Checker *c, int64_t T)
     return some[draw_below(c, T > 1 ? 6 : 7)];
 }
 
-static int64_t plan_size(const Frame *f, const char *name)
+static int64_t plan_size_or(const Frame *f, const char *name, int64_t none)
 {
     DimSym s;
-    return dim_find_sym(f->prog->dims, str_of(name), &s) ? f->dim[s] : 1;
+    return dim_find_sym(f->prog->dims, str_of(name), &s) ? f->dim[s] : none;
+}
+
+static int64_t plan_size(const Frame *f, const char *name)
+{
+    return plan_size_or(f, name, 1);
 }
 
 /* Of a graph of how many nodes: few to a block, and blocks that are not full, or empty; with fewer edges than could be. */
@@ -44,6 +49,8 @@ static int64_t draw_plan_size(Checker *c, const Frame *f, Str name)
         return nodes - (nodes > 3 ? draw_below(c, nodes / 3) : 0);
     if (str_is(name, "slots"))
         return draw_below(c, 5);
+    if (str_is(name, "olds") || str_is(name, "known"))
+        return draw_below(c, 4);
     if (str_is(name, "outs")) /* none if no edge leads anywhere */
         return plan_size(f, "slots") ? 1 + draw_below(c, 4) : 0;
     if (str_is(name, "pairs"))
@@ -142,19 +149,21 @@ static void draw_nodes(Checker *c, const Frame *f, int64_t b)
     }
 }
 
-/* Edges from nodes of earlier blocks to nodes of later ones; now and then none. */
+/* Edges from nodes of earlier blocks to nodes of later ones, and behind them those from nodes that were there before; now and then none. */
 static void draw_edges(Checker *c, const Frame *f, int64_t b)
 {
-    int64_t B = f->dim[f->prog->batch], blocks = plan_size(f, "blocks"), width = plan_size(f, "width"), slots = plan_size(f, "slots");
+    int64_t B = f->dim[f->prog->batch], width = plan_size(f, "width"), slots = plan_size(f, "slots"), known = plan_size_or(f, "known", 0);
+    int64_t into = slots + plan_size_or(f, "olds", 0);
     const double *node = plan_array(f, "plan.node");
     double *head = plan_array(f, "plan.head"), *tail = plan_array(f, "plan.tail");
-    for (int64_t k = 0; k < blocks; k++)
-        for (int64_t e = 0; e < slots; e++) {
-            int64_t to = draw_below(c, width), from = k ? draw_below(c, k * width) : 0;
-            bool is = k > 0 && draw_below(c, 4) && node[(k * width + to) * B + b] >= 0 && node[from * B + b] >= 0;
-            head[(k * slots + e) * B + b] = (double)(is ? to : 0);
-            tail[(k * slots + e) * B + b] = is ? (double)from : -1;
-        }
+    for (int64_t i = 0; i < plan_size(f, "blocks") * into; i++) {
+        int64_t k = i / into, to = draw_below(c, width);
+        bool old = i % into >= slots;
+        int64_t before = old ? known : k * width, from = before ? draw_below(c, before) : 0;
+        bool is = before && draw_below(c, 4) && node[(k * width + to) * B + b] >= 0 && (old || node[from * B + b] >= 0);
+        head[i * B + b] = (double)(is ? to : 0);
+        tail[i * B + b] = is ? (double)from : -1;
+    }
 }
 
 /* Edges that leave: any numbers, from any nodes that there are. */
@@ -178,17 +187,19 @@ static int64_t draw_earlier(Checker *c, const Frame *f, int64_t k, int64_t b)
     return before && plan_array(f, "plan.out")[at * f->dim[f->prog->batch] + b] >= 0 ? at : -1;
 }
 
-/* Which edges lead in, and where their states were put out. */
+/* Which edges lead in, and where their states were put out, where these live on edges. */
 static void draw_ins(Checker *c, const Frame *f, int64_t b)
 {
-    int64_t B = f->dim[f->prog->batch], slots = plan_size(f, "slots");
+    int64_t B = f->dim[f->prog->batch], slots = plan_size(f, "slots"), olds = plan_size_or(f, "olds", -1);
     double *tail = plan_array(f, "plan.tail"), *edge = plan_array(f, "plan.edge"), *came = plan_array(f, "plan.came");
     for (int64_t i = 0; i < plan_size(f, "blocks") * slots; i++) {
         int64_t at = draw_earlier(c, f, i / slots, b);
-        tail[i * B + b] = at < 0 ? -1 : tail[i * B + b];
-        edge[i * B + b] = (double)draw_below(c, plan_size(f, "edges"));
+        if (olds < 0)
+            tail[i * B + b] = at < 0 ? -1 : tail[i * B + b];
         came[i * B + b] = (double)(at < 0 ? 0 : at);
     }
+    for (int64_t i = 0; i < plan_size(f, "blocks") * (slots + (olds < 0 ? 0 : olds)); i++)
+        edge[i * B + b] = (double)draw_below(c, plan_size(f, "edges"));
 }
 
 static void draw_pairs(Checker *c, const Frame *f, int64_t b)

@@ -18,7 +18,7 @@ StateDef *state_new(Elab *e, Inst *inst, Scope *s, const Decl *d)
     StateDef *st = NEW(e->arena, StateDef);
     *st = (StateDef){.decl = d, .type = type, .scope = s, .nlag = 1};
     st->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));
-    st->now = poison;
+    st->now = st->before = poison;
     memset(st->prev, 0xff, sizeof st->prev); /* REC_NONE until the recurrence is open */
     scope_add(e, s, d->name, SYM_STATE)->state = st;
     return st;
@@ -164,7 +164,7 @@ static void add_input(Elab *e, Inst *inst, const Decl *d)
     sym->has_place = true;
     sym->delay = NEW(e->arena, DelayDef);
     sym->delay->decl = d;
-    sym->delay->now = poison;
+    sym->delay->now = sym->delay->before = poison;
     memset(sym->delay->prev, 0xff, sizeof sym->delay->prev);
     memset(sym->delay->later, 0xff, sizeof sym->delay->later);
     sym->delay->name = str_fmt(e->arena, "%.*s%.*s", STRF(inst->path), STRF(d->name.text));

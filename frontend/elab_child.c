@@ -118,20 +118,21 @@ static DelayDef *handed_on(Scope *s, const Inst *inst, const Decl *d, const Expr
     Sym *sym = x->kind == EX_NAME && inst->cell->domain == DOMAIN_GRAPH ? scope_find(s, x->name) : NULL;
     if (!sym || sym->kind != SYM_VALUE || !sym->delay || d->is_const)
         return NULL;
+    DelayDef *source = sym->delay->source ? sym->delay->source : sym->delay;
     const Decl *from = sym->delay->decl;
-    bool alike = from->nplace == d->nplace && !is_poison(sym->delay->now);
+    bool alike = from->nplace == d->nplace && !is_poison(source->now);
     for (uint32_t i = 0; alike && i < d->nplace; i++) {
         bool in = str_eq(d->place[i].text, inst->cell->edge_in.text), from_in = str_eq(from->place[i].text, inst->parent->cell->edge_in.text);
         alike = in == from_in;
     }
-    return alike ? sym->delay : NULL;
+    return alike ? source : NULL;
 }
 
 static bool bind_edge_argument(Elab *e, Inst *inst, const Decl *d, DelayDef *from, const Type *want, const Expr *x)
 {
     Sym *sym = scope_find(inst->scope, d->name.text);
     if (from && type_eq(&from->type, want)) {
-        sym->delay->now = from->now;
+        sym->delay->source = from;
         sym->val = from->now;
         return true;
     }
@@ -163,7 +164,7 @@ static bool bind_argument(Elab *e, Scope *s, Inst *inst, const Decl *d, const Ex
     Sym *sym = scope_find(inst->scope, d->name.text);
     sym->val = nodes ? broadcast_val(e, v, &want, &nodes, 1) : v;
     if (from && type_eq(&from->type, &want))
-        sym->delay->now = from->now;
+        sym->delay->source = from;
     return true;
 }
 

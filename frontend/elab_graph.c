@@ -8,6 +8,9 @@
  * at u is what an earlier block put out: a HISTORY. States on edges are put out by the block of the node that they leave; their
  * sums run over pairs of an edge that leads into it and one that leaves it.
  *
+ * Edges may also come from nodes that were there before the call; they stand behind the others of their block. What is at these nodes
+ * the caller gives, `h0`, so a graph can grow, or be run part by part. Where states live on edges there is no such thing yet.
+ *
  * Where nothing leads to a node, a sum that reads states with start values has one term: its body is made a second time, at the
  * nodes, with those. A chain is a line so. */
 #include "frontend/elab_internal.h"
@@ -95,6 +98,40 @@ static Val only_there(Elab *e, const GraphPlace *at, Val v, Span span)
     return map_vals(e, FUN_WHERE, three, 3, span);
 }
 
+/* The rows of a table that `index` says. */
+static Val rows_of(Elab *e, Val table, Val index, uint8_t rank)
+{
+    IndexVar *rest[MAXRANK] = {NULL};
+    Val v = gather_vals(e, table.v, &index, 1, rest, rank);
+    if (!table.is_complex || is_poison(v))
+        return v;
+    v.im = gather_vals(e, table.im, &index, 1, rest, rank).v;
+    v.is_complex = true;
+    return v;
+}
+
+/* What is at nodes that were there before the call: `h0`, `x0`. It is an argument once it is read. */
+static Val argument_before(struct Graph *g, Str name, Type type, Span at);
+
+static Val before_call(Inst *inst, Val *before, Str name, Type type, Span at)
+{
+    if (is_poison(*before))
+        *before = argument_before(inst->graph, name, type, at);
+    return *before;
+}
+
+/* What edges from nodes of the call read, and behind it what those from earlier nodes do. */
+static Val joined(Elab *e, const GraphPlace *edges, Val newer, Val older)
+{
+    Val all = {.is_complex = newer.is_complex, .nfree = 1, .free = {edges->var}};
+    if (is_poison(newer) || is_poison(older))
+        return poison;
+    all.v = rec_concat(&e->b, (RecId[]){newer.v, older.v}, 2, 0);
+    if (all.is_complex)
+        all.im = rec_concat(&e->b, (RecId[]){newer.im, older.im}, 2, 0);
+    return all;
+}
+
 /* What an earlier block put out for state st at block, row. */
 static Val earlier(Elab *e, const StateDef *st, Val block, Val row)
 {
@@ -126,18 +163,6 @@ static const GraphName *named(Scope *s, const Expr *x, bool *tail)
     return sym && sym->kind == SYM_NODE ? &sym->node : NULL;
 }
 
-/* The rows of an input that `index` says. */
-static Val input_rows(Elab *e, DelayDef *d, Val index)
-{
-    IndexVar *rest[MAXRANK] = {NULL};
-    Val v = gather_vals(e, d->now.v, &index, 1, rest, d->type.rank);
-    if (!d->now.is_complex || is_poison(v))
-        return v;
-    v.im = gather_vals(e, d->now.im, &index, 1, rest, d->type.rank).v;
-    v.is_complex = true;
-    return v;
-}
-
 Val graph_no_place(Elab *e, Span at)
 {
     diag(e->diags, E_BAD_PLACE, at, "this cannot be read here: a state on edges at an edge that leads in, an input where it lives, a state or an input of nodes at another node");
@@ -150,17 +175,30 @@ static Val state_there(Elab *e, StateDef *st, const GraphName *n, bool tail, Spa
     if (!n->place || (node && !n->place->up) || (st->decl->nplace ? !edge : !node || is_poison(n->place->block)))
         return graph_no_place(e, at);
     Val v = st->decl->nplace ? earlier(e, st, n->place->in_block, n->place->in_row) : earlier(e, st, n->place->block, n->place->row);
+    if (!st->decl->nplace && !is_poison(n->place->earlier)) {
+        Val before = before_call(st->scope->inst, &st->before, st->name, st->type, st->decl->name.at);
+        v = joined(e, n->place, v, rows_of(e, before, n->place->earlier, st->type.rank));
+    }
     return only_there(e, n->place, v, at);
 }
 
 /* What a cell that runs inside another one is given is known at the nodes of the block only, unless it is an input. */
-static Val input_at(Elab *e, DelayDef *d, const GraphPlace *here, Val index, Span at)
+static Val input_rows(Elab *e, const DelayDef *d, Val index, Span at)
 {
     if (!is_poison(d->now))
-        return only_there(e, here, input_rows(e, d, index), at);
+        return rows_of(e, d->now, index, d->type.rank);
     diag_help(diag(e->diags, E_UNSUPPORTED, at, "a cell that runs inside another one cannot read what is computed for it at other nodes yet"),
               STR("hand an input of the other cell on as it is, or make it a state there"));
     return poison;
+}
+
+static Val input_of_tail(Elab *e, Scope *s, DelayDef *d, const GraphPlace *edges, Span at)
+{
+    Val v = input_rows(e, d, edges->node, at);
+    if (is_poison(v) || is_poison(edges->earlier))
+        return v;
+    Val before = before_call(s->inst, &d->before, d->name, d->type, d->decl->name.at);
+    return joined(e, edges, v, rows_of(e, before, edges->earlier, d->type.rank));
 }
 
 static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool tail, Span at)
@@ -168,14 +206,15 @@ static Val input_there(Elab *e, Scope *s, DelayDef *d, const GraphName *n, bool 
     GraphPlace *here = n->what == GRAPH_OUT ? graph_here(s) : n->place;
     bool node = n->what == GRAPH_NODE || (tail && n->what == GRAPH_IN);
     Val index = poison;
-    if (d->decl->nplace == 0 && node)
-        index = here->node;
+    d = d->source ? d->source : d;
+    if (d->decl->nplace == 0 && node && !is_poison(here->node))
+        return only_there(e, here, input_of_tail(e, s, d, here, at), at);
     if (d->decl->nplace == 1 && n->what == GRAPH_IN && !tail)
         index = here->in;
     if (d->decl->nplace == 1 && n->what == GRAPH_OUT && here && here->up)
         index = value_at(e, s->inst->outs->out, here);
     bool fits = !is_poison(index) && axis_of(index, here->var) >= 0;
-    return fits ? input_at(e, d, here, index, at) : graph_no_place(e, at);
+    return fits ? only_there(e, here, input_rows(e, d, index, at), at) : graph_no_place(e, at);
 }
 
 /* `transition[d, e]` */
@@ -184,7 +223,7 @@ static Val pair_there(Elab *e, Scope *s, DelayDef *d, const GraphName *in, const
     const GraphPlace *pairs = s->inst->pairs;
     if (d->decl->nplace != 2 || in->what != GRAPH_IN || out->what != GRAPH_OUT || in->place != pairs)
         return graph_no_place(e, at);
-    return input_at(e, d, pairs, pairs->pair, at);
+    return only_there(e, pairs, input_rows(e, d->source ? d->source : d, pairs->pair, at), at);
 }
 
 /* ---- what is before a node that nothing leads to ---- */
@@ -420,6 +459,9 @@ typedef struct Graph {
     Inst *inst;
     const Cell *cell;
     Dim nodes, blocks, width, slots;
+    bool grows;                         /* no state lives on edges: edges may come from nodes that were there before */
+    Dim olds, known;                    /* where it grows: of such edges in a block, and of such nodes */
+    Dim into;                           /* edges that lead into a block, of both kinds */
     Dim edges, outs, links, pairs;      /* where there are states or inputs on edges */
     Val *input;                         /* by input: at all nodes, edges or pairs */
     RecId node, slot, head, tail;       /* the plan */
@@ -435,7 +477,7 @@ static Dim size_sym(Elab *e, const Cell *cell, const char *name)
 {
     for (uint32_t i = 0; i < cell->ndim; i++)
         if (str_is(cell->dim[i].name.text, name))
-            diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width, slots, edges, outs, links and pairs are taken in a cell over a graph: they are the sizes of its plan");
+            diag(e->diags, E_RESERVED, cell->dim[i].name.at, "nodes, blocks, width, slots, edges, outs, links, pairs, olds and known are taken in a cell over a graph: they are the sizes of its plan");
     return new_extent(e, str_of(name));
 }
 
@@ -449,11 +491,13 @@ static void plan_arrays(Graph *g)
 {
     g->node = plan_array(g, "plan.node", 2, g->blocks, g->width, "the node of each place of a block, -1 for none");
     g->slot = plan_array(g, "plan.slot", 1, g->nodes, DIM_ZERO, "where each node runs: block * width + place; -1 for nowhere");
-    g->head = plan_array(g, "plan.head", 2, g->blocks, g->slots, "the place in the block of the node that an edge leads to");
-    g->tail = plan_array(g, "plan.tail", 2, g->blocks, g->slots, "the slot of the node that it comes from, -1 for no edge");
+    g->head = plan_array(g, "plan.head", 2, g->blocks, g->into, "the place in the block of the node that an edge leads to");
+    g->tail = plan_array(g, "plan.tail", 2, g->blocks, g->into,
+                         g->grows ? "the slot of the node that it comes from, -1 for no edge; of the last olds: which earlier node it comes from"
+                                  : "the slot of the node that it comes from, -1 for no edge");
     if (!g->cell->has_edges)
         return;
-    g->edge = plan_array(g, "plan.edge", 2, g->blocks, g->slots, "its number");
+    g->edge = plan_array(g, "plan.edge", 2, g->blocks, g->into, "its number");
     g->came = plan_array(g, "plan.came", 2, g->blocks, g->slots, "where its state was put out: block * outs + place");
     g->out = plan_array(g, "plan.out", 2, g->blocks, g->outs, "the number of an edge that leaves a node of the block, -1 for none");
     g->from = plan_array(g, "plan.from", 2, g->blocks, g->outs, "the place in the block of that node");
@@ -509,7 +553,7 @@ static Val along(RecId v, IndexVar *var)
 static GraphPlace *new_place(Graph *g, Dim size)
 {
     GraphPlace *at = NEW(g->e->arena, GraphPlace);
-    at->at = at->there = at->block = at->row = at->node = at->in_block = at->in_row = at->in = at->out = at->pair = poison;
+    at->at = at->there = at->block = at->row = at->node = at->earlier = at->in_block = at->in_row = at->in = at->out = at->pair = poison;
     at->var = index_new(g->e, g->cell->index[0], size);
     return at;
 }
@@ -529,21 +573,31 @@ static void split_slot(Graph *g, RecId slot, Dim size, IndexVar *var, Val *block
 }
 
 /* An array over blocks and their places, at block, row: numbers, 0 for none. */
-static Val number_at(Graph *g, RecId all, Val block, Val row, GraphPlace *at)
+static Val number_at(Graph *g, RecId all, Val block, Val row, IndexVar *var)
 {
     RecUse use[3] = {{.v = all}, rec_use(block.v, 1), rec_use(row.v, 1)};
-    return along(or_zero(&g->e->b, rec_gather(&g->e->b, use, 3, 1, &at->var->size)), at->var);
+    return along(or_zero(&g->e->b, rec_gather(&g->e->b, use, 3, 1, &var->size)), var);
+}
+
+/* Of the edges that lead in: those from nodes of the call come first, those from earlier nodes behind. */
+static void bind_tails(Graph *g, GraphPlace *edges, RecId tail)
+{
+    RecBuild *b = &g->e->b;
+    IndexVar *newer = g->grows ? index_new(g->e, g->cell->index[0], g->slots) : edges->var;
+    split_slot(g, g->grows ? rec_slice(b, tail, 0, DIM_ZERO, g->slots) : tail, g->width, newer, &edges->block, &edges->row);
+    edges->node = number_at(g, g->node, edges->block, edges->row, newer);
+    if (g->grows)
+        edges->earlier = along(or_zero(b, rec_slice(b, tail, 0, g->slots, g->olds)), index_new(g->e, g->cell->index[0], g->olds));
 }
 
 static void bind_nodes(Graph *g, RecId node, RecId head, RecId tail)
 {
-    GraphPlace *nodes = new_place(g, g->width), *edges = new_place(g, g->slots);
+    GraphPlace *nodes = new_place(g, g->width), *edges = new_place(g, g->into);
     nodes->there = is_there(g, node, nodes->var);
     edges->up = nodes;
     edges->at = along(head, edges->var);
     edges->there = is_there(g, tail, edges->var);
-    split_slot(g, tail, g->width, edges->var, &edges->block, &edges->row);
-    edges->node = number_at(g, g->node, edges->block, edges->row, edges);
+    bind_tails(g, edges, tail);
     g->inst->nodes = nodes;
     g->inst->edges = edges;
 }
@@ -555,7 +609,8 @@ static void bind_edges(Graph *g, const RecId *seq)
     memcpy(part, seq, sizeof part);
     GraphPlace *edges = g->inst->edges, *outs = new_place(g, g->outs);
     edges->in = along(or_zero(&g->e->b, part[0]), edges->var);
-    split_slot(g, part[1], g->outs, edges->var, &edges->in_block, &edges->in_row);
+    if (!g->grows)
+        split_slot(g, part[1], g->outs, edges->var, &edges->in_block, &edges->in_row);
     outs->up = g->inst->nodes;
     outs->there = is_there(g, part[2], outs->var);
     outs->out = along(or_zero(&g->e->b, part[2]), outs->var);
@@ -584,6 +639,19 @@ static RecId pair_array(Graph *g, const char *name, const char *doc)
     return rec_recur_add_seq(g->e->prog, g->recur, all);
 }
 
+static Val argument_before(struct Graph *g, Str name, Type type, Span at)
+{
+    RecBuild here = g->e->b;
+    g->e->b.region = rec_op(g->e->prog, g->recur)->home;
+    memmove(type.dim + 1, type.dim, type.rank++ * sizeof *type.dim);
+    type.dim[0] = g->known;
+    Val all = arg_val(g->e, (RecArg){.name = str_fmt(g->e->arena, "%.*s0", STRF(name)), .role = ROLE_INPUT, .type = type, .batched = true,
+                                     .doc = STR("at the nodes that were there before; NULL if there were none"), .at = at});
+    g->e->b = here;
+    rec_recur_move_last(g->e->prog, g->recur);
+    return all;
+}
+
 /* Pairs are many: a plan has them where they are read. */
 static void bind_pairs(struct Graph *g)
 {
@@ -598,7 +666,7 @@ static void bind_pairs(struct Graph *g)
     pairs->pair = along(or_zero(&g->e->b, pair), pairs->var);
     split_slot(g, in, g->outs, pairs->var, &pairs->in_block, &pairs->in_row);
     pairs->at = along(out, pairs->var);
-    pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs);
+    pairs->in = number_at(g, g->out, pairs->in_block, pairs->in_row, pairs->var);
     g->inst->pairs = pairs;
     share_places(g, g->inst);
 }
@@ -765,6 +833,30 @@ static void put_outputs(Graph *g, const Val *output)
     }
 }
 
+static bool is_put_out(const Cell *cell, Str name)
+{
+    for (uint32_t i = 0; i < cell->noutput; i++)
+        if (str_eq(cell->output[i].text, name))
+            return true;
+    return false;
+}
+
+/* States that a later call may need, and that are no outputs. */
+static void put_states(Graph *g)
+{
+    Elab *e = g->e;
+    for (uint32_t i = 0; i < g->state.n; i++) {
+        const StateDef *st = g->state.p[i];
+        RecId part[2];
+        if (is_poison(st->before) || is_put_out(g->cell, st->name))
+            continue;
+        for (uint32_t k = 0; k < nparts(st->type.dt); k++)
+            part[k] = by_node(g, rec_proj(&e->b, g->recur, st->history + k));
+        out_val(e, (RecOut){.name = str_fmt(e->arena, "%.*sT", STRF(st->name)), .role = OUT_VALUE, .batched = true, .at = st->decl->name.at},
+                val_of_parts(st->type.dt, part));
+    }
+}
+
 static void run_blocks(Graph *g)
 {
     Elab *e = g->e;
@@ -775,7 +867,6 @@ static void run_blocks(Graph *g)
     const RecId edge[] = {g->edge, g->came, g->out, g->from};
     for (size_t i = 0; g->cell->has_edges && i < sizeof edge / sizeof *edge; i++)
         vec_push(e->arena, &g->seq, edge[i]);
-    all_states(e, g->inst, &g->state);
     if (!states_fit(g))
         return;
     input_sequences(g);
@@ -795,14 +886,7 @@ static void run_blocks(Graph *g)
     const Val *output = put_results(g, recur);
     e->b = before;
     put_outputs(g, output);
-}
-
-static bool is_output(const Cell *cell, const Decl *d)
-{
-    for (uint32_t i = 0; i < cell->noutput; i++)
-        if (str_eq(cell->output[i].text, d->name.text))
-            return true;
-    return false;
+    put_states(g);
 }
 
 /* Whether an array of the caller's has a value for each edge: an input, or a state that is put out. */
@@ -814,9 +898,23 @@ static bool has_edge_arrays(const Cell *cell)
     for (uint32_t i = 0; i < cell->nbody; i++) {
         const Stmt *st = cell->body[i];
         for (uint32_t k = 0; st->kind == ST_STATE && k < st->decls.n; k++)
-            any |= st->decls.decl[k].nplace && is_output(cell, &st->decls.decl[k]);
+            any |= st->decls.decl[k].nplace && is_put_out(cell, st->decls.decl[k].name.text);
     }
     return any;
+}
+
+static void find_states(Graph *g)
+{
+    all_states(g->e, g->inst, &g->state);
+    g->grows = true;
+    for (uint32_t i = 0; i < g->state.n; i++)
+        g->grows &= !g->state.p[i]->decl->nplace;
+    g->into = g->slots;
+    if (!g->grows)
+        return;
+    g->olds = size_sym(g->e, g->cell, "olds");
+    g->known = size_sym(g->e, g->cell, "known");
+    g->into = dim_add(g->e->dims, g->slots, g->olds);
 }
 
 void elab_graph_entry(Elab *e, const Cell *cell)
@@ -841,6 +939,7 @@ void elab_graph_entry(Elab *e, const Cell *cell)
     if (!g.inst || e->diags->nreported != before)
         return;
     inst_params(e, g.inst);
+    find_states(&g);
     plan_arrays(&g);
     for (uint32_t i = 0; i < cell->ninput; i++) {
         g.input[i] = input_arg(e, g.inst, &cell->input[i], (Dim[]){g.nodes, g.edges, g.links});

@@ -86,7 +86,9 @@ typedef struct GraphPlace {
     IndexVar *var;           /* runs over them; the values there have it as an index axis */
     Val at;                  /* which of those above each belongs to */
     Val there;               /* whether there is one: blocks are filled up */
-    Val block, row, node;    /* of an edge into a node: where the node that it comes from ran, and its number */
+    Val block, row, node;    /* of an edge into a node: where the node that it comes from ran, and its number; of the edges from
+                                nodes of the call, which come first */
+    Val earlier;             /* of those behind them, from nodes that were there before: the node's number; poison where there are none */
     Val in_block, in_row;    /* of an edge into a node, and of a pair: where that edge's states were put out */
     Val in, out, pair;       /* the numbers of the edge that leads in, of the one that leaves, of the pair */
 } GraphPlace;
@@ -114,6 +116,7 @@ typedef struct StateDef {
     GridReads read; /* of a cell over a grid, instead of all that is about lags */
     uint32_t history;   /* of a cell over a graph: its first part's number among the step's results */
     Val first;          /* of a cell over a graph: its start value at the nodes of a block, poison where none is declared */
+    Val before;         /* of a cell over a graph: its values at nodes that were there before the call, once these are read */
     Str name;           /* with the instance path: `inner.h` */
     Loop *loop;         /* the loop inside a step whose state it is, or NULL; prev[0] is then the round before */
 } StateDef;
@@ -128,6 +131,8 @@ typedef struct DelayDef {
     RecId later[2][MAX_DELAY]; /* the value so many (less one) places ahead, zero past the end, and whether there is one */
     RecId there[MAX_DELAY];
     GridReads read; /* of a cell over a grid, instead of all of these */
+    struct DelayDef *source; /* of a cell inside of one over a graph: the input that it is handed, or NULL */
+    Val before;         /* of a cell over a graph: at nodes that were there before the call, once it is read there */
     Type type;
     Str name;
 } DelayDef;

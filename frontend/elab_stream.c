@@ -121,12 +121,20 @@ static bool has_history(const RecProg *p, const RecOp *recur)
     return false;
 }
 
+/* Part by part a graph goes by calls of its own, see elab_graph.c. */
+static const char *why_not_graph(const RecProg *p)
+{
+    DimSym known;
+    return dim_find_sym(p->dims, STR("known"), &known) ? "it runs over a graph, which grows by calls of forward (known)"
+                                                         : "it runs over a graph, and a state lives on its edges";
+}
+
 static void stream_kind(Streams *s, RecId v)
 {
     const RecProg *p = s->e->prog;
     const RecOp *op = rec_op(p, v);
     if (op->kind == REC_RECUR && (op->grid || has_history(p, op))) {
-        neither(s, v, op->grid ? "it runs over a grid" : "it runs over a graph");
+        neither(s, v, op->grid ? "it runs over a grid" : why_not_graph(p));
         return;
     }
     if (op->kind == REC_RECUR && op->reverse) {

@@ -441,8 +441,8 @@ static void man_arrays(Text *out)
                   "start values or final states."},
         {"graphs", "a cell over v in dag: arrays at nodes are [nodes, 1, ...]. edges, int[E, 2] (from, to), in any "
                    "order, must be given; what lives on edges is [E, 1, ...] in that order, "
-                   "what lives on pairs of edges comes with pairs, int[L, 2] of edge numbers. There are no "
-                   "lengths, start values or final states."},
+                   "what lives on pairs of edges comes with pairs, int[L, 2] of edge numbers. h0 [known, 1, ...] "
+                   "are states at nodes that were there before, which edges then count first."},
         {"models", "inputs and outputs as they are declared, with B behind the leading axes that come with the data."},
         {"gradients", "with --grad: cotangents d_h and d_hT are read, those that are missing are 0; gradients d_x, d_W "
                       "and d_h0 are written."},

@@ -6,20 +6,30 @@
 typedef RnnStatus rnn_status;
 #include "backends/graph_plan.h"
 
-/* How many nodes there are: what an input at the nodes says. */
-static bool count_nodes(const Load *l, int64_t *nodes)
+/* The extent of an array in the file whose leading axis is this one. */
+static bool count_along(const Load *l, DimSym axis, int64_t *n)
 {
     const RecProg *p = l->frame->prog;
     for (uint32_t i = 0; i < p->arg.n; i++) {
         const Type *t = &p->arg.p[i].type;
-        bool at_nodes = p->arg.p[i].role == ROLE_INPUT && t->rank && t->dim[0] == dim_of(p->dims, p->time);
-        const Array *from = at_nodes ? arrays_find(l->from, p->arg.p[i].name) : NULL;
+        bool along = p->arg.p[i].role == ROLE_INPUT && t->rank && t->dim[0] == dim_of(p->dims, axis);
+        const Array *from = along ? arrays_find(l->from, p->arg.p[i].name) : NULL;
         if (!from || !from->rank)
             continue;
-        *nodes = from->dim[0];
+        *n = from->dim[0];
         return true;
     }
     return false;
+}
+
+/* How many nodes there were before: as many as `h0` and its like have. */
+static void count_known(Load *l, int64_t *known)
+{
+    DimSym s;
+    if (!dim_find_sym(l->frame->prog->dims, STR("known"), &s) || count_along(l, s, known))
+        return;
+    l->frame->dim[s] = 0;
+    l->frame->origin[s] = STR("without arrays of earlier nodes");
 }
 
 /* int[n, 2]; NULL after an error. */
@@ -60,6 +70,14 @@ static bool has_pair_inputs(const Frame *f)
     return dim_find_sym(f->prog->dims, STR("links"), &links);
 }
 
+/* What no array's shape alone says. */
+static void say_plan_size(Load *l, const char *name, int64_t n)
+{
+    DimSym s;
+    if (dim_find_sym(l->frame->prog->dims, str_of(name), &s))
+        l->frame->dim[s] = n;
+}
+
 /* How many edges, or pairs, there are, for inputs on them. */
 static void say_size(Load *l, const char *name, int64_t n)
 {
@@ -87,7 +105,7 @@ static void make_edge_plan(Load *l, Arrays *to, const rnn_graph *g, void *scratc
         return;
     }
     say_size(l, "links", n);
-    e.edge = ints(l, to, "plan.edge", 2, (int64_t[]){p->blocks, p->slots});
+    e.edge = ints(l, to, "plan.edge", 2, (int64_t[]){p->blocks, p->slots + p->olds});
     e.came = ints(l, to, "plan.came", 2, (int64_t[]){p->blocks, p->slots});
     e.out = ints(l, to, "plan.out", 2, (int64_t[]){p->blocks, e.outs});
     e.from = ints(l, to, "plan.from", 2, (int64_t[]){p->blocks, e.outs});
@@ -105,15 +123,17 @@ static void make_plan(Load *l, Arrays *to, const rnn_graph *g)
     rnn_plan p = {0};
     RnnStatus status = rnn_plan_sizes(g, scratch, &p);
     if (status != RNN_OK) {
-        Str why = status == RNN_SIZE ? STR("the graph is too large") : graph_fault(l->frame->arena, g->edges, g->E, g->N, (int32_t *)scratch + 2 * g->N);
+        Str why = status == RNN_SIZE ? STR("the graph is too large") : graph_fault(l->frame->arena, g, (int32_t *)scratch + 2 * g->N);
         text_add(&l->errors, "array `edges`: %.*s\n", STRF(why));
         return;
     }
     say_size(l, "edges", g->E);
     p.node = ints(l, to, "plan.node", 2, (int64_t[]){p.blocks, p.width});
     p.slot = ints(l, to, "plan.slot", 1, &g->N);
-    p.head = ints(l, to, "plan.head", 2, (int64_t[]){p.blocks, p.slots});
-    p.tail = ints(l, to, "plan.tail", 2, (int64_t[]){p.blocks, p.slots});
+    p.head = ints(l, to, "plan.head", 2, (int64_t[]){p.blocks, p.slots + p.olds});
+    p.tail = ints(l, to, "plan.tail", 2, (int64_t[]){p.blocks, p.slots + p.olds});
+    say_plan_size(l, "slots", p.slots);
+    say_plan_size(l, "olds", p.olds);
     rnn_plan_fill(g, scratch, &p);
     if (rec_arg_named(l->frame->prog, "plan.edge") != UINT32_MAX)
         make_edge_plan(l, to, g, scratch, &p);
@@ -127,8 +147,9 @@ bool load_plan(Load *l, Arrays *to)
         return false;
     if (!edges)
         text_add(&l->errors, "array `edges` (int[E, 2]: from, to) is missing\n");
-    if (!edges || !count_nodes(l, &g.N) || !(g.edges = take_twos(l, edges, "E, 2", &g.E)))
+    if (!edges || !count_along(l, l->frame->prog->time, &g.N) || !(g.edges = take_twos(l, edges, "E, 2", &g.E)))
         return false;
+    count_known(l, &g.known);
     for (uint32_t i = 0; i < l->from->list.n; i++)
         vec_push(l->frame->arena, &to->list, l->from->list.p[i]);
     make_plan(l, to, &g);

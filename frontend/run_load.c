@@ -52,12 +52,20 @@ static bool has_other_type(Load *l, Str name)
     return true;
 }
 
+/* Of nodes that were there before, where there were none. */
+static bool is_empty(const Load *l, const RecArg *x)
+{
+    DimSym known;
+    DimTab *dims = l->frame->prog->dims;
+    return x->type.rank && dim_find_sym(dims, STR("known"), &known) && x->type.dim[0] == dim_of(dims, known) && l->frame->dim[known] == 0;
+}
+
 static void missing(Load *l, uint32_t arg)
 {
     const RecArg *x = &l->frame->prog->arg.p[arg];
     VEC(Str) all = {0};
     Arena *a = l->frame->arena;
-    if (has_other_type(l, x->name) || x->optional || is_drawn(l, arg))
+    if (has_other_type(l, x->name) || x->optional || is_drawn(l, arg) || is_empty(l, x))
         return;
     for (uint32_t i = 0; i < l->from->list.n; i++)
         vec_push(a, &all, l->from->list.p[i].name);

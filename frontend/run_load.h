@@ -27,7 +27,8 @@ void load_check_offsets(Load *l);
 bool load_plan(Load *l, Arrays *to);
 /* run_fault.c: what is wrong with edges that rnn_plan_sizes refused as RNN_INDEX or RNN_GRAPH. waits: by node, for how many edges
  * it still waits when no more nodes can run. */
-Str graph_fault(Arena *a, const int32_t *edges, int64_t nedge, int64_t nodes, const int32_t *waits);
+struct rnn_graph;
+Str graph_fault(Arena *a, const struct rnn_graph *g, const int32_t *waits); /* waits: of each node, whether it never ran */
 /* Element type of a result. */
 Array load_result(const Frame *f, uint32_t out, Precision p);
 bool load_may_hold(DType dt, Elem e);

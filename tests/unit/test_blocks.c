@@ -634,7 +634,7 @@ Test(blocks, barriers)
         {"stdlib/jordan.rnn", "jordan"},     {"stdlib/slstm.rnn", "slstm"},       {"stdlib/lstm_projection.rnn", "lstm_projection"},
         {"stdlib/leaky.rnn", "leaky"},       {"stdlib/mamba.rnn", "mamba"},       {"stdlib/mamba2.rnn", "mamba2"},
         {"stdlib/mlstm.rnn", "mlstm"},       {"stdlib/retnet.rnn", "retnet"},     {"stdlib/deltanet.rnn", "deltanet"},
-        {"stdlib/titans.rnn", "titans"},     {"stdlib/hmm.rnn", "viterbi"},       {"stdlib/tree_lstm.rnn", "tree_lstm"},
+        {"stdlib/titans.rnn", "titans"},     {"stdlib/hmm.rnn", "viterbi"},       {"stdlib/plstm.rnn", "plstm_graph"},
         {"stdlib/mdlstm.rnn", "mdlstm"},     {"stdlib/stacked.rnn", "gru2"},      {"tests/ptx/together.rnn", "flipped"},
         {"tests/ptx/together.rnn", "everyone"},
     };

@@ -16,19 +16,24 @@ typedef struct Plan {
     rnn_status status;
 } Plan;
 
-static Plan planned(int64_t n, const int32_t *edges, int64_t count)
+static Plan planned_behind(int64_t known, int64_t n, const int32_t *edges, int64_t count)
 {
-    Plan x = {.a = arena_new(), .g = {n, count, edges}};
+    Plan x = {.a = arena_new(), .g = {n, count, edges, known}};
     void *scratch = arena_alloc(x.a, rnn_plan_scratch(&x.g));
     x.status = rnn_plan_sizes(&x.g, scratch, &x.p);
     if (x.status != RNN_OK)
         return x;
     x.p.node = NEWN(x.a, int32_t, x.p.blocks * x.p.width + 1);
     x.p.slot = NEWN(x.a, int32_t, n + 1);
-    x.p.head = NEWN(x.a, int32_t, x.p.blocks * x.p.slots + 1);
-    x.p.tail = NEWN(x.a, int32_t, x.p.blocks * x.p.slots + 1);
+    x.p.head = NEWN(x.a, int32_t, x.p.blocks * (x.p.slots + x.p.olds) + 1);
+    x.p.tail = NEWN(x.a, int32_t, x.p.blocks * (x.p.slots + x.p.olds) + 1);
     rnn_plan_fill(&x.g, scratch, &x.p);
     return x;
+}
+
+static Plan planned(int64_t n, const int32_t *edges, int64_t count)
+{
+    return planned_behind(0, n, edges, count);
 }
 
 static void check_nodes(const Plan *x)
@@ -44,24 +49,26 @@ static void check_nodes(const Plan *x)
     cr_assert_eq(there, x->g.N);
 }
 
-/* As many edges as there are, each once, from an earlier block. */
+/* As many edges as there are, each once, from an earlier block or, behind these, from a node that was there before. */
 static void check_edges(const Plan *x)
 {
     uint8_t *seen = NEWN(x->a, uint8_t, x->g.E + 1);
-    for (int64_t k = 0; k < x->p.blocks; k++)
-        for (int64_t s = 0; s < x->p.slots; s++) {
-            int32_t tail = x->p.tail[k * x->p.slots + s], head = x->p.head[k * x->p.slots + s];
-            if (tail < 0)
-                continue;
-            cr_assert_lt(tail / x->p.width, k);
-            int32_t from = x->p.node[tail], to = x->p.node[k * x->p.width + head];
-            cr_assert(from >= 0 && to >= 0);
-            int64_t e = 0;
-            while (e < x->g.E && (x->g.edges[2 * e] != from || x->g.edges[2 * e + 1] != to))
-                e++;
-            cr_assert(e < x->g.E && !seen[e]);
-            seen[e] = 1;
-        }
+    int64_t into = x->p.slots + x->p.olds;
+    for (int64_t i = 0; i < x->p.blocks * into; i++) {
+        int64_t block = i / into;
+        int32_t tail = x->p.tail[i];
+        bool old = i % into >= x->p.slots;
+        if (tail < 0)
+            continue;
+        int64_t from = old ? tail : x->p.node[tail] + x->g.known, to = x->p.node[block * x->p.width + x->p.head[i]];
+        cr_assert(old ? tail < x->g.known : tail / x->p.width < block);
+        cr_assert(from >= (old ? 0 : x->g.known) && to >= 0);
+        int64_t e = 0;
+        while (e < x->g.E && (x->g.edges[2 * e] != from || x->g.edges[2 * e + 1] != to + x->g.known))
+            e++;
+        cr_assert(e < x->g.E && !seen[e]);
+        seen[e] = 1;
+    }
     for (int64_t e = 0; e < x->g.E; e++)
         cr_assert(seen[e], "edge %lld is in no block", (long long)e);
 }
@@ -105,6 +112,34 @@ Test(graph, every_node_and_every_edge_has_its_place)
             cr_assert_eq(x.status, RNN_OK);
             arena_free(x.a);
         }
+}
+
+/* The same graphs, the first nodes being there already: those that a random number of others do not follow. */
+Test(graph, nodes_that_were_there_before)
+{
+    uint64_t state = 7;
+    Arena *a = arena_new();
+    for (int32_t n = 1; n < 40; n += 3)
+        for (int32_t known = 0; known <= n; known += 1 + known / 2) {
+            int32_t *edges = NEWN(a, int32_t, 2 * n * n + 1);
+            int64_t count = 0;
+            for (int32_t to = n - 1; to >= known; to--)
+                for (int32_t from = 0; from < to; from++)
+                    if (next(&state) % 3 == 0) {
+                        edges[2 * count] = from;
+                        edges[2 * count++ + 1] = to;
+                    }
+            Plan x = planned_behind(known, n - known, edges, count);
+            cr_assert_eq(x.status, RNN_OK);
+            check_nodes(&x);
+            check_edges(&x);
+            if (count > 1 && edges[2 * count - 2] < known) { /* the last one twice */
+                memcpy(edges + 2 * count, edges + 2 * count - 2, 2 * sizeof *edges);
+                cr_assert_eq(planned_behind(known, n - known, edges, count + 1).status, RNN_GRAPH);
+            }
+            arena_free(x.a);
+        }
+    arena_free(a);
 }
 
 Test(graph, few_and_many_levels)
@@ -292,7 +327,7 @@ static Frame *over_graph(Forms *t, Arena *a, const rnn_graph *graph, int64_t npa
     rnn_edge_fill(graph, scratch, &p, npair, pairs, &e);
     Frame *f = frame_new(a, t->reference);
     const Size size[] = {{"nodes", graph->N}, {"blocks", p.blocks}, {"width", p.width},  {"slots", p.slots}, {"outs", e.outs},
-                         {"pairs", e.pairs},  {"edges", graph->E},  {"links", npair}, {"B", 1}};
+                         {"pairs", e.pairs},  {"edges", graph->E},  {"links", npair}, {"olds", 0}, {"known", 0}, {"B", 1}};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         set_plan_dim(f, size[i].name, size[i].n);
     for (size_t i = 0; i < nown; i++)
@@ -314,7 +349,7 @@ static Frame *over_graph(Forms *t, Arena *a, const rnn_graph *graph, int64_t npa
 
 static Frame *as_graph(Forms *t, Frame *grid, const Grid *g)
 {
-    const rnn_graph graph = {g->R * g->S, g->E, g->edges};
+    const rnn_graph graph = {g->R * g->S, g->E, g->edges, 0};
     const Size own[] = {{"N", HEADS}, {"K", KEYS}, {"V", VALUES}};
     Frame *f = over_graph(t, grid->arena, &graph, g->L, g->pairs, own, sizeof own / sizeof *own);
     same_array(f, grid, "q", "q", 1 / sqrt(KEYS));
@@ -444,7 +479,7 @@ static Frame *as_chain(Forms *t, Frame *line, int64_t n)
         pairs[2 * i] = (int32_t)i;
         pairs[2 * i + 1] = (int32_t)(i + 1);
     }
-    const rnn_graph g = {n, n ? n - 1 : 0, edges};
+    const rnn_graph g = {n, n ? n - 1 : 0, edges, 0};
     Frame *f = over_graph(t, a, &g, n > 2 ? n - 2 : 0, pairs, (Size[]){{"D", WIDE}}, 1);
     f->in[rec_arg_named(f->prog, "U")] = array_of(line, "U");
     for (int64_t i = 0; i < n; i++)
@@ -515,7 +550,7 @@ static Frame *over_random_graph(Forms *t, Arena *a, uint64_t *state, int32_t n)
                 pairs[2 * npair] = (int32_t)d;
                 pairs[2 * npair++ + 1] = (int32_t)e;
             }
-    const rnn_graph g = {n, nedge, edges};
+    const rnn_graph g = {n, nedge, edges, 0};
     Frame *f = over_graph(t, a, &g, npair, pairs, (Size[]){{"D", WIDE}}, 1);
     fill(f, state);
     return f;
