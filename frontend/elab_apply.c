@@ -103,6 +103,11 @@ static bool bind_model_inputs(Elab *e, Scope *around, Scope *s, const Model *m, 
     if (!sort_arguments(e, m, x, given))
         return false;
     for (uint32_t i = 0; i < m->ninput; i++) {
+        if (is_graph_type(&m->input[i].type)) {
+            if (!bind_graph_input(e, around, s, &m->input[i], given[i]->value))
+                return false;
+            continue;
+        }
         Val v = elab_expr(e, around, given[i]->value);
         if (is_poison(v) || !bind_model_input(e, s, m, &m->input[i], v, given[i]->value->at))
             return false;

@@ -59,6 +59,7 @@ static Val symbol_itself(Elab *e, Scope *s, Sym *sym, Ident name)
         }
         return sym->loop->now;
     case SYM_NODE: diag(e->diags, E_TYPE, name.at, "a node has no value: read a state or an input there, as in `h[u]`"); return poison;
+    case SYM_GRAPH: diag(e->diags, E_TYPE, name.at, "a graph has no value: `walk(name, inputs, on = g)` runs a cell over it"); return poison;
     case SYM_FN:
     case SYM_INST: break;
     }

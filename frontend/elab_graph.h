@@ -44,7 +44,6 @@ Val *graph_run(Graph *g);                          /* its outputs, at all nodes 
 Val graph_before(Graph *g, Str name, Type type, Span at); /* an argument: what is at nodes that were there before the call */
 void graph_bind_pairs(Graph *g);
 
-/* ---- elab_walk.c: graphs of a model ---- */
-bool is_graph_type(const TypeExpr *t);
+bool graph_has_edge_arrays(const Cell *cell); /* an input, or a state that is put out, has a value for each edge */
 
 #endif

@@ -457,8 +457,7 @@ Val *graph_run(Graph *g)
 
 /* ---- a cell as the entry ---- */
 
-/* Whether an array of the caller's has a value for each edge: an input, or a state that is put out. */
-static bool has_edge_arrays(const Cell *cell)
+bool graph_has_edge_arrays(const Cell *cell)
 {
     bool any = false;
     for (uint32_t i = 0; i < cell->ninput; i++)
@@ -492,7 +491,7 @@ static void sizes_of_edges(Graph *g)
     for (uint32_t i = 0; i < g->cell->ninput; i++)
         pairs |= g->cell->input[i].nplace == 2;
     p->outs = new_extent(g->e, STR("outs"));
-    if (has_edge_arrays(g->cell))
+    if (graph_has_edge_arrays(g->cell))
         p->edges = new_extent(g->e, STR("edges"));
     if (pairs)
         p->links = new_extent(g->e, STR("links"));

@@ -47,6 +47,7 @@ typedef enum SymKind {
     SYM_COUNTER,  /* counts: the index of a loop inside a step */
     SYM_LAST,     /* last: a state of such a loop, read after it */
     SYM_NODE,     /* node: another node or an edge of a graph, as in `sum(u in pred(v): ...)` */
+    SYM_GRAPH,    /* graph: of a model, `g: dag[N]` */
 } SymKind;
 
 /* Progress of a value that is computed on demand. */
@@ -153,6 +154,7 @@ typedef struct Sym {
         LoopState *loop;
         Loop *counts;
         GraphName node;
+        struct GraphPlan *graph;
         struct { Loop *loop; uint32_t state; } last;
     };
     DelayDef *delay;   /* SYM_VALUE of a per-step input of a cell, else NULL */
@@ -441,6 +443,15 @@ void model_body(Elab *e, Scope *s, const Model *m);
 Val model_value(Elab *e, Scope *s, const Decl *d);     /* an output, poison after an error */
 bool declared_dim(const Model *m, Str name);
 Inst *find_inst(Elab *e, Scope *s, const Expr *x); /* `fwd`, `layer[0]`; NULL after an error */
+
+/* ---- elab_walk.c: graphs of a model, and cells that run over them ---- */
+bool is_graph_type(const TypeExpr *t);
+Sym *model_graph(Scope *s); /* the one that there is, or NULL */
+void add_graphs(Elab *e, Scope *s, const Model *m); /* the entry's inputs that are graphs, and their sizes */
+bool bind_graph_input(Elab *e, Scope *around, Scope *s, const Decl *d, const Expr *x); /* of a model that is applied */
+void no_other_times(Elab *e, const Model *m, Ident size); /* reports, if it has a graph, that this size cannot come with the data */
+bool walk_graph(Elab *e, Scope *s, const Expr *x, Dim *extent, struct GraphPlan **plan); /* `on = g`, and how many nodes, edges and pairs it has */
+Run *walk_cell(Elab *e, Inst *inst, const ScanArgs *args, struct GraphPlan *plan, Span at);
 
 /* ---- elab_apply.c: models that use models ---- */
 Inst *model_of_use(Elab *e, Scope *s, const Use *u, const Model *m, Str path);

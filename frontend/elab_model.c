@@ -16,7 +16,7 @@ Str run_output_name(const Run *run, uint32_t i)
 bool is_run_call(Scope *s, const Expr *x)
 {
     Str name = x->kind == EX_CALL && !scope_find(s, x->call.callee.text) ? x->call.callee.text : STR("");
-    return str_is(name, "scan") || str_is(name, "sweep") || str_is(name, "apply");
+    return str_is(name, "scan") || str_is(name, "sweep") || str_is(name, "walk") || str_is(name, "apply");
 }
 
 bool elab_run(Elab *e, Scope *s, const Expr *x, Run **out)
@@ -118,6 +118,7 @@ Inst *find_inst(Elab *e, Scope *s, const Expr *x)
 typedef struct ScanOptions {
     const Expr *reverse; /* the word itself, or the axes of a sweep */
     const Expr *length, *reset, *from;
+    struct GraphPlan *on; /* of a walk */
 } ScanOptions;
 
 static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
@@ -133,6 +134,8 @@ static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
         o->reset = a->value;
     else if (str_is(name, "from"))
         o->from = a->value;
+    else if (str_is(name, "on") && o->on) /* see walk_graph */
+        return true;
     else if (str_is(name, "steps") || str_is(name, "until"))
         diag(e->diags, E_UNSUPPORTED, a->name.at, str_c(e->arena, str_fmt(e->arena, "the option `%.*s` is not supported yet", STRF(name))));
     else
@@ -154,7 +157,9 @@ static bool fit_places(Elab *e, const Cell *cell, const Type *have, const uint8_
     for (uint8_t k = 0; k < lead; k++) {
         if (extent[axis[k]] != NO_SIZE && extent[axis[k]] != have->dim[k]) {
             diag(e->diags, E_SHAPE, at,
-                 cell->domain == DOMAIN_GRID ? "the inputs of one sweep need the same extent along each axis" : "the inputs of one scan need one length");
+                 cell->domain == DOMAIN_GRID    ? "the inputs of one sweep need the same extent along each axis"
+                 : cell->domain == DOMAIN_GRAPH ? "an input of a walk has a value for each node, edge or pair of the graph, as it lives on"
+                                                : "the inputs of one scan need one length");
             return false;
         }
         extent[axis[k]] = have->dim[k];
@@ -213,6 +218,8 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
         args->input[i] = poison;
     for (uint8_t i = 0; i < REC_MAXAXES; i++)
         args->extent[i] = NO_SIZE;
+    if (cell->domain == DOMAIN_GRAPH && !walk_graph(e, s, x, args->extent, &o->on))
+        return false;
     for (uint32_t i = 1; i < x->call.narg; i++) {
         const Arg *a = &x->call.arg[i];
         if (scan_option(e, a, o))
@@ -302,8 +309,8 @@ static bool scan_from(Elab *e, Scope *s, Inst *inst, const Expr *x, ScanArgs *ar
         diag(e->diags, E_TYPE, x->at, "`from` takes the final states of a run, `run.last`, or named values, `(h = a, c = b)`");
         return false;
     }
-    if (run && (run->inst->model || run->inst->cell->domain == DOMAIN_GRID)) {
-        diag(e->diags, E_UNSUPPORTED, x->at, run->inst->model ? "a model has no last states" : "a sweep has no last states");
+    if (run && (run->inst->model || run->inst->cell->domain != DOMAIN_LINE)) {
+        diag(e->diags, E_UNSUPPORTED, x->at, run->inst->model ? "a model has no last states" : "a sweep or walk has no last states");
         return false;
     }
     for (uint32_t i = 0; i < inst->state.n; i++) {
@@ -381,19 +388,45 @@ static bool sweep_options(Elab *e, Scope *s, const Cell *cell, const ScanOptions
            (!o->length || sweep_lengths(e, s, cell, o->length, args->lengths));
 }
 
-/* `scan` for a sequence, `sweep` for a grid. */
+/* `scan` for a sequence, `sweep` for a grid, `walk` for a graph. */
 static bool right_word(Elab *e, const Expr *x, const Cell *cell)
 {
-    bool sweep = str_is(x->call.callee.text, "sweep"), grid = cell->domain == DOMAIN_GRID;
-    if (cell->domain == DOMAIN_GRAPH) {
-        diag(e->diags, E_UNSUPPORTED, x->call.callee.at, "a model cannot run a cell over a graph yet");
-        return false;
-    }
-    if (sweep == grid)
+    static const struct {
+        const char *word, *over;
+    } row[] = {[DOMAIN_LINE] = {"scan", "a sequence is scanned"}, [DOMAIN_GRID] = {"sweep", "a grid is swept"}, [DOMAIN_GRAPH] = {"walk", "a graph is walked"}};
+    if (str_is(x->call.callee.text, row[cell->domain].word))
         return true;
-    diag_also(diag(e->diags, E_TYPE, x->call.callee.at, grid ? "a cell over a grid is swept: write `sweep`" : "a cell over a sequence is scanned: write `scan`"),
+    diag_also(diag(e->diags, E_TYPE, x->call.callee.at, str_c(e->arena, str_fmt(e->arena, "a cell over %s: write `%s`", row[cell->domain].over, row[cell->domain].word))),
               cell->index[0].at, STR("what the cell runs over"));
     return false;
+}
+
+static bool walk_options(Elab *e, const ScanOptions *o)
+{
+    const Expr *other = o->reverse ? o->reverse : o->length ? o->length : o->reset ? o->reset : o->from;
+    if (other)
+        diag(e->diags, E_UNSUPPORTED, other->at, "a walk takes no options but `on` yet");
+    return !other;
+}
+
+static bool options_fit(Elab *e, Scope *s, const Cell *cell, const ScanOptions *o, ScanArgs *args)
+{
+    switch (cell->domain) {
+    case DOMAIN_LINE: return scan_masks(e, s, o, args);
+    case DOMAIN_GRID: return sweep_options(e, s, cell, o, args);
+    case DOMAIN_GRAPH: return walk_options(e, o);
+    }
+    ice("elab_scan: domain %d", (int)cell->domain);
+}
+
+static Run *run_inst(Elab *e, Inst *inst, const ScanOptions *o, ScanArgs *args, Span at)
+{
+    switch (inst->cell->domain) {
+    case DOMAIN_LINE: return scan_cell(e, inst, args, at);
+    case DOMAIN_GRID: return sweep_cell(e, inst, args, at);
+    case DOMAIN_GRAPH: return walk_cell(e, inst, args, o->on, at);
+    }
+    ice("elab_scan: domain %d", (int)inst->cell->domain);
 }
 
 static bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
@@ -413,9 +446,7 @@ static bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
         diag_help(diag(e->diags, E_TYPE, x->call.arg[0].value->at, "this is a model"), STR("write `apply(name, inputs)`"));
         return false;
     }
-    bool grid = owner && owner->cell->domain == DOMAIN_GRID;
-    if (!owner || !right_word(e, x, owner->cell) || !scan_inputs(e, s, x, owner, &args, &o) ||
-        !(grid ? sweep_options(e, s, owner->cell, &o, &args) : scan_masks(e, s, &o, &args)))
+    if (!owner || !right_word(e, x, owner->cell) || !scan_inputs(e, s, x, owner, &args, &o) || !options_fit(e, s, owner->cell, &o, &args))
         return false;
     if (o.from && !scan_from(e, s, owner, o.from, &args))
         return false;
@@ -428,7 +459,7 @@ static bool elab_scan(Elab *e, Scope *s, const Expr *x, Run **out)
     args.reverse = o.reverse != NULL;
     args.with_starts = !o.from;
     args.prefix = STR("");
-    *out = grid ? sweep_cell(e, fresh, &args, x->at) : scan_cell(e, fresh, &args, x->at);
+    *out = run_inst(e, fresh, &o, &args, x->at);
     return *out != NULL;
 }
 
@@ -582,8 +613,9 @@ static void time_dims(Elab *e, Scope *s, const Model *m)
     for (uint32_t i = 0; i < m->ninput; i++)
         for (uint32_t k = 0; k < m->input[i].type.ndim; k++) {
             const Expr *x = m->input[i].type.dim[k];
-            if (x->kind != EX_NAME || declared_dim(m, x->name) || scope_find(s, x->name))
+            if (x->kind != EX_NAME || declared_dim(m, x->name) || scope_find(s, x->name) || is_graph_type(&m->input[i].type))
                 continue;
+            no_other_times(e, m, (Ident){x->name, x->at});
             if (str_is(x->name, "B") || str_is(x->name, "keep")) {
                 diag(e->diags, E_RESERVED, x->at, "B and keep are taken: they are the batch and a flag in the generated interface");
                 continue;
@@ -623,6 +655,7 @@ Val model_value(Elab *e, Scope *s, const Decl *d)
 void elab_model_entry(Elab *e, const Model *m)
 {
     Scope *s = cell_scope(e, m->name);
+    add_graphs(e, s, m);
     time_dims(e, s, m);
     bind_dims(e, s, m->dim, m->ndim, NULL, 0, true);
     model_parts(e, s, m, STR(""));
@@ -630,6 +663,8 @@ void elab_model_entry(Elab *e, const Model *m)
         const Decl *d = &m->input[i];
         Type type;
         Val v = poison;
+        if (is_graph_type(&d->type))
+            continue;
         if (elab_type(e, s, &d->type, &type))
             v = arg_val(e, (RecArg){.name = d->name.text, .role = ROLE_INPUT, .type = type, .batched = true, .doc = d->doc, .at = d->name.at});
         scope_add(e, s, d->name, SYM_VALUE)->val = v;

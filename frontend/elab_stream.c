@@ -125,6 +125,8 @@ static bool has_history(const RecProg *p, const RecOp *recur)
 static const char *why_not_graph(const RecProg *p)
 {
     DimSym known;
+    if (p->is_model)
+        return "it runs over a graph";
     return dim_find_sym(p->dims, STR("known"), &known) ? "it runs over a graph, which grows by calls of forward (known)"
                                                          : "it runs over a graph, and a state lives on its edges";
 }
@@ -210,6 +212,8 @@ void elab_streams(Elab *e)
         RecOut *out = &p->out.p[i];
         if (out->role != OUT_VALUE)
             continue;
+        if (rec_has_role(p, ROLE_PLAN))
+            neither(&s, out->value, why_not_graph(p));
         if (s.of[out->value] == PLACES && s.axis[out->value])
             neither(&s, out->value, "its leading axis is not that of the places");
         out->streams = s.of[out->value] == PLACES;
