@@ -25,6 +25,8 @@ typedef struct Graph {
     const Cell *cell;
     GraphPlan *plan;
     Val *input;           /* by input: at all nodes, edges or pairs */
+    bool masked;          /* only nodes where this is true are there */
+    RecId mask;
     RecId recur;          /* over the blocks */
     States state;         /* those of what runs inside of the cell too */
     VEC(RecId) seq;

@@ -156,6 +156,21 @@ static void bind_nodes(Graph *g, RecId node, RecId head, RecId tail)
     g->inst->edges = edges;
 }
 
+static Val mask_at(Graph *g, Val node, IndexVar *var)
+{
+    return along(rows(&g->e->b, g->mask, node.v), var);
+}
+
+/* A node that is masked out is as one that is not in the graph, with its edges. */
+static void mask_nodes(Graph *g, RecId node)
+{
+    GraphPlace *nodes = g->inst->nodes, *edges = g->inst->edges;
+    Val here[2] = {nodes->there, mask_at(g, along(or_zero(&g->e->b, node), nodes->var), nodes->var)};
+    Val from[2] = {edges->there, mask_at(g, edges->node, edges->var)};
+    nodes->there = map_vals(g->e, FUN_AND, here, 2, g->cell->at);
+    edges->there = map_vals(g->e, FUN_AND, from, 2, g->cell->at);
+}
+
 /* seq: edge, came, out, from. */
 static void bind_edges(Graph *g, const RecId *seq)
 {
@@ -444,6 +459,8 @@ Val *graph_run(Graph *g)
     set_region(g->inst, step);
     const RecId *seq = e->prog->region.p[step].arg.p;
     bind_nodes(g, seq[0], seq[1], seq[2]);
+    if (g->masked)
+        mask_nodes(g, seq[0]);
     if (g->cell->has_edges)
         bind_edges(g, e->prog->region.p[step].arg.p + 3);
     share_places(g, g->inst);

@@ -150,6 +150,8 @@ static void index_sequences(Sweep *w)
         RecId here = over_grid(w, inside, &i, 1);
         all = all == REC_NONE ? here : rec_map2(&w->e->b, FUN_AND, all, here);
     }
+    if (w->args->masked)
+        all = all == REC_NONE ? w->args->mask : rec_map2(&w->e->b, FUN_AND, all, w->args->mask);
     w->active = all == REC_NONE ? UINT32_MAX : add_sequence(w, all);
 }
 
@@ -228,6 +230,16 @@ static RecId edge_sequence(Sweep *w, RecId part, const uint8_t *axis, uint8_t n,
     RecId seq = over_grid(w, part, axis, n);
     w->e->b = step;
     return rec_recur_add_seq(w->e->prog, w->recur, seq);
+}
+
+/* Is there a place `by` further on, which is not masked out? */
+static Val is_there(Sweep *w, const int64_t *by)
+{
+    static const uint8_t axis[REC_MAXAXES] = {0, 1, 2, 3};
+    Val inside = is_inside(w, by);
+    if (w->args->masked)
+        inside.v = rec_map2(&w->e->b, FUN_AND, inside.v, edge_sequence(w, w->args->mask, axis, w->naxes, by));
+    return inside;
 }
 
 /* An input that lives along some axes of the grid only, at a place outside that lies inside along these. */
@@ -320,7 +332,7 @@ static void bind_states(Sweep *w, RecRegion step)
             read->value = three[1];
             if (!st->decl->init)
                 continue;
-            three[0] = is_inside(w, read->by);
+            three[0] = is_there(w, read->by);
             three[2] = start_at(w, st, read->by);
             read->value = map_vals(e, FUN_WHERE, three, 3, read->at);
         }
@@ -341,7 +353,7 @@ static void bind_sequences(Sweep *w, const RecId *seq)
         DelayDef *d = w->inst->delay.p[next++];
         for (uint32_t r = 0; r < d->read.n; r++) {
             part += nparts(d->type.dt);
-            d->read.p[r].inside = is_inside(w, d->read.p[r].by);
+            d->read.p[r].inside = is_there(w, d->read.p[r].by);
             Val zero = to_dtype(w->e, val_of(rec_const(&w->e->b, part_dtype(d->type.dt), 0)), d->type.dt);
             Val three[3] = {d->read.p[r].inside, val_of_parts(d->type.dt, part), zero};
             d->read.p[r].value = map_vals(w->e, FUN_WHERE, three, 3, d->read.p[r].at);
@@ -451,7 +463,9 @@ Run *sweep_cell(Elab *e, Inst *inst, ScanArgs *args, Span at)
     RecBuild before = w.around = e->b;
     e->b.region = step;
     set_region(inst, step);
-    bind_sequences(&w, e->prog->region.p[step].arg.p + w.init.n);
+    RecId *seq = NEWN(e->arena, RecId, w.seq.n + 1); /* the region's list grows while they are bound */
+    memcpy(seq, e->prog->region.p[step].arg.p + w.init.n, w.seq.n * sizeof *seq);
+    bind_sequences(&w, seq);
     bind_states(&w, step);
     compute_all(e, inst);
     put_results(&w, recur);

@@ -362,6 +362,8 @@ typedef struct ScanArgs {
     Dim extent[REC_MAXAXES];     /* of a grid, instead of `length` */
     uint32_t corner;             /* of a grid: the axes that run from their end, as bits */
     RecId lengths[REC_MAXAXES];  /* of a grid: how far a sequence goes along each axis, or REC_NONE at all */
+    bool masked;                 /* of a grid or a graph: only places, or nodes, where this is true are there */
+    RecId mask;
     bool reverse;     /* a model's `reverse` */
     RecId active;     /* bool[length], or REC_NONE */
     RecId cut;        /* bool[length]: resets, or REC_NONE */

@@ -117,7 +117,7 @@ Inst *find_inst(Elab *e, Scope *s, const Expr *x)
 
 typedef struct ScanOptions {
     const Expr *reverse; /* the word itself, or the axes of a sweep */
-    const Expr *length, *reset, *from;
+    const Expr *length, *reset, *from, *mask;
     struct GraphPlan *on; /* of a walk */
 } ScanOptions;
 
@@ -134,6 +134,8 @@ static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
         o->reset = a->value;
     else if (str_is(name, "from"))
         o->from = a->value;
+    else if (str_is(name, "mask"))
+        o->mask = a->value;
     else if (str_is(name, "on") && o->on) /* see walk_graph */
         return true;
     else if (str_is(name, "steps") || str_is(name, "until"))
@@ -195,7 +197,7 @@ static void unknown_argument(Elab *e, const Cell *cell, const Arg *a)
 {
     Names names = {0};
     Str word = a->name.text.n ? a->name.text : a->value->kind == EX_NAME ? a->value->name : (Str){0};
-    static const char *const option[] = {"reverse", "length", "reset", "from"};
+    static const char *const option[] = {"reverse", "length", "reset", "from", "mask", "on"};
     for (size_t i = 0; i < sizeof option / sizeof *option; i++)
         vec_push(e->arena, &names, str_of(option[i]));
     for (uint32_t i = 0; a->name.text.n && i < cell->ninput; i++)
@@ -263,6 +265,10 @@ static Val int_option(Elab *e, Scope *s, const Expr *x, const char *what)
 static bool scan_masks(Elab *e, Scope *s, const ScanOptions *o, ScanArgs *args)
 {
     args->active = args->cut = REC_NONE;
+    if (o->mask) {
+        diag_help(diag(e->diags, E_UNSUPPORTED, o->mask->at, "a scan has no mask"), STR("`length = n` and `reset = r` say what there is of a sequence"));
+        return false;
+    }
     if (o->length) {
         Val n = int_option(e, s, o->length, "a length");
         if (is_poison(n))
@@ -375,6 +381,23 @@ static bool sweep_lengths(Elab *e, Scope *s, const Cell *cell, const Expr *x, Re
     return true;
 }
 
+/* `mask = m`: a bool for each place, or node. */
+static bool mask_option(Elab *e, Scope *s, const Expr *x, uint8_t naxes, ScanArgs *args)
+{
+    Val m = elab_expr(e, s, x);
+    if (is_poison(m))
+        return false;
+    Type t = val_type(e, m);
+    bool fits = !m.nfree && t.rank == naxes && t.dt == DT_BOOL;
+    for (uint8_t i = 0; fits && i < naxes; i++)
+        fits = t.dim[i] == args->extent[i];
+    if (!fits)
+        diag(e->diags, E_TYPE, x->at, str_c(e->arena, str_fmt(e->arena, "a mask is a bool for every place, and this is %.*s", STRF(val_str(e, m)))));
+    args->masked = fits;
+    args->mask = m.v;
+    return fits;
+}
+
 static bool sweep_options(Elab *e, Scope *s, const Cell *cell, const ScanOptions *o, ScanArgs *args)
 {
     const Expr *other = o->reset ? o->reset : o->from;
@@ -385,7 +408,7 @@ static bool sweep_options(Elab *e, Scope *s, const Cell *cell, const ScanOptions
         return false;
     }
     return (!o->reverse || sweep_corner(e, cell, o->reverse, &args->corner)) &&
-           (!o->length || sweep_lengths(e, s, cell, o->length, args->lengths));
+           (!o->length || sweep_lengths(e, s, cell, o->length, args->lengths)) && (!o->mask || mask_option(e, s, o->mask, cell_axes(cell), args));
 }
 
 /* `scan` for a sequence, `sweep` for a grid, `walk` for a graph. */
@@ -401,12 +424,12 @@ static bool right_word(Elab *e, const Expr *x, const Cell *cell)
     return false;
 }
 
-static bool walk_options(Elab *e, const ScanOptions *o)
+static bool walk_options(Elab *e, Scope *s, const ScanOptions *o, ScanArgs *args)
 {
     const Expr *other = o->reverse ? o->reverse : o->length ? o->length : o->reset ? o->reset : o->from;
     if (other)
-        diag(e->diags, E_UNSUPPORTED, other->at, "a walk takes no options but `on` yet");
-    return !other;
+        diag(e->diags, E_UNSUPPORTED, other->at, "a walk takes no options but `on` and `mask` yet");
+    return !other && (!o->mask || mask_option(e, s, o->mask, 1, args));
 }
 
 static bool options_fit(Elab *e, Scope *s, const Cell *cell, const ScanOptions *o, ScanArgs *args)
@@ -414,7 +437,7 @@ static bool options_fit(Elab *e, Scope *s, const Cell *cell, const ScanOptions *
     switch (cell->domain) {
     case DOMAIN_LINE: return scan_masks(e, s, o, args);
     case DOMAIN_GRID: return sweep_options(e, s, cell, o, args);
-    case DOMAIN_GRAPH: return walk_options(e, o);
+    case DOMAIN_GRAPH: return walk_options(e, s, o, args);
     }
     ice("elab_scan: domain %d", (int)cell->domain);
 }

@@ -125,6 +125,16 @@ static bool says_enough(Elab *e, const Cell *cell, const GraphPlan *p, Span at)
     return !edges;
 }
 
+static bool can_mask(Elab *e, const Graph *g, Span at)
+{
+    bool edges = false;
+    for (uint32_t i = 0; i < g->state.n; i++)
+        edges |= g->state.p[i]->decl->nplace > 0;
+    if (edges)
+        diag(e->diags, E_UNSUPPORTED, at, "a walk of a cell with states on edges takes no mask yet");
+    return !edges;
+}
+
 Run *walk_cell(Elab *e, Inst *inst, const ScanArgs *args, GraphPlan *plan, Span at)
 {
     Graph g = {.e = e, .inst = inst, .cell = inst->cell, .plan = plan, .input = args->input};
@@ -132,6 +142,10 @@ Run *walk_cell(Elab *e, Inst *inst, const ScanArgs *args, GraphPlan *plan, Span 
     if (!says_enough(e, g.cell, plan, at))
         return NULL;
     all_states(e, inst, &g.state);
+    if (args->masked && !can_mask(e, &g, at))
+        return NULL;
+    g.masked = args->masked;
+    g.mask = args->mask;
     graph_plan_arrays(plan, g.cell->has_edges);
     Val *output = graph_run(&g);
     if (!output)
