@@ -38,7 +38,7 @@ static bool worth_keeping(const Rewrite *w, const RecOp *op)
 /* Forms along lines want recurrences that are as simple as can be. */
 static bool wants_stages(const RecProg *p)
 {
-    return p->form.kind != REC_FORM_SEQUENTIAL && p->form.kind != REC_FORM_WAVEFRONT && p->form.kind != REC_FORM_AUTO;
+    return p->form.kind != REC_FORM_SEQUENTIAL && p->form.kind != REC_FORM_WAVEFRONT && p->form.kind != REC_FORM_BLOCK && p->form.kind != REC_FORM_AUTO;
 }
 
 static void join_stages(const RecProg *p, Stages *s)

@@ -134,7 +134,7 @@ static void check_form(RecProg *p)
 void rec_chunk(RecProg *p)
 {
     bool steps = p->form.kind == REC_FORM_SEQUENTIAL || (p->form.kind == REC_FORM_AUTO && p->form.store > 1);
-    if (steps || p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_CASCADE)
+    if (steps || p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_CASCADE || p->form.kind == REC_FORM_BLOCK)
         return;
     if (p->form.kind != REC_FORM_AUTO)
         check_form(p);

@@ -215,6 +215,25 @@ Dim rec_traffic(const RecProg *p, RecFn fn, int64_t real, int64_t narrow)
 
 /* ---- formulas ---- */
 
+static uint32_t times_in(const DimTerm *term, DimSym s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < term->nsym; i++)
+        n += term->sym[i] == s;
+    return n;
+}
+
+/* A term with num / den in place of s, times den ^ most. */
+static Dim with_quotient(DimTab *t, DimTerm term, DimSym s, Dim num, Dim den, uint32_t most)
+{
+    Dim d = dim_const(t, term.coef);
+    for (uint32_t i = 0; i < term.nsym; i++)
+        d = dim_mul(t, d, term.sym[i] == s ? num : dim_of(t, term.sym[i]));
+    for (uint32_t i = times_in(&term, s); i < most; i++)
+        d = dim_mul(t, d, den);
+    return d;
+}
+
 /* d without numbers of whole chunks, as (result / den). */
 static Dim without_chunks(const RecProg *p, Dim d, int64_t *den)
 {
@@ -222,14 +241,18 @@ static Dim without_chunks(const RecProg *p, Dim d, int64_t *den)
     *den = 1;
     for (uint32_t i = p->derived.n; i-- > 0;) {
         int64_t size;
+        uint32_t most = 0;
         DimSym s = p->derived.p[i].sym;
         if (!p->derived.p[i].floor || !dim_mentions(t, d, s) || !dim_is_const(t, p->derived.p[i].den, &size))
             continue;
-        Dim none = dim_subst(t, d, s, DIM_ZERO), each = dim_sub(t, dim_subst(t, d, s, DIM_ONE), none);
-        if (dim_add(t, none, dim_mul(t, each, dim_of(t, s))) != d)
-            continue;
-        d = dim_add(t, dim_mul(t, none, p->derived.p[i].den), dim_mul(t, each, p->derived.p[i].num));
-        *den *= size;
+        for (uint32_t k = 0; k < dim_nterms(t, d); k++)
+            most = times_in(dim_term(t, d, k), s) > most ? times_in(dim_term(t, d, k), s) : most;
+        Dim whole = DIM_ZERO;
+        for (uint32_t k = 0; k < dim_nterms(t, d); k++)
+            whole = dim_add(t, whole, with_quotient(t, *dim_term(t, d, k), s, p->derived.p[i].num, p->derived.p[i].den, most));
+        d = whole;
+        for (; most; most--)
+            *den *= size;
     }
     return d;
 }

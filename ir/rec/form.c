@@ -9,6 +9,7 @@ static const RecFormName form_name[] = {
     {"convolution", {.kind = REC_FORM_CONVOLUTION, .size = 64}, true},
     {"cascade", {.kind = REC_FORM_CASCADE, .size = 0}, false},
     {"wavefront", {.kind = REC_FORM_WAVEFRONT, .size = 0}, false},
+    {"block", {.kind = REC_FORM_BLOCK, .size = 8}, true},
 };
 enum { NFORM = sizeof form_name / sizeof *form_name };
 

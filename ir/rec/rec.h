@@ -201,7 +201,7 @@ typedef enum RecDerivative {
 /* How recurrences are to be run. */
 typedef struct RecForm {
     /* REC_FORM_AUTO: nobody says; see chunk.c. Users cannot name it. */
-    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_CONVOLUTION, REC_FORM_WAVEFRONT, REC_FORM_CASCADE, REC_FORM_AUTO } kind;
+    enum { REC_FORM_SEQUENTIAL, REC_FORM_CHUNK, REC_FORM_SCAN, REC_FORM_NEWTON, REC_FORM_CONVOLUTION, REC_FORM_WAVEFRONT, REC_FORM_CASCADE, REC_FORM_BLOCK, REC_FORM_AUTO } kind;
     uint32_t size; /* places in a chunk or window; pieces that a scan cuts the places into */
     /* Of NEWTON; 0, 0 and false for what is done where nobody says. */
     uint32_t rounds;  /* iterations in a window, at most */
@@ -410,6 +410,7 @@ void rec_gauge(RecProg *p);     /* gauge.c: no derivative goes through running m
 void rec_batch(RecProg *p);     /* batch.c: adds the axis B */
 void rec_cascade(RecProg *p);   /* cascade.c: grids become levels of grids, each with less to read */
 void rec_rank_one(RecProg *p);  /* rank_one.c: states of grids that are made of one sum are replaced by it */
+void rec_block(RecProg *p);     /* block.c: affine states on a grid block by block, if p->form says so */
 void rec_wavefront(RecProg *p); /* wavefront.c: grids are skewed, so that everything is read at earlier times */
 void rec_rows(RecProg *p);      /* rows.c: grids become recurrences over lines, one inside of the other */
 void rec_parallel(RecProg *p);  /* parallel.c: recurrences without states become work on whole arrays */

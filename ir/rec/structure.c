@@ -338,7 +338,8 @@ static Lack lack_of(const RecProg *p, const Structure *s, const RecForm *form)
 RecWhy structure_lacks(const RecProg *p, const Structure *s, const RecForm *form, RecId *at)
 {
     *at = REC_NONE;
-    if (form->kind == REC_FORM_SEQUENTIAL || form->kind == REC_FORM_WAVEFRONT || form->kind == REC_FORM_CASCADE || form->kind == REC_FORM_AUTO)
+    if (form->kind == REC_FORM_SEQUENTIAL || form->kind == REC_FORM_WAVEFRONT || form->kind == REC_FORM_CASCADE ||
+        form->kind == REC_FORM_BLOCK || form->kind == REC_FORM_AUTO)
         return WHY_NONE;
     if (s->loops)
         return form->kind == REC_FORM_CHUNK ? WHY_LOOP : WHY_ROUNDS;

@@ -215,7 +215,7 @@ static bool wants_waves(const RecProg *p, const RecOp *op)
     uint8_t order[REC_MAXAXES];
     if (!grid_row_order(op->grid, op->nstate, order))
         return true;
-    bool asked = p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_NEWTON;
+    bool asked = p->form.kind == REC_FORM_WAVEFRONT || p->form.kind == REC_FORM_BLOCK || p->form.kind == REC_FORM_NEWTON;
     return asked && grid_row_depth(op->grid, op->nstate, order) > 1;
 }
 

@@ -92,7 +92,7 @@ check "nothing is written" sh -c '[ ! -e no.o ]'
 check "another form on the command line" "$RNNC" build lacking.rnn --entry=curved --form=sequential -o yes.o
 check "another entry" "$RNNC" build lacking.rnn --entry=gla -o yes.o
 check "in JSON" sh -c '! "$RNNC" check lacking.rnn --diagnostics=json > e.json && grep -q E0222 e.json && grep -q "because of this" e.json'
-refuses "a form that is none" 2 "form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution, convolution:N, cascade or wavefront, with N from 1 to 4096, not .chunk:0." "$RNNC" build plain.rnn --form=chunk:0
+refuses "a form that is none" 2 "form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution, convolution:N, cascade, wavefront, block or block:N, with N from 1 to 4096, not .chunk:0." "$RNNC" build plain.rnn --form=chunk:0
 refuses "a form without its size" 2 "not .chunk." "$RNNC" build plain.rnn --form=chunk
 refuses "a size that is too large" 2 "not .scan:4097." "$RNNC" build plain.rnn --form=scan:4097
 refuses "a form that has no size" 2 "not .sequential:2." "$RNNC" build plain.rnn --form=sequential:2

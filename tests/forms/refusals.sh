@@ -13,7 +13,7 @@ writes_nothing() {
 
 for form in chunk chunk: chunk:0 chunk:x chunk:-1 chunk:+8 chunk:4x chunk:4097 chunk:99999999999999999999 chunk:1.5 'chunk:8 ' \
   scan: scan:0 scan:x scan:16x scan:4097 foo '' sequential:1 Scan; do
-  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution, convolution:N, cascade or wavefront" "$RNNC" build "$gla" --form="$form" -o out
+  refuses "build --form='$form'" 2 "rnnc: error: --form is sequential, chunk:N, scan, scan:N, newton, newton:N, convolution, convolution:N, cascade, wavefront, block or block:N" "$RNNC" build "$gla" --form="$form" -o out
   writes_nothing "build --form='$form'"
   refuses "run --form='$form'" 2 "rnnc: error: --form is " "$RNNC" run "$gla" --form="$form" -i "$SRC/stdlib/gla.npz" -o out.npz
   writes_nothing "run --form='$form'"
@@ -116,6 +116,37 @@ lacks kernels.rnn wide convolution:64 ".* \[F24\], line [0-9]+"
 lacks kernels.rnn mixed convolution:64 ".* \[F1[78]\], line [0-9]+"
 lacks shapes.rnn nonlinear convolution:64 "the step is not affine in the state \[F05\], line 3"
 lacks shapes.rnn vector convolution:64 "the state itself is wanted at every place \[F15\]"
+
+# Blocks of a grid.
+cat >blocks.rnn <<'END'
+cell further[D] over (r, s) (x: real[D]) -> h {
+  state h: real[D]
+  h = 0.5 * h[r-2, s] + 0.5 * h[r, s-1] + x
+}
+cell mixing[D] over (r, s) (x: real[D]) -> h {
+  param A: real[D, D]
+  state h: real[D]
+  h = A @ h[r-1, s] + 0.5 * h[r, s-1] + x
+}
+cell shapes[D] over (r, s) (x: real[D]) -> h {
+  state h: real[D], g: real
+  h = 0.5 * h[r-1, s] + g[r, s-1] + x
+  g = 0.5 * g[r, s-1] + x[0]
+}
+cell curved[D] over (r, s) (x: real[D]) -> h {
+  state h: real[D]
+  h = h[r-1, s] * h[r, s-1] + x
+}
+cell deep[A, C, D, E] over (r, s) (x: real[A, C, D, E]) -> h {
+  state h: real[A, C, D, E]
+  h = 0.5 * h[r-1, s] + 0.25 * h[r, s-1] + x
+}
+END
+lacks blocks.rnn further block:4 "its grid has no blocks with two borders.* \[F30\], line 3"
+lacks blocks.rnn mixing block:4 "composing steps would multiply matrices \[F08\], line 8"
+lacks blocks.rnn shapes block:4 "several states of different shapes need each other \[F07\], line 1[23]"
+lacks blocks.rnn curved block:4 "the step is not affine in the state \[F05\], line 17"
+lacks blocks.rnn deep block:4 "its arrays would have too many axes \[F04\], line 19"
 
 refuses "a graph" 1 ".dag_rnn. has no form scan:16: it runs over a graph.* \[F27\]" "$RNNC" build "$SRC/stdlib/dag_rnn.rnn" --entry=dag_rnn --form=scan -o out
 # Data for each, from the standard library.

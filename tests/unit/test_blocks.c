@@ -619,6 +619,8 @@ Test(blocks, wavefront)
     check_files(files, sizeof files / sizeof *files, (RecForm){.kind = REC_FORM_WAVEFRONT});
 }
 
+Test(blocks, grids_in_blocks) { check_file("tests/cells/inside/blocks.rnn", (RecForm){.kind = REC_FORM_BLOCK, .size = 2}); }
+
 /* Several forms in one program, where sizes decide. */
 Test(blocks, usual_form)
 {
