@@ -296,11 +296,6 @@ Test(check, a_wrong_wavefront_is_seen, .timeout = 300)
     wrong_pass_in_form("stdlib/mdrnn.rnn", "mdrnn", (RecForm){.kind = REC_FORM_WAVEFRONT, .size = 0}, "wavefront", 1);
 }
 
-Test(check, a_wrong_block_is_seen, .timeout = 300)
-{
-    wrong_pass_in_form("stdlib/mamba_grid.rnn", "mamba2d", (RecForm){.kind = REC_FORM_BLOCK, .size = 2}, "block", 37);
-}
-
 /* ---- faults in iterations whose result is proven ---- */
 
 static bool in_rounds(const RecProg *p, RecId v)
