@@ -116,13 +116,17 @@ bool walk_graph(Elab *e, Scope *s, const Expr *x, Dim *extent, GraphPlan **plan)
     return true;
 }
 
-/* Inputs on edges need a graph that says how many there are, and so do states that are put out. */
+/* Inputs on edges, or pairs, need a graph that says how many there are, and so do states that are put out. */
 static bool says_enough(Elab *e, const Cell *cell, const GraphPlan *p, Span at)
 {
-    bool edges = graph_has_edge_arrays(cell) && p->edges == DIM_ZERO;
-    if (edges)
-        diag(e->diags, E_SHAPE, at, "this cell has inputs or outputs on edges: say how many there are, `g: dag[N, E]`");
-    return !edges;
+    bool pairs = false, edges = graph_has_edge_arrays(cell) && p->edges == DIM_ZERO;
+    for (uint32_t i = 0; i < cell->ninput; i++)
+        pairs |= cell->input[i].nplace == 2 && p->links == DIM_ZERO;
+    if (edges || pairs)
+        diag(e->diags, E_SHAPE, at,
+             edges ? "this cell has inputs or outputs on edges: say how many there are, `g: dag[N, E]`"
+                   : "this cell has inputs on pairs of edges: say how many there are, `g: dag[N, E, L]`");
+    return !edges && !pairs;
 }
 
 static bool can_mask(Elab *e, const Graph *g, Span at)
