@@ -50,7 +50,7 @@ check "a scan" compare lru lru "T B H P" --form=scan
 check "Newton's method" compare indrnn indrnn "T B D H" --form=newton:16
 check "a grid" compare mdlstm mdlstm "R S B D H"
 check "waves of a grid" compare mdlstm mdlstm "R S B D H" --form=wavefront
-check "a graph" compare tree_lstm tree_lstm "nodes blocks width slots B D H"
+check "a graph" compare tree_lstm tree_lstm "nodes blocks width slots olds known B D H"
 training=
 check "an int cell" compare hmm viterbi "T B N M"
 finish
