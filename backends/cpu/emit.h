@@ -43,6 +43,12 @@ typedef struct EmitLines {
     void *cx;
 } EmitLines;
 
+/* A load in a serial loop, of what the store in the round before has left there; only the first round reads memory. */
+typedef struct EmitCarry {
+    const KStmt *load, *store, *loop;
+    LLVMValueRef memory; /* of the thread's own: what was stored last */
+} EmitCarry;
+
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
     LLVMBuilderRef entry; /* at the end of the entry block: memory for accumulators, what a task is given */
@@ -70,6 +76,7 @@ typedef struct Emit {
     LLVMBasicBlockRef nothing;          /* where an index into nothing leads, instead of to the kernel's end; or NULL */
     unsigned scope_kind, noalias_kind;
     const EmitLines *lines; /* NULL: nobody asked */
+    VEC(EmitCarry) carry;   /* at the code's current place; none in lanes */
 } Emit;
 
 /* emit.c */
@@ -96,6 +103,7 @@ void emit_load(Emit *e, const KStmt *s);
 /* Outside of vector loops: what a load or store is of; and what stands there, as that type, at an address that is a multiple of so
  * many bytes. */
 LLVMValueRef emit_address(Emit *e, const KStmt *s);
+void emit_carry(Emit *e, const KStmt *load, const KStmt *store, const KStmt *loop); /* from here on, until e->carry.n is less again */
 LLVMValueRef emit_load_as(Emit *e, const KStmt *s, LLVMTypeRef type, uint32_t bytes);
 void emit_store(Emit *e, const KStmt *s);
 void emit_fill(Emit *e, const KStmt *s);

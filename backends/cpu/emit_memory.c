@@ -200,8 +200,50 @@ LLVMValueRef emit_load_as(Emit *e, const KStmt *s, LLVMTypeRef type, uint32_t by
     return tag(e, gen_load(&e->g, type, emit_address(e, s), bytes), s->mem.buf);
 }
 
+/* ---- from round to round ---- */
+
+void emit_carry(Emit *e, const KStmt *load, const KStmt *store, const KStmt *loop)
+{
+    CpuGen g = emit_gen(e, false);
+    LLVMValueRef memory = emit_entry_memory(e, gen_type(&g, emit_dtype(e, load->mem.var)));
+    vec_push(e->arena, &e->carry, (EmitCarry){load, store, loop, memory});
+}
+
+static const EmitCarry *carried_to(const Emit *e, const KStmt *load)
+{
+    for (uint32_t i = 0; i < e->carry.n; i++)
+        if (e->carry.p[i].load == load)
+            return &e->carry.p[i];
+    return NULL;
+}
+
+static void carry_on(Emit *e, const KStmt *store, LLVMValueRef v)
+{
+    for (uint32_t i = 0; i < e->carry.n; i++)
+        if (e->carry.p[i].store == store)
+            LLVMBuildStore(e->g.b, v, e->carry.p[i].memory);
+}
+
+static void load_carried(Emit *e, const KStmt *s, const EmitCarry *c)
+{
+    CpuGen g = emit_gen(e, false);
+    const KStmt *loop = c->loop;
+    LLVMValueRef start = loop->loop.reverse ? LLVMBuildSub(g.b, emit_dim(e, loop->loop.extent), gen_i64(&g, 1), "") : gen_i64(&g, 0);
+    LLVMValueRef i = emit_var(e, loop->loop.var, false);
+    GenIf first = gen_if(&g, gen_icmp(&g, LLVMIntEQ, i, LLVMBuildIntCast2(g.b, start, LLVMTypeOf(i), true, "")));
+    LLVMValueRef v = tag(e, gen_load(&g, memory_type(e, s->mem.buf), address(e, s->mem.buf, &s->mem.at, 0), memory_bytes(e, s->mem.buf)), s->mem.buf);
+    LLVMBuildStore(g.b, from_memory(e, &g, s->mem.buf, v), c->memory);
+    gen_end_if(&g, first);
+    emit_set(e, s->mem.var, LLVMBuildLoad2(g.b, LLVMGetAllocatedType(c->memory), c->memory, ""), false);
+}
+
 void emit_load(Emit *e, const KStmt *s)
 {
+    const EmitCarry *carry = carried_to(e, s);
+    if (carry) {
+        load_carried(e, s, carry);
+        return;
+    }
     KBufId b = s->mem.buf;
     Motion m = motion(e, &s->mem.at);
     CpuGen g = emit_gen(e, m != STILL);
@@ -268,9 +310,10 @@ void emit_store(Emit *e, const KStmt *s)
     LLVMValueRef v = emit_var(e, s->mem.var, lanes);
     if (optional)
         given = if_given(e, s->mem.buf);
-    if (!lanes)
+    if (!lanes) {
         store_one(e, s, v, 0);
-    else if (m == ONE_BY_ONE)
+        carry_on(e, s, v);
+    } else if (m == ONE_BY_ONE)
         store_vector(e, s, v);
     else
         store_lanes(e, s, v);

@@ -192,11 +192,18 @@ static void emit_one(Kernel *x, KStmt *s, LLVMBasicBlockRef nothing)
     x->e.nothing = x->end;
 }
 
+void nv_carry(Emit *e, const NvNode *n)
+{
+    for (uint32_t i = 0; i < n->carry.n; i++)
+        emit_carry(e, n->carry.p[i].load, n->carry.p[i].store, n->s);
+}
+
 /* An index into nothing ends the iteration only: the thread is waited for. */
 static void emit_iterations(Kernel *x, const NvNode *n)
 {
     Emit *e = &x->e;
     EmitNear outer = e->near;
+    nv_carry(e, n);
     if (x->many)
         nv_own_sizes(e);
     GenLoop own = gen_loop(&e->g, x->first, emit_dim(e, n->count), x->step, NULL, 0);
@@ -204,6 +211,7 @@ static void emit_iterations(Kernel *x, const NvNode *n)
     take_iteration(e, n, own.i);
     emit_one(x, n->s, next);
     e->thread = NULL;
+    e->carry.n = 0;
     gen_enter(&e->g, next);
     gen_loop_end(&e->g, &own, NULL);
     if (x->many)

@@ -33,6 +33,8 @@ void nv_outer_sizes(Emit *e, EmitNear outer);
 /* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
 void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
 
+void nv_carry(Emit *e, const NvNode *n); /* emit.c: states of n in registers, until e->carry.n is 0 again */
+
 /* emit_look.c: an NV_LOOK, by this thread of its block, which has so many; shared: 8 bytes of the block */
 void nv_emit_look(Emit *e, const NvNode *n, NvThreads threads, LLVMValueRef thread, LLVMValueRef nthread, LLVMValueRef shared);
 

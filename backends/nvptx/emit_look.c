@@ -66,6 +66,14 @@ static void emit_part(const Back *x, const NvNode *n, uint32_t first, KStmt *s)
     x->e->thread = NULL;
 }
 
+/* All places of the piece. */
+static void emit_whole(const Back *x, const NvNode *n)
+{
+    nv_carry(x->e, n);
+    emit_part(x, n, 1, n->s);
+    x->e->carry.n = 0;
+}
+
 /* ---- looking back ---- */
 
 /* The nearest piece before whose state is known, or -1, as the number of this thread there. Sums that are not there yet are waited for. */
@@ -117,13 +125,13 @@ static void emit_piece(Back *x, LLVMValueRef number)
     x->piece = LLVMBuildUDiv(g->b, number, x->width, "");
     x->own = by_number(x, x->piece);
     emit_set(x->e, x->k->own, x->own, false);
-    emit_part(x, x->k->pieces, 1, x->k->pieces->s);
+    emit_whole(x, x->k->pieces);
     tell(x, NV_SUM);
     LLVMValueRef found = look_back(x);
     emit_state(x, found);
     emit_steps(x, found);
     tell(x, NV_STATE);
-    emit_part(x, x->k->rest, 1, x->k->rest->s);
+    emit_whole(x, x->k->rest);
 }
 
 /* ---- tickets ---- */

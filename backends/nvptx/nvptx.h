@@ -31,7 +31,7 @@
  * Any other product is a chain of loops over its elements, with its depth in one fixed order, added up with fused multiply-add. So
  * results do not depend on the grid or the piece; of sums over threads (NV_COMBINE) they depend on the size of a block.
  *
- * A thread's own variables are registers, buffers are in global memory, which a barrier puts in order for a block. An index
+ * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
  *
  * How many threads a block has is up to whoever launches it, but they are whole warps of 32 where there are tiles; launch_code.h takes as many as its largest NV_SHARE has iterations.
@@ -65,6 +65,11 @@ typedef struct NvAxis {
 } NvAxis;
 
 typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_COMBINE, NV_STEPS, NV_BARRIER, NV_LOOK } NvKind;
+
+/* What a step loads, and what the one before has stored there: see carry.c */
+typedef struct NvCarry {
+    const KStmt *load, *store;
+} NvCarry;
 
 /* A product of rounded factors: the loops that it has become, and what is in them. */
 typedef struct NvTile {
@@ -106,6 +111,7 @@ struct NvNode {
     Dim count;          /* of iterations: the product of the extents; NV_COMBINE: of the NV_SHARE in front */
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
+    VEC(NvCarry) carry; /* NV_SHARE of a serial loop */
     const NvTile *tile; /* NV_TILES */
     const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
     uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns */

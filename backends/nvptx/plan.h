@@ -36,6 +36,8 @@ bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, cons
 /* tile.c: products of rounded factors. rows: see NvNode, the most. NULL: it is something else */
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);
 
+void nv_find_carries(Map *m, NvNode *node); /* carry.c */
+
 /* look.c: if statement `at` is the first of three that can be one kernel, a node for them. Statements of b change places: behind those that
  * come first now stand the three. NULL: it is not */
 NvNode *nv_look(Map *m, KBlock *b, uint32_t at);

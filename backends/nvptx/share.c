@@ -368,5 +368,8 @@ NvNode *nv_share(Map *m, KStmt *s)
         return NULL;
     for (uint32_t l = 0; l < node->nlevel; l++)
         node->count = dim_mul(m->k->dims, node->count, node->extent[l]);
-    return is_apart(m, node) ? node : NULL;
+    if (!is_apart(m, node))
+        return NULL;
+    nv_find_carries(m, node);
+    return node;
 }

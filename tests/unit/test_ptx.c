@@ -193,6 +193,43 @@ Test(ptx, threads_keep_apart)
     }
 }
 
+/* ---- states in registers ---- */
+
+static uint32_t carries_of(const char *loop)
+{
+    Arena *a = arena_new();
+    NvPlan *plan = nv_plan(a, program_of(a, loop), &(NvOptions){.arch = STR("sm_80")});
+    const NvFn *fn = &plan->fn[REC_FORWARD];
+    cr_assert(!fn->refused.n && fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1, "%s", loop);
+    uint32_t n = fn->kernel.p[0].node.p[0]->carry.n;
+    arena_free(a);
+    return n;
+}
+
+static void check_carries(const char *loop, uint32_t want)
+{
+    cr_expect_eq(carries_of(loop), want, "%s\ncarries %u, not %u", loop, carries_of(loop), want);
+}
+
+#define EACH(LOOP, BODY) "serial %0 < T" LOOP " { vector %1 < H { " BODY " } }"
+
+Test(ptx, states_in_registers)
+{
+    check_carries(EACH("", "%2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2"), 1);
+    check_carries(EACH("", "%2 : real = load b1[0, %0 by H, %1 by 1] store b1[H, %0 by H, %1 by 1] = %2"), 1);
+    check_carries(EACH(" reverse", "%2 : real = load b1[H, %0 by H, %1 by 1] store b1[0, %0 by H, %1 by 1] = %2"), 1);
+    check_carries(EACH("", "%2 : real = load b1[0, %0 by H*keep, %1 by 1] store b1[H*keep, %0 by H*keep, %1 by 1] = %2"), 1);
+    check_carries(EACH("", "%2 : real = load b1[0, %1 by 1] %3 : real = load b4[0, %1 by 1] store b1[0, %1 by 1] = %3 store b4[0, %1 by 1] = %2"), 2);
+    check_carries(EACH(" reverse", "%2 : real = load b1[0, %0 by H, %1 by 1] store b1[H, %0 by H, %1 by 1] = %2"), 0); /* what comes later */
+    check_carries(EACH("", "%2 : real = load b1[0, %0 by H, %1 by 1] store b1[2*H, %0 by H, %1 by 1] = %2"), 0);       /* two steps back */
+    check_carries(EACH("", "%2 : real = load b0[0, %1 by 1] store b1[0, %1 by 1] = %2 %3 : real = load b1[0, %1 by 1] store b4[0, %1 by 1] = %3"), 0);
+    check_carries(EACH("", "%2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] += %2"), 0);
+    check_carries(EACH("", "%2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2 store b1[H, %1 by 1] = %2"), 0); /* two stores */
+    check_carries(EACH("", "%2 : real = load b1[0, %1 by 1] serial %3 < B { store b1[0, %1 by 1] = %2 }"), 0);
+    check_carries("serial %0 < T { serial %3 < B { vector %1 < H { %2 : real = load b1[0, %0 by H, %1 by 1] store b1[H, %0 by H, %1 by 1] = %2 } } }", 0);
+    check_carries("serial %0 < T { serial %3 < B { vector %1 < H { %2 : real = load b1[0, %1 by 1] store b1[0, %1 by 1] = %2 } } }", 0);
+}
+
 /* ---- three loops that can be one kernel, and some like them that cannot ---- */
 
 /* Sums of four pieces in b1, the state in b2, what it is in front of each piece in b4. */
