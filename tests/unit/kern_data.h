@@ -65,7 +65,7 @@ static inline int64_t size_of_buf(const Data *d, KBufId b)
 static inline int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
 {
     switch (dim_sym_info(k->dims, s)->kind) {
-    case DIM_TIME: return c->T;
+    case DIM_TIME: return c->seed % 7 == 3 && str_is(dim_sym_info(k->dims, s)->name, "slots") ? 0 : c->T; /* sometimes no edges lead in */
     case DIM_BATCH: return c->B;
     case DIM_KEEP: return c->keep;
     case DIM_STRIP: return 1 + (int64_t)(c->seed % 3); /* several strips at small sizes too; any length is right */
