@@ -85,7 +85,7 @@ bool iface_in_order(const KernProg *k);               /* inference runs step by 
 bool iface_streams(const KernProg *k, Str *why);       /* has a chunk and step form; else the reason, which may be empty */
 
 enum { RNN_PASS_FORWARD = 1, RNN_PASS_TRAIN = 3 };
-enum { RNN_ABI_NUMBER = 1 }; /* grows when a generated interface changes its meaning */
+enum { RNN_ABI_NUMBER = 2 }; /* grows when a generated interface changes its meaning */
 
 typedef struct HeaderOptions {
     Str prefix;      /* the program's name when empty */
