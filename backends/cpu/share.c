@@ -77,9 +77,11 @@ static V pieces_of(const CpuGen *g, V n, V piece)
     return LLVMBuildUDiv(g->b, last, piece, "");
 }
 
-/* A multiple of the grain. */
+/* A multiple of the grain; of half the grain where n has room for one piece only, since two threads gain more than short pieces lose. */
 static V piece_of(const CpuGen *g, V n, V grain)
 {
+    V half = LLVMBuildLShr(g->b, LLVMBuildAdd(g->b, grain, gen_i64(g, 1), ""), gen_i64(g, 1), "");
+    grain = gen_select(g, gen_icmp(g, LLVMIntSLT, n, LLVMBuildMul(g->b, grain, gen_i64(g, 2), "")), half, grain);
     V share = larger(g, pieces_of(g, n, gen_i64(g, PIECES)), gen_i64(g, 1));
     return LLVMBuildMul(g->b, pieces_of(g, share, grain), grain, "");
 }

@@ -91,7 +91,7 @@ typedef enum KKind {
     K_COPY,   /* copy: dst[at .. + count) = src[from .. + count); equal types, no overlap */
     K_TASKS,  /* tasks: body for pieces of the range 0..extent that make all of it, in any order, on any threads. A piece
                  is first..first + part; part is a dimension of kind DIM_PART. How it is cut makes no difference, not in
-                 the last bit. Pieces are multiples of grain long, but for the last one */
+                 the last bit. Pieces are multiples of grain long, of half of it in a short range, but for the last one */
     K_STRIPS, /* strips: body for pieces of the range 0..extent, one after the other, from the last one on if reverse. Each
                  is `length` long, but for the last of the range. Not inside of other statements */
     K_KIND_COUNT
