@@ -216,6 +216,13 @@ static KStmt *tasks_of_steps(Pass x, KStmt *s)
     return s;
 }
 
+/* What is small there is so beside one strip's work. */
+static void cut_strips(Pass x, KStmt *s)
+{
+    x.whole = (double)estimate(x.p, work_of(x.p->dims, &s->strips.body));
+    cut_block(x, &s->strips.body);
+}
+
 static void cut_block(Pass x, KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
@@ -229,7 +236,7 @@ static void cut_block(Pass x, KBlock *b)
         else if (cut_is_independent(s) && !x.products)
             b->p[i] = tasks_of_loop(&x, s);
         else if (s->kind == K_STRIPS)
-            cut_block(x, &s->strips.body);
+            cut_strips(x, s);
     }
 }
 
