@@ -259,23 +259,13 @@ static uint32_t look_behind(Group *g)
 
 /* ---- lengths ---- */
 
-static DimSym new_size(KernProg *p, const char *what, DimKind kind)
+static Dim quotient(KernProg *p, Str name, Dim num, Dim den)
 {
-    DimSym same;
-    Str name = str_of(what);
-    for (uint32_t k = 2; dim_find_sym(p->dims, name, &same); k++)
-        name = str_fmt(p->arena, "%s.%u", what, k);
-    return dim_sym_new(p->dims, name, kind);
-}
-
-static Dim quotient(KernProg *p, const char *what, Dim num, Dim den)
-{
-    for (uint32_t i = 0; i < p->derived.n; i++)
-        if (p->derived.p[i].floor && p->derived.p[i].num == num && p->derived.p[i].den == den)
-            return dim_of(p->dims, p->derived.p[i].sym);
-    DimSym s = new_size(p, what, DIM_STRIP);
-    vec_push(p->arena, &p->derived, ((struct RecDerivedDim){s, num, den, true}));
-    return dim_of(p->dims, s);
+    struct RecDerivedDim made;
+    Dim q = rec_quotient(p->arena, p->dims, &(RecQuotient){name, DIM_STRIP, num, den}, p->derived.p, p->derived.n, &made);
+    if (made.floor)
+        vec_push(p->arena, &p->derived, made);
+    return q;
 }
 
 /* Elements that the group hands on at one place. */
@@ -315,8 +305,8 @@ static Dim strip_length(const Group *g)
     Dim all = dim_add(d, dim_mul(d, dim_const(d, SUM_ROWS), dim_mul(d, place, g->axis)), each);
     if (all == DIM_HUGE || place == DIM_ZERO)
         return DIM_HUGE;
-    Dim strips = quotient(p, "strips", all, each);
-    return quotient(p, "strip", dim_sub(d, dim_add(d, g->axis, strips), DIM_ONE), strips);
+    Dim strips = quotient(p, STR("strips"), all, each);
+    return quotient(p, STR("strip"), dim_sub(d, dim_add(d, g->axis, strips), DIM_ONE), strips);
 }
 
 /* ---- making the group ---- */

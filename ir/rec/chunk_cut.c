@@ -3,17 +3,12 @@
 
 Dim cut_count(RecProg *p, Dim length, uint32_t size)
 {
-    Dim den = dim_const(p->dims, size);
-    DimSym same;
-    for (uint32_t i = 0; i < p->derived.n; i++)
-        if (p->derived.p[i].floor && p->derived.p[i].num == length && p->derived.p[i].den == den)
-            return dim_of(p->dims, p->derived.p[i].sym);
-    Str name = str_fmt(p->arena, "chunks.%u", size);
-    for (uint32_t k = 2; dim_find_sym(p->dims, name, &same); k++)
-        name = str_fmt(p->arena, "chunks.%u.%u", size, k);
-    DimSym sym = dim_sym_new(p->dims, name, DIM_USER);
-    vec_push(p->arena, &p->derived, (struct RecDerivedDim){sym, length, den, true});
-    return dim_of(p->dims, sym);
+    RecQuotient q = {str_fmt(p->arena, "chunks.%u", size), DIM_USER, length, dim_const(p->dims, size)};
+    struct RecDerivedDim made;
+    Dim count = rec_quotient(p->arena, p->dims, &q, p->derived.p, p->derived.n, &made);
+    if (made.floor)
+        vec_push(p->arena, &p->derived, made);
+    return count;
 }
 
 RecId cut_parts(RecBuild *b, RecId seq, Dim n, Dim size)

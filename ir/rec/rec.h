@@ -355,7 +355,15 @@ bool rec_prog_packs(const RecProg *p);
 bool rec_mentions_time(const RecFace *f, Dim d);
 bool rec_over_time(const RecFace *f, const Type *type); /* how large an array is depends on the length of the sequence */
 
-/* ---- flag.c: sizes that say whether something pays ---- */
+/* ---- flag.c: rounded quotients, and sizes that say whether something pays ---- */
+/* num / den, rounded down: one of the n that are known; or a new size of that kind, of that name or one like it, which `made` is then
+ * (else made->floor is false). */
+typedef struct RecQuotient {
+    Str name;
+    DimKind kind;
+    Dim num, den;
+} RecQuotient;
+Dim rec_quotient(Arena *a, DimTab *t, const RecQuotient *q, const struct RecDerivedDim *known, uint32_t n, struct RecDerivedDim *made);
 /* 1 if d >= least, else 0, as a derived size: 2 d / (d + least), rounded down. `made` is what to add to the `n` that are known; its
  * `floor` is false when there is nothing to add. */
 Dim rec_flag(Arena *a, DimTab *t, Dim d, int64_t least, const struct RecDerivedDim *known, uint32_t n,
