@@ -34,7 +34,8 @@ typedef struct Group {
     KBlock *top;
     uint32_t loop; /* its number in `top` */
     Dim axis;
-    VEC(Member) front, behind; /* front: from the loop on upwards */
+    VEC(Member) member; /* the loop, those in front of it from the loop on upwards, those behind */
+    uint32_t nfront;
     VEC(KStmt *) before, after; /* statements behind the loop that are no members */
     bool *placed;               /* by buffer: what several members touch, place by place */
     Dim *stride;                /* of these, from one place to the next */
@@ -96,11 +97,6 @@ static KStmt *loop_of(const Group *g)
     return g->top->p[g->loop];
 }
 
-static Member loop_member(const Group *g)
-{
-    return (Member){.s = loop_of(g), .along = CUT_LOOP, .run = DIM_ONE};
-}
-
 /* ---- memory of a group ---- */
 
 typedef struct Touched {
@@ -135,12 +131,8 @@ static Shared shared(const Group *g)
 {
     uint32_t n = g->p->buf.n;
     Shared x = {NEWN(g->own, uint32_t, n), NEWN(g->own, uint32_t, n), NEWN(g->own, uint32_t, n)};
-    Member loop = loop_member(g);
-    see(g, &x, &loop);
-    for (uint32_t i = 0; i < g->front.n; i++)
-        see(g, &x, &g->front.p[i]);
-    for (uint32_t i = 0; i < g->behind.n; i++)
-        see(g, &x, &g->behind.p[i]);
+    for (uint32_t i = 0; i < g->member.n; i++)
+        see(g, &x, &g->member.p[i]);
     return x;
 }
 
@@ -162,15 +154,12 @@ static bool is_ok(Group *g)
     if (!find_placed(g))
         return false;
     Cut c = cut_new(g->p, g->own, g->axis);
-    Member loop = loop_member(g);
     c.written = g->placed;
     g->stride = c.stride;
-    bool ok = cut_places_ok(&c, loop.s, loop.along, loop.run);
-    for (uint32_t i = 0; ok && i < g->front.n; i++)
-        ok = cut_places_ok(&c, g->front.p[i].s, g->front.p[i].along, g->front.p[i].run);
-    for (uint32_t i = 0; ok && i < g->behind.n; i++)
-        ok = cut_places_ok(&c, g->behind.p[i].s, g->behind.p[i].along, g->behind.p[i].run);
-    return ok;
+    for (uint32_t i = 0; i < g->member.n; i++)
+        if (!cut_places_ok(&c, g->member.p[i].s, g->member.p[i].along, g->member.p[i].run))
+            return false;
+    return true;
 }
 
 /* It has to do with what the group hands on: a product that only stands beside it would gain nothing. */
@@ -185,6 +174,14 @@ static bool hands_on(const Group *g, const Member *m)
 }
 
 /* ---- finding members ---- */
+
+static bool join(Group *g, Member m)
+{
+    vec_push(g->own, &g->member, m);
+    bool fits = is_ok(g) && hands_on(g, &m);
+    g->member.n -= !fits;
+    return fits;
+}
 
 static bool conflicts_with_any(const Group *g, const KStmt *s, KStmt *const *with, uint32_t n)
 {
@@ -201,25 +198,18 @@ static void look_in_front(Group *g)
     for (uint32_t i = g->loop; i-- > 0;) {
         Member m;
         KStmt *s = g->top->p[i];
-        if (as_member(g, s, false, &m) && !conflicts_with_any(g, s, between.p, between.n)) {
-            vec_push(g->own, &g->front, m);
-            if (is_ok(g) && hands_on(g, &m))
-                continue;
-            g->front.n--;
-        }
-        vec_push(g->own, &between, s);
+        if (!as_member(g, s, false, &m) || conflicts_with_any(g, s, between.p, between.n) || !join(g, m))
+            vec_push(g->own, &between, s);
     }
+    g->nfront = g->member.n - 1;
 }
 
 static bool meets_group(const Group *g, const KStmt *s)
 {
-    for (uint32_t i = 0; i < g->front.n; i++)
-        if (depend_conflict(g->p, s, g->front.p[i].s))
+    for (uint32_t i = 0; i < g->member.n; i++)
+        if (depend_conflict(g->p, s, g->member.p[i].s))
             return true;
-    for (uint32_t i = 0; i < g->behind.n; i++)
-        if (depend_conflict(g->p, s, g->behind.p[i].s))
-            return true;
-    return depend_conflict(g->p, s, loop_of(g));
+    return false;
 }
 
 static uint32_t last_candidate(const Group *g)
@@ -239,15 +229,9 @@ static uint32_t look_behind(Group *g)
         Member m;
         KStmt *s = g->top->p[i];
         bool early = !conflicts_with_any(g, s, g->after.p, g->after.n);
-        if (early && as_member(g, s, true, &m)) {
-            vec_push(g->own, &g->behind, m);
-            if (is_ok(g) && hands_on(g, &m)) {
-                taken = i - g->loop, before = g->before.n, after = g->after.n;
-                continue;
-            }
-            g->behind.n--;
-        }
-        if (early && !meets_group(g, s))
+        if (early && as_member(g, s, true, &m) && join(g, m))
+            taken = i - g->loop, before = g->before.n, after = g->after.n;
+        else if (early && !meets_group(g, s))
             vec_push(g->own, &g->before, s);
         else
             vec_push(g->own, &g->after, s);
@@ -288,8 +272,8 @@ static Dim elements_of_strip(const Group *g)
 {
     DimTab *d = g->p->dims;
     Dim sum = dim_const(d, (int64_t)ELEMENTS * SUM_ROWS), row;
-    for (uint32_t i = 0; i < g->behind.n; i++) {
-        const Member *m = &g->behind.p[i];
+    for (uint32_t i = 0; i < g->member.n; i++) {
+        const Member *m = &g->member.p[i];
         if (m->along == CUT_DEPTH && dim_div(d, stride_of(g, m->s->gemm.a.buf), m->run, &row))
             sum = dim_add(d, sum, dim_mul(d, row, dim_mul(d, m->s->gemm.m, m->s->gemm.n)));
     }
@@ -366,13 +350,10 @@ static void see_outside(void *cx, KBufId b, KIndex *at)
 
 static bool is_in_group(const Group *g, const KStmt *s)
 {
-    for (uint32_t i = 0; i < g->front.n; i++)
-        if (g->front.p[i].s == s)
+    for (uint32_t i = 0; i < g->member.n; i++)
+        if (g->member.p[i].s == s)
             return true;
-    for (uint32_t i = 0; i < g->behind.n; i++)
-        if (g->behind.p[i].s == s)
-            return true;
-    return s == loop_of(g);
+    return false;
 }
 
 static void see_full(void *cx, KBufId b, KIndex *at)
@@ -410,15 +391,13 @@ static KStmt *make_strips(const Group *g, Dim length)
                     .at = loop->at,
                     .strips = {kern_var(p, DT_INT, true, STR("first")), part, g->axis, length, loop->loop.reverse, {0}}};
     const bool *shrinks = shrinking(g);
-    Member m = loop_member(g);
     for (KBufId b = 0; b < p->buf.n; b++)
         if (shrinks[b])
             p->buf.p[b].size = dim_mul(p->dims, g->stride[b], length);
-    for (uint32_t i = g->front.n; i-- > 0;)
-        add_piece(g, &g->front.p[i], made, shrinks);
-    add_piece(g, &m, made, shrinks);
-    for (uint32_t i = 0; i < g->behind.n; i++)
-        add_piece(g, &g->behind.p[i], made, shrinks);
+    for (uint32_t i = g->nfront + 1; i-- > 0;)
+        add_piece(g, &g->member.p[i], made, shrinks);
+    for (uint32_t i = g->nfront + 1; i < g->member.n; i++)
+        add_piece(g, &g->member.p[i], made, shrinks);
     return made;
 }
 
@@ -463,9 +442,10 @@ static uint32_t look_at(KernProg *p, Arena *own, KBlock *top, uint32_t at)
 {
     Group g = {.p = p, .own = own, .top = top, .loop = at, .axis = top->p[at]->loop.extent};
     g.placed = NEWN(own, bool, p->buf.n);
+    vec_push(own, &g.member, ((Member){.s = loop_of(&g), .along = CUT_LOOP, .run = DIM_ONE}));
     look_in_front(&g);
     uint32_t taken = look_behind(&g);
-    if ((!g.front.n && !g.behind.n) || !is_ok(&g))
+    if (g.member.n == 1 || !is_ok(&g))
         return at;
     Dim length = strip_length(&g);
     return length == DIM_HUGE ? at : put_back(&g, make_strips(&g, length), taken);
