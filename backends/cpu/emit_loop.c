@@ -513,17 +513,11 @@ static const KStmt *let_of(const KBlock *b, KVar v)
     return NULL;
 }
 
-static bool leads(const KBlock *b, KVar v, const KStmt *load)
-{
-    const KStmt *s = let_of(b, v);
-    return v == load->mem.var || (s && (leads(b, s->let.arg[1], load) || leads(b, s->let.arg[2], load)));
-}
-
 /* Whether all conditions between v and its load choose that. */
-static LLVMValueRef is_loaded(Emit *e, const KBlock *b, KVar v, const KStmt *load, LLVMValueRef so_far)
+static LLVMValueRef is_loaded(Emit *e, const KBlock *b, KVar v, LLVMValueRef so_far)
 {
     for (const KStmt *s = let_of(b, v); s; s = let_of(b, v)) {
-        bool yes = leads(b, s->let.arg[1], load);
+        bool yes = kern_chosen_load(b, s->let.arg[1]) != NULL;
         LLVMValueRef c = emit_var(e, s->let.arg[0], false);
         so_far = LLVMBuildAnd(e->g.b, so_far, yes ? c : LLVMBuildNot(e->g.b, c, ""), "");
         v = s->let.arg[yes ? 1 : 2];
@@ -557,7 +551,7 @@ static LLVMValueRef does_nothing(Emit *e, const KStmt *s)
             continue;
         const KStmt *load = kern_self_copy(e->k, b, b->p[i]);
         LLVMValueRef same = LLVMBuildICmp(e->g.b, LLVMIntEQ, emit_address(e, load), emit_address(e, b->p[i]), "");
-        all = LLVMBuildAnd(e->g.b, all, is_loaded(e, b, b->p[i]->mem.var, load, same), "");
+        all = LLVMBuildAnd(e->g.b, all, is_loaded(e, b, b->p[i]->mem.var, same), "");
     }
     return all;
 }

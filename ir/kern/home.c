@@ -89,15 +89,14 @@ static const KStmt *maker_of(const KBlock *b, KVar v)
     return NULL;
 }
 
-/* The load in b that v is, where conditions choose it; NULL: it can be something else. */
-static const KStmt *chosen_load(const KBlock *b, KVar v)
+const KStmt *kern_chosen_load(const KBlock *b, KVar v)
 {
     const KStmt *s = maker_of(b, v);
     if (!s || s->kind == K_LOAD)
         return s;
     if (s->kind != K_LET || s->let.fun != FUN_WHERE)
         return NULL;
-    const KStmt *yes = chosen_load(b, s->let.arg[1]), *no = chosen_load(b, s->let.arg[2]);
+    const KStmt *yes = kern_chosen_load(b, s->let.arg[1]), *no = kern_chosen_load(b, s->let.arg[2]);
     return yes && no ? NULL : yes ? yes : no;
 }
 
@@ -114,7 +113,7 @@ static const KStmt *copy_into(const Home *h, const KBlock *b, KBufId to, bool ch
         }
         if (s->kind != K_STORE || s->mem.buf != to || s->mem.add)
             continue;
-        load = chosen ? chosen_load(b, s->mem.var) : maker_of(b, s->mem.var);
+        load = chosen ? kern_chosen_load(b, s->mem.var) : maker_of(b, s->mem.var);
         if (!load || load->kind != K_LOAD || !same_place(h->p, &load->mem.at, &s->mem.at))
             return NULL;
         *from = load->mem.buf;
@@ -191,7 +190,7 @@ static KBufId home_of(const KernProg *p, KBufId b)
 
 const KStmt *kern_self_copy(const KernProg *p, const KBlock *b, const KStmt *store)
 {
-    const KStmt *load = store->mem.add ? NULL : chosen_load(b, store->mem.var);
+    const KStmt *load = store->mem.add ? NULL : kern_chosen_load(b, store->mem.var);
     KBufId home = home_of(p, store->mem.buf);
     bool same = load && home != K_NONE && home_of(p, load->mem.buf) == home && same_place(p, &load->mem.at, &store->mem.at);
     return same ? load : NULL;

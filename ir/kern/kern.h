@@ -223,6 +223,7 @@ void kern_strips(KernProg *p);    /* strips.c: products in front of and behind l
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
 void kern_home(KernProg *p);      /* home.c: states of one slot live where their final values go */
+const KStmt *kern_chosen_load(const KBlock *b, KVar v); /* the load in b that v is, where conditions choose it; NULL: there is none, or several */
 /* A store in b that, in inference, puts an element where it came from if the two buffers are the same memory, as a slot and its home or
  * an initial state in a carry may be: the load that it comes from, or NULL. Conditions may choose something else instead. */
 const KStmt *kern_self_copy(const KernProg *p, const KBlock *b, const KStmt *store);
