@@ -68,21 +68,13 @@ static bool bind_model_input(Elab *e, Scope *s, const Model *m, const Decl *d, V
     return true;
 }
 
-static bool input_named(const Model *m, Str name, uint32_t *i)
-{
-    for (*i = 0; *i < m->ninput; ++*i)
-        if (str_eq(m->input[*i].name.text, name))
-            return true;
-    return false;
-}
-
 /* By input: the argument that it is given, in order or by name. */
 static bool sort_arguments(Elab *e, const Model *m, const Expr *x, const Arg **given)
 {
     uint32_t next = 0, which;
     for (uint32_t i = 1; i < x->call.narg; i++) {
         const Arg *a = &x->call.arg[i];
-        bool known = a->name.text.n ? input_named(m, a->name.text, &which) : (which = next++) < m->ninput;
+        bool known = a->name.text.n ? input_named(m->input, m->ninput, a->name.text, &which) : (which = next++) < m->ninput;
         if (!known || given[which]) {
             diag(e->diags, E_ARGUMENTS, a->value->at, known ? "this input is given twice" : "the model has no such input");
             return false;
@@ -91,7 +83,7 @@ static bool sort_arguments(Elab *e, const Model *m, const Expr *x, const Arg **g
     }
     for (uint32_t i = 0; i < m->ninput; i++)
         if (!given[i]) {
-            diag(e->diags, E_ARGUMENTS, x->at, str_c(e->arena, str_fmt(e->arena, "input `%.*s` of `%.*s` is missing", STRF(m->input[i].name.text), STRF(m->name.text))));
+            input_is_missing(e, x->at, m->input[i].name.text, m->name.text);
             return false;
         }
     return true;

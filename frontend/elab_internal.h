@@ -445,6 +445,8 @@ void model_body(Elab *e, Scope *s, const Model *m);
 Val model_value(Elab *e, Scope *s, const Decl *d);     /* an output, poison after an error */
 bool declared_dim(const Model *m, Str name);
 Inst *find_inst(Elab *e, Scope *s, const Expr *x); /* `fwd`, `layer[0]`; NULL after an error */
+bool input_named(const Decl *input, uint32_t n, Str name, uint32_t *i); /* of a cell or a model */
+void input_is_missing(Elab *e, Span at, Str input, Str of);
 
 /* ---- elab_walk.c: graphs of a model, and cells that run over them ---- */
 bool is_graph_type(const TypeExpr *t);

@@ -145,12 +145,17 @@ static bool scan_option(Elab *e, const Arg *a, ScanOptions *o)
     return true;
 }
 
-static bool input_index(const Cell *cell, Str name, uint32_t *i)
+bool input_named(const Decl *input, uint32_t n, Str name, uint32_t *i)
 {
-    for (*i = 0; *i < cell->ninput; ++*i)
-        if (str_eq(cell->input[*i].name.text, name))
+    for (*i = 0; *i < n; ++*i)
+        if (str_eq(input[*i].name.text, name))
             return true;
     return false;
+}
+
+void input_is_missing(Elab *e, Span at, Str input, Str of)
+{
+    diag(e->diags, E_ARGUMENTS, at, str_c(e->arena, str_fmt(e->arena, "input `%.*s` of `%.*s` is missing", STRF(input), STRF(of))));
 }
 
 /* The leading axes of an input are those of its places, and all inputs must agree on them. */
@@ -226,7 +231,7 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
         const Arg *a = &x->call.arg[i];
         if (scan_option(e, a, o))
             continue;
-        if (a->name.text.n ? !input_index(cell, a->name.text, &which) : next >= cell->ninput) {
+        if (a->name.text.n ? !input_named(cell->input, cell->ninput, a->name.text, &which) : next >= cell->ninput) {
             unknown_argument(e, cell, a);
             return false;
         }
@@ -236,8 +241,7 @@ static bool scan_inputs(Elab *e, Scope *s, const Expr *x, Inst *inst, ScanArgs *
     }
     for (uint32_t i = 0; i < cell->ninput && ok; i++)
         if (is_poison(args->input[i])) {
-            diag(e->diags, E_ARGUMENTS, x->at, str_c(e->arena, str_fmt(e->arena, "input `%.*s` of `%.*s` is missing",
-                                                                       STRF(cell->input[i].name.text), STRF(cell->name.text))));
+            input_is_missing(e, x->at, cell->input[i].name.text, cell->name.text);
             ok = false;
         }
     for (uint8_t i = 0; ok && i < cell_axes(cell); i++)
