@@ -17,7 +17,7 @@ double cpu_math_bound(Fun f, bool f64)
         Fun fun;
         double f32, f64;
     } bound[] = {
-        {FUN_EXP, 1.5, 1.5},  {FUN_EXPM1, 2.5, 2.5},   {FUN_LOG, 1.0, 1.0}, {FUN_LOG1P, 3.0, 3.0},
+        {FUN_EXP, 1.5, 1.5},  {FUN_EXPM1, 2.5, 2.5},   {FUN_LOG, 1.0, 1.0}, {FUN_LOG1P, 1.5, 1.5},
         {FUN_TANH, 3.0, 3.0}, {FUN_SIGMOID, 2.5, 2.5}, {FUN_SIN, 0.6, 1.0}, {FUN_COS, 0.6, 1.0},
         {FUN_ERF, 2.0, 1.5},  {FUN_POW, 0.6, 1.5},
     };
@@ -255,7 +255,7 @@ static V erf_(const CpuGen *g, V x)
 
 /* ---- logarithms ---- */
 
-/* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for normal x > 0 (of others: some finite e and f) */
+/* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2) */
 typedef struct Split {
     V e, f;
 } Split;
@@ -267,18 +267,25 @@ static V small_int(const CpuGen *g, V i)
     return gen_sub(g, gen_real_of_bits(g, iadd(g, i, bits(g, magic))), gen_const(g, fmt(g)->magic));
 }
 
-static Split split(const CpuGen *g, V x)
+/* For normal x > 0; of others, some finite e and f. The exponent as a small integer, plus `bias`. */
+static Split split_by(const CpuGen *g, V x, V bias, V *exponent)
 {
     const Format *f = fmt(g);
     uint64_t root = g->f64 ? UINT64_C(0x3fe6a09e667f3bcd) : UINT64_C(0x3f3504f3),
              one = (uint64_t)f->bias << f->mantissa;
-    V low = gen_fcmp(g, LLVMRealOLT, x, gen_const(g, f->smallest));
-    V lifted = gen_select(g, low, gen_mul(g, x, gen_const(g, f->scale)), x);
-    V u = iadd(g, gen_bits(g, lifted), bits(g, one - root));
-    V e = isub(g, shr(g, u, f->mantissa),
-               gen_select(g, low, bits(g, (uint64_t)(f->bias + f->lift)), bits(g, (uint64_t)f->bias)));
+    V u = iadd(g, gen_bits(g, x), bits(g, one - root));
+    *exponent = isub(g, shr(g, u, f->mantissa), bias);
     V m = iadd(g, and_(g, u, bits(g, (UINT64_C(1) << f->mantissa) - 1)), bits(g, root));
-    return (Split){small_int(g, e), gen_sub(g, gen_real_of_bits(g, m), gen_const(g, 1))};
+    return (Split){small_int(g, *exponent), gen_sub(g, gen_real_of_bits(g, m), gen_const(g, 1))};
+}
+
+static Split split(const CpuGen *g, V x)
+{
+    const Format *f = fmt(g);
+    V low = gen_fcmp(g, LLVMRealOLT, x, gen_const(g, f->smallest)), exponent;
+    V lifted = gen_select(g, low, gen_mul(g, x, gen_const(g, f->scale)), x);
+    V bias = gen_select(g, low, bits(g, (uint64_t)(f->bias + f->lift)), bits(g, (uint64_t)f->bias));
+    return split_by(g, lifted, bias, &exponent);
 }
 
 /* float: f - f^2/2 + f^3 P(f). double: with s = f / (2 + f), log(1+f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + s^2
@@ -311,14 +318,22 @@ static V log_(const CpuGen *g, V x)
     return log_ends(g, x, log_split(g, split(g, x)));
 }
 
-/* log(u) x / (u - 1) with u = 1 + x, rounded: the errors of u cancel (Goldberg, What Every Computer Scientist Should
- * Know About Floating-Point Arithmetic, theorem 4). */
+/* 2^-n, or a little more where that is no normal number. */
+static V power_below(const CpuGen *g, V n)
+{
+    const Format *f = fmt(g);
+    V most = bits(g, (uint64_t)(f->bias - 1)), large = LLVMBuildICmp(g->b, LLVMIntSGT, n, most, "");
+    return gen_real_of_bits(g, shl(g, isub(g, bits(g, (uint64_t)f->bias), gen_select(g, large, most, n)), f->mantissa));
+}
+
+/* log(u + rest), where u = 1 + x is rounded, and rest is what that left out: it is added to u's fraction. */
 static V log1p_(const CpuGen *g, V x)
 {
-    V one = gen_const(g, 1), u = gen_add(g, x, one), d = gen_sub(g, u, one);
-    V y = gen_mul(g, log_(g, u), gen_div(g, x, d));
-    V same = or_(g, gen_fcmp(g, LLVMRealOEQ, d, gen_const(g, 0)), gen_fcmp(g, LLVMRealOEQ, x, gen_const(g, INFINITY)));
-    return gen_select(g, same, x, y);
+    V one = gen_const(g, 1), exponent;
+    Two u = two_sum(g, one, x);
+    Split s = split_by(g, u.hi, bits(g, (uint64_t)fmt(g)->bias), &exponent);
+    s.f = gen_fma(g, u.lo, power_below(g, exponent), s.f);
+    return gen_select(g, gen_fcmp(g, LLVMRealOEQ, u.hi, one), x, log_ends(g, u.hi, log_split(g, s)));
 }
 
 /* ---- rounding ---- */
