@@ -3,8 +3,8 @@
  *     serial k { ...; parallel v { ...; store y[v] += x } }
  * reads and writes y once for each row. Run the other way round, as a vector loop over v with the rows inside,
  *     vector v { acc = start sum; serial k { ...; update acc sum x }; store y[v] += acc }
- * the sum of each column is an accumulator. The order in which a column is summed stays what it was. Then loops over
- * columns are fused once more. */
+ * the sum of each column is an accumulator. The order in which a column is summed stays what it was. What is the same in all rows
+ * goes in front of the loop over them, if there surely are any. Then loops over columns are fused once more. */
 #include "ir/kern/depend.h"
 
 /* The loop at the end of a loop's body, if all in front of it only computes scalars. */
@@ -111,17 +111,50 @@ static void accumulate(KernProg *p, KStmt *s, KBlock *before, KBlock *behind)
     kern_add(p, behind, store);
 }
 
+typedef struct Moving {
+    bool *var; /* by variable: it differs from row to row */
+    bool any;
+} Moving;
+
+static void is_moving(void *cx, KVar *v)
+{
+    Moving *m = cx;
+    m->any = m->any || m->var[*v];
+}
+
+static bool differs_by_row(const KernProg *p, Moving *m, const KStmt *s, const KStmt *rows)
+{
+    m->any = s->kind == K_STORE || (s->kind == K_LOAD && depend_writes(p, rows, s->mem.buf));
+    kern_each_use((KStmt *)s, is_moving, m);
+    return m->any;
+}
+
+static bool has_rows(const KernProg *p, const KStmt *rows)
+{
+    int64_t n = 0;
+    return dim_is_const(p->dims, rows->loop.extent, &n) && n > 0;
+}
+
 /* The two loops change places; the statements between them go in. */
-static void turn(KernProg *p, KStmt *rows)
+static void turn(KernProg *p, Arena *own, KStmt *rows)
 {
     KStmt *columns = loop_at_end(rows);
-    KBlock before = {0}, behind = {0}, body = rows->loop.body;
-    body.n--;
+    KBlock before = {0}, behind = {0}, body = {0};
+    Moving m = {.var = NEWN(own, bool, p->var.n + 1)};
+    m.var[rows->loop.var] = true;
+    for (uint32_t i = 0; i + 1 < rows->loop.body.n; i++) {
+        vec_push(p->arena, &body, rows->loop.body.p[i]);
+        m.var[kern_defines(rows->loop.body.p[i])] = true;
+    }
+    bool some = has_rows(p, rows);
     for (uint32_t i = 0; i < columns->loop.body.n; i++) {
         KStmt *s = columns->loop.body.p[i];
+        bool moves = !some || differs_by_row(p, &m, s, rows);
+        if (moves && kern_defines(s) != K_NONE)
+            m.var[kern_defines(s)] = true;
         if (sums_a_column(s, rows, columns->loop.var))
             accumulate(p, s, &before, &behind);
-        vec_push(p->arena, &body, s);
+        vec_push(p->arena, moves ? &body : &before, s);
     }
     KStmt inner = *rows, outer = *columns;
     inner.loop.body = body;
@@ -143,7 +176,7 @@ static bool turn_block(KernProg *p, Arena *own, KBlock *b, bool in_step)
             continue;
         bool fits = in_step && !s->loop.reverse && s->loop.kind != K_VECTOR && wants_columns(p, own, s);
         if (fits)
-            turn(p, s);
+            turn(p, own, s);
         else
             any |= turn_block(p, own, &s->loop.body, in_step || s->loop.kind == K_SERIAL);
         any |= fits;

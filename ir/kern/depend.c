@@ -281,6 +281,25 @@ bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAcces
            same_iteration_some_step(p, a, b, DIM_ONE);
 }
 
+static bool differ(KernProg *p, const KIndex *a, const KIndex *b, Dim keep)
+{
+    DimTab *t = p->dims;
+    uint32_t i = 0, j = 0, n = unmatched(a, b, &i);
+    Dim x = keep_is(p, a->base, keep), y = keep_is(p, b->base, keep);
+    if (a->n != b->n || n > 1 || unmatched(b, a, &j) != n)
+        return false;
+    if (n == 0)
+        return is_less(t, x, y) || is_less(t, y, x);
+    KVar v = a->term[i].var, w = b->term[j].var;
+    Dim size = keep_is(p, a->term[i].stride, keep);
+    return x == y && b->term[j].stride == a->term[i].stride && is_less(t, DIM_ZERO, size) && (p->var.p[v].turns == w || p->var.p[w].turns == v);
+}
+
+bool depend_differ(KernProg *p, const KIndex *a, const KIndex *b)
+{
+    return differ(p, a, b, DIM_ZERO) && differ(p, a, b, DIM_ONE);
+}
+
 /* ---- slots that take turns ---- */
 
 typedef struct Turns {

@@ -24,7 +24,8 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b); /* does
 /* Whether an element that an iteration of a's outermost loop and one of b's both touch is touched by the same
  * iteration. */
 bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b);
-/* Fills KVarInfo.turns, which depend_same_iteration looks at. */
+bool depend_differ(KernProg *p, const KIndex *a, const KIndex *b); /* two elements of one array, wherever variables have one value */
+/* Fills KVarInfo.turns, which depend_same_iteration and depend_differ look at. */
 void depend_find_turns(KernProg *p, Arena *scratch);
 bool depend_defines(const KStmt *loop, KVar v); /* is v, not a loop's variable, defined inside */
 

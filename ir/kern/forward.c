@@ -34,6 +34,18 @@ static void forget(Forward *f, KBufId b)
     f->known.n = n;
 }
 
+/* All but what is surely another element. */
+static void forget_stored(Forward *f, const KStmt *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->known.n; i++) {
+        const Known *k = &f->known.p[i];
+        if (!depend_overlap(f->p, k->buf, s->mem.buf) || (k->buf == s->mem.buf && depend_differ(f->p, k->at, &s->mem.at)))
+            f->known.p[n++] = *k;
+    }
+    f->known.n = n;
+}
+
 /* What s, or anything inside it, writes. */
 static void forget_written(Forward *f, const KStmt *s)
 {
@@ -88,7 +100,10 @@ static bool forward_stmt(Forward *f, KStmt *s)
         f->as[s->mem.var] = v;
         return false;
     }
-    forget_written(f, s);
+    if (s->kind == K_STORE)
+        forget_stored(f, s);
+    else
+        forget_written(f, s);
     if (s->kind == K_START)
         f->changes[s->acc.var] = true;
     if (s->kind == K_LOAD || (s->kind == K_STORE && !s->mem.add && !f->changes[s->mem.var]))
@@ -112,6 +127,7 @@ static void forward(KernProg *p, KBlock *b)
     f.changes = NEWN(f.own, bool, p->var.n);
     for (KVar v = 0; v < p->var.n; v++)
         f.as[v] = v;
+    depend_find_turns(p, f.own);
     forward_block(&f, b);
     arena_free(f.own);
 }

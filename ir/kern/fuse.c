@@ -166,11 +166,15 @@ static bool fuse_into(const Fuse *f, KBlock *b, uint32_t *at, bool inside)
 
 static void fuse_block(const Fuse *f, KBlock *b, bool inside)
 {
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->p[i]->kind == K_LOOP) {
-            bool any = fuse_into(f, b, &i, inside);
-            fuse_block(f, &b->p[i]->loop.body, inside || any);
-        }
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t at = i;
+        if (b->p[i]->kind != K_LOOP)
+            continue;
+        bool any = fuse_into(f, b, &at, inside);
+        fuse_block(f, &b->p[at]->loop.body, inside || any);
+        if (at > i) /* what now stands in front of it was not looked at yet */
+            i--;
+    }
 }
 
 /* Looks for steps: the bodies of serial loops that hold other loops. */

@@ -481,7 +481,8 @@ Test(kern, dead_workspace_is_used_again)
     "kern \"t\"\ndim B batch\ndim keep keep\ndim H size\ndim P part\nopen B\nderived H = 2*B / B\n"                                \
     "arg \"x\" real[H] input of 0 optional batched\nout \"y\" real[H] value of 0 batched streams\n"                    \
     "buf b0 arg 0 real B*H used 1 \"x\"\nbuf b1 out 0 real B*H used 1 \"y\"\nbuf b2 work int H used 1 \"\"\n"          \
-    "buf b3 work real -H + 2*B*H used 1 \"\"\nforward {\n"
+    "buf b3 work real -H + 2*B*H used 1 \"\"\n" MORE_BUFFERS "forward {\n"
+#define MORE_BUFFERS "buf b4 work real B*H*H used 1 \"\"\nbuf b5 work real B*H*H used 1 \"\"\n"
 
 static const char every_stmt[] = KERN
     "  fill b3[0] count B*H = 0\n"
@@ -635,6 +636,15 @@ Test(kern, sums_of_columns_become_accumulators) { cr_assert(becomes(kern_columns
 Test(kern, but_not_of_columns_that_data_choose) { cr_assert(!becomes(kern_columns, ROWS("0, %2 by H"), "start sum")); }
 Test(kern, nor_of_columns_that_move_with_the_row) { cr_assert(!becomes(kern_columns, ROWS("0, %1 by H"), "start sum")); }
 
+/* What is the same in all rows stands in front of the loop over them, if there surely are any. */
+#define SAME_IN_ROWS(HOW_MANY)                                                                                         \
+    "  serial %0 < B {\n    serial %1 < " HOW_MANY " {\n      parallel %3 < H {\n        %4 : real = load b0[0, %3 by 1]\n" \
+    "        %5 : real = load b0[0, %1 by H, %3 by 1]\n        %6 : real = mul(%4, %4)\n        %7 : real = mul(%6, %5)\n" \
+    "        store b3[0, %3 by 1] += %7\n      }\n    }\n  }\n"
+#define SQUARE "      %6 : real = mul(%4, %4)\n"
+Test(kern, what_is_the_same_in_all_rows_is_computed_once) { cr_assert(becomes(kern_columns, SAME_IN_ROWS("4"), SQUARE)); }
+Test(kern, but_not_where_there_may_be_no_rows) { cr_assert(!becomes(kern_columns, SAME_IN_ROWS("H"), "\n" SQUARE)); }
+
 /* Two loops over a matrix of H rows, written by the first one; the second one reads row + `ROW`. */
 #define TWO_LOOPS(ROW)                                                                                                 \
     "  serial %0 < B {\n    parallel %1 < H {\n      parallel %2 < H {\n        %3 : real = const 1\n"                 \
@@ -645,11 +655,35 @@ Test(kern, nor_of_columns_that_move_with_the_row) { cr_assert(!becomes(kern_colu
 Test(kern, loops_over_the_same_rows_fuse) { cr_assert(!becomes(kern_fuse, TWO_LOOPS("0"), "%4")); }
 Test(kern, loops_over_other_rows_do_not) { cr_assert(becomes(kern_fuse, TWO_LOOPS("H"), "%4")); }
 
+/* Between two loops that become one stands what the second one reads, with two loops of its own: it moves to the front, and they fuse. */
+#define MOVED                                                                                                          \
+    "  serial %0 < B {\n    parallel %1 < H {\n      parallel %2 < H {\n        %3 : real = const 1\n"                 \
+    "        store b3[0, %1 by H, %2 by 1] = %3\n      }\n    }\n"                                                     \
+    "    serial %10 < 2 {\n      parallel %11 < H {\n        parallel %12 < H {\n          %13 : real = const 2\n"       \
+    "          store b4[0, %11 by H, %12 by 1] = %13\n        }\n      }\n"                                            \
+    "      parallel %14 < H {\n        parallel %15 < H {\n          %16 : real = load b4[0, %14 by H, %15 by 1]\n"    \
+    "          store b5[0, %14 by H, %15 by 1] = %16\n        }\n      }\n    }\n"                                    \
+    "    parallel %4 < H {\n      parallel %5 < H {\n        %6 : real = load b3[0, %4 by H, %5 by 1]\n"                \
+    "        %7 : real = load b5[0, %4 by H, %5 by 1]\n        %8 : real = add(%6, %7)\n"                              \
+    "        store b1[0, %4 by H, %5 by 1] = %8\n      }\n    }\n  }\n"
+Test(kern, what_moved_to_the_front_is_looked_at_too) { cr_assert(!becomes(kern_fuse, MOVED, "%4 <")); cr_assert(!becomes(kern_fuse, MOVED, "%14 <")); }
+
 #define STORED_THEN(STMT)                                                                                              \
     "  %0 : real = const 1\n  store b3[0] = %0\n" STMT "  %1 : real = load b3[0]\n  store b1[0] = %1\n"
 
 Test(kern, what_was_stored_is_not_loaded) { cr_assert(!becomes(kern_forward, STORED_THEN(""), "load")); }
 Test(kern, but_what_was_overwritten_is) { cr_assert(becomes(kern_forward, STORED_THEN("  fill b3[0] count H = 2\n"), "load")); }
+Test(kern, a_store_to_another_element_changes_nothing) { cr_assert(!becomes(kern_forward, STORED_THEN("  store b3[H] = %0\n"), "load")); }
+Test(kern, but_one_that_may_be_the_same_does) { cr_assert(becomes(kern_forward, STORED_THEN("  store b3[H - 1] = %0\n"), "load")); }
+
+/* Two slots that take turns: what was loaded of one is there while the other one is written. */
+#define SLOTS(WRITTEN)                                                                                                 \
+    "  %0 : int = const 2\n  %1 : int = const 1\n  serial %2 < B {\n    %3 : int = imod(%2, %0)\n    %4 : int = sub(%1, %3)\n" \
+    "    parallel %5 < H {\n      %6 : real = load b3[0, %3 by H, %5 by 1]\n      store b3[0, " WRITTEN " by H, %5 by 1] = %6\n" \
+    "      %7 : real = load b3[0, %3 by H, %5 by 1]\n      store b1[0, %5 by 1] = %7\n    }\n  }\n"
+Test(kern, the_other_slot_changes_nothing) { cr_assert(becomes(kern_forward, SLOTS("%4"), "store b1[0, %5 by 1] = %6")); }
+Test(kern, an_unknown_slot_does) { cr_assert(!becomes(kern_forward, SLOTS("%1"), "store b1[0, %5 by 1] = %6")); }
+
 Test(kern, what_nobody_reads_is_not_stored) { cr_assert(!becomes(kern_forward, STORED_THEN(""), "store b3")); }
 
 Test(kern, damaged_text_is_survived)
