@@ -65,8 +65,9 @@ typedef struct Standing {
     uint32_t to;
 } Standing;
 typedef struct Decays Decays;
-/* `decay`: [n, n] as in Matrix, v REC_NONE for none: LABEL_PLACE, and labels of the batch, and of k if they differ along k. */
-Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing *standing, uint32_t nstanding);
+/* `decay`: [n, n] as in Matrix, v REC_NONE for none: LABEL_PLACE, and labels of the batch, and of k if they differ along k. `reader`: what
+ * will be asked for as x below; those of one shape are multiplied together, where decays do not differ along k. */
+Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing *standing, uint32_t nstanding, const Part *reader, uint32_t nreader);
 /* [t, batch, s]: the sum over k of x at t, which reads state `from`, times what stands at s, times all decays strictly
  * between; 0 unless s comes before t. */
 Part decays_pairs(Decays *d, Part x, uint32_t from, uint32_t y);

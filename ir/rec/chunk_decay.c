@@ -4,8 +4,21 @@
  * by each decay that follows. So there are no logarithms, no quotients and no exponentials: decays of 0 or below, cuts
  * between sequences (a decay of 0), and any length of chunk are exact, nothing can overflow that does not overflow step by
  * step, and the derivative of a decay needs no division by it. One decay for all k costs a number for each pair of
- * places; decays that differ along k take the vectors themselves along, and are contracted at each place. */
+ * places; decays that differ along k take the vectors themselves along, and are contracted at each place. In these k is the last
+ * axis: the derivative of a decay is then a sum of vectors, and not a sum along each of them. */
 #include "ir/rec/chunk.h"
+
+/* A product of several readers, one behind the other along the places, with something. */
+typedef struct Joint {
+    RecId with;
+    Part product;
+} Joint;
+
+/* Readers of one shape. */
+typedef struct Group {
+    VEC(Part) reader;
+    VEC(Joint) joint;
+} Group;
 
 struct Decays {
     Chunk *c;
@@ -18,6 +31,7 @@ struct Decays {
      * number in each state. Products of all decays so far: [n, n]. */
     uint32_t norigin;
     Part *row, *product, *before;
+    VEC(Group) group;
 };
 
 static uint32_t batch_labels(const Matrix *m)
@@ -25,9 +39,15 @@ static uint32_t batch_labels(const Matrix *m)
     return m->batch << LABEL_AXIS;
 }
 
-static uint32_t k_label(const Matrix *m)
+static uint8_t k_label(const Matrix *m)
 {
-    return 1u << (LABEL_AXIS + m->k);
+    return (uint8_t)(LABEL_AXIS + m->k);
+}
+
+/* As the recurrence over the places has it. */
+static Part inside(const Decays *d, Part x)
+{
+    return d->m->diagonal ? part_relabel(d->c->b, x, k_label(d->m), LABEL_ALONG) : x;
 }
 
 static void sizes(const Decays *d, Dim *size)
@@ -40,6 +60,7 @@ static void sizes(const Decays *d, Dim *size)
     size[LABEL_PLACE] = size[LABEL_OTHER] = d->c->size;
     for (uint8_t i = 0; i < d->m->type.rank; i++)
         size[LABEL_AXIS + i] = d->m->type.dim[i];
+    size[LABEL_ALONG] = size[k_label(d->m)];
 }
 
 static RecId start(const Decays *d, RecBuild *b, uint32_t labels, double number)
@@ -54,21 +75,27 @@ static Part at_place(const Decays *d, Part x, uint32_t labels)
 {
     Dim size[LABEL_COUNT] = {0};
     sizes(d, size);
-    x = part_expand(d->c->b, x, labels | 1u << LABEL_PLACE, size);
+    x = part_expand(d->c->b, inside(d, x), labels | 1u << LABEL_PLACE, size);
     uint32_t step = part_labels(d->c->b, x) & ~(1u << LABEL_PLACE);
     return part_of(rec_recur_add_seq(d->c->w->p, d->recur, x.v), step);
+}
+
+static uint32_t whole_labels(const Decays *d)
+{
+    return batch_labels(d->m) | (d->m->diagonal ? 1u << LABEL_ALONG : 0);
 }
 
 /* Of the rows of an origin; those of what stands somewhere have all its labels. */
 static uint32_t row_labels(const Decays *d, uint32_t origin)
 {
-    uint32_t own = d->m->diagonal ? part_labels(d->c->b, d->standing[origin].v) & ~(1u << LABEL_PLACE) : 0;
-    return batch_labels(d->m) | 1u << LABEL_OTHER | (d->m->diagonal ? k_label(d->m) : 0) | own;
+    uint32_t own = d->m->diagonal ? part_labels(d->c->b, inside(d, d->standing[origin].v)) & ~(1u << LABEL_PLACE) : 0;
+    return whole_labels(d) | 1u << LABEL_OTHER | own;
 }
 
-static uint32_t whole_labels(const Decays *d)
+/* Without the places: as what is outside has it. */
+static Part outside(const Decays *d, RecId v, uint32_t labels)
 {
-    return batch_labels(d->m) | (d->m->diagonal ? k_label(d->m) : 0);
+    return part_relabel(d->c->b, part_of(v, labels), LABEL_ALONG, k_label(d->m));
 }
 
 static uint32_t state_of_origin(const Decays *d, uint32_t origin)
@@ -142,7 +169,7 @@ static void close(Decays *d, const Part *decay)
     RecId *result = NEWN(in.prog->arena, RecId, nrow + n * n);
     Part *by = NEWN(in.prog->arena, Part, n * n), now = here(d, &in);
     for (uint32_t i = 0; i < n * n; i++)
-        by[i] = decay[i].v == REC_NONE ? decay[i] : at_place(d, decay[i], part_labels(d->c->b, decay[i]));
+        by[i] = decay[i].v == REC_NONE ? decay[i] : at_place(d, decay[i], part_labels(d->c->b, inside(d, decay[i])));
     for (uint32_t o = 0; o < d->norigin; o++)
         for (uint32_t i = 0; i < n; i++) {
             Part next = decayed(d, &in, by, i, d->row + o * n, 1);
@@ -153,15 +180,78 @@ static void close(Decays *d, const Part *decay)
     rec_recur_close(in.prog, d->recur, result, nrow + n * n);
 }
 
-Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing *standing, uint32_t nstanding)
+/* ---- what readers meet ---- */
+
+static bool same_shape(const RecBuild *b, Part x, Part y)
+{
+    const Type *s = rec_type(b->prog, x.v), *t = rec_type(b->prog, y.v);
+    if (s->rank != t->rank || s->dt != t->dt)
+        return false;
+    for (uint8_t i = 0; i < s->rank; i++)
+        if (s->dim[i] != t->dim[i] || x.label[i] != y.label[i])
+            return false;
+    return x.label[0] == LABEL_PLACE;
+}
+
+static void add_reader(Decays *d, Part x)
+{
+    Arena *a = d->c->w->p->arena;
+    for (uint32_t i = 0; i < d->group.n; i++) {
+        Group *g = &d->group.p[i];
+        if (!same_shape(d->c->b, g->reader.p[0], x))
+            continue;
+        for (uint32_t k = 0; k < g->reader.n; k++)
+            if (g->reader.p[k].v == x.v)
+                return;
+        vec_push(a, &g->reader, x);
+        return;
+    }
+    vec_push(a, &d->group, (Group){0});
+    vec_push(a, &d->group.p[d->group.n - 1].reader, x);
+}
+
+static Part joint_product(Decays *d, Group *g, Part with)
+{
+    Arena *a = d->c->w->p->arena;
+    for (uint32_t i = 0; i < g->joint.n; i++)
+        if (g->joint.p[i].with == with.v)
+            return g->joint.p[i].product;
+    RecId *each = NEWN(a, RecId, g->reader.n);
+    for (uint32_t i = 0; i < g->reader.n; i++)
+        each[i] = g->reader.p[i].v;
+    Part all = g->reader.p[0];
+    all.v = rec_concat(d->c->b, each, g->reader.n, 0);
+    Part product = part_contract(d->c->b, all, with, 1u << k_label(d->m));
+    vec_push(a, &g->joint, (Joint){with.v, product});
+    return product;
+}
+
+/* The sum over k of x times what it meets. */
+static Part meet(Decays *d, Part x, Part with)
+{
+    RecBuild *b = d->c->b;
+    for (uint32_t i = 0; i < d->group.n; i++)
+        for (uint32_t k = 0; k < d->group.p[i].reader.n; k++) {
+            if (d->group.p[i].reader.p[k].v != x.v || d->group.p[i].reader.n == 1)
+                continue;
+            Part part = joint_product(d, &d->group.p[i], with);
+            part.v = rec_slice(b, part.v, 0, dim_mul(b->prog->dims, d->c->size, dim_const(b->prog->dims, k)), d->c->size);
+            return part;
+        }
+    return part_contract(b, x, with, 1u << k_label(d->m));
+}
+
+Decays *decays_new(Chunk *c, const Matrix *m, const Part *decay, const Standing *standing, uint32_t nstanding, const Part *reader, uint32_t nreader)
 {
     Decays *d = NEW(c->w->p->arena, Decays);
     *d = (Decays){.c = c, .m = m, .n = m->n, .standing = standing, .nstanding = nstanding};
+    for (uint32_t i = 0; i < nreader && !m->diagonal; i++)
+        add_reader(d, reader[i]);
     d->norigin = m->diagonal ? nstanding : m->n;
     open(d);
     close(d, decay);
     for (uint32_t i = 0; i < d->n * d->n; i++)
-        d->before[i] = part_of(rec_recur_export(c->w->p, d->recur, d->product[i].v), whole_labels(d) | 1u << LABEL_PLACE);
+        d->before[i] = outside(d, rec_recur_export(c->w->p, d->recur, d->product[i].v), whole_labels(d) | 1u << LABEL_PLACE);
     return d;
 }
 
@@ -182,12 +272,12 @@ Part decays_pairs(Decays *d, Part x, uint32_t from, uint32_t y)
     uint32_t row = row_of(d, y, from);
     if (!d->m->diagonal) {
         RecId all = rec_recur_export(b->prog, d->recur, d->row[row].v);
-        Part score = part_contract(b, x, as_other(d, d->standing[y].v), k_label(d->m));
+        Part score = meet(d, x, as_other(d, d->standing[y].v));
         return part_map(b, FUN_MUL, score, part_of(all, row_labels(d, 0) | 1u << LABEL_PLACE));
     }
     RecBuild in = {b->prog, d->step, b->at, {0}};
-    Part own = at_place(d, x, k_label(d->m));
-    Part pairs = part_contract(&in, own, d->row[row], k_label(d->m));
+    Part own = at_place(d, x, 1u << LABEL_ALONG);
+    Part pairs = part_contract(&in, own, d->row[row], 1u << LABEL_ALONG);
     uint32_t labels = part_labels(&in, pairs) | 1u << LABEL_PLACE;
     return part_of(rec_recur_export(b->prog, d->recur, pairs.v), labels);
 }
@@ -196,19 +286,19 @@ Part decays_entering(Decays *d, Part x, uint32_t from, uint32_t to, Part state)
 {
     Part before = d->before[from * d->n + to];
     if (d->m->diagonal)
-        return part_contract(d->c->b, part_map(d->c->b, FUN_MUL, x, before), state, k_label(d->m));
-    return part_map(d->c->b, FUN_MUL, part_contract(d->c->b, x, state, k_label(d->m)), before);
+        return part_contract(d->c->b, part_map(d->c->b, FUN_MUL, x, before), state, 1u << k_label(d->m));
+    return part_map(d->c->b, FUN_MUL, meet(d, x, state), before);
 }
 
 Part decays_whole(const Decays *d, uint32_t from, uint32_t to)
 {
-    return part_of(rec_proj(d->c->b, d->recur, (d->norigin + from) * d->n + to), whole_labels(d));
+    return outside(d, rec_proj(d->c->b, d->recur, (d->norigin + from) * d->n + to), whole_labels(d));
 }
 
 Part decays_to_end(Decays *d, uint32_t y, uint32_t from)
 {
     uint32_t row = row_of(d, y, from);
-    Part end = part_of(rec_proj(d->c->b, d->recur, row), row_labels(d, row / d->n));
+    Part end = outside(d, rec_proj(d->c->b, d->recur, row), row_labels(d, row / d->n));
     end = part_relabel(d->c->b, end, LABEL_OTHER, LABEL_PLACE);
     return d->m->diagonal ? end : part_map(d->c->b, FUN_MUL, d->standing[y].v, end);
 }

@@ -189,6 +189,20 @@ static void make_queries(Stage *s)
     }
 }
 
+typedef VEC(Part) Parts;
+
+/* All that meets the state and what stands at other places. */
+static Parts list_readers(const Stage *s)
+{
+    Parts all = {0};
+    for (uint32_t i = 0; i < s->m->low.n; i++)
+        vec_push(s->c->w->p->arena, &all, s->low[i]);
+    for (uint32_t i = 0; i < s->m->readout.n; i++)
+        for (uint32_t k = 0; k < s->m->readout.p[i].of_state.n; k++)
+            vec_push(s->c->w->p->arena, &all, s->query[i][k]);
+    return all;
+}
+
 /* `x` summed with what stands at the other places, of `sum` too. */
 static Part over_others(Stage *s, Part pairs, Part x, uint32_t sum)
 {
@@ -378,6 +392,15 @@ static void unstack_rows(Stage *s, Part all, uint32_t n, Part *out)
         out[i] = part_of(of_each(s->c->b, all.v, s->c->size, n, i), part_labels(s->c->b, all));
 }
 
+/* y = (1 - L)^-1 r. The derivative is that of y = r + L y, (1 - L)^-1 (dr + dL y), and not that of how the inverse is made. */
+static Part solve_for(Stage *s, Part l, Part inverse, Part right)
+{
+    RecBuild *b = s->c->b;
+    Part fixed = part_map1(b, FUN_STOP, inverse), y = over_others(s, fixed, right, 0);
+    Part again = part_map(b, FUN_ADD, right, over_others(s, l, part_map1(b, FUN_STOP, y), 0));
+    return part_chosen(b, y, over_others(s, fixed, again, 0));
+}
+
 /* (1 - L)^-1 times these, by rank-one term. */
 static void solve(Stage *s, Part *right, Part *out)
 {
@@ -387,12 +410,14 @@ static void solve(Stage *s, Part *right, Part *out)
     for (uint32_t i = 0; i < n; i++)
         right[i] = part_expand(s->c->b, right[i], labels, s->size);
     if (n == 1) {
-        out[0] = over_others(s, inverse(s, lower(s, 0, 0), s->c->size), right[0], 0);
+        Part l = lower(s, 0, 0);
+        out[0] = solve_for(s, l, inverse(s, l, s->c->size), right[0]);
         return;
     }
     Part rows = part_of(stack_rows(s, right, n).v, labels);
     Dim many = dim_mul(s->c->b->prog->dims, s->c->size, dim_const(s->c->b->prog->dims, n));
-    unstack_rows(s, over_others(s, inverse(s, stack_lower(s, n), many), rows, 0), n, out);
+    Part l = stack_lower(s, n);
+    unstack_rows(s, solve_for(s, l, inverse(s, l, many), rows), n, out);
 }
 
 /* No two rank-one terms write with one vector. */
@@ -514,7 +539,8 @@ void chunk_matrix(Chunk *c, const Matrix *m)
     make_queries(&s);
     for (uint32_t i = 0; i < m->n * m->n; i++)
         decays[i] = decay(&s, &m->decay[i]);
-    s.decays = decays_new(c, m, decays, s.standing, s.nwriter);
+    Parts readers = list_readers(&s);
+    s.decays = decays_new(c, m, decays, s.standing, s.nwriter, readers.p, readers.n);
     make_rows(&s);
     for (uint32_t i = 0; i < m->readout.n; i++)
         read_out(&s, i);

@@ -109,6 +109,11 @@ Part part_where(RecBuild *b, Part condition, Part x, Part y)
     return map(b, FUN_WHERE, (Part[]){condition, x, y}, 3);
 }
 
+Part part_chosen(RecBuild *b, Part x, Part y)
+{
+    return map(b, FUN_CHOSEN, (Part[]){part_map1(b, FUN_STOP, x), y, part_number(b, DT_REAL, 1)}, 3);
+}
+
 Part part_gather(RecBuild *b, Part table, const Part *index, uint8_t n)
 {
     const Type *t = rec_type(b->prog, table.v);

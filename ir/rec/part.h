@@ -11,6 +11,7 @@ enum {
     LABEL_FROM = LABEL_AXIS + MAXIT, /* + i: axis i of a state that something is a map of */
     LABEL_OTHER = 24,                /* a second axis of places */
     LABEL_BETWEEN,                   /* a third */
+    LABEL_ALONG,                     /* the axis that what stands at places is summed over, behind those of places */
     LABEL_COUNT = 32,
 };
 
@@ -26,6 +27,7 @@ Part part_number(RecBuild *b, DType dt, double number);
 Part part_map1(RecBuild *b, Fun f, Part x);
 Part part_map(RecBuild *b, Fun f, Part x, Part y);
 Part part_where(RecBuild *b, Part condition, Part x, Part y);
+Part part_chosen(RecBuild *b, Part x, Part y); /* x, with the derivative of y */
 /* table[i0, i1, ...]: its first axes are indexed, whatever their labels; the others and those of the indices are
  * matched. */
 Part part_gather(RecBuild *b, Part table, const Part *index, uint8_t n);
