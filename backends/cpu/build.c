@@ -170,7 +170,7 @@ LLVMValueRef gen_fma(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueR
 }
 
 /* Lanes from..from + g->lanes of a value with more of them. */
-static LLVMValueRef part_of(const CpuGen *g, LLVMValueRef v, uint32_t from)
+LLVMValueRef gen_part(const CpuGen *g, LLVMValueRef v, uint32_t from)
 {
     int lane[GEN_MAXLANES];
     for (uint32_t i = 0; i < g->lanes; i++)
@@ -178,7 +178,7 @@ static LLVMValueRef part_of(const CpuGen *g, LLVMValueRef v, uint32_t from)
     return gen_shuffle(g, v, LLVMGetPoison(LLVMTypeOf(v)), lane, g->lanes);
 }
 
-static LLVMValueRef joined(const CpuGen *g, LLVMValueRef low, LLVMValueRef high)
+LLVMValueRef gen_join(const CpuGen *g, LLVMValueRef low, LLVMValueRef high)
 {
     int lane[GEN_MAXLANES];
     for (uint32_t i = 0; i < g->lanes; i++)
@@ -189,6 +189,8 @@ static LLVMValueRef joined(const CpuGen *g, LLVMValueRef low, LLVMValueRef high)
 /* Of several vectors one by one: masks that are wider than a vector would be taken apart again in each round. */
 LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b)
 {
+    if (LLVMIsNull(c) || c == LLVMConstAllOnes(LLVMTypeOf(c)))
+        return LLVMIsNull(c) ? b : a;
     if (g->lanes == 1 || g->lanes <= cpu_width(g))
         return LLVMBuildSelect(g->b, c, a, b, "");
     CpuGen half = *g;
@@ -196,9 +198,9 @@ LLVMValueRef gen_select(const CpuGen *g, LLVMValueRef c, LLVMValueRef a, LLVMVal
     LLVMValueRef part[2];
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t from = i * half.lanes;
-        part[i] = gen_select(&half, part_of(&half, c, from), part_of(&half, a, from), part_of(&half, b, from));
+        part[i] = gen_select(&half, gen_part(&half, c, from), gen_part(&half, a, from), gen_part(&half, b, from));
     }
-    return joined(g, part[0], part[1]);
+    return gen_join(g, part[0], part[1]);
 }
 
 LLVMValueRef gen_fcmp(const CpuGen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b)

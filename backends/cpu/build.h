@@ -59,6 +59,8 @@ LLVMValueRef gen_bits(const CpuGen *g, LLVMValueRef real); /* as an integer of t
 LLVMValueRef gen_real_of_bits(const CpuGen *g, LLVMValueRef bits);
 LLVMValueRef gen_lane(const CpuGen *g, LLVMValueRef v, uint32_t lane);
 LLVMValueRef gen_put_lane(const CpuGen *g, LLVMValueRef v, LLVMValueRef x, uint32_t lane);
+LLVMValueRef gen_part(const CpuGen *g, LLVMValueRef v, uint32_t from); /* lanes from..from + g->lanes of a value with more of them */
+LLVMValueRef gen_join(const CpuGen *g, LLVMValueRef low, LLVMValueRef high); /* two halves as one of g->lanes */
 LLVMValueRef gen_shuffle(const CpuGen *g, LLVMValueRef a, LLVMValueRef b, const int *mask, uint32_t n);
 
 /* ---- memory: `bytes` is the size of an element, and all the alignment there is ---- */
@@ -101,6 +103,7 @@ void gen_end_else(const CpuGen *g, GenElse i);
 /* ---- math.c ---- */
 /* f of arguments in g->lanes lanes; dt: their element types. Semantics: lang/fun.def. */
 LLVMValueRef cpu_fun(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt);
+bool cpu_is_long(Fun f); /* it takes many operations, one after the other */
 /* The same bits; what is long is called, from one function of the module. */
 LLVMValueRef cpu_fun_call(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt);
 double cpu_math_bound(Fun f, bool f64); /* largest error in units of the last place; the same at all levels */
@@ -121,6 +124,7 @@ typedef struct GemmArg {
     LLVMValueRef a, a_row, a_col; /* pointer to the first element, and strides in elements */
     LLVMValueRef b, b_row, b_col;
     LLVMValueRef c, c_row, c_col;
+    bool copied; /* a copy of B may take its place, which is for `dot` */
 } GemmArg;
 /* Calls the module's matrix product, which comes into the module at its first use. The form is chosen from the strides that are
  * constant 1 or 0 here. */
@@ -132,7 +136,7 @@ typedef struct GemmCall {
 } GemmCall;
 GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add);
 LLVMTypeRef cpu_gemm_type(const CpuGen *g);
-typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_PACKED, GEMM_COPY, GEMM_NFORM } GemmForm;
+typedef enum GemmForm { GEMM_DOT, GEMM_BROADCAST, GEMM_PLAIN, GEMM_TURNED, GEMM_PACKED, GEMM_COPY, GEMM_NFORM } GemmForm;
 /* The function that it calls: ready code where there is some, else made here. */
 LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form);
 

@@ -30,8 +30,8 @@ static EmitNear near_new(const Emit *e, LLVMBuilderRef b, LLVMBasicBlockRef then
     return near;
 }
 
-/* From here to near_close, what is needed is computed here. Returns the place before. */
-static EmitNear near_open(Emit *e)
+/* From here to emit_near_close, what is needed is computed here. Returns the place before. */
+EmitNear emit_near_open(Emit *e)
 {
     EmitNear outer = e->near;
     gen_enter(&e->g, gen_block(&e->g, "near"));
@@ -45,7 +45,7 @@ static EmitNear near_open(Emit *e)
     return outer;
 }
 
-static void near_close(Emit *e, EmitNear outer)
+void emit_near_close(Emit *e, EmitNear outer)
 {
     LLVMBuildBr(e->near.b, e->near.then);
     LLVMDisposeBuilder(e->near.b);
@@ -163,8 +163,18 @@ static LLVMValueRef constant_of(const CpuGen *g, DType dt, double number)
     ice("cpu: element type %d", (int)dt);
 }
 
+static bool is_known(const Emit *e, const KStmt *s)
+{
+    const KVar *a = s->let.arg, *b = e->equal.let ? e->equal.let->let.arg : NULL;
+    return b && s->let.fun == FUN_EQ && ((a[0] == b[0] && a[1] == b[1]) || (a[0] == b[1] && a[1] == b[0]));
+}
+
 static void emit_let(Emit *e, const KStmt *s)
 {
+    if (is_known(e, s)) {
+        emit_set(e, s->let.var, LLVMConstInt(gen_int1(&e->g, 1), e->equal.value, false), false);
+        return;
+    }
     LLVMValueRef arg[3] = {NULL, NULL, NULL};
     DType dt[3] = {DT_REAL, DT_REAL, DT_REAL};
     bool lanes = false;
@@ -257,10 +267,10 @@ static void emit_piece(Emit *e, const KStmt *s, LLVMValueRef first, LLVMValueRef
     CpuGen g = emit_gen(e, false);
     emit_set(e, s->strips.first, first, false);
     LLVMBuildStore(g.b, part, gen_at(&g, gen_int1(&g, 64), e->dims, gen_i64(&g, s->strips.part)));
-    EmitNear outer = near_open(e);
+    EmitNear outer = emit_near_open(e);
     e->near.sym[s->strips.part] = part;
     emit_block(e, &s->strips.body);
-    near_close(e, outer);
+    emit_near_close(e, outer);
 }
 
 static void emit_strips(Emit *e, const KStmt *s)
@@ -338,11 +348,11 @@ static bool is_nest(const KStmt *s)
 
 static void emit_nest(Emit *e, const KStmt *s)
 {
-    EmitNear outer = near_open(e);
+    EmitNear outer = emit_near_open(e);
     e->large = false;
     emit_stmt(e, s);
     e->large = true;
-    near_close(e, outer);
+    emit_near_close(e, outer);
 }
 
 void emit_block(Emit *e, const KBlock *b)

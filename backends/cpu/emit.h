@@ -49,6 +49,12 @@ typedef struct EmitCarry {
     LLVMValueRef memory; /* of the thread's own: what was stored last */
 } EmitCarry;
 
+/* What is known of a comparison in a version of the code at this place. */
+typedef struct EmitKnown {
+    const KStmt *let; /* NULL: nothing */
+    bool value;
+} EmitKnown;
+
 typedef struct Emit {
     CpuGen g;             /* lanes: 1 outside vector loops, the level's width inside */
     LLVMBuilderRef entry; /* at the end of the entry block: memory for accumulators, what a task is given */
@@ -68,6 +74,8 @@ typedef struct Emit {
     LLVMBasicBlockRef behind_loop;      /* of the innermost serial loop */
     EmitFront front;
     bool small;                         /* code at this place runs rarely: short is better than fast */
+    EmitKnown equal;
+    bool one_vector;                    /* vector loops have one partial result a lane, as they have in emit_rows */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     LLVMMetadataRef *scope;             /* by KBufId that is its own memory */
     bool *given_buf;                    /* by KBufId: the code at this place runs only when the caller gave it */
@@ -87,6 +95,8 @@ bool emit_start_checks(Emit *e, const KBlock *b); /* room for what K_CHECKs find
 LLVMValueRef emit_failed(Emit *e);                /* i1: a K_CHECK of this function, or of its tasks, failed */
 void emit_known(Emit *e, KVar v);                 /* it has a value from here on, if from the function around */
 void emit_block(Emit *e, const KBlock *b);
+EmitNear emit_near_open(Emit *e); /* sizes and pointers are computed here from now on; returns where they were, for emit_near_close */
+void emit_near_close(Emit *e, EmitNear outer);
 void emit_at(Emit *e, Span at); /* what follows comes from there */
 LLVMValueRef emit_dim(Emit *e, Dim d);
 LLVMValueRef emit_entry_memory(Emit *e, LLVMTypeRef type);
@@ -103,6 +113,9 @@ void emit_load(Emit *e, const KStmt *s);
 /* Outside of vector loops: what a load or store is of; and what stands there, as that type, at an address that is a multiple of so
  * many bytes. */
 LLVMValueRef emit_address(Emit *e, const KStmt *s);
+LLVMValueRef emit_index_address(Emit *e, KBufId b, const KIndex *at);
+LLVMTypeRef emit_memory_type(const Emit *e, KBufId b); /* of an element */
+uint32_t emit_memory_bytes(const Emit *e, KBufId b);
 void emit_carry(Emit *e, const KStmt *load, const KStmt *store, const KStmt *loop); /* from here on, until e->carry.n is less again */
 LLVMValueRef emit_load_as(Emit *e, const KStmt *s, LLVMTypeRef type, uint32_t bytes);
 void emit_store(Emit *e, const KStmt *s);
@@ -120,6 +133,30 @@ void emit_update(Emit *e, const KStmt *s);
 LLVMValueRef emit_neutral(const CpuGen *g, RecReduce red, DType dt);
 LLVMValueRef emit_combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_loop_start(Emit *e, const KStmt *s); /* the first value of its variable */
+LLVMValueRef emit_loop_end(Emit *e, const KStmt *s, LLVMValueRef start); /* the first value that it has not */
+void emit_plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to); /* one iteration at a time */
+LLVMBasicBlockRef emit_front_open(Emit *e, const KStmt *s); /* of a vector loop; returns the block behind, for emit_front_close */
+void emit_front_close(Emit *e, LLVMBasicBlockRef then);
+/* Of a vector loop all of whose work is short and in whole vectors, but for the last: the sums that it updates; else 0. */
+uint32_t emit_short_sums(const Emit *e, const KStmt *s);
+const KStmt *emit_holds_once(const Emit *e, const KStmt *loop); /* a comparison, true in at most one iteration; or NULL */
+bool emit_defines(const KBlock *b, KVar v);
+void emit_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s)); /* of accumulators from outside */
+void emit_start_partial(Emit *e, const KStmt *update);
+
+/* emit_ahead.c: what the next step of a loop needs is fetched while this one runs */
+typedef struct EmitAhead EmitAhead;
+EmitAhead *emit_find_ahead(Emit *e, const KStmt *s); /* NULL where that does not pay */
+void emit_ahead(Emit *e, const EmitAhead *a); /* the loop's body */
+
+/* emit_across.c: i1, the loop s is better made with its own iterations in the lanes than with those of the loop in it; or NULL */
+LLVMValueRef emit_is_across(Emit *e, const KStmt *s);
+
+/* emit_rows.c */
+bool emit_rows(Emit *e, const KStmt *s); /* several iterations of a loop at once, if that is worth it */
+
+/* emit_usual.c: twice, for conditions from outside of `body` being as usual and for any; once if body is NULL or has none */
+void emit_as_usual(Emit *e, const KBlock *body, const KStmt *s, void (*usual)(Emit *e, const KStmt *s), void (*any)(Emit *e, const KStmt *s));
 
 /* emit_fma.c */
 const KStmt **emit_find_products(Arena *a, const KernProg *k, const KBlock *b); /* of a whole function */

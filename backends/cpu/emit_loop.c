@@ -71,18 +71,18 @@ void emit_update(Emit *e, const KStmt *s)
 }
 
 /* Calls `each` for every update, in b, of an accumulator that started outside of it. */
-static void for_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s))
+void emit_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s))
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         if (kern_body(b->p[i]))
-            for_outer_updates(e, kern_body(b->p[i]), each);
+            emit_outer_updates(e, kern_body(b->p[i]), each);
         if (s->kind == K_UPDATE && e->var[s->acc.var].memory && !e->var[s->acc.var].lanes)
             each(e, s);
     }
 }
 
-static void start_partial(Emit *e, const KStmt *s)
+void emit_start_partial(Emit *e, const KStmt *s)
 {
     EmitVar *var = &e->var[s->acc.var];
     if (!var->partial)
@@ -145,13 +145,76 @@ LLVMValueRef emit_loop_start(Emit *e, const KStmt *s)
     return LLVMBuildNSWMul(e->g.b, e->var[s->loop.from].value, emit_dim(e, s->loop.by), "");
 }
 
-static LLVMValueRef end_of(Emit *e, const KStmt *s, LLVMValueRef start)
+LLVMValueRef emit_loop_end(Emit *e, const KStmt *s, LLVMValueRef start)
 {
     LLVMValueRef extent = emit_dim(e, s->loop.extent);
     return s->loop.by == DIM_ZERO ? extent : LLVMBuildNSWAdd(e->g.b, start, extent, "");
 }
 
-static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
+bool emit_defines(const KBlock *b, KVar v)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (kern_defines(b->p[i]) == v || (b->p[i]->kind == K_LOOP && emit_defines(&b->p[i]->loop.body, v)))
+            return true;
+    return false;
+}
+
+static bool has_lanes(const Emit *e, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->p[i]->kind == K_LOOP && (b->p[i]->loop.kind == K_VECTOR || has_lanes(e, &b->p[i]->loop.body)))
+            return true;
+    return e->v.on;
+}
+
+/* A comparison with something from outside, which holds in one iteration at most. */
+const KStmt *emit_holds_once(const Emit *e, const KStmt *loop)
+{
+    const KBlock *b = &loop->loop.body;
+    for (uint32_t i = 0; e->g.vector_bytes && !e->small && i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        KVar v = loop->loop.var;
+        if (s->kind != K_LET || s->let.fun != FUN_EQ || (s->let.arg[0] != v && s->let.arg[1] != v))
+            continue;
+        KVar other = s->let.arg[s->let.arg[0] == v];
+        if (!emit_has_lanes(e, other) && !emit_defines(b, other) && has_lanes(e, b))
+            return s;
+    }
+    return NULL;
+}
+
+static void one_version(Emit *e, const KStmt *loop, const KStmt *let, LLVMValueRef when, bool value)
+{
+    EmitKnown outer = e->equal;
+    GenIf yes = gen_if(&e->g, when);
+    e->equal = (EmitKnown){let, value};
+    emit_block(e, &loop->loop.body);
+    e->equal = outer;
+    gen_end_if(&e->g, yes);
+}
+
+/* Where something holds in one iteration only, the others are without its selects. */
+static void both_versions(Emit *e, const KStmt *s, const KStmt *let)
+{
+    LLVMValueRef x = emit_var(e, let->let.arg[0], false), y = emit_var(e, let->let.arg[1], false);
+    LLVMValueRef same = LLVMBuildICmp(e->g.b, LLVMIntEQ, x, y, "");
+    one_version(e, s, let, LLVMBuildNot(e->g.b, same, ""), false);
+    one_version(e, s, let, same, true);
+}
+
+static void iteration(Emit *e, const KStmt *s)
+{
+    const KStmt *let = emit_holds_once(e, s);
+    EmitAhead *ahead = let ? NULL : emit_find_ahead(e, s);
+    if (let)
+        both_versions(e, s, let);
+    else if (ahead)
+        emit_ahead(e, ahead);
+    else
+        emit_block(e, &s->loop.body);
+}
+
+void emit_plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to)
 {
     LLVMValueRef one = gen_i64(&e->g, 1);
     GenLoop l = gen_loop(&e->g, from, to, one, NULL, 0);
@@ -163,7 +226,7 @@ static void plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef 
     LLVMBasicBlockRef outer = e->behind_loop;
     e->behind_loop = l.done;
     emit_set(e, s->loop.var, i, false);
-    emit_block(e, &s->loop.body);
+    iteration(e, s);
     e->behind_loop = outer;
     gen_loop_end(&e->g, &l, NULL);
 }
@@ -279,7 +342,7 @@ static void single_steps(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRe
     KStmt rest = *s;
     rest.loop.reverse = false;
     e->small = true;
-    plain_loop(e, &rest, from, to);
+    emit_plain_loop(e, &rest, from, to);
     e->small = false;
 }
 
@@ -300,19 +363,33 @@ static bool is_short(Fun f)
     }
 }
 
-/* Whether all that depends on the lanes is in whole vectors and takes few instructions. */
-static bool is_short_block(const KBlock *b, KVar loop, const bool *lanes)
+static bool is_any(Fun f)
+{
+    (void)f;
+    return true;
+}
+
+/* Whether all that depends on the lanes is in whole vectors, and made by such functions. */
+static bool is_whole_block(const KBlock *b, KVar loop, const bool *lanes, bool (*fits)(Fun f))
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
-        if (kern_body(b->p[i]) && !is_short_block(kern_body(b->p[i]), loop, lanes))
+        if (kern_body(b->p[i]) && !is_whole_block(kern_body(b->p[i]), loop, lanes, fits))
             return false;
-        if (s->kind == K_LET && reads_lanes(s, lanes) && !is_short(s->let.fun))
+        if (s->kind == K_LET && reads_lanes(s, lanes) && !fits(s->let.fun))
             return false;
         if (s->kind == K_CHECK || ((s->kind == K_LOAD || s->kind == K_STORE) && !is_whole(s, loop, lanes)))
             return false;
     }
     return true;
+}
+
+static bool is_whole_loop(const Emit *e, const KStmt *s, bool (*fits)(Fun f))
+{
+    bool *lanes = NEWN(e->arena, bool, e->k->var.n);
+    lanes[s->loop.var] = true;
+    mark_lanes(&s->loop.body, lanes);
+    return is_whole_block(&s->loop.body, s->loop.var, lanes, fits);
 }
 
 /* The most that one block updates, of those inside. */
@@ -327,17 +404,31 @@ static uint32_t sums_at_once(const KBlock *b)
     return own > most ? own : most;
 }
 
+enum { MANY_LONG = 3, LONG_VECTORS = 2 };
+
+/* A few long functions without sums: their operations wait for each other, so two vectors go side by side. */
+static bool has_long_chain(const Emit *e, const KStmt *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->loop.body.n; i++)
+        n += s->loop.body.p[i]->kind == K_LET && cpu_is_long(s->loop.body.p[i]->let.fun);
+    return n > 0 && n <= MANY_LONG && sums_at_once(&s->loop.body) == 0 && is_whole_loop(e, s, is_any);
+}
+
 /* Enough independent additions for none to wait; as few as that, because registers are few. */
 static uint32_t vectors_at_once(const Emit *e, const KStmt *s)
 {
     uint32_t sums = sums_at_once(&s->loop.body);
-    if (sums == 0 || sums > MANY_SUMS)
+    if (has_long_chain(e, s))
+        return LONG_VECTORS;
+    if (sums == 0 || sums > MANY_SUMS || e->one_vector || !is_whole_loop(e, s, is_short))
         return 1;
-    bool *lanes = NEWN(e->arena, bool, e->k->var.n);
-    lanes[s->loop.var] = true;
-    mark_lanes(&s->loop.body, lanes);
-    bool can = is_short_block(&s->loop.body, s->loop.var, lanes);
-    return !can ? 1 : sums == 1 ? MANY_VECTORS : 2;
+    return sums == 1 ? MANY_VECTORS : 2;
+}
+
+uint32_t emit_short_sums(const Emit *e, const KStmt *s)
+{
+    return is_whole_loop(e, s, is_short) && loop_masking(e, s) == MASK_LAST ? sums_at_once(&s->loop.body) : 0;
 }
 
 static LLVMValueRef whole_rounds(const CpuGen *g, LLVMValueRef n)
@@ -350,9 +441,9 @@ static LLVMValueRef wide_rounds(Emit *e, const KStmt *s, LLVMValueRef start, LLV
 {
     e->g.lanes = lanes;
     LLVMValueRef to = LLVMBuildAdd(e->g.b, start, whole_rounds(&e->g, n), "");
-    for_outer_updates(e, &s->loop.body, start_partial);
+    emit_outer_updates(e, &s->loop.body, emit_start_partial);
     rounds(e, s, start, to);
-    for_outer_updates(e, &s->loop.body, narrow_partial);
+    emit_outer_updates(e, &s->loop.body, narrow_partial);
     return to;
 }
 
@@ -363,7 +454,7 @@ static LLVMValueRef narrow_rounds(Emit *e, const KStmt *s, LLVMValueRef from, LL
     LLVMValueRef n = emit_dim(e, s->loop.extent), whole = end;
     if (!is_multiple(e, s->loop.extent, g->lanes))
         whole = LLVMBuildAdd(g->b, start, whole_rounds(g, n), "");
-    for_outer_updates(e, &s->loop.body, start_partial);
+    emit_outer_updates(e, &s->loop.body, emit_start_partial);
     rounds(e, s, from, whole);
     if (whole != end && masked)
         last_round(e, s, whole, LLVMBuildSub(g->b, end, whole, ""));
@@ -383,8 +474,8 @@ static void mark_defined(const KBlock *b, bool *inside)
     }
 }
 
-/* Returns the block behind, which front_close leads to. */
-static LLVMBasicBlockRef front_open(Emit *e, const KStmt *s)
+/* Returns the block behind, which emit_front_close leads to. */
+LLVMBasicBlockRef emit_front_open(Emit *e, const KStmt *s)
 {
     gen_enter(&e->g, gen_block(&e->g, "front"));
     e->front = (EmitFront){LLVMCreateBuilderInContext(e->g.context), NEWN(e->arena, bool, e->k->var.n)};
@@ -396,7 +487,7 @@ static LLVMBasicBlockRef front_open(Emit *e, const KStmt *s)
     return then;
 }
 
-static void front_close(Emit *e, LLVMBasicBlockRef then)
+void emit_front_close(Emit *e, LLVMBasicBlockRef then)
 {
     LLVMBuildBr(e->front.b, then);
     LLVMDisposeBuilder(e->front.b);
@@ -407,14 +498,14 @@ static void all_rounds(Emit *e, const KStmt *s)
 {
     CpuGen *g = &e->g;
     uint32_t width = cpu_width(g), many = vectors_at_once(e, s) * width;
-    LLVMValueRef start = emit_loop_start(e, s), end = end_of(e, s, start), from = start, whole = end;
+    LLVMValueRef start = emit_loop_start(e, s), end = emit_loop_end(e, s, start), from = start, whole = end;
     Masking how = loop_masking(e, s);
     if (many > width)
         from = wide_rounds(e, s, start, emit_dim(e, s->loop.extent), many);
     g->lanes = width;
     if (many == width || !is_multiple(e, s->loop.extent, many))
         whole = narrow_rounds(e, s, from, start, end, how == MASK_LAST);
-    for_outer_updates(e, &s->loop.body, finish_partial);
+    emit_outer_updates(e, &s->loop.body, finish_partial);
     e->v = (EmitVector){.on = false};
     g->lanes = 1;
     if (whole != end && how == MASK_NEVER)
@@ -423,84 +514,9 @@ static void all_rounds(Emit *e, const KStmt *s)
 
 static void vector_rounds(Emit *e, const KStmt *s)
 {
-    LLVMBasicBlockRef then = front_open(e, s);
+    LLVMBasicBlockRef then = emit_front_open(e, s);
     all_rounds(e, s);
-    front_close(e, then);
-}
-
-/* ---- conditions that are the same for all lanes ----
- *
- * Most of them say that a sequence has not ended, or that no reset follows. A loop over a matrix is made twice, once
- * for all of them being as usual, without selects. */
-
-enum { MAXCONDITION = 8 };
-
-typedef struct Usual {
-    KVar var[MAXCONDITION];
-    bool value[MAXCONDITION];
-    uint32_t n;
-} Usual;
-
-static bool defines(const KBlock *b, KVar v)
-{
-    for (uint32_t i = 0; i < b->n; i++)
-        if (kern_defines(b->p[i]) == v || (b->p[i]->kind == K_LOOP && defines(&b->p[i]->loop.body, v)))
-            return true;
-    return false;
-}
-
-static bool is_listed(const Usual *u, KVar v)
-{
-    for (uint32_t i = 0; i < u->n; i++)
-        if (u->var[i] == v)
-            return true;
-    return false;
-}
-
-/* A constant is what takes the place of a value for once. */
-static bool usual_value(const Emit *e, const KBlock *body, const KStmt *where)
-{
-    KVar a = where->let.arg[1];
-    return defines(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
-}
-
-static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual *u)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        const KStmt *s = b->p[i];
-        if (s->kind == K_LOOP)
-            find_usual(e, body, &s->loop.body, u);
-        if (s->kind != K_LET || s->let.fun != FUN_WHERE || u->n == MAXCONDITION)
-            continue;
-        KVar c = s->let.arg[0];
-        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || defines(body, c))
-            continue;
-        u->value[u->n] = usual_value(e, body, s);
-        u->var[u->n++] = c;
-    }
-}
-
-static LLVMValueRef all_usual(Emit *e, const Usual *u)
-{
-    LLVMValueRef all = NULL;
-    for (uint32_t i = 0; i < u->n; i++) {
-        LLVMValueRef v = emit_var(e, u->var[i], false);
-        v = u->value[i] ? v : LLVMBuildNot(e->g.b, v, "");
-        all = all ? LLVMBuildAnd(e->g.b, all, v, "") : v;
-    }
-    return all;
-}
-
-static void as_usual(Emit *e, const KStmt *s, const Usual *u)
-{
-    LLVMValueRef before[MAXCONDITION];
-    for (uint32_t i = 0; i < u->n; i++) {
-        before[i] = e->var[u->var[i]].value;
-        emit_set(e, u->var[i], LLVMConstInt(gen_int1(&e->g, 1), u->value[i], false), false);
-    }
-    vector_rounds(e, s);
-    for (uint32_t i = 0; i < u->n; i++)
-        emit_set(e, u->var[i], before[i], false);
+    emit_front_close(e, then);
 }
 
 /* ---- what copies an array onto itself ---- */
@@ -532,7 +548,7 @@ static bool only_copies(const Emit *e, const KBlock *b)
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         bool copies = s->kind == K_STORE && kern_self_copy(e->k, b, s);
-        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !defines(b, s->let.arg[0]);
+        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !emit_defines(b, s->let.arg[0]);
         if (!copies && !chooses && s->kind != K_LOAD)
             return false;
         any |= copies;
@@ -558,20 +574,8 @@ static LLVMValueRef does_nothing(Emit *e, const KStmt *s)
 
 static void vector_loop(Emit *e, const KStmt *s)
 {
-    Usual u = {.n = 0};
-    if (vectors_at_once(e, s) == MANY_VECTORS) /* longer ones have little to gain */
-        find_usual(e, &s->loop.body, &s->loop.body, &u);
-    if (u.n == 0) {
-        vector_rounds(e, s);
-        return;
-    }
-    LLVMValueRef usual = all_usual(e, &u);
-    GenIf yes = gen_if(&e->g, usual);
-    as_usual(e, s, &u);
-    gen_end_if(&e->g, yes);
-    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, usual, ""));
-    vector_rounds(e, s);
-    gen_end_if(&e->g, no);
+    bool few = vectors_at_once(e, s) == MANY_VECTORS; /* longer ones have little to gain */
+    emit_as_usual(e, few ? &s->loop.body : NULL, s, vector_rounds, vector_rounds);
 }
 
 /* ---- loops whose only effect is on outputs that the caller may have left out ---- */
@@ -606,17 +610,33 @@ static bool has_random(const KBlock *b)
 
 static void any_loop(Emit *e, const KStmt *s)
 {
-    if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !has_random(&s->loop.body)) {
+    if (s->loop.kind == K_VECTOR && e->g.vector_bytes && !e->v.on && !e->small && !has_random(&s->loop.body)) {
         GenIf needed = {NULL};
         if (only_copies(e, &s->loop.body))
             needed = gen_if(&e->g, LLVMBuildNot(e->g.b, does_nothing(e, s), ""));
         vector_loop(e, s);
         if (needed.done)
             gen_end_if(&e->g, needed);
-    } else {
+    } else if (!emit_rows(e, s)) {
         LLVMValueRef start = emit_loop_start(e, s);
-        plain_loop(e, s, start, end_of(e, s, start));
+        emit_plain_loop(e, s, start, emit_loop_end(e, s, start));
     }
+}
+
+/* In the lanes of either loop. */
+static void either_loop(Emit *e, const KStmt *s)
+{
+    LLVMValueRef across = emit_is_across(e, s);
+    if (!across) {
+        any_loop(e, s);
+        return;
+    }
+    GenIf yes = gen_if(&e->g, across);
+    vector_rounds(e, s);
+    gen_end_if(&e->g, yes);
+    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, across, ""));
+    any_loop(e, s);
+    gen_end_if(&e->g, no);
 }
 
 void emit_loop(Emit *e, const KStmt *s)
@@ -628,12 +648,12 @@ void emit_loop(Emit *e, const KStmt *s)
         return;
     }
     if (!writes_only(e, &s->loop.body, &to) || to == K_NONE) {
-        any_loop(e, s);
+        either_loop(e, s);
         return;
     }
     GenIf given = gen_if(&e->g, LLVMBuildIsNotNull(e->g.b, emit_buf(e, to), ""));
     e->given_buf[to] = true;
-    any_loop(e, s);
+    either_loop(e, s);
     e->given_buf[to] = false;
     gen_end_if(&e->g, given);
 }

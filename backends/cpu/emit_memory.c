@@ -8,7 +8,7 @@
  * has the exceptions. Nothing is said of a guess: another array may stand in for it (cpu_stands_in). */
 #include "backends/cpu/emit.h"
 
-static LLVMTypeRef memory_type(const Emit *e, KBufId b)
+LLVMTypeRef emit_memory_type(const Emit *e, KBufId b)
 {
     DType dt = e->k->buf.p[b].dt;
     if (kern_buf_narrow(e->k, b))
@@ -16,7 +16,7 @@ static LLVMTypeRef memory_type(const Emit *e, KBufId b)
     return dt == DT_REAL ? gen_real1(&e->g) : gen_int1(&e->g, dt == DT_INT ? 32 : 8);
 }
 
-static uint32_t memory_bytes(const Emit *e, KBufId b)
+uint32_t emit_memory_bytes(const Emit *e, KBufId b)
 {
     return narrow_bytes(kern_buf_narrow(e->k, b), emit_bytes(e, e->k->buf.p[b].dt));
 }
@@ -126,7 +126,7 @@ static LLVMValueRef term(Emit *e, LLVMBuilderRef b, const KIndex *at, uint32_t i
  * does not move with the lanes. */
 static LLVMValueRef address(Emit *e, KBufId b, const KIndex *at, uint32_t lane)
 {
-    LLVMTypeRef one = memory_type(e, b);
+    LLVMTypeRef one = emit_memory_type(e, b);
     CpuGen front = e->g;
     front.b = e->front.b ? e->front.b : e->g.b;
     LLVMValueRef first = emit_dim(e, at->base), still = NULL, p;
@@ -173,21 +173,26 @@ static LLVMValueRef to_memory(const Emit *e, const CpuGen *g, KBufId b, LLVMValu
 static LLVMValueRef load_lanes(Emit *e, KBufId b, const KIndex *at)
 {
     CpuGen *g = &e->g;
-    LLVMTypeRef one = memory_type(e, b);
+    LLVMTypeRef one = emit_memory_type(e, b);
     LLVMValueRef v = LLVMGetPoison(gen_lanes(g, one));
     for (uint32_t i = 0; i < g->lanes; i++)
-        v = gen_put_lane(g, v, tag(e, gen_load(g, one, address(e, b, at, i), memory_bytes(e, b)), b), i);
+        v = gen_put_lane(g, v, tag(e, gen_load(g, one, address(e, b, at, i), emit_memory_bytes(e, b)), b), i);
     return v;
 }
 
 static LLVMValueRef load_vector(Emit *e, KBufId b, const KIndex *at)
 {
     CpuGen *g = &e->g;
-    uint32_t bytes = memory_bytes(e, b);
-    LLVMTypeRef one = memory_type(e, b);
+    uint32_t bytes = emit_memory_bytes(e, b);
+    LLVMTypeRef one = emit_memory_type(e, b);
     if (!e->v.mask)
         return tag(e, gen_load(g, gen_lanes(g, one), address(e, b, at, 0), bytes), b);
     return tag(e, gen_load_first(g, one, address(e, b, at, 0), bytes, e->v.mask, e->v.count), b);
+}
+
+LLVMValueRef emit_index_address(Emit *e, KBufId b, const KIndex *at)
+{
+    return address(e, b, at, 0);
 }
 
 LLVMValueRef emit_address(Emit *e, const KStmt *s)
@@ -231,7 +236,7 @@ static void load_carried(Emit *e, const KStmt *s, const EmitCarry *c)
     LLVMValueRef start = loop->loop.reverse ? LLVMBuildSub(g.b, emit_dim(e, loop->loop.extent), gen_i64(&g, 1), "") : gen_i64(&g, 0);
     LLVMValueRef i = emit_var(e, loop->loop.var, false);
     GenIf first = gen_if(&g, gen_icmp(&g, LLVMIntEQ, i, LLVMBuildIntCast2(g.b, start, LLVMTypeOf(i), true, "")));
-    LLVMValueRef v = tag(e, gen_load(&g, memory_type(e, s->mem.buf), address(e, s->mem.buf, &s->mem.at, 0), memory_bytes(e, s->mem.buf)), s->mem.buf);
+    LLVMValueRef v = tag(e, gen_load(&g, emit_memory_type(e, s->mem.buf), address(e, s->mem.buf, &s->mem.at, 0), emit_memory_bytes(e, s->mem.buf)), s->mem.buf);
     LLVMBuildStore(g.b, from_memory(e, &g, s->mem.buf, v), c->memory);
     gen_end_if(&g, first);
     emit_set(e, s->mem.var, LLVMBuildLoad2(g.b, LLVMGetAllocatedType(c->memory), c->memory, ""), false);
@@ -248,7 +253,7 @@ void emit_load(Emit *e, const KStmt *s)
     Motion m = motion(e, &s->mem.at);
     CpuGen g = emit_gen(e, m != STILL);
     LLVMValueRef v = m == STILL
-                         ? tag(e, gen_load(&g, memory_type(e, b), address(e, b, &s->mem.at, 0), memory_bytes(e, b)), b)
+                         ? tag(e, gen_load(&g, emit_memory_type(e, b), address(e, b, &s->mem.at, 0), emit_memory_bytes(e, b)), b)
                      : m == ONE_BY_ONE ? load_vector(e, b, &s->mem.at)
                                        : load_lanes(e, b, &s->mem.at);
     emit_set(e, s->mem.var, from_memory(e, &g, b, v), m != STILL);
@@ -266,10 +271,10 @@ static void store_one(Emit *e, const KStmt *s, LLVMValueRef v, uint32_t lane)
     CpuGen g = emit_gen(e, false);
     KBufId b = s->mem.buf;
     DType dt = e->k->buf.p[b].dt;
-    uint32_t bytes = memory_bytes(e, b);
+    uint32_t bytes = emit_memory_bytes(e, b);
     LLVMValueRef at = address(e, b, &s->mem.at, lane);
     if (s->mem.add) {
-        LLVMValueRef old = tag(e, gen_load(&g, memory_type(e, b), at, bytes), b);
+        LLVMValueRef old = tag(e, gen_load(&g, emit_memory_type(e, b), at, bytes), b);
         v = sum_of(&g, dt, from_memory(e, &g, b, old), v);
     }
     tag(e, gen_store(&g, to_memory(e, &g, b, v), at, bytes), b);
@@ -283,9 +288,9 @@ static void store_vector(Emit *e, const KStmt *s, LLVMValueRef v)
         v = sum_of(g, e->k->buf.p[b].dt, from_memory(e, g, b, load_vector(e, b, &s->mem.at)), v);
     LLVMValueRef at = address(e, b, &s->mem.at, 0), out = to_memory(e, g, b, v);
     if (e->v.mask)
-        gen_store_first(g, out, memory_type(e, b), at, memory_bytes(e, b), e->v.mask, e->v.count);
+        gen_store_first(g, out, emit_memory_type(e, b), at, emit_memory_bytes(e, b), e->v.mask, e->v.count);
     else
-        tag(e, gen_store(g, out, at, memory_bytes(e, b)), b);
+        tag(e, gen_store(g, out, at, emit_memory_bytes(e, b)), b);
 }
 
 /* Without a mask: emit_loop.c runs the last round of such loops one iteration at a time. */
@@ -308,6 +313,8 @@ void emit_store(Emit *e, const KStmt *s)
     Motion m = motion(e, &s->mem.at);
     bool lanes = m != STILL || emit_has_lanes(e, s->mem.var);
     LLVMValueRef v = emit_var(e, s->mem.var, lanes);
+    if (s->mem.add && LLVMIsNull(v)) /* of a version of the code where a condition does not hold */
+        return;
     if (optional)
         given = if_given(e, s->mem.buf);
     if (!lanes) {
@@ -325,7 +332,7 @@ void emit_store(Emit *e, const KStmt *s)
 
 static LLVMValueRef fill_number(const Emit *e, const KStmt *s)
 {
-    LLVMTypeRef one = memory_type(e, s->fill.buf);
+    LLVMTypeRef one = emit_memory_type(e, s->fill.buf);
     Narrow n = kern_buf_narrow(e->k, s->fill.buf);
     if (n)
         return LLVMConstInt(one, narrow_of(n, (float)s->fill.number), false);
@@ -336,16 +343,16 @@ static LLVMValueRef fill_number(const Emit *e, const KStmt *s)
 static void fill_with(Emit *e, const KStmt *s, LLVMValueRef at, LLVMValueRef count)
 {
     CpuGen g = emit_gen(e, false);
-    LLVMTypeRef one = memory_type(e, s->fill.buf);
+    LLVMTypeRef one = emit_memory_type(e, s->fill.buf);
     LLVMValueRef v = fill_number(e, s);
     GenLoop l = gen_loop(&g, gen_i64(&g, 0), count, gen_i64(&g, 1), NULL, 0);
-    tag(e, gen_store(&g, v, gen_at(&g, one, at, l.i), memory_bytes(e, s->fill.buf)), s->fill.buf);
+    tag(e, gen_store(&g, v, gen_at(&g, one, at, l.i), emit_memory_bytes(e, s->fill.buf)), s->fill.buf);
     gen_loop_end(&g, &l, NULL);
 }
 
 static LLVMValueRef bytes_of(Emit *e, LLVMValueRef count, KBufId b)
 {
-    return LLVMBuildMul(e->g.b, count, gen_i64(&e->g, memory_bytes(e, b)), "");
+    return LLVMBuildMul(e->g.b, count, gen_i64(&e->g, emit_memory_bytes(e, b)), "");
 }
 
 void emit_fill(Emit *e, const KStmt *s)
@@ -355,7 +362,7 @@ void emit_fill(Emit *e, const KStmt *s)
         given = if_given(e, s->fill.buf);
     LLVMValueRef at = address(e, s->fill.buf, &s->fill.at, 0), count = emit_dim(e, s->fill.count);
     if (s->fill.number == 0)
-        LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, s->fill.buf), memory_bytes(e, s->fill.buf));
+        LLVMBuildMemSet(e->g.b, at, LLVMConstNull(gen_int1(&e->g, 8)), bytes_of(e, count, s->fill.buf), emit_memory_bytes(e, s->fill.buf));
     else
         fill_with(e, s, at, count);
     if (given.done)
@@ -365,7 +372,7 @@ void emit_fill(Emit *e, const KStmt *s)
 void emit_copy(Emit *e, const KStmt *s)
 {
     GenIf given = {NULL};
-    uint32_t align = memory_bytes(e, s->copy.dst);
+    uint32_t align = emit_memory_bytes(e, s->copy.dst);
     if (emit_can_be_null(e, s->copy.dst))
         given = if_given(e, s->copy.dst);
     LLVMValueRef to = address(e, s->copy.dst, &s->copy.to, 0), from = address(e, s->copy.src, &s->copy.from, 0);
@@ -390,6 +397,7 @@ static GemmArg gemm_arg(Emit *e, const KStmt *s)
         .c = address(e, c->buf, &c->at, 0),
         .c_row = emit_dim(e, c->row_stride),
         .c_col = emit_dim(e, c->col_stride),
+        .copied = s->gemm.when != DIM_ZERO,
     };
 }
 

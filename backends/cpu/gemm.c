@@ -6,6 +6,8 @@
  *   dot        A and B run along k: a vector accumulates products of W consecutive k, its lanes are added at the end.
  *   broadcast  C runs along n: a vector holds W consecutive n, and goes through k one by one. So should B, else it is
  *              packed first.
+ *   turned     A and B run along k, and the rows of A, or the columns of B, are as few for all sizes: a vector holds W of them, and
+ *              goes through k one by one.
  *   plain      anything else, element by element.
  *   packed     dot, with the same bits, when B was copied before into an order that suits many products (`copy`).
  *
@@ -104,6 +106,7 @@ LLVMValueRef cpu_gemm_function(const CpuGen *g, GemmForm form)
     } forms[GEMM_NFORM] = {{"dot", gemm_make_dot},
                            {"broadcast", gemm_make_broadcast},
                            {"plain", make_plain},
+                           {"turned", gemm_make_turned},
                            {"packed", gemm_make_packed},
                            {"copy", gemm_make_copy}};
     char name[64];
@@ -148,12 +151,30 @@ static GemmArg transposed(const GemmArg *t)
                      .c_col = t->c_row};
 }
 
+enum { MOST = 64 }; /* rows of `turned` */
+
+/* Enough for tiles of two vectors, in which adding up is not what takes the time; 0 where it is not so for all sizes. */
+static int64_t few(const CpuGen *g, V n)
+{
+    int64_t v = LLVMIsAConstantInt(n) ? LLVMConstIntGetSExtValue(n) : 0;
+    return v >= 2 * cpu_width(g) && v <= MOST ? v : 0;
+}
+
+/* The side that is turned: -1 the columns, 1 the rows, 0 neither. */
+static int turned_side(const CpuGen *g, const GemmArg *arg)
+{
+    int64_t m = few(g, arg->m), n = few(g, arg->n);
+    if (arg->copied || (!is_one(arg->c_row) && !is_one(arg->c_col)))
+        return 0;
+    return m && (!n || m <= n) ? 1 : n ? -1 : 0;
+}
+
 GemmCall cpu_gemm_call(const CpuGen *g, const GemmArg *arg, bool add)
 {
     bool along_n = is_one(arg->c_col), along_m = is_one(arg->c_row), turn = along_m && !along_n;
     GemmForm form = along_n || along_m ? GEMM_BROADCAST : GEMM_PLAIN;
     if (is_one(arg->a_col) && is_one(arg->b_row))
-        form = GEMM_DOT;
+        form = turned_side(g, arg) ? GEMM_TURNED : GEMM_DOT, turn = form == GEMM_TURNED ? turned_side(g, arg) < 0 : turn;
     else if (along_n && along_m) /* of one row or column: as its operand runs */
         turn = !is_one(arg->b_col) && is_one(arg->a_row);
     GemmArg t = turn ? transposed(arg) : *arg;

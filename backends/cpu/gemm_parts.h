@@ -152,6 +152,7 @@ void gemm_finish(Gemm *x);
 /* ---- the forms ---- */
 void gemm_make_dot(Gemm *x);       /* gemm_dot.c */
 void gemm_make_broadcast(Gemm *x); /* gemm_broadcast.c */
+void gemm_make_turned(Gemm *x);    /* gemm_turned.c */
 void gemm_make_packed(Gemm *x);    /* gemm_packed.c */
 void gemm_make_copy(Gemm *x);      /* the same: B into C, as `packed` wants it */
 

@@ -138,12 +138,18 @@ static V power_of_two(const CpuGen *g, V shifted, int64_t by)
 
 static bool has_scalef(const CpuGen *g)
 {
-    return g->level == CPU_AVX512 && g->lanes == cpu_width(g);
+    return g->level == CPU_AVX512 && g->lanes >= cpu_width(g);
 }
 
-/* a * 2^n in one instruction */
+/* a * 2^n in one instruction for each vector */
 static V scalef(const CpuGen *g, V a, V n)
 {
+    if (g->lanes > cpu_width(g)) {
+        CpuGen half = *g;
+        half.lanes /= 2;
+        V low = scalef(&half, gen_part(&half, a, 0), gen_part(&half, n, 0));
+        return gen_join(g, low, scalef(&half, gen_part(&half, a, half.lanes), gen_part(&half, n, half.lanes)));
+    }
     const char *name = g->f64 ? "llvm.x86.avx512.mask.scalef.pd.512" : "llvm.x86.avx512.mask.scalef.ps.512";
     LLVMTypeRef type = gen_real(g), mask = gen_int1(g, g->lanes), i32 = gen_int1(g, 32);
     LLVMTypeRef fn = LLVMFunctionType(type, (LLVMTypeRef[]){type, type, type, mask, i32}, 5, false);

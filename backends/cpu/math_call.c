@@ -1,7 +1,7 @@
 /* Long functions as functions of the module, for places where they are called rarely. */
 #include "backends/cpu/build.h"
 
-static bool is_long(Fun f)
+bool cpu_is_long(Fun f)
 {
     return f == FUN_POW || f == FUN_EXP || f == FUN_EXPM1 || f == FUN_LOG || f == FUN_LOG1P || f == FUN_TANH ||
            f == FUN_SIGMOID || f == FUN_SIN || f == FUN_COS || f == FUN_ERF;
@@ -33,7 +33,7 @@ static LLVMValueRef function_of(const CpuGen *g, Fun f, const DType *dt)
 LLVMValueRef cpu_fun_call(const CpuGen *g, Fun f, const LLVMValueRef *arg, const DType *dt)
 {
     uint32_t n = fun_info(f)->arity;
-    bool real = is_long(f);
+    bool real = cpu_is_long(f);
     LLVMValueRef list[3] = {NULL};
     for (uint32_t i = 0; i < n; i++) {
         list[i] = arg[i];

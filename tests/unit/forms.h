@@ -15,6 +15,7 @@ typedef struct Forms {
     uint64_t random;
     int64_t scale; /* of the entry's own dimensions; 0: 1 */
     bool baseline; /* code for the lowest CPU level */
+    CpuLevel level; /* code for this one; 0: AVX2, or the lowest */
 } Forms;
 
 static inline double forms_uniform(Forms *t)
@@ -67,7 +68,7 @@ static inline Code forms_compile(Forms *t, RecForm form, Precision precision)
     Str error = STR("");
     driver_targets(&t->d, &cpu);
     memset(cpu.level, 0, sizeof cpu.level);
-    cpu.level[cpu_level_here(CPU_AVX2) && !t->baseline ? CPU_AVX2 : CPU_BASELINE] = true;
+    cpu.level[t->level ? t->level : cpu_level_here(CPU_AVX2) && !t->baseline ? CPU_AVX2 : CPU_BASELINE] = true;
     cpu.precision = precision;
     t->d.form = form;
     RecProg *raw = driver_elab(&t->d, t->unit, t->entry);

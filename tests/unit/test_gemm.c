@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 /* Which strides are 1: the others come at run time. Letters: what of A, B, C runs fastest. */
-typedef enum Layout { MK_NK, MK_NK_T, MK_KN, KM_KN, KM_NK_T, KM_NK, MK_ANY, NLAYOUT } Layout;
-static const char *const layout_name[NLAYOUT] = {"mk_nk", "mk_nk_t", "mk_kn", "km_kn", "km_nk_t", "km_nk", "any"};
+typedef enum Layout { MK_NK, MK_NK_T, MK_KN, KM_KN, KM_NK_T, KM_NK, MK_ANY, TURNED, TURNED_T, NLAYOUT } Layout;
+static const char *const layout_name[NLAYOUT] = {"mk_nk", "mk_nk_t", "mk_kn", "km_kn", "km_nk_t", "km_nk", "any", "turned", "turned_t"};
 static const struct {
     bool a_row, a_col, b_row, b_col, c_row, c_col;
 } unit[NLAYOUT] = {{0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}, {0, 1, 0, 1, 0, 1}, {1, 0, 0, 1, 0, 1},
-                   {1, 0, 1, 0, 1, 0}, {1, 0, 1, 0, 0, 1}, {0, 0, 0, 0, 0, 0}};
+                   {1, 0, 1, 0, 1, 0}, {1, 0, 1, 0, 0, 1}, {0, 0, 0, 0, 0, 0},
+                   {0, 1, 1, 0, 0, 1}, {0, 1, 1, 0, 1, 0}};
 
 typedef struct Sizes {
     int64_t m, n, k, a_row, a_col, b_row, b_col, c_row, c_col;
@@ -53,7 +54,14 @@ static void add_kernel(CpuGen g, Layout y, bool add, const char *name)
                    .b_col = unit[y].b_col ? one : size[6],
                    .c_row = unit[y].c_row ? one : size[7],
                    .c_col = unit[y].c_col ? one : size[8]};
-    cpu_gemm(&g, &arg, add);
+    if (y == TURNED || y == TURNED_T) {
+        LLVMValueRef adds = LLVMConstInt(gen_int1(&g, 1), add, false);
+        LLVMValueRef param[GEMM_NPARAM] = {arg.m,     arg.n,     arg.k, arg.a,     arg.a_row, arg.a_col, arg.b,
+                                           arg.b_row, arg.b_col, arg.c, arg.c_row, arg.c_col, adds};
+        LLVMBuildCall2(g.b, cpu_gemm_type(&g), cpu_gemm_function(&g, GEMM_TURNED), param, GEMM_NPARAM, "");
+    } else {
+        cpu_gemm(&g, &arg, add);
+    }
     LLVMBuildRetVoid(g.b);
 }
 
@@ -244,7 +252,7 @@ static const int64_t sizes[][3] = {
     {1, 17, 33},  {1, 130, 40},  {1, 300, 3},   {5, 1, 70},     {40, 1, 9},   {2, 6, 16},   {4, 6, 31},
     {5, 7, 15},   {3, 16, 17},   {7, 65, 18},   {8, 64, 64},    {9, 63, 5},   {16, 48, 32}, {13, 100, 129},
     {70, 67, 20}, {100, 9, 130}, {6, 33, 1030}, {65, 130, 140}, {1, 70, 1025}, {16, 16, 16}, {9, 8, 5},
-    {17, 4, 70},  {55, 15, 33},  {48, 64, 64}, {47, 128, 9}};
+    {17, 4, 70},  {55, 15, 33},  {48, 64, 64}, {47, 128, 9},   {32, 16, 300}};
 
 Test(gemm, arrays_end_at_a_guard, .timeout = 300)
 {
@@ -254,6 +262,41 @@ Test(gemm, arrays_end_at_a_guard, .timeout = 300)
 Test(gemm, arrays_begin_at_a_guard, .timeout = 300)
 {
     all_forms(false, sizes, sizeof sizes / sizeof *sizes);
+}
+
+/* ---- which form ---- */
+
+/* Of a product with `m` rows and `n` columns, both operands along k; 0: a size of the call. C runs along n, or along m. */
+static const char *form_of(const CpuGen *g, LLVMValueRef fn, int64_t m, int64_t n, bool along_m, bool copied)
+{
+    LLVMValueRef size = LLVMGetParam(fn, 0), p = LLVMGetParam(fn, 1), one = gen_i64(g, 1);
+    GemmArg arg = {.m = m ? gen_i64(g, m) : size, .n = n ? gen_i64(g, n) : size, .k = size, .a = p, .b = p, .c = p, .copied = copied};
+    arg.a_col = arg.b_row = one;
+    arg.a_row = arg.b_col = size;
+    arg.c_row = along_m ? one : size;
+    arg.c_col = along_m ? size : one;
+    return LLVMGetValueName(cpu_gemm_call(g, &arg, false).fn);
+}
+
+Test(gemm, few_rows_are_turned_where_all_sizes_have_so_few)
+{
+    LLVMContextRef context = LLVMContextCreate();
+    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("t", context);
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
+    CpuGen g = cpu_gen(context, module, b, CPU_AVX2, false);
+    LLVMTypeRef param[] = {gen_int1(&g, 64), gen_ptr(&g)};
+    LLVMValueRef fn = LLVMAddFunction(module, "f", LLVMFunctionType(LLVMVoidTypeInContext(context), param, 2, false));
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, fn, "entry"));
+    static const char turned[] = "gemm.turned.f32.avx2", dot[] = "gemm.dot.f32.avx2";
+    cr_expect_str_eq(form_of(&g, fn, 16, 0, false, false), turned);
+    cr_expect_str_eq(form_of(&g, fn, 0, 16, true, false), turned);
+    cr_expect_str_eq(form_of(&g, fn, 15, 0, false, false), dot); /* less than two vectors */
+    cr_expect_str_eq(form_of(&g, fn, 65, 0, false, false), dot);
+    cr_expect_str_eq(form_of(&g, fn, 0, 0, false, false), dot);
+    cr_expect_str_eq(form_of(&g, fn, 16, 0, false, true), dot); /* a copy sums in its order */
+    LLVMDisposeBuilder(b);
+    LLVMDisposeModule(module);
+    LLVMContextDispose(context);
 }
 
 /* ---- products by a copy ---- */

@@ -22,7 +22,7 @@ const ReadyCode *cpu_ready_code(const char *name)
     return NULL;
 }
 
-static const char *const form_name[GEMM_NFORM] = {"dot", "broadcast", "plain", "packed", "copy"};
+static const char *const form_name[GEMM_NFORM] = {"dot", "broadcast", "plain", "turned", "packed", "copy"};
 
 /* What is compiled: products of every form, precision and level, then what asks for threads. */
 enum { NPRODUCT = GEMM_NFORM * 2 * CPU_NLEVEL, NCODE = NPRODUCT + 3 };
