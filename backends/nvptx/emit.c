@@ -14,7 +14,7 @@ typedef struct Kernel {
     NvThreads threads;
     bool many;                   /* too many nests for the addresses of all to be known at a time */
     LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
-    LLVMValueRef block, shared;  /* of blocks: which one, and its shared memory */
+    LLVMValueRef block, shared;  /* which one, and its shared memory; of a CPU's threads only of blocks */
     LLVMValueRef piece, trouble; /* parameters */
     LLVMValueRef *before;        /* by KVar: an accumulator, before threads had partial results */
     LLVMBasicBlockRef end;
@@ -67,6 +67,13 @@ static void describe_params(const CpuGen *g, const KernProg *k, const NvKernel *
     }
 }
 
+/* No other number of threads will do in a block. */
+static void need_threads(const CpuGen *g, LLVMValueRef fn, unsigned n)
+{
+    LLVMValueRef of[] = {fn, LLVMMDStringInContext(g->context, "reqntidx", 8), gen_iconst(g, 32, n)};
+    LLVMAddNamedMetadataOperand(g->module, "nvvm.annotations", LLVMMDNodeInContext(g->context, of, 3));
+}
+
 static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel *kernel, NvThreads threads)
 {
     enum { CALLED_BY_HOST = 71 }; /* LLVM's calling convention ptx_kernel */
@@ -79,6 +86,8 @@ static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel 
     LLVMValueRef fn = LLVMAddFunction(g->module, str_c(p->arena, kernel->name), fn_type);
     if (threads == NV_GRID) {
         LLVMSetFunctionCallConv(fn, CALLED_BY_HOST);
+        if (kernel->node.p[0]->kind == NV_PANELS)
+            need_threads(g, fn, NV_PANEL_THREADS);
         describe_params(g, p->k, kernel, fn);
     }
     return fn;
@@ -291,6 +300,15 @@ static void emit_tiles(Kernel *x, const NvNode *n)
         nv_emit_tiles(&x->e, n, str_is(x->p->arch, "sm_75"), x->first, x->step);
 }
 
+static void emit_panels(Kernel *x, const NvNode *n)
+{
+    const CpuGen *g = &x->e.g;
+    if (x->threads == NV_EMULATED)
+        emit_iterations(x, n);
+    else
+        nv_emit_panels(&x->e, n, special(g, "llvm.nvvm.read.ptx.sreg.tid.x"), x->block, special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"));
+}
+
 /* ---- nodes ---- */
 
 static void emit_barrier(Kernel *x)
@@ -343,6 +361,7 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
         case NV_ONE: emit_first_thread(x, n->s); break;
         case NV_SHARE: emit_share(x, n); break;
         case NV_TILES: emit_tiles(x, n); break;
+        case NV_PANELS: emit_panels(x, n); break;
         case NV_COMBINE: emit_combined(x, n); break;
         case NV_STEPS: emit_steps(x, n); break;
         case NV_BARRIER: emit_barrier(x); break;

@@ -33,6 +33,14 @@ void nv_outer_sizes(Emit *e, EmitNear outer);
 /* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
 void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
 
+/* For products in tiles: number / extent, whose rest it gives; the loops of n around rows and columns stand at their iteration `number`,
+ * with the scalars between them. */
+LLVMValueRef nv_take(const CpuGen *g, LLVMValueRef *number, LLVMValueRef extent);
+void nv_enter_loops(Emit *e, const NvNode *n, LLVMValueRef number);
+
+/* emit_panels.c: an NV_PANELS, by thread number `thread` of block number `block` of so many */
+void nv_emit_panels(Emit *e, const NvNode *n, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks);
+
 void nv_carry(Emit *e, const NvNode *n); /* emit.c: states of n in registers, until e->carry.n is 0 again */
 
 /* emit_look.c: an NV_LOOK, by this thread of its block, which has so many; shared: 8 bytes of the block */

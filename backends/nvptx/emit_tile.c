@@ -314,26 +314,24 @@ static void store_piece(const Tile *x, uint32_t i, uint32_t j)
     }
 }
 
-static LLVMValueRef take(const CpuGen *g, LLVMValueRef *number, LLVMValueRef extent)
+LLVMValueRef nv_take(const CpuGen *g, LLVMValueRef *number, LLVMValueRef extent)
 {
     LLVMValueRef at = LLVMBuildURem(g->b, *number, extent, "");
     *number = LLVMBuildUDiv(g->b, *number, extent, "");
     return at;
 }
 
-/* Where the loops around the rows stand, and the scalars between them. */
-static void enter_loops(const Tile *x, LLVMValueRef number)
+void nv_enter_loops(Emit *e, const NvNode *n, LLVMValueRef number)
 {
-    const NvNode *n = x->n;
     LLVMValueRef at[NV_MAXLEVEL];
     for (uint32_t l = n->nlevel - 2; l-- > 0;)
-        at[l] = take(&x->e->g, &number, emit_dim(x->e, n->extent[l]));
+        at[l] = nv_take(&e->g, &number, emit_dim(e, n->extent[l]));
     for (uint32_t l = 0; l + 2 < n->nlevel; l++) {
         const KStmt *loop = n->axis.p[l].loop;
-        emit_set(x->e, loop->loop.var, add(x, emit_loop_start(x->e, loop), at[l]), false);
+        emit_set(e, loop->loop.var, LLVMBuildNSWAdd(e->g.b, emit_loop_start(e, loop), at[l], ""), false);
         for (uint32_t i = 0; i < loop->loop.body.n; i++)
             if (loop->loop.body.p[i]->kind != K_LOOP)
-                emit_block(x->e, &(KBlock){.p = &loop->loop.body.p[i], .n = 1});
+                emit_block(e, &(KBlock){.p = &loop->loop.body.p[i], .n = 1});
     }
 }
 
@@ -357,9 +355,9 @@ static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMVal
     x->rows = emit_dim(x->e, x->n->extent[x->n->nlevel - 2]);
     x->cols = emit_dim(x->e, x->n->extent[x->n->nlevel - 1]);
     x->depth = emit_dim(x->e, x->t->depth->loop.extent);
-    x->col = times(x, take(g, &number, across), x->n->cols * NV_TILE_COLS);
-    x->row = times(x, take(g, &number, down), x->n->rows * NV_TILE_ROWS);
-    enter_loops(x, number);
+    x->col = times(x, nv_take(g, &number, across), x->n->cols * NV_TILE_COLS);
+    x->row = times(x, nv_take(g, &number, down), x->n->rows * NV_TILE_ROWS);
+    nv_enter_loops(x->e, x->n, number);
     x->row_start = emit_loop_start(x->e, x->t->row);
     x->col_start = emit_loop_start(x->e, x->t->col);
     start_sums(x);

@@ -348,6 +348,15 @@ static unsigned cuda_threads(cuda_run *r, const cuda_kernel *k)
     return threads;
 }
 
+/* How many parts cover the matrices. */
+static int64_t cuda_tiles(cuda_run *r, const cuda_kernel *k, int64_t axis)
+{
+    int64_t rows = cuda_natural(r, k->rows), cols = cuda_natural(r, k->cols);
+    if (axis == 0 || rows == 0 || cols == 0)
+        return 0;
+    return axis / (rows * cols) * (rows / k->tile_rows + (rows % k->tile_rows != 0)) * (cols / k->tile_cols + (cols % k->tile_cols != 0));
+}
+
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
 {
     enum { SLOT = 8, GRID = 1 << 20 };
@@ -357,7 +366,7 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
     if (!k->blocks && axis == 0)
         return RNN_OK;
     if (!k->blocks || k->cut)
-        grid = axis / per_block + (axis % per_block != 0);
+        grid = k->tile_rows ? cuda_tiles(r, k, axis) : axis / per_block + (axis % per_block != 0);
     if (!k->blocks && grid > GRID)
         grid = GRID;
     if (grid == 0)

@@ -51,6 +51,8 @@ typedef struct cuda_kernel {
     const char *name;
     int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
     int each;               /* not of blocks: iterations that a thread has at once */
+    int tile_rows, tile_cols; /* not of blocks: or blocks take such parts of matrices of rows x cols, which the axis counts the elements of; or 0 */
+    cuda_dim rows, cols;
     int sums;               /* partial results of a thread */
     int full;               /* 1: a block has all threads that it may have; else as many as its largest work */
     int first_work, works;  /* iterations that a block's threads share out, sizes in which `part` is a piece */

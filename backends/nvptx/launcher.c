@@ -104,10 +104,11 @@ static void put_kernels(Out *x)
     text_add(x->t, "static const cuda_kernel kernel_table[] = {\n");
     for (int i = 0; i < n; i++) {
         const cuda_kernel *k = &p->kernel[i];
-        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->each, k->sums, k->full, k->first_work,
+        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %d, %.*s, %.*s, %d, %d, %d, %d, %d, %.*s, %d, %d},\n", k->name, k->blocks, k->cut, k->piece, k->each,
+                 k->tile_rows, k->tile_cols, STRF(dim_text(x, k->rows)), STRF(dim_text(x, k->cols)), k->sums, k->full, k->first_work,
                  k->works, k->part, STRF(dim_text(x, k->axis)), k->first, k->n);
     }
-    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, 0, 0, 0, {0, 0}, 0, 0},\n");
+    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, {0, 0}, 0, 0},\n");
 }
 
 /* As numbers: C99 has no strings of that length. Drivers want machine code at a multiple of 8. */

@@ -89,19 +89,18 @@ static bool is_tiled(const Map *m, const KStmt *s)
 static NvTile *add_tile(Map *m, const KStmt *s)
 {
     NvTile *tile = NEW(m->a, NvTile);
-    *tile = (NvTile){.factor = s->gemm.factor};
-    if (is_tiled(m, s))
-        vec_push(m->a, &m->plan->tile, tile);
+    *tile = (NvTile){.factor = is_tiled(m, s) ? s->gemm.factor : FACTOR_REAL};
+    vec_push(m->a, &m->plan->tile, tile);
     return tile;
 }
 
-/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. Tiles want as many rows as there are, unless
- * steps around keep places apart anyway. */
+/* Columns are the inner loop: neighbours there are neighbours in memory, as a rule. Tiles and panels want as many rows as there are,
+ * unless something around keeps places apart anyway. */
 static void add_product(Map *m, KBlock *to, const KStmt *whole)
 {
     KStmt at = *whole, *s = &at;
     NvTile *tile = add_tile(m, whole);
-    KBlock *in = is_tiled(m, whole) && !m->serial ? to : add_places(m, to, whole, s);
+    KBlock *in = m->apart ? add_places(m, to, whole, s) : to;
     KStmt *row = add_loop(m, in, K_PARALLEL, s->at, s->gemm.m);
     KStmt *col = add_loop(m, &row->loop.body, K_PARALLEL, s->at, s->gemm.n);
     KVar sum = kern_var(m->k, DT_REAL, false, STR("")), value = kern_var(m->k, DT_REAL, false, STR(""));
@@ -136,6 +135,15 @@ static bool add_gemm(Map *m, KBlock *to, const KStmt *s)
     return true;
 }
 
+/* One statement, and scalars. */
+static bool is_alone(const KBlock *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        n += !nv_is_scalar(b->p[i]);
+    return n == 1;
+}
+
 static bool add_stmt(Map *m, KBlock *to, KStmt *s)
 {
     switch (s->kind) {
@@ -145,13 +153,15 @@ static bool add_stmt(Map *m, KBlock *to, KStmt *s)
     case K_PACK: return nv_refuse(m, s->at, "a matrix copied for the products of a CPU (K_PACK)");
     case K_TASKS: return nv_refuse(m, s->at, "tasks for the threads of a CPU (K_TASKS)");
     case K_STRIPS: return nv_refuse(m, s->at, "strips for the caches of a CPU (K_STRIPS)");
-    case K_LOOP:
-        m->serial += s->loop.kind == K_SERIAL;
+    case K_LOOP: {
+        bool apart = s->loop.kind == K_SERIAL || !is_alone(&s->loop.body);
+        m->apart += apart;
         if (!nv_loops(m, &s->loop.body))
             return false;
-        m->serial -= s->loop.kind == K_SERIAL;
+        m->apart -= apart;
         vec_push(m->k->arena, to, s);
         return true;
+    }
     default: vec_push(m->k->arena, to, s); return true;
     }
 }

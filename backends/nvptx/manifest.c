@@ -96,6 +96,8 @@ static void put_kernel(Out *x, const NvKernel *kernel)
         text_add(&x->t, "\"partial_results\": %u, ", kernel->nsum);
     if (has_tiles(&kernel->node))
         text_add(&x->t, "\"warps\": true, ");
+    if (kernel->node.p[0]->kind == NV_PANELS)
+        text_add(&x->t, "\"block\": %d, \"tile\": [%u, %u], ", NV_PANEL_THREADS, kernel->node.p[0]->rows * NV_PANEL_SIDE, kernel->node.p[0]->cols * NV_PANEL_SIDE);
     text_add(&x->t, "\"parameters\": [");
     for (uint32_t i = 0; i < kernel->param.n; i++) {
         text_add(&x->t, i ? ", " : "");

@@ -4,10 +4,10 @@
  * for. Each statement at the top of a function becomes one kernel; statements become one together where a scalar that is
  * read from memory, or summed up, goes from one to the next. There are two kinds of kernels.
  *
- * Threads. The kernel is one NV_TILES, or one NV_SHARE: a chain of parallel loops (the elements of a product, a fill, a copy are such loops,
+ * Threads. The kernel is one NV_PANELS, NV_TILES or NV_SHARE: a chain of parallel loops (the elements of a product, a fill, a copy are such loops,
  * too), whose iterations are shared out among all threads of the grid. Serial loops around the chain may run inside each
  * thread, where iterations of different threads never meet in memory (share.c proves it). A thread takes every
- * grid-size-th iteration, so any grid and any block will do.
+ * grid-size-th iteration, so any grid and any block will do. Of NV_PANELS it is blocks that take turns, of NV_PANEL_THREADS threads each.
  *
  * Three such kernels, of the pieces of a recurrence, of the steps from piece to piece and of all places, can be one, NV_LOOK (look.c): its threads
  * tell each other by flags in global memory what they have done.
@@ -22,6 +22,8 @@
  *               accumulators from outside, each thread has a partial result, which it leaves in shared memory
  *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
  *               tile, and the instructions for that multiply (tile.c)
+ *   NV_PANELS   a product of reals, at the top of a function: a block makes a tile of its result after the other, and brings panels of both
+ *               factors, some places of depth at a time, through shared memory (panels.c)
  *   NV_COMBINE  every thread adds up the partial results of those that had an iteration, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
  *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory
@@ -64,14 +66,14 @@ typedef struct NvAxis {
     uint32_t level;
 } NvAxis;
 
-typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_COMBINE, NV_STEPS, NV_BARRIER, NV_LOOK } NvKind;
+typedef enum NvKind { NV_EACH, NV_ONE, NV_SHARE, NV_TILES, NV_PANELS, NV_COMBINE, NV_STEPS, NV_BARRIER, NV_LOOK } NvKind;
 
 /* What a step loads, and what the one before has stored there: see carry.c */
 typedef struct NvCarry {
     const KStmt *load, *store;
 } NvCarry;
 
-/* A product of rounded factors: the loops that it has become, and what is in them. */
+/* A product, of rounded factors if that is not FACTOR_REAL: the loops that it has become, and what is in them. */
 typedef struct NvTile {
     FactorType factor;
     const KStmt *row, *col, *depth;  /* loops, one inside the other */
@@ -80,6 +82,9 @@ typedef struct NvTile {
 
 /* What a warp makes at once: pieces of 16 rows and 8 columns, which one instruction multiplies. */
 enum { NV_WARP = 32, NV_TILE_ROWS = 16, NV_TILE_COLS = 8, NV_MOST_ROWS = 2, NV_MOST_COLS = 4 };
+
+/* A block that makes tiles from panels: its threads stand in a square, and each makes 1, 2 or 4 elements in either direction. */
+enum { NV_PANEL_SIDE = 16, NV_PANEL_THREADS = NV_PANEL_SIDE * NV_PANEL_SIDE, NV_PANEL_DEPTH = 16, NV_MOST_EACH = 4 };
 
 typedef struct NvNode NvNode;
 
@@ -104,7 +109,7 @@ typedef struct NvNodes {
 struct NvNode {
     NvKind kind;
     KStmt *s; /* of NV_STEPS the loop; NULL: NV_COMBINE, NV_BARRIER */
-    /* NV_SHARE, NV_TILES */
+    /* NV_SHARE, NV_TILES, NV_PANELS */
     VEC(NvAxis) axis;
     uint32_t nlevel;
     Dim extent[NV_MAXLEVEL];
@@ -112,9 +117,9 @@ struct NvNode {
     VEC(KStmt *) sum;   /* one K_UPDATE of each accumulator from outside; of NV_COMBINE, too */
     NvNodes body;       /* NV_STEPS */
     VEC(NvCarry) carry; /* NV_SHARE of a serial loop */
-    const NvTile *tile; /* NV_TILES */
+    const NvTile *tile; /* NV_TILES, NV_PANELS */
     const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
-    uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns */
+    uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: elements of a thread */
 };
 
 typedef struct NvKernel {
@@ -141,7 +146,7 @@ typedef struct NvPlan {
     Arena *arena;
     KernProg *k;
     Str arch;
-    VEC(const NvTile *) tile;   /* products of rounded factors */
+    VEC(const NvTile *) tile;   /* products */
     VEC(const KStmt *) product; /* what is added up in products, a K_LET of FUN_MUL each: fused multiply-add */
     NvFn fn[REC_NFN];
 } NvPlan;

@@ -13,7 +13,7 @@ typedef struct Map {
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;
-    uint32_t serial; /* loops.c: serial loops around */
+    uint32_t apart; /* loops.c: loops around that are serial, or of several statements */
 } Map;
 
 bool nv_refuse(Map *m, Span at, const char *why); /* false */
@@ -35,6 +35,10 @@ bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, cons
 
 /* tile.c: products of rounded factors. rows: see NvNode, the most. NULL: it is something else */
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);
+/* A product, of what factors ever: a chain whose last two loops are its rows and columns. NULL: it is something else */
+NvNode *nv_product(Map *m, NvKind kind, KStmt *s);
+/* panels.c: a product of reals by whole blocks. NULL: it is something else, or too small */
+NvNode *nv_panels(Map *m, KStmt *s);
 
 void nv_find_carries(Map *m, NvNode *node); /* carry.c */
 

@@ -52,6 +52,10 @@ static void put_node(const Print *x, const NvNode *n, int depth)
         text_add(x->out, "tiles of %u x %u, %s, ", n->rows * NV_TILE_ROWS, n->cols * NV_TILE_COLS, factor_text(n->tile->factor));
         put_share(x, n);
         break;
+    case NV_PANELS:
+        text_add(x->out, "panels for tiles of %u x %u, ", n->rows * NV_PANEL_SIDE, n->cols * NV_PANEL_SIDE);
+        put_share(x, n);
+        break;
     case NV_COMBINE: put_sums(x, n); break;
     case NV_BARRIER: text_add(x->out, "barrier"); break;
     case NV_LOOK:

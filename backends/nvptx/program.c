@@ -244,6 +244,13 @@ static void make_works(Make *m, const NvKernel *kernel, cuda_kernel *row)
 /* A quarter of the elements that a lane has of a tile: tiles at the end of rows and columns are not full. */
 enum { TILE_EACH = NV_MOST_ROWS * NV_TILE_ROWS * NV_MOST_COLS * NV_TILE_COLS / NV_WARP / 4 };
 
+static void make_parts(Make *m, const NvNode *n, cuda_kernel *row)
+{
+    row->tile_rows = (int)(n->rows * NV_PANEL_SIDE), row->tile_cols = (int)(n->cols * NV_PANEL_SIDE);
+    row->rows = dim_row(m, n->extent[n->nlevel - 2]);
+    row->cols = dim_row(m, n->extent[n->nlevel - 1]);
+}
+
 static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
 {
     cuda_kernel row = {.name = str_c(m->a, kernel->name),
@@ -255,6 +262,8 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
                        .axis = dim_row(m, kernel->axis),
                        .first = (int)m->param.n,
                        .n = (int)kernel->param.n};
+    if (kernel->node.p[0]->kind == NV_PANELS)
+        make_parts(m, kernel->node.p[0], &row);
     make_params(m, kernel);
     make_works(m, kernel, &row);
     if (kernel->param.n > m->out->most_params)

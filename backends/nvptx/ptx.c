@@ -30,10 +30,18 @@ bool nv_multiplies(Str arch, FactorType f)
     return nv_arch(i) && factors[i] >> f & 1u;
 }
 
+static bool rounds(const NvPlan *p)
+{
+    for (uint32_t i = 0; i < p->tile.n; i++)
+        if (p->tile.p[i]->factor != FACTOR_REAL)
+            return true;
+    return false;
+}
+
 /* The lowest version of PTX that an architecture has is enough, but for one thing. */
 static const char *features(const NvPlan *p)
 {
-    return p->tile.n && str_is(p->arch, "sm_75") ? "+ptx65" : "";
+    return rounds(p) && str_is(p->arch, "sm_75") ? "+ptx65" : "";
 }
 
 static LLVMTargetMachineRef make_machine(Arena *a, Str arch, const char *more)

@@ -60,6 +60,7 @@ enum round { NEAREST, DOWN, UP, TO_ZERO, INT_NEAREST };
 enum { TID, NTID, CTAID, NCTAID, SPECIALS };
 enum space { GLOBAL, SHARED, PASSED };
 enum { WEAK, RELAXED, ACQUIRE, RELEASE }; /* how an access is in order with those of other threads */
+enum { STATIC = 1 << 24 }; /* the address of a function's own arrays in shared memory */
 enum { RESULT = 64, PASSED_BYTES = 128 }; /* param0, param1, ...: 8 bytes each; retval0 */
 
 struct instruction {
@@ -82,11 +83,19 @@ struct label {
     int at;
 };
 
+struct array { /* in shared memory */
+    char name[96];
+    int at;
+};
+
 struct kernels;
 
 struct function {
     char name[96];
     int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */;
+    int nstatic, statics; /* arrays in shared memory, and their bytes */
+    unsigned threads;     /* that a block must have; 0: any number */
+    struct array *array;
     struct tiles *tiles;
     struct instruction *code;
     struct label *label, *target; /* target: where branches and calls go */
@@ -188,8 +197,12 @@ static int register_slot(struct reader *r, const char *text)
 static int named(struct reader *r, const char *text)
 {
     const struct table *t = r->k->table;
+    int i;
     if (strcmp(text, "partial_results") == 0)
         return slot_new(r->f, 0);
+    for (i = 0; i < r->f->nstatic; i++)
+        if (strcmp(r->f->array[i].name, text) == 0)
+            return slot_new(r->f, STATIC + (uint64_t)r->f->array[i].at);
     if (strncmp(text, "param", 5) == 0 && isdigit((unsigned char)text[5]))
         return slot_new(r->f, 8 * (uint64_t)atoi(text + 5));
     if (strcmp(text, "retval0") == 0 || strcmp(text, "func_retval0") == 0)
@@ -553,7 +566,7 @@ static int link_function(struct reader *r, struct function *f)
 /* .visible .entry NAME(, .func (...) NAME( */
 static int entry(struct kernels *k, struct reader *r, const char *text)
 {
-    struct function f = {{0}, 0, {0}, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, k};
+    struct function f = {.of = k};
     int i;
     snprintf(f.name, sizeof f.name, "%.*s", (int)strcspn(text, "( \t"), text);
     k->function = grown(k->function, k->n, sizeof f);
@@ -614,6 +627,26 @@ static int parameters(struct reader *r, const char *text)
     return 0;
 }
 
+/* .shared .align 16 .b8 NAME[8704]; */
+static int array(struct reader *r, const char *text)
+{
+    struct array a;
+    int align, bytes;
+    if (!r->f || sscanf(text, ".shared .align %d .b8 %95[^[][%d]", &align, a.name, &bytes) != 3)
+        return fail(r, "an unknown array");
+    a.at = (r->f->statics + align - 1) / align * align;
+    r->f->statics = a.at + bytes;
+    r->f->array = grown(r->f->array, r->f->nstatic, sizeof a);
+    r->f->array[r->f->nstatic++] = a;
+    return 0;
+}
+
+/* .reqntid 256, 1, 1 */
+static int need_threads(struct reader *r, const char *text)
+{
+    return r->f && sscanf(text, ".reqntid %u, 1, 1", &r->f->threads) == 1 ? 0 : fail(r, "blocks of more dimensions");
+}
+
 static int statement(struct kernels *k, struct reader *r, char *text)
 {
     char *end = strstr(text, "//");
@@ -628,6 +661,10 @@ static int statement(struct kernels *k, struct reader *r, char *text)
         return meet(r, text);
     if (is_idle(text))
         return 0;
+    if (strncmp(text, ".shared ", 8) == 0)
+        return array(r, text);
+    if (strncmp(text, ".reqntid ", 9) == 0)
+        return need_threads(r, text);
     if (strncmp(text, ".visible .entry ", 16) == 0)
         return entry(k, r, text + 16);
     if (strncmp(text, ".func ", 6) == 0 && strrchr(text, ')'))
@@ -647,7 +684,7 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     *end = 0;
     if (strncmp(text, "cvt.", 4) == 0 && (strstr(text, "16x2.") || strstr(text, ".f16.") || strstr(text, ".tf32.")))
         return shorten(r, text);
-    if (strncmp(text, "ld.global.", 10) == 0 && (strstr(text, ".v2.") || strstr(text, ".v4.")))
+    if ((strncmp(text, "ld.global.", 10) == 0 || strncmp(text, "ld.shared.", 10) == 0) && (strstr(text, ".v2.") || strstr(text, ".v4.")))
         return words(r, text);
     return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
 }
@@ -685,6 +722,7 @@ void kernels_free(struct kernels *k)
         free(k->function[i].target);
         free(k->function[i].start);
         free(k->function[i].tiles);
+        free(k->function[i].array);
     }
     while (k->table) {
         struct table *next = k->table->next;
@@ -1025,7 +1063,7 @@ struct block {
     const struct function *f;
     const struct grid *g;
     const struct kernels *k;
-    char *shared, *passed;
+    char *shared, *statics, *passed;
     struct thread *thread;
     uint64_t *slots;
     struct weak_memory *memory;
@@ -1041,15 +1079,21 @@ static int in_table(const struct kernels *k, uint64_t at, size_t n)
     return t != NULL;
 }
 
+static char *in_room(char *memory, uint64_t room, uint64_t at, size_t n, int *error)
+{
+    return at <= room && n <= room - at ? memory + at : (*error = RUN_FAILED, NULL);
+}
+
 /* Where an access goes; NULL, and why. */
 static char *memory(const struct block *b, const struct instruction *c, const struct thread *t, size_t n, int *error)
 {
-    uint64_t at = t->slot[c->in[0]] + (uint64_t)c->offset, room = c->space == SHARED ? b->g->shared : PASSED_BYTES;
+    uint64_t at = t->slot[c->in[0]] + (uint64_t)c->offset;
     if (at % (c->align ? c->align : n) != 0)
         return *error = RUN_MISALIGNED, NULL;
+    if (c->space == SHARED && at >= STATIC)
+        return in_room(b->statics, (uint64_t)b->f->statics, at - STATIC, n, error);
     if (c->space != GLOBAL)
-        return at <= room && n <= room - at ? (c->space == SHARED ? b->shared : t->passed) + at
-                                            : (*error = RUN_FAILED, NULL);
+        return in_room(c->space == SHARED ? b->shared : t->passed, c->space == SHARED ? b->g->shared : PASSED_BYTES, at, n, error);
     if (b->g->may_touch(at, n) || (c->op == LD && in_table(b->k, at, n)))
         return (char *)(uintptr_t)at;
     return *error = RUN_ILLEGAL_ADDRESS, NULL;
@@ -1176,6 +1220,7 @@ static void block_start(struct block *b, unsigned number)
     unsigned i;
     int p;
     memset(b->shared, 0xfd, b->g->shared);
+    memset(b->statics, 0xfd, (size_t)b->f->statics);
     for (i = 0; i < b->g->threads; i++) {
         struct thread *t = &b->thread[i];
         t->f = b->f;
@@ -1290,6 +1335,7 @@ enum { RESIDENT = 6 }; /* blocks that run at a time */
 static void block_free(struct block *b)
 {
     free(b->shared);
+    free(b->statics);
     free(b->passed);
     free(b->thread);
     free(b->slots);
@@ -1298,6 +1344,7 @@ static void block_free(struct block *b)
 static void block_open(struct block *b, unsigned number)
 {
     b->shared = calloc(1, b->g->shared + 1);
+    b->statics = calloc(1, (size_t)b->f->statics + 1);
     b->passed = calloc(b->g->threads, PASSED_BYTES);
     b->thread = calloc(b->g->threads, sizeof *b->thread);
     b->slots = calloc((size_t)b->g->threads * (size_t)b->f->nslot, sizeof *b->slots);
@@ -1397,6 +1444,8 @@ int kernel_run(const void *kernel, const struct grid *g)
     struct block b = {.f = f, .g = g, .k = f->of, .left = g->most};
     unsigned i;
     int error = 0;
+    if (f->threads && f->threads != g->threads)
+        return RUN_FAILED;
     if (f->tells)
         return run_side_by_side(f, g);
     block_open(&b, 0);

@@ -318,6 +318,7 @@ static void run_nodes(Grid *g, const NvNodes *nodes)
             run_stmt(g, n->s);
             break;
         case NV_SHARE: by_all(g, n, share); break;
+        case NV_PANELS:
         case NV_TILES: by_all(g, n, tiles); break;
         case NV_COMBINE: by_all(g, n, combine); break;
         case NV_LOOK:

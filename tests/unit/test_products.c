@@ -1,4 +1,4 @@
-/* Products of rounded factors: kernels are made of one product each, and their PTX is run, warp by warp, in either order of sums. An
+/* Products of rounded factors, and of reals in panels: kernels are made of one product each, and their PTX is run, warp by warp, in either order of sums. An
  * element is a sum of K exact products, made by K additions in single precision, so it is off by K + 1 roundings of the sum of
  * the products' magnitudes at most, whatever the order. (A GPU may round its additions otherwise; here they are those of float.) */
 #include <criterion/criterion.h>
@@ -11,7 +11,7 @@ enum { A, B, C, NBUF };
 
 /* How a product stands in memory. */
 typedef struct Form {
-    FactorType factor;
+    FactorType factor; /* FACTOR_REAL: in panels */
     Narrow narrow; /* of both factors, which are the caller's then, or of B alone */
     bool wide_a;
     const char *arch;
@@ -23,6 +23,7 @@ typedef struct Product {
     Form form;
     KernProg *k;
     NvPlan *plan;
+    const char *ptx;
     struct kernels *kernels;
     int64_t P, M, N, K; /* P products, one behind the other */
     int64_t T, piece;   /* of steps: how many; rows of a block */
@@ -49,8 +50,9 @@ static KernProg *program_of(Arena *a, const Form *f)
     text_add(&t, "kern \"p\"%s%s\ndim Z batch\ndim keep keep\ndim P size\ndim M size\ndim N size\ndim K size\n", f->narrow ? " narrow " : "", narrow_text(f->narrow));
     text_add(&t, "open P\nopen M\nopen N\nopen K\narg \"a\" real[P, M, K] param of 0\narg \"b\" real[P, K, N] param of 1\n");
     text_add(&t, "%s%s%s", buffer(a, A, f->narrow && !f->wide_a, "P*M*K"), buffer(a, B, f->narrow, "P*K*N"), buffer(a, C, false, "P*M*N"));
-    text_add(&t, "forward {\n  parallel %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s factors %s\n  }\n}\n",
-             view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), factor_text(f->factor));
+    text_add(&t, "forward {\n  parallel %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n  }\n}\n",
+             view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
+             f->factor ? factor_text(f->factor) : "");
     KernProg *k = kern_read(a, text_str(&t), &error);
     cr_assert(k, "%.*s\n%.*s", STRF(error), STRF(text_str(&t)));
     return k;
@@ -63,10 +65,10 @@ static Product product_new(Arena *a, const Form *f)
     p.plan = nv_plan(a, p.k, &o);
     const NvFn *fn = &p.plan->fn[REC_FORWARD];
     cr_assert_eq(fn->refused.n, 0, "%.*s", STRF(fn->refused));
-    cr_assert(fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1 && fn->kernel.p[0].node.p[0]->kind == NV_TILES);
-    Str ptx = nv_ptx(p.plan, &o);
-    cr_assert(strstr(str_c(a, ptx), "mma.sync.aligned.m16n8"));
-    p.kernels = kernels_read(str_c(a, ptx));
+    cr_assert(fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1 && fn->kernel.p[0].node.p[0]->kind == (f->factor ? NV_TILES : NV_PANELS));
+    p.ptx = str_c(a, nv_ptx(p.plan, &o));
+    cr_assert(strstr(p.ptx, f->factor ? "mma.sync.aligned.m16n8" : ".reqntid 256, 1, 1"));
+    p.kernels = kernels_read(p.ptx);
     cr_assert(p.kernels);
     return p;
 }
@@ -162,6 +164,17 @@ static double factor_at(const Product *p, int buf, int64_t which, int64_t row, i
     return factor_round(p->form.factor, (double)p->value[buf][which * rows * cols + (turned ? col * rows + row : row * cols + col)]);
 }
 
+/* A sum of reals has one order, and each step of it is rounded once. */
+static bool is_exact(const Product *p, const float *before, int64_t which, int64_t i, int64_t j)
+{
+    int64_t at = which * p->M * p->N + (p->form.c_turned ? j * p->M + i : i * p->N + j);
+    float sum = 0;
+    for (int64_t k = 0; k < p->K; k++)
+        sum = fmaf((float)factor_at(p, A, which, i, k), (float)factor_at(p, B, which, k, j), sum);
+    sum = p->form.add ? before[at] + sum : sum;
+    return memcmp(&sum, &p->value[C][at], sizeof sum) == 0;
+}
+
 static void check_element(const Product *p, const float *before, int64_t which, int64_t i, int64_t j)
 {
     int64_t at = which * p->M * p->N + (p->form.c_turned ? j * p->M + i : i * p->N + j);
@@ -171,6 +184,8 @@ static void check_element(const Product *p, const float *before, int64_t which, 
         want += term;
         size += fabs(term);
     }
+    cr_assert(p->form.factor || is_exact(p, before, which, i, j), "M %d N %d K %d: [%d][%d][%d] is %.9g, about %.9g", (int)p->M, (int)p->N, (int)p->K, (int)which,
+              (int)i, (int)j, got, want);
     cr_assert(fabs(got - want) <= (double)(p->K + 1) * 0x1p-24 * size, "%s, %s, M %d N %d K %d: [%d][%d][%d] is %.9g, not %.9g", factor_text(p->form.factor),
               p->form.arch, (int)p->M, (int)p->N, (int)p->K, (int)which, (int)i, (int)j, got, want);
 }
@@ -182,7 +197,7 @@ static void check_sizes(Product *p, int64_t M, int64_t N, int64_t K, unsigned tu
         fill(p, b);
     float *before = NEWN(p->a, float, count_of(p, C) + 1);
     memcpy(before, p->value[C], (size_t)count_of(p, C) * sizeof *before);
-    run(p, 1 + turn % 2, 32u << turn % 3, turn / 2 % 2);
+    run(p, 1 + turn % 2, p->form.factor ? 32u << turn % 3 : NV_PANEL_THREADS, turn / 2 % 2);
     for (int64_t at = 0; at < count_of(p, C); at++)
         check_element(p, before, at / (M * N), at / N % M, at % N);
 }
@@ -204,6 +219,74 @@ static void check_views(Form f)
     for (unsigned i = 0; i < 16; i += 3) {
         f.a_turned = i & 1, f.b_turned = i & 2, f.c_turned = i & 4, f.add = i & 8;
         check_form(&f, i);
+    }
+}
+
+Test(products, reals) { check_views((Form){.factor = FACTOR_REAL, .arch = "sm_80"}); }
+Test(products, reals_of_the_oldest) { check_form(&(Form){.factor = FACTOR_REAL, .arch = "sm_75", .b_turned = true}, 1); }
+Test(products, reals_from_16_bits)
+{
+    check_form(&(Form){.factor = FACTOR_REAL, .narrow = NARROW_BF16, .arch = "sm_75"}, 0);
+    check_form(&(Form){.factor = FACTOR_REAL, .narrow = NARROW_F16, .arch = "sm_80", .wide_a = true, .b_turned = true}, 1);
+}
+
+/* Several tiles in both directions, several panels. */
+Test(products, large)
+{
+    Arena *a = arena_new();
+    Product p = product_new(a, &(Form){.factor = FACTOR_REAL, .arch = "sm_80"});
+    check_sizes(&p, 131, 65, 50, 0);
+    check_sizes(&p, 64, 129, 16, 1);
+    cr_assert_eq(result_of(&p, 1, 128, false), RUN_FAILED);
+    kernels_free(p.kernels);
+    arena_free(a);
+}
+
+/* ---- what threads wait for ---- */
+
+/* Takes the n-th of such instructions away; false: there are not as many. */
+static bool take_away(char *ptx, unsigned n)
+{
+    static const char *const word[] = {"bar.sync"};
+    for (char *at = ptx; *at; at++)
+        for (size_t w = 0; w < sizeof word / sizeof *word; w++)
+            if (strncmp(at, word[w], strlen(word[w])) == 0 && n-- == 0) {
+                memset(at, ' ', strcspn(at, ";") + 1);
+                return true;
+            }
+    return false;
+}
+
+/* In one of the two orders. */
+static bool is_missed(const Product *p)
+{
+    float *want = NEWN(p->a, float, count_of(p, C));
+    run(p, 1, NV_PANEL_THREADS, false);
+    memcpy(want, p->value[C], (size_t)count_of(p, C) * sizeof *want);
+    for (unsigned n = 0, wrong = 0;; n++, wrong = 0) {
+        Product other = *p;
+        char *ptx = memcpy(NEWN(p->a, char, strlen(p->ptx) + 1), p->ptx, strlen(p->ptx) + 1);
+        if (!take_away(ptx, n))
+            return n > 0;
+        other.kernels = kernels_read(ptx);
+        for (unsigned backwards = 0; backwards < 2; backwards++)
+            wrong += result_of(&other, 1, NV_PANEL_THREADS, backwards) != RUN_FINE || memcmp(want, p->value[C], (size_t)count_of(p, C) * sizeof *want) != 0;
+        kernels_free(other.kernels);
+        cr_assert(wrong, "without number %u results are the same", n);
+    }
+}
+
+Test(products, each_fence_is_needed)
+{
+    for (int turned = 0; turned < 2; turned++) {
+        Arena *a = arena_new();
+        Product p = product_new(a, &(Form){.factor = FACTOR_REAL, .arch = turned ? "sm_75" : "sm_80", .b_turned = turned});
+        p.P = 1, p.M = 70, p.N = 9, p.K = 40; /* an odd number of panels */
+        for (int b = 0; b < NBUF; b++)
+            fill(&p, b);
+        cr_assert(is_missed(&p));
+        kernels_free(p.kernels);
+        arena_free(a);
     }
 }
 
