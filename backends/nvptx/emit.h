@@ -38,8 +38,16 @@ void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVM
 LLVMValueRef nv_take(const CpuGen *g, LLVMValueRef *number, LLVMValueRef extent);
 void nv_enter_loops(Emit *e, const NvNode *n, LLVMValueRef number);
 
-/* emit_panels.c: an NV_PANELS, by thread number `thread` of block number `block` of so many */
-void nv_emit_panels(Emit *e, const NvNode *n, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks);
+/* copy.c: copies from global to shared memory that go by themselves, of 4, 8 or 16 bytes at a multiple of that; only of the first `some`, an i32,
+ * and zeros for the others, unless that is NULL. What a thread has copied since it
+ * committed last is a group, and it waits until no more than its last so many groups are on the way: then they are there for itself, and
+ * behind a barrier for others. Not before sm_80. */
+void nv_copy_async(const CpuGen *g, LLVMValueRef to, LLVMValueRef from, uint32_t bytes, LLVMValueRef some);
+void nv_commit_copies(const CpuGen *g);
+void nv_wait_copies(const CpuGen *g, uint32_t groups);
+
+/* emit_panels.c: an NV_PANELS, by thread number `thread` of block number `block` of so many. old: as sm_75 has it */
+void nv_emit_panels(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks);
 
 void nv_carry(Emit *e, const NvNode *n); /* emit.c: states of n in registers, until e->carry.n is 0 again */
 

@@ -1,69 +1,20 @@
-/* Products of reals by blocks: panels of both factors, NV_PANEL_DEPTH places of depth at a time, go through shared memory, from where each of
- * the block's threads multiplies what it needs for its own elements (Volkov and Demmel, "Benchmarking GPUs to tune dense linear algebra",
- * 2008). There are two panels of each factor: while one is multiplied, the next is brought.
+/* Products by blocks: panels of both factors, some places of depth at a time, go through shared memory, from where the block's threads take what
+ * they multiply for the elements of the tile that are theirs (Volkov and Demmel, "Benchmarking GPUs to tune dense linear algebra", 2008). While a
+ * panel is multiplied, the next one is brought, or the next two where copies go by themselves (cp.async, from sm_80 on: "PTX ISA", section
+ * "Asynchronous copies").
  *
- * An element is summed by one thread, in the order of depth, with fused multiply-add, as if the thread were alone. Places beyond the end of the
- * depth are not multiplied. Rows and columns beyond the end are the first ones once more, and not stored.
+ * Nobody promises where rows begin. Where they do so at multiples of 16 bytes, which each tile asks for itself, and are dense along the depth,
+ * and panels have them so, too, that much is copied at once; else it is element by element. Elements of 16 bits, and those that become something
+ * else on the way, threads copy themselves. Rows and columns beyond the end are the first ones once more, and not stored.
  *
- * In a panel a place of depth is a row of lines (rows of one factor, columns of the other), so that a thread reads its neighbouring lines at once.
  * Who brings an element follows global memory: neighbours in a warp bring neighbours there, of the depth where that is dense. */
-#include "backends/nvptx/emit.h"
+#include "backends/nvptx/emit_panels.h"
 
-enum { PANELS = 2, PLACES = 4 /* that are multiplied one behind the other without a branch */, SHARED_MEMORY = 3, MOST_AT_ONCE = 16 /* bytes that a thread reads of shared memory */ };
-
-/* A factor, in tiles of `lines` of its rows or columns, with so many elements in front of the next place of depth. */
-typedef struct Side {
-    const KStmt *load;
-    KVar var;
-    bool dense;     /* along the depth, in memory */
-    uint32_t lines, row;
-    LLVMValueRef start, count, first; /* of the loop; how many there are; of the tile, counted from the start */
-    LLVMValueRef panels;              /* shared memory */
-} Side;
-
-typedef struct Panels {
-    Emit *e;
-    const NvNode *n;
-    const NvTile *t;
-    LLVMValueRef thread, right, down; /* which one; its place in the square of threads */
-    LLVMValueRef depth;
-    Side a, b;
-    LLVMValueRef sum[NV_MOST_EACH][NV_MOST_EACH]; /* memory of the entry, which becomes registers */
-} Panels;
-
-static LLVMValueRef number(const Panels *x, uint32_t n)
-{
-    return gen_i64(&x->e->g, n);
-}
-
-static LLVMValueRef add(const Panels *x, LLVMValueRef a, LLVMValueRef b)
-{
-    return LLVMBuildNSWAdd(x->e->g.b, a, b, "");
-}
-
-static LLVMValueRef times(const Panels *x, LLVMValueRef a, uint32_t n)
-{
-    return LLVMBuildNSWMul(x->e->g.b, a, number(x, n), "");
-}
-
-static LLVMValueRef quotient(const Panels *x, LLVMValueRef a, uint32_t n)
-{
-    return LLVMBuildUDiv(x->e->g.b, a, number(x, n), "");
-}
-
-static LLVMValueRef rest(const Panels *x, LLVMValueRef a, uint32_t n)
-{
-    return LLVMBuildURem(x->e->g.b, a, number(x, n), "");
-}
-
-static LLVMValueRef below(const Panels *x, LLVMValueRef a, LLVMValueRef end)
-{
-    return gen_icmp(&x->e->g, LLVMIntSLT, a, end);
-}
+enum { COPIED = 2, ASYNCHRONOUS = 3 /* panels */, MOST_STATIC = 48 * 1024, SHARED_MEMORY = 3 };
 
 static LLVMValueRef or_first(const Panels *x, LLVMValueRef a, LLVMValueRef end)
 {
-    return gen_select(&x->e->g, below(x, a, end), a, number(x, 0));
+    return gen_select(&x->e->g, panel_below(x, a, end), a, panel_number(x, 0));
 }
 
 /* All threads of the block come here. */
@@ -74,202 +25,235 @@ static void barrier(const Panels *x)
 
 /* ---- shared memory ---- */
 
-static uint32_t bytes(const Panels *x)
-{
-    return gen_real_bits(&x->e->g) / 8;
-}
-
-/* Some more than lines: so places of depth begin at different banks, and rows at multiples of what is read at once. */
-static uint32_t row_of(const Panels *x, uint32_t lines)
-{
-    return lines + MOST_AT_ONCE / bytes(x);
-}
-
-static LLVMValueRef static_memory(const Panels *x, uint32_t elements)
+static LLVMValueRef static_memory(const Panels *x, const Side *s)
 {
     const CpuGen *g = &x->e->g;
-    LLVMTypeRef type = LLVMArrayType2(gen_real1(g), elements);
+    LLVMTypeRef type = LLVMArrayType2(s->type, x->panels * x->unit->size(x, s));
     LLVMValueRef at = LLVMAddGlobalInAddressSpace(g->module, type, "panels", SHARED_MEMORY);
     LLVMSetLinkage(at, LLVMInternalLinkage);
     LLVMSetInitializer(at, LLVMGetUndef(type));
-    LLVMSetAlignment(at, MOST_AT_ONCE);
+    LLVMSetAlignment(at, 8 * PANEL_BYTES);
     return at;
 }
 
-/* Where place `depth` of a panel begins. */
-static LLVMValueRef place(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef depth)
+LLVMValueRef panel_place(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef line, LLVMValueRef depth)
 {
-    LLVMValueRef first = times(x, rest(x, panel, PANELS), NV_PANEL_DEPTH * s->row);
-    return gen_at(&x->e->g, gen_real1(&x->e->g), s->panels, add(x, first, times(x, depth, s->row)));
+    LLVMValueRef first = panel_times(x, panel_rest(x, panel, x->panels), x->unit->size(x, s));
+    return gen_at(&x->e->g, s->type, s->panels, panel_add(x, first, x->unit->element(x, s, line, depth)));
 }
 
 /* ---- bringing ---- */
 
-/* The element that a thread brings in its round i: its line in the tile and its place in the panel. */
-static void element_of(const Panels *x, const Side *s, uint32_t i, LLVMValueRef *line, LLVMValueRef *depth)
+/* As it stands in memory, which cannot be less than 4 bytes. */
+static bool goes_alone(const Panels *x, const Side *s)
 {
-    LLVMValueRef all = add(x, x->thread, number(x, i * NV_PANEL_THREADS));
-    *line = s->dense ? quotient(x, all, NV_PANEL_DEPTH) : rest(x, all, s->lines);
-    *depth = s->dense ? rest(x, all, NV_PANEL_DEPTH) : quotient(x, all, s->lines);
+    return x->async && s->stored && s->bytes >= 4;
 }
 
-static void bring_element(const Panels *x, const Side *s, LLVMValueRef panel, uint32_t i)
+/* What of the factor, at a place of the depth that may be beyond its end. */
+static void set_place(const Panels *x, const Side *s, LLVMValueRef line, LLVMValueRef depth)
+{
+    emit_set(x->e, s->var, panel_add(x, s->start, or_first(x, panel_add(x, s->first, line), s->count)), false);
+    emit_set(x->e, x->t->depth->loop.var, or_first(x, depth, x->depth), false);
+}
+
+/* So many elements that are next to each other on both sides, or as many of them as there are: for the rest there are zeros. */
+static void copy(const Panels *x, const Side *s, LLVMValueRef to, LLVMValueRef depth, uint32_t n)
 {
     const CpuGen *g = &x->e->g;
-    LLVMValueRef line, in, at;
-    element_of(x, s, i, &line, &in);
-    at = add(x, times(x, panel, NV_PANEL_DEPTH), in);
-    emit_set(x->e, s->var, add(x, s->start, or_first(x, add(x, s->first, line), s->count)), false);
-    emit_set(x->e, x->t->depth->loop.var, or_first(x, at, x->depth), false);
+    LLVMValueRef left = LLVMBuildNSWSub(g->b, x->depth, depth, ""), none = panel_number(x, 0), all = panel_number(x, n);
+    left = gen_select(g, panel_below(x, left, none), none, gen_select(g, panel_below(x, left, all), left, all));
+    left = LLVMBuildTrunc(g->b, panel_times(x, left, s->bytes), gen_int1(g, 32), "");
+    nv_copy_async(g, to, emit_address(x->e, s->load), n * s->bytes, x->unit->fills ? left : NULL);
+}
+
+static LLVMValueRef element(const Panels *x, const Side *s)
+{
+    if (s->stored)
+        return emit_load_as(x->e, s->load, s->type, s->bytes);
     emit_load(x->e, s->load);
-    gen_store(g, emit_var(x->e, s->load->mem.var, false), gen_at(g, gen_real1(g), place(x, s, panel, in), line), bytes(x));
+    return emit_var(x->e, s->load->mem.var, false);
 }
 
-static void bring(const Panels *x, LLVMValueRef panel)
-{
-    for (uint32_t i = 0; i < x->a.lines * NV_PANEL_DEPTH / NV_PANEL_THREADS; i++)
-        bring_element(x, &x->a, panel, i);
-    for (uint32_t i = 0; i < x->b.lines * NV_PANEL_DEPTH / NV_PANEL_THREADS; i++)
-        bring_element(x, &x->b, panel, i);
-}
-
-/* ---- multiplying ---- */
-
-static void lines_of(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef depth, LLVMValueRef thread, LLVMValueRef *v)
+static void bring_element(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef number)
 {
     const CpuGen *g = &x->e->g;
-    uint32_t n = s->lines / NV_PANEL_SIDE, size = n * bytes(x);
-    LLVMValueRef at = gen_at(g, gen_real1(g), place(x, s, panel, depth), times(x, thread, n));
-    LLVMTypeRef type = n == 1 ? gen_real1(g) : LLVMVectorType(gen_real1(g), n);
-    LLVMValueRef all = gen_load(g, type, at, size < MOST_AT_ONCE ? size : MOST_AT_ONCE);
-    for (uint32_t i = 0; i < n; i++)
-        v[i] = n == 1 ? all : gen_lane(g, all, i);
+    LLVMValueRef line = s->dense ? panel_quotient(x, number, x->places) : panel_rest(x, number, s->lines);
+    LLVMValueRef in = s->dense ? panel_rest(x, number, x->places) : panel_quotient(x, number, s->lines);
+    LLVMValueRef depth = panel_add(x, panel_times(x, panel, x->places), in), to = panel_place(x, s, panel, line, in);
+    set_place(x, s, line, depth);
+    if (goes_alone(x, s)) {
+        copy(x, s, to, depth, 1);
+        return;
+    }
+    LLVMValueRef v = element(x, s);
+    if (x->unit->fills)
+        v = gen_select(g, panel_below(x, depth, x->depth), v, LLVMConstNull(s->type));
+    gen_store(g, v, to, s->bytes);
 }
 
-static void multiply_place(const Panels *x, LLVMValueRef panel, LLVMValueRef depth)
+static void bring_wide(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef number)
 {
-    const CpuGen *g = &x->e->g;
-    LLVMValueRef a[NV_MOST_EACH], b[NV_MOST_EACH];
-    lines_of(x, &x->a, panel, depth, x->down, a);
-    lines_of(x, &x->b, panel, depth, x->right, b);
-    for (uint32_t i = 0; i < x->n->rows; i++)
-        for (uint32_t j = 0; j < x->n->cols; j++) {
-            LLVMValueRef sum = LLVMBuildLoad2(g->b, gen_real1(g), x->sum[i][j], "");
-            LLVMBuildStore(g->b, gen_fma(g, a[i], b[j], sum), x->sum[i][j]);
-        }
+    uint32_t each = PANEL_BYTES / s->bytes;
+    LLVMValueRef line = panel_quotient(x, number, x->places / each), in = panel_times(x, panel_rest(x, number, x->places / each), each);
+    LLVMValueRef depth = panel_add(x, panel_times(x, panel, x->places), in);
+    set_place(x, s, line, depth);
+    copy(x, s, panel_place(x, s, panel, line, in), depth, each);
 }
 
-static void multiply_places(const Panels *x, LLVMValueRef panel, LLVMValueRef count, uint32_t at_once)
+/* The threads take turns. */
+static void bring_all(const Panels *x, const Side *s, LLVMValueRef panel, uint32_t n, void (*one)(const Panels *, const Side *, LLVMValueRef, LLVMValueRef))
 {
     const CpuGen *g = &x->e->g;
-    GenLoop l = gen_loop(g, number(x, 0), count, number(x, at_once), NULL, 0);
-    for (uint32_t i = 0; i < at_once; i++)
-        multiply_place(x, panel, add(x, l.i, number(x, i)));
-    gen_loop_end(g, &l, NULL);
+    for (uint32_t i = 0; i < n; i += NV_PANEL_THREADS) {
+        LLVMValueRef number = panel_add(x, x->thread, panel_number(x, i));
+        GenIf has = {NULL};
+        if (n - i < NV_PANEL_THREADS)
+            has = gen_if(g, panel_below(x, number, panel_number(x, n)));
+        one(x, s, panel, number);
+        if (has.done)
+            gen_end_if(g, has);
+    }
 }
 
-/* Of the last panel some. */
-static void multiply(const Panels *x, LLVMValueRef panel)
+static void bring_side(const Panels *x, const Side *s, LLVMValueRef panel)
 {
-    const CpuGen *g = &x->e->g;
-    LLVMValueRef left = LLVMBuildNSWSub(g->b, x->depth, times(x, panel, NV_PANEL_DEPTH), "");
-    GenElse full = gen_if_else(g, gen_icmp(g, LLVMIntSGE, left, number(x, NV_PANEL_DEPTH)));
-    multiply_places(x, panel, number(x, NV_PANEL_DEPTH), PLACES);
-    gen_else(g, full);
-    multiply_places(x, panel, left, 1);
-    gen_end_else(g, full);
+    GenElse wide = {NULL, NULL};
+    if (s->wide) {
+        wide = gen_if_else(&x->e->g, s->wide);
+        bring_all(x, s, panel, s->lines * x->places * s->bytes / PANEL_BYTES, bring_wide);
+        gen_else(&x->e->g, wide);
+    }
+    bring_all(x, s, panel, s->lines * x->places, bring_element);
+    if (s->wide)
+        gen_end_else(&x->e->g, wide);
+}
+
+/* If there is one; copies of a panel are a group, and so are those of none. */
+static void bring(const Panels *x, LLVMValueRef panel, LLVMValueRef panels)
+{
+    GenIf any = gen_if(&x->e->g, panel_below(x, panel, panels));
+    bring_side(x, &x->a, panel);
+    bring_side(x, &x->b, panel);
+    gen_end_if(&x->e->g, any);
+    if (x->async)
+        nv_commit_copies(&x->e->g);
 }
 
 /* ---- a tile ---- */
 
-static LLVMValueRef line(const Panels *x, const Side *s, LLVMValueRef thread, uint32_t i)
-{
-    return add(x, add(x, s->first, times(x, thread, s->lines / NV_PANEL_SIDE)), number(x, i));
-}
-
-static LLVMValueRef is_inside(const Panels *x, uint32_t i, uint32_t j)
-{
-    return LLVMBuildAnd(x->e->g.b, below(x, line(x, &x->a, x->down, i), x->a.count), below(x, line(x, &x->b, x->right, j), x->b.count), "");
-}
-
-/* Threads without an element only bring. */
+/* A panel is brought in a round, and multiplied when the next ones are on the way. Threads without an element only bring. */
 static void multiply_panels(const Panels *x)
 {
     const CpuGen *g = &x->e->g;
-    LLVMValueRef panels = quotient(x, add(x, x->depth, number(x, NV_PANEL_DEPTH - 1)), NV_PANEL_DEPTH), any = is_inside(x, 0, 0);
-    GenIf first = gen_if(g, below(x, number(x, 0), panels));
-    bring(x, number(x, 0));
-    gen_end_if(g, first);
-    GenLoop l = gen_loop(g, number(x, 0), panels, number(x, 1), NULL, 0);
-    barrier(x); /* this panel is there, and the one before has been multiplied: the next one takes its memory */
-    LLVMValueRef next = add(x, l.i, number(x, 1));
-    GenIf more = gen_if(g, below(x, next, panels));
-    bring(x, next);
-    gen_end_if(g, more);
-    GenIf has = gen_if(g, any);
-    multiply(x, l.i);
+    LLVMValueRef panels = panel_quotient(x, panel_add(x, x->depth, panel_number(x, x->places - 1)), x->places), works = x->unit->works(x);
+    LLVMValueRef ahead = panel_number(x, x->panels - 1);
+    GenLoop l = gen_loop(g, panel_number(x, 0), panel_add(x, panels, ahead), panel_number(x, 1), NULL, 0);
+    if (x->async)
+        nv_wait_copies(g, x->panels - 2);
+    barrier(x); /* what is multiplied now is there, from all threads, and what stood where the next panel goes has been multiplied by all */
+    bring(x, l.i, panels);
+    GenIf has = gen_if(g, LLVMBuildAnd(g->b, works, gen_icmp(g, LLVMIntSGE, l.i, ahead), ""));
+    x->unit->multiply(x, LLVMBuildNSWSub(g->b, l.i, ahead, ""));
     gen_end_if(g, has);
     gen_loop_end(g, &l, NULL);
 }
 
-static void store_element(const Panels *x, uint32_t i, uint32_t j)
+void panel_store(const Panels *x, LLVMValueRef row, LLVMValueRef col, uint32_t sum)
 {
     const CpuGen *g = &x->e->g;
-    GenIf inside = gen_if(g, is_inside(x, i, j));
-    emit_set(x->e, x->a.var, add(x, x->a.start, line(x, &x->a, x->down, i)), false);
-    emit_set(x->e, x->b.var, add(x, x->b.start, line(x, &x->b, x->right, j)), false);
-    emit_set(x->e, x->t->store->mem.var, LLVMBuildLoad2(g->b, gen_real1(g), x->sum[i][j], ""), false);
+    GenIf inside = gen_if(g, LLVMBuildAnd(g->b, panel_below(x, row, x->a.count), panel_below(x, col, x->b.count), ""));
+    emit_set(x->e, x->a.var, panel_add(x, x->a.start, row), false);
+    emit_set(x->e, x->b.var, panel_add(x, x->b.start, col), false);
+    emit_set(x->e, x->t->store->mem.var, LLVMBuildLoad2(g->b, gen_real1(g), x->sum[sum], ""), false);
     emit_store(x->e, x->t->store);
     gen_end_if(g, inside);
+}
+
+static Dim stride_along(const KStmt *load, KVar v)
+{
+    for (uint32_t i = 0; i < load->mem.at.n; i++)
+        if (load->mem.at.term[i].var == v)
+            return load->mem.at.term[i].stride;
+    return DIM_ZERO;
+}
+
+/* The same for all threads: the first element of the first line, and the way from line to line. */
+static LLVMValueRef is_wide(const Panels *x, const Side *s)
+{
+    const CpuGen *g = &x->e->g;
+    if (!x->async || !s->stored || !s->dense || !x->unit->fills)
+        return NULL;
+    emit_set(x->e, x->t->depth->loop.var, panel_number(x, 0), false);
+    emit_set(x->e, s->var, s->start, false);
+    LLVMValueRef at = LLVMBuildPtrToInt(g->b, emit_address(x->e, s->load), gen_int1(g, 64), "");
+    LLVMValueRef stride = panel_times(x, emit_dim(x->e, stride_along(s->load, s->var)), s->bytes);
+    return gen_icmp(g, LLVMIntEQ, LLVMBuildAnd(g->b, LLVMBuildOr(g->b, at, stride, ""), panel_number(x, PANEL_BYTES - 1), ""), panel_number(x, 0));
 }
 
 static void emit_tile(Panels *x, LLVMValueRef tile, LLVMValueRef across, LLVMValueRef down)
 {
     const CpuGen *g = &x->e->g;
-    uint32_t elements = x->n->rows * x->n->cols;
-    x->b.first = times(x, nv_take(g, &tile, across), x->b.lines);
-    x->a.first = times(x, nv_take(g, &tile, down), x->a.lines);
+    x->b.first = panel_times(x, nv_take(g, &tile, across), x->b.lines);
+    x->a.first = panel_times(x, nv_take(g, &tile, down), x->a.lines);
     nv_enter_loops(x->e, x->n, tile);
     x->a.start = emit_loop_start(x->e, x->t->row);
     x->b.start = emit_loop_start(x->e, x->t->col);
-    for (uint32_t i = 0; i < elements; i++)
-        LLVMBuildStore(g->b, gen_const(g, 0), x->sum[i / x->n->cols][i % x->n->cols]);
-    barrier(x); /* panels of the tile before have been multiplied */
+    x->a.wide = is_wide(x, &x->a);
+    x->b.wide = is_wide(x, &x->b);
+    for (uint32_t i = 0; i < x->nsum; i++)
+        LLVMBuildStore(g->b, gen_const(g, 0), x->sum[i]);
     multiply_panels(x);
-    for (uint32_t i = 0; i < elements; i++)
-        store_element(x, i / x->n->cols, i % x->n->cols);
+    x->unit->store(x);
 }
 
-static bool is_dense(const KStmt *load, KVar v)
-{
-    for (uint32_t i = 0; i < load->mem.at.n; i++)
-        if (load->mem.at.term[i].var == v)
-            return load->mem.at.term[i].stride == DIM_ONE;
-    return false;
-}
+/* ---- the kernel ---- */
 
 static Side side_new(Panels *x, const KStmt *load, const KStmt *loop, uint32_t each)
 {
+    const CpuGen *g = &x->e->g;
+    Narrow narrow = kern_buf_narrow(x->e->k, load->mem.buf);
     Side s = {.load = load, .var = loop->loop.var, .lines = each * NV_PANEL_SIDE, .count = emit_dim(x->e, loop->loop.extent)};
-    s.dense = is_dense(load, x->t->depth->loop.var);
-    s.row = row_of(x, s.lines);
-    s.panels = static_memory(x, PANELS * NV_PANEL_DEPTH * s.row);
+    bool bits = x->t->factor && factor_of_narrow(narrow) == x->t->factor;
+    s.stored = bits || !narrow;
+    s.dense = stride_along(load, x->t->depth->loop.var) == DIM_ONE;
+    s.type = bits ? gen_int1(g, 16) : gen_real1(g);
+    s.bytes = bits ? 2 : gen_real_bits(g) / 8;
     return s;
+}
+
+/* As many panels as there is room for. */
+static void find_memory(Panels *x)
+{
+    uint32_t size = x->unit->size(x, &x->a) * x->a.bytes + x->unit->size(x, &x->b) * x->b.bytes;
+    x->panels = x->async && ASYNCHRONOUS * size <= MOST_STATIC ? ASYNCHRONOUS : COPIED;
+    x->a.panels = static_memory(x, &x->a);
+    x->b.panels = static_memory(x, &x->b);
 }
 
 static LLVMValueRef tiles_of(const Panels *x, const Side *s)
 {
-    return quotient(x, add(x, s->count, number(x, s->lines - 1)), s->lines);
+    return panel_quotient(x, panel_add(x, s->count, panel_number(x, s->lines - 1)), s->lines);
 }
 
-void nv_emit_panels(Emit *e, const NvNode *n, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks)
+static Panels panels_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
 {
-    Panels x = {.e = e, .n = n, .t = n->tile, .thread = thread, .depth = emit_dim(e, n->tile->depth->loop.extent)};
-    x.right = rest(&x, thread, NV_PANEL_SIDE), x.down = quotient(&x, thread, NV_PANEL_SIDE);
+    Panels x = {.e = e, .n = n, .t = n->tile, .async = !old, .thread = thread, .depth = emit_dim(e, n->tile->depth->loop.extent)};
+    x.unit = &panel_threads;
     x.a = side_new(&x, x.t->a, x.t->row, n->rows);
     x.b = side_new(&x, x.t->b, x.t->col, n->cols);
-    for (uint32_t i = 0; i < n->rows * n->cols; i++)
-        x.sum[i / n->cols][i % n->cols] = emit_entry_memory(e, gen_real1(&e->g));
+    x.places = x.a.bytes == 2 && x.b.bytes == 2 ? 2 * NV_PANEL_DEPTH : NV_PANEL_DEPTH;
+    x.async = !old && (x.a.stored || x.b.stored);
+    find_memory(&x);
+    x.nsum = n->rows * n->cols * NV_PANEL_SIDE * NV_PANEL_SIDE / NV_PANEL_THREADS;
+    for (uint32_t i = 0; i < x.nsum; i++)
+        x.sum[i] = emit_entry_memory(e, gen_real1(&e->g));
+    return x;
+}
+
+void nv_emit_panels(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks)
+{
+    Panels x = panels_new(e, n, old, thread);
     LLVMValueRef across = tiles_of(&x, &x.b), down = tiles_of(&x, &x.a), count = LLVMBuildNSWMul(e->g.b, across, down, "");
     for (uint32_t l = 0; l + 2 < n->nlevel; l++)
         count = LLVMBuildNSWMul(e->g.b, count, emit_dim(e, n->extent[l]), "");

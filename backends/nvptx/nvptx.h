@@ -23,7 +23,7 @@
  *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
  *               tile, and the instructions for that multiply (tile.c)
  *   NV_PANELS   a product of reals, at the top of a function: a block makes a tile of its result after the other, and brings panels of both
- *               factors, some places of depth at a time, through shared memory (panels.c)
+ *               factors, some places of depth at a time, through shared memory, by asynchronous copies where there are such (panels.c)
  *   NV_COMBINE  every thread adds up the partial results of those that had an iteration, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
  *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory

@@ -158,8 +158,41 @@ static int tickets(void)
     return memory[0] == 8 ? (int)drawn : -1;
 }
 
+/* What a thread finds in shared memory of the word that it has copied there: 77 if the copy is waited for, in either order; else at least once
+ * it is not there. */
+#define COPIES(BETWEEN)                                                                                                \
+    "\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4+8], [%rd1+8], 8;\n" BETWEEN                  \
+    "\tld.shared.u64 \t%rd3, [%rd4+8];\n\tst.global.u64 \t[%rd1], %rd3;\n"
+
+static int copied(const char *body)
+{
+    int backwards, there = 0;
+    for (backwards = 0; backwards < 2; backwards++) {
+        memory[0] = 5, memory[1] = 77;
+        if (run(body, 1, backwards) != 0)
+            return -1;
+        there += memory[0] == 77;
+    }
+    return there;
+}
+
+static void copy_edges(void)
+{
+    expect("a copy that is waited for", copied(COPIES("\tcp.async.commit_group;\n\tcp.async.wait_group \t0;\n")), 2);
+    expect("one that is not", copied(COPIES("\tcp.async.commit_group;\n")), 1);
+    expect("one that is in no group", copied(COPIES("\tcp.async.wait_group \t0;\n")), 1);
+    expect("one of the last group", copied(COPIES("\tcp.async.commit_group;\n\tcp.async.wait_group \t1;\n")), 1);
+    expect("one of the group before", copied(COPIES("\tcp.async.commit_group;\n\tcp.async.commit_group;\n\tcp.async.wait_group \t1;\n")), 2);
+    expect("a copy from between two words", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4], [%rd1+4], 8;\n", 1, 0), RUN_MISALIGNED);
+    expect("to between two words", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.cg.shared.global [%rd4+8], [%rd1], 16;\n", 1, 0), RUN_MISALIGNED);
+    expect("from nowhere", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4], [%rd1+512], 4;\n", 1, 1), RUN_ILLEGAL_ADDRESS);
+    expect("to nowhere", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4+64], [%rd1], 4;\n", 1, 1), RUN_FAILED);
+    expect("of three bytes", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4], [%rd1], 3;\n", 1, 1), -1);
+}
+
 int main(void)
 {
+    copy_edges();
     edges();
     real_edges();
     expect("an address that was not allocated", run("\tld.global.u64 \t%rd3, [%rd1+512];\n", 1, 0),

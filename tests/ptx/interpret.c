@@ -52,6 +52,9 @@ enum op {
     ROUND, /* of reals to short ones, see shorten */
     TILES, /* a product by a warp */
     MEET,  /* of a warp */
+    COPY,  /* from global to shared memory, sooner or later */
+    COMMIT,
+    AWAIT, /* copies */
     NO_OP
 };
 enum compare { EQ, NE, LT, LE, GT, GE, EQU, NEU, LTU, LEU, GTU, GEU, NUM, NOT_A_NUMBER };
@@ -68,6 +71,7 @@ struct instruction {
     unsigned char order, fixed /* nobody writes there */;
     int when;       /* the predicate, or -1 */
     int to, in[3];  /* slots */
+    int64_t from_offset; /* of a copy */
     int64_t offset; /* of memory; of a branch or call: the instruction or function, before that is found the number of
                        its name */
 };
@@ -470,6 +474,27 @@ static int meet(struct reader *r, const char *text)
     return 0;
 }
 
+/* cp.async.ca.shared.global [%rd1], [%rd2], 4; with %r3 at its end only so many bytes, and zeros; cp.async.commit_group; cp.async.wait_group 1 */
+static int copies(struct reader *r, char *text)
+{
+    struct instruction c = {.op = COMMIT, .space = SHARED, .when = -1}, from = {0};
+    char *to = strchr(text, '['), *at = to ? strchr(to + 1, '[') : NULL, *bytes = at ? strchr(at, ',') : NULL, *some = bytes ? strchr(bytes + 1, ',') : NULL;
+    if (strncmp(text, "cp.async.wait_group ", 20) == 0) {
+        c.op = AWAIT, c.offset = atoi(text + 20);
+    } else if (strncmp(text, "cp.async.ca.shared.global ", 26) == 0 || strncmp(text, "cp.async.cg.shared.global ", 26) == 0) {
+        c.op = COPY, c.align = bytes ? (unsigned char)atoi(bytes + 1) : 0;
+        if ((c.align != 4 && c.align != 8 && c.align != 16) || (text[10] == 'g' && c.align != 16))
+            return fail(r, "a copy of so many bytes");
+        c.in[2] = some ? operand(r, some + 1 + strspn(some + 1, " ")) : slot_new(r->f, c.align);
+        if (c.in[2] < 0 || address(r, at, &from) < 0 || address(r, to, &c) < 0)
+            return -1;
+        c.in[1] = from.in[0], c.from_offset = from.offset;
+    } else if (strcmp(text, "cp.async.commit_group") != 0)
+        return fail(r, "an unknown copy");
+    append(r->f, c);
+    return 0;
+}
+
 /* ld.global.nc.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1+16]: several words, from an address that is a multiple of them all */
 static int words(struct reader *r, char *text)
 {
@@ -684,6 +709,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     *end = 0;
     if (strncmp(text, "cvt.", 4) == 0 && (strstr(text, "16x2.") || strstr(text, ".f16.") || strstr(text, ".tf32.")))
         return shorten(r, text);
+    if (strncmp(text, "cp.", 3) == 0)
+        return copies(r, text);
     if ((strncmp(text, "ld.global.", 10) == 0 || strncmp(text, "ld.shared.", 10) == 0) && (strstr(text, ".v2.") || strstr(text, ".v4.")))
         return words(r, text);
     return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
@@ -1049,7 +1076,17 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 enum state { GOES_ON, STOPS /* for others to go on */, WAITS, MEETS, DONE };
 
+/* That is on the way. */
+struct copy {
+    char *to;
+    const char *from;
+    unsigned bytes, some; /* some: from there; the others are 0 */
+    int group;
+};
+
 struct thread {
+    struct copy *copy;
+    int ncopies, groups; /* groups: that were committed */
     const struct function *f;
     uint64_t *slot;
     char *passed;
@@ -1097,6 +1134,42 @@ static char *memory(const struct block *b, const struct instruction *c, const st
     if (b->g->may_touch(at, n) || (c->op == LD && in_table(b->k, at, n)))
         return (char *)(uintptr_t)at;
     return *error = RUN_ILLEGAL_ADDRESS, NULL;
+}
+
+static void do_copy(const struct copy *c)
+{
+    memcpy(c->to, c->from, c->some);
+    memset(c->to + c->some, 0, c->bytes - c->some);
+}
+
+/* A copy happens at once, or as late as it may: both are right, and programs must not count on either. */
+static int copy_async(const struct block *b, const struct instruction *c, struct thread *t)
+{
+    uint64_t from = t->slot[c->in[1]] + (uint64_t)c->from_offset;
+    struct copy copy = {.from = (const char *)(uintptr_t)from, .bytes = c->align, .some = (unsigned)t->slot[c->in[2]], .group = t->groups};
+    int error = 0;
+    copy.to = memory(b, c, t, c->align, &error);
+    if (error || from % c->align != 0 || copy.some > copy.bytes || !b->g->may_touch(from, copy.some))
+        return error ? error : from % c->align ? RUN_MISALIGNED : copy.some > copy.bytes ? RUN_FAILED : RUN_ILLEGAL_ADDRESS;
+    if (b->g->backwards) {
+        do_copy(&copy);
+        return 0;
+    }
+    t->copy = grown(t->copy, t->ncopies, sizeof copy);
+    t->copy[t->ncopies++] = copy;
+    return 0;
+}
+
+/* Until no more than the last `groups` are on the way. */
+static void await_copies(struct thread *t, int64_t groups)
+{
+    int i, left = 0;
+    for (i = 0; i < t->ncopies; i++)
+        if (t->copy[i].group < t->groups - groups)
+            do_copy(&t->copy[i]);
+        else
+            t->copy[left++] = t->copy[i];
+    t->ncopies = left;
 }
 
 /* Flags and tickets are as they are now. */
@@ -1187,6 +1260,12 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = WAITS;
         else if (c->op == TILES || c->op == MEET)
             t->state = MEETS;
+        else if (c->op == COPY)
+            error = copy_async(b, c, t);
+        else if (c->op == COMMIT)
+            t->groups++;
+        else if (c->op == AWAIT)
+            await_copies(t, c->offset);
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
         else if (c->op == LD || c->op == ST || c->op == ATOM) {
@@ -1226,7 +1305,7 @@ static void block_start(struct block *b, unsigned number)
         t->f = b->f;
         t->passed = b->passed + (size_t)i * PASSED_BYTES;
         t->slot = b->slots + (size_t)i * (size_t)b->f->nslot;
-        t->at = 0;
+        t->at = t->ncopies = t->groups = 0;
         memcpy(t->slot, b->f->start, (size_t)b->f->nslot * sizeof *t->slot);
         t->slot[TID] = i, t->slot[NTID] = b->g->threads, t->slot[CTAID] = number, t->slot[NCTAID] = b->g->blocks;
         for (p = 0; p < b->f->nparam; p++)
@@ -1334,6 +1413,9 @@ enum { RESIDENT = 6 }; /* blocks that run at a time */
 
 static void block_free(struct block *b)
 {
+    unsigned i;
+    for (i = 0; i < b->g->threads; i++)
+        free(b->thread[i].copy);
     free(b->shared);
     free(b->statics);
     free(b->passed);

@@ -61,6 +61,6 @@ check "sums over threads: through shared memory" sh -c '"$RNNC" build "$SRC/stdl
 check "a dense layer" sh -c '"$RNNC" build "$SRC/stdlib/linear.rnn" --entry=dense --target=ptx --prefix=k -o k'
 # Sixteen elements of a thread: four places of depth at a time, and one for what is left.
 check "its three products add without rounding between" holds k.ptx $((3 * 16 * (4 + 1))) 'fma\.rn\.f32'
-check "panels of both factors, in three kernels of whole blocks" sh -c '[ "$(grep -c "^.\.shared \.align 16" k.ptx)" = 6 ] && [ "$(grep -c "\.reqntid 256" k.ptx)" = 3 ] &&
+check "panels of both factors, in three kernels of whole blocks" sh -c '[ "$(grep -c "^.\.shared \.align 128" k.ptx)" = 6 ] && [ "$(grep -c "\.reqntid 256" k.ptx)" = 3 ] &&
   [ "$(grep -c "\"block\": 256, \"tile\": \[64, 64\]" k.json)" = 3 ]'
 finish
