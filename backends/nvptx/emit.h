@@ -30,6 +30,20 @@ void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v);
 EmitNear nv_own_sizes(Emit *e);
 void nv_outer_sizes(Emit *e, EmitNear outer);
 
+/* emit_mma.c: an intrinsic that has one form; how a factor's depth is spread over the lanes: a lane has `slots` registers for a row or column, each
+ * with `each` elements (halves: LLVM has them as such); such a register, from as many reals, not of f16 on sm_75; and the product of rows in
+ * a[2 * slots], upper and lower half in turns, and columns in b[slots], added to what is in memory */
+enum { NV_RESULTS = 4 };
+typedef struct NvShape {
+    const char *name; /* of the intrinsic */
+    uint32_t slots, each;
+    bool halves;
+} NvShape;
+LLVMValueRef nv_intrinsic(const CpuGen *g, const char *name, LLVMValueRef *arg, unsigned n);
+NvShape nv_shape(FactorType f, bool old);
+LLVMValueRef nv_short(const CpuGen *g, FactorType f, const LLVMValueRef *v);
+void nv_multiply(const CpuGen *g, const NvShape *s, const LLVMValueRef *a, const LLVMValueRef *b, const LLVMValueRef *sum);
+
 /* emit_tile.c: an NV_TILES, by this thread of so many, which are whole warps. old: as sm_75 has it */
 void nv_emit_tiles(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef threads);
 

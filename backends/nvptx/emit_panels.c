@@ -101,12 +101,14 @@ static void bring_wide(const Panels *x, const Side *s, LLVMValueRef panel, LLVMV
     copy(x, s, panel_place(x, s, panel, line, in), depth, each);
 }
 
-/* The threads take turns. */
+/* The threads take turns. Where there are many elements, or two ways to bring them, what is found from the thread's number is found again for each
+ * panel: for all of them there is no room in registers. */
 static void bring_all(const Panels *x, const Side *s, LLVMValueRef panel, uint32_t n, void (*one)(const Panels *, const Side *, LLVMValueRef, LLVMValueRef))
 {
     const CpuGen *g = &x->e->g;
+    LLVMValueRef thread = x->unit->fills ? nv_own(g, g->b, x->thread) : x->thread;
     for (uint32_t i = 0; i < n; i += NV_PANEL_THREADS) {
-        LLVMValueRef number = panel_add(x, x->thread, panel_number(x, i));
+        LLVMValueRef number = panel_add(x, thread, panel_number(x, i));
         GenIf has = {NULL};
         if (n - i < NV_PANEL_THREADS)
             has = gen_if(g, panel_below(x, number, panel_number(x, n)));
@@ -239,7 +241,7 @@ static LLVMValueRef tiles_of(const Panels *x, const Side *s)
 static Panels panels_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
 {
     Panels x = {.e = e, .n = n, .t = n->tile, .async = !old, .thread = thread, .depth = emit_dim(e, n->tile->depth->loop.extent)};
-    x.unit = &panel_threads;
+    x.unit = x.t->factor ? &panel_warps : &panel_threads;
     x.a = side_new(&x, x.t->a, x.t->row, n->rows);
     x.b = side_new(&x, x.t->b, x.t->col, n->cols);
     x.places = x.a.bytes == 2 && x.b.bytes == 2 ? 2 * NV_PANEL_DEPTH : NV_PANEL_DEPTH;

@@ -80,7 +80,7 @@ static inline LLVMValueRef panel_below(const Panels *x, LLVMValueRef a, LLVMValu
 LLVMValueRef panel_place(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef line, LLVMValueRef depth); /* its address */
 void panel_store(const Panels *x, LLVMValueRef row, LLVMValueRef col, uint32_t sum); /* if there is such an element; counted from the start */
 
-/* emit_panels_threads.c: reals */
-extern const PanelUnit panel_threads;
+/* emit_panels_threads.c: reals; emit_panels_warps.c: rounded factors */
+extern const PanelUnit panel_threads, panel_warps;
 
 #endif

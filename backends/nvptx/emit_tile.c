@@ -8,22 +8,16 @@
  * Rows and columns beyond the end are made from the first ones, and not stored. Depth beyond the end is 0 in both factors: only
  * the last round is made so.
  *
- * Each tile has sizes of its own (own.c). All instructions but that one (assembly.c) are LLVM's intrinsics. */
+ * Each tile has sizes of its own (own.c). All instructions but that one (assembly.c) are LLVM's intrinsics (emit_mma.c). */
 #include "backends/nvptx/emit.h"
 
-enum { MOST_SLOTS = 2, RESULTS = 4, MOST_ARGS = 10 };
-
-/* How a factor's depth is spread over the lanes: a lane has `slots` registers for a row or column, each with `each` elements. */
-typedef struct Shape {
-    const char *name; /* of the intrinsic */
-    uint32_t slots, each;
-} Shape;
+enum { MOST_SLOTS = 2, RESULTS = NV_RESULTS };
 
 typedef struct Tile {
     Emit *e;
     const NvNode *n;
     const NvTile *t;
-    Shape shape;
+    NvShape shape;
     bool old; /* sm_75: no conversion of two at once */
     bool wide; /* rows and columns begin at multiples of what a lane reads of them */
     LLVMValueRef group, quad;                 /* a lane's row or column in pieces; its place in the depth */
@@ -32,19 +26,6 @@ typedef struct Tile {
     LLVMValueRef row, col;                    /* of the tile: the first, counted from the start */
     LLVMValueRef sum[NV_MOST_ROWS][NV_MOST_COLS][RESULTS]; /* memory of the entry, which becomes registers */
 } Tile;
-
-static Shape shape_of(FactorType f, bool old)
-{
-    switch (f) {
-    case FACTOR_BF16: return (Shape){"llvm.nvvm.mma.m16n8k16.row.col.bf16", 2, 2};
-    case FACTOR_F16:
-        return old ? (Shape){"llvm.nvvm.mma.m16n8k8.row.col.f32.f32", 1, 2} : (Shape){"llvm.nvvm.mma.m16n8k16.row.col.f32.f32", 2, 2};
-    case FACTOR_TF32: return (Shape){"llvm.nvvm.mma.m16n8k8.row.col.tf32", 2, 1};
-    case FACTOR_REAL:
-    case FACTOR_COUNT: break;
-    }
-    ice("emit_tile: no instruction multiplies %s", factor_text(f));
-}
 
 /* ---- numbers ---- */
 
@@ -71,15 +52,6 @@ static LLVMValueRef below(const Tile *x, LLVMValueRef a, LLVMValueRef end)
 static LLVMValueRef or_first(const Tile *x, LLVMValueRef a, LLVMValueRef end)
 {
     return gen_select(&x->e->g, below(x, a, end), a, gen_i64(&x->e->g, 0));
-}
-
-static LLVMValueRef call(const Tile *x, const char *name, const LLVMValueRef *arg, uint32_t n)
-{
-    const CpuGen *g = &x->e->g;
-    LLVMValueRef list[MOST_ARGS];
-    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-    memcpy(list, arg, n * sizeof *arg);
-    return LLVMBuildCall2(g->b, LLVMIntrinsicGetType(g->context, id, NULL, 0), LLVMGetIntrinsicDeclaration(g->module, id, NULL, 0), list, n, "");
 }
 
 /* ---- factors ---- */
@@ -110,7 +82,7 @@ static LLVMValueRef bits_of_two(const Tile *x, const KStmt *load, LLVMValueRef l
     LLVMTypeRef i32 = gen_int1(g, 32);
     bool stored = is_stored(x, load);
     if (!stored && !x->old)
-        return LLVMBuildBitCast(g->b, call(x, x->t->factor == FACTOR_BF16 ? "llvm.nvvm.ff2bf16x2.rn" : "llvm.nvvm.ff2f16x2.rn", (LLVMValueRef[]){high, low}, 2), i32, "");
+        return nv_short(g, x->t->factor, (LLVMValueRef[]){low, high});
     low = stored ? low : gen_narrow(g, NARROW_F16, low);
     high = stored ? high : gen_narrow(g, NARROW_F16, high);
     high = LLVMBuildShl(g->b, LLVMBuildZExt(g->b, high, i32, ""), gen_iconst(g, 32, 16), "");
@@ -180,9 +152,7 @@ static void bring(const Tile *x, const KStmt *load, LLVMValueRef depth, bool las
     else
         bring_each(x, load, first, last, v);
     for (uint32_t s = 0; s < x->shape.slots && !(at_once && is_stored(x, load)); s++)
-        slot[s] = x->shape.each == 1 ? call(x, "llvm.nvvm.f2tf32.rna", &v[s], 1) : bits_of_two(x, load, v[2 * s], v[2 * s + 1]);
-    for (uint32_t s = 0; s < x->shape.slots && x->t->factor == FACTOR_F16; s++)
-        slot[s] = LLVMBuildBitCast(g->b, slot[s], LLVMVectorType(LLVMHalfTypeInContext(g->context), 2), "");
+        slot[s] = x->shape.each == 1 ? nv_short(g, FACTOR_TF32, &v[s]) : bits_of_two(x, load, v[2 * s], v[2 * s + 1]);
 }
 
 static LLVMValueRef row_at(const Tile *x, uint32_t piece, uint32_t half)
@@ -211,28 +181,6 @@ static void bring_cols(const Tile *x, uint32_t piece, LLVMValueRef depth, bool l
 
 /* ---- products ---- */
 
-/* All lanes come here together: LLVM must not move it to where only some do. */
-static void all_lanes(const Tile *x, LLVMValueRef instruction)
-{
-    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
-    LLVMAddCallSiteAttribute(instruction, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(x->e->g.context, kind, 0));
-}
-
-static void multiply(const Tile *x, const LLVMValueRef *a, const LLVMValueRef *b, const LLVMValueRef *sum)
-{
-    const CpuGen *g = &x->e->g;
-    LLVMValueRef arg[MOST_ARGS];
-    uint32_t slots = x->shape.slots, n = 3 * slots;
-    memcpy(arg, a, 2 * slots * sizeof *a);
-    memcpy(&arg[2 * slots], b, slots * sizeof *b);
-    for (uint32_t i = 0; i < RESULTS; i++)
-        arg[n + i] = LLVMBuildLoad2(g->b, gen_real1(g), sum[i], "");
-    LLVMValueRef all = call(x, x->shape.name, arg, n + RESULTS);
-    all_lanes(x, all);
-    for (uint32_t i = 0; i < RESULTS; i++)
-        LLVMBuildStore(g->b, LLVMBuildExtractValue(g->b, all, i, ""), sum[i]);
-}
-
 static void round_of(const Tile *x, LLVMValueRef depth, bool last)
 {
     LLVMValueRef a[NV_MOST_ROWS][2 * MOST_SLOTS], b[MOST_SLOTS];
@@ -241,7 +189,7 @@ static void round_of(const Tile *x, LLVMValueRef depth, bool last)
     for (uint32_t j = 0; j < x->n->cols; j++) {
         bring_cols(x, j, depth, last, b);
         for (uint32_t i = 0; i < x->n->rows; i++)
-            multiply(x, a[i], b, x->sum[i][j]);
+            nv_multiply(&x->e->g, &x->shape, a[i], b, x->sum[i][j]);
     }
 }
 
@@ -344,7 +292,7 @@ static LLVMValueRef pieces(const Tile *x, LLVMValueRef size, uint32_t piece)
 static void meet(const Tile *x)
 {
     LLVMValueRef all = gen_iconst(&x->e->g, 32, UINT32_MAX);
-    call(x, "llvm.nvvm.bar.warp.sync", &all, 1);
+    nv_intrinsic(&x->e->g, "llvm.nvvm.bar.warp.sync", &all, 1);
 }
 
 static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMValueRef down)
@@ -370,7 +318,7 @@ static void emit_tile(Tile *x, LLVMValueRef number, LLVMValueRef across, LLVMVal
 
 static Tile tile_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
 {
-    Tile x = {.e = e, .n = n, .t = n->tile, .shape = shape_of(n->tile->factor, old), .old = old};
+    Tile x = {.e = e, .n = n, .t = n->tile, .shape = nv_shape(n->tile->factor, old), .old = old};
     LLVMValueRef lane = LLVMBuildAnd(e->g.b, thread, gen_i64(&e->g, NV_WARP - 1), "");
     x.group = LLVMBuildLShr(e->g.b, lane, gen_i64(&e->g, 2), "");
     x.quad = LLVMBuildAnd(e->g.b, lane, gen_i64(&e->g, 3), "");

@@ -22,7 +22,7 @@
  *               accumulators from outside, each thread has a partial result, which it leaves in shared memory
  *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
  *               tile, and the instructions for that multiply (tile.c)
- *   NV_PANELS   a product of reals, at the top of a function: a block makes a tile of its result after the other, and brings panels of both
+ *   NV_PANELS   a product, at the top of a function: a block makes a tile of its result after the other, and brings panels of both
  *               factors, some places of depth at a time, through shared memory, by asynchronous copies where there are such (panels.c)
  *   NV_COMBINE  every thread adds up the partial results of those that had an iteration, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
@@ -83,8 +83,9 @@ typedef struct NvTile {
 /* What a warp makes at once: pieces of 16 rows and 8 columns, which one instruction multiplies. */
 enum { NV_WARP = 32, NV_TILE_ROWS = 16, NV_TILE_COLS = 8, NV_MOST_ROWS = 2, NV_MOST_COLS = 4 };
 
-/* A block that makes tiles from panels: its threads stand in a square, and each makes 1, 2 or 4 elements in either direction. */
-enum { NV_PANEL_SIDE = 16, NV_PANEL_THREADS = NV_PANEL_SIDE * NV_PANEL_SIDE, NV_PANEL_DEPTH = 16, NV_MOST_EACH = 4 };
+/* A block that makes tiles from panels: of reals its threads stand in a square, and each makes 1, 2 or 4 elements in either direction; of rounded
+ * factors 8 warps make a tile of so many rows and columns. */
+enum { NV_PANEL_SIDE = 16, NV_PANEL_THREADS = NV_PANEL_SIDE * NV_PANEL_SIDE, NV_PANEL_DEPTH = 16, NV_MOST_EACH = 4, NV_PANEL_ROWS = 128, NV_PANEL_COLS = 64 };
 
 typedef struct NvNode NvNode;
 
@@ -119,7 +120,7 @@ struct NvNode {
     VEC(NvCarry) carry; /* NV_SHARE of a serial loop */
     const NvTile *tile; /* NV_TILES, NV_PANELS */
     const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
-    uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: elements of a thread */
+    uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: a sixteenth of a tile's */
 };
 
 typedef struct NvKernel {

@@ -155,7 +155,7 @@ static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
 /* Whether all threads of a grid can share the statement out. */
 static bool of_threads(Map *m, KStmt *s)
 {
-    NvNode *tiles = nv_tiles(m, s, NV_MOST_ROWS), *panels = tiles ? tiles : nv_panels(m, s), *share = panels ? panels : nv_share(m, s);
+    NvNode *panels = nv_panels(m, s), *tiles = panels ? panels : nv_tiles(m, s, NV_MOST_ROWS), *share = tiles ? tiles : nv_share(m, s);
     if (!share || share->sum.n)
         return false;
     vec_push(m->a, &m->kernel->node, share);

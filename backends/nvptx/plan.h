@@ -37,7 +37,7 @@ bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, cons
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);
 /* A product, of what factors ever: a chain whose last two loops are its rows and columns. NULL: it is something else */
 NvNode *nv_product(Map *m, NvKind kind, KStmt *s);
-/* panels.c: a product of reals by whole blocks. NULL: it is something else, or too small */
+/* panels.c: a product by whole blocks. NULL: it is something else, or too small */
 NvNode *nv_panels(Map *m, KStmt *s);
 
 void nv_find_carries(Map *m, NvNode *node); /* carry.c */

@@ -53,7 +53,7 @@ static void put_node(const Print *x, const NvNode *n, int depth)
         put_share(x, n);
         break;
     case NV_PANELS:
-        text_add(x->out, "panels for tiles of %u x %u, ", n->rows * NV_PANEL_SIDE, n->cols * NV_PANEL_SIDE);
+        text_add(x->out, "panels for tiles of %u x %u, %s, ", n->rows * NV_PANEL_SIDE, n->cols * NV_PANEL_SIDE, factor_text(n->tile->factor));
         put_share(x, n);
         break;
     case NV_COMBINE: put_sums(x, n); break;

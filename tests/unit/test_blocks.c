@@ -721,7 +721,7 @@ Test(blocks, plan_of_scan)
     arena_free(a);
 }
 
-/* The rows of a tile are places of the batch; outside of steps they are all places. */
+/* The rows of a tile are places of the batch; outside of steps they are all places, of which blocks make tiles. */
 Test(blocks, plan_of_tiles)
 {
     Arena *a = arena_new();
@@ -738,6 +738,6 @@ Test(blocks, plan_of_tiles)
                             "    barrier\n"
                             "    share H*part.1 writes b31 b14 b28 b30 b32 b29"), "%.*s", STRF(steps));
     cr_assert(str_is(inputs, "gru_forward_4, threads for 3*B*T*H\n"
-                             "  tiles of 32 x 32, bf16, share 3*B*T*H writes b34"), "%.*s", STRF(inputs));
+                             "  panels for tiles of 128 x 64, bf16, share 3*B*T*H writes b34"), "%.*s", STRF(inputs));
     arena_free(a);
 }

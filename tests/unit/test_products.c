@@ -15,6 +15,7 @@ typedef struct Form {
     Narrow narrow; /* of both factors, which are the caller's then, or of B alone */
     bool wide_a;
     const char *arch;
+    bool steps; /* one product after the other, by one block: each warp makes tiles by itself */
     bool a_turned, b_turned, c_turned, add; /* turned: columns are dense */
 } Form;
 
@@ -24,6 +25,7 @@ typedef struct Product {
     KernProg *k;
     NvPlan *plan;
     const char *ptx;
+    bool blocks; /* of NV_PANEL_THREADS */
     struct kernels *kernels;
     int64_t P, M, N, K; /* P products, one behind the other */
     int64_t T, piece;   /* of steps: how many; rows of a block */
@@ -50,12 +52,20 @@ static KernProg *program_of(Arena *a, const Form *f)
     text_add(&t, "kern \"p\"%s%s\ndim Z batch\ndim keep keep\ndim P size\ndim M size\ndim N size\ndim K size\n", f->narrow ? " narrow " : "", narrow_text(f->narrow));
     text_add(&t, "open P\nopen M\nopen N\nopen K\narg \"a\" real[P, M, K] param of 0\narg \"b\" real[P, K, N] param of 1\n");
     text_add(&t, "%s%s%s", buffer(a, A, f->narrow && !f->wide_a, "P*M*K"), buffer(a, B, f->narrow, "P*K*N"), buffer(a, C, false, "P*M*N"));
-    text_add(&t, "forward {\n  parallel %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n  }\n}\n",
-             view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
-             f->factor ? factor_text(f->factor) : "");
+    text_add(&t, "forward {\n  %s %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n%s  }\n}\n",
+             f->steps ? "serial" : "parallel", view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
+             f->factor ? factor_text(f->factor) : "", f->steps ? "    copy b0[0] = b2[0] count 0\n" : "");
     KernProg *k = kern_read(a, text_str(&t), &error);
     cr_assert(k, "%.*s\n%.*s", STRF(error), STRF(text_str(&t)));
     return k;
+}
+
+static bool has_tiles(const NvNode *steps)
+{
+    for (uint32_t i = 0; i < steps->body.n; i++)
+        if (steps->body.p[i]->kind == NV_TILES)
+            return true;
+    return false;
 }
 
 static Product product_new(Arena *a, const Form *f)
@@ -65,9 +75,13 @@ static Product product_new(Arena *a, const Form *f)
     p.plan = nv_plan(a, p.k, &o);
     const NvFn *fn = &p.plan->fn[REC_FORWARD];
     cr_assert_eq(fn->refused.n, 0, "%.*s", STRF(fn->refused));
-    cr_assert(fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1 && fn->kernel.p[0].node.p[0]->kind == (f->factor ? NV_TILES : NV_PANELS));
+    cr_assert(fn->kernel.n == 1 && fn->kernel.p[0].node.n == 1);
+    const NvNode *node = fn->kernel.p[0].node.p[0];
+    p.blocks = node->kind == NV_PANELS;
+    cr_assert(f->steps ? has_tiles(node) : node->kind == (str_is(o.arch, "sm_75") && f->factor ? NV_TILES : NV_PANELS));
     p.ptx = str_c(a, nv_ptx(p.plan, &o));
-    cr_assert(strstr(p.ptx, f->factor ? "mma.sync.aligned.m16n8" : ".reqntid 256, 1, 1"));
+    cr_assert(!f->factor || strstr(p.ptx, "mma.sync.aligned.m16n8"));
+    cr_assert(!p.blocks || strstr(p.ptx, ".reqntid 256, 1, 1"));
     p.kernels = kernels_read(p.ptx);
     cr_assert(p.kernels);
     return p;
@@ -88,12 +102,19 @@ static int64_t count_of(const Product *p, int buf)
     return p->P * (buf == A ? p->M * p->K : buf == B ? p->K * p->N : p->M * p->N);
 }
 
+/* As a device's memory is. */
+static void *aligned(Arena *a, int64_t bytes)
+{
+    char *at = NEWN(a, char, bytes + 64);
+    return at + (64 - (uintptr_t)at % 64);
+}
+
 static void fill(Product *p, int buf)
 {
     bool narrow = p->form.narrow && buf != C && !(buf == A && p->form.wide_a);
     int64_t n = count_of(p, buf);
-    p->value[buf] = NEWN(p->a, float, n + 1);
-    p->bits[buf] = narrow ? NEWN(p->a, uint16_t, n + 1) : NULL;
+    p->value[buf] = aligned(p->a, n * 4);
+    p->bits[buf] = narrow ? aligned(p->a, n * 2) : NULL;
     for (int64_t i = 0; i < n; i++) {
         float x = number((uint64_t)(3 * i + buf), p->form.factor);
         if (narrow)
@@ -197,7 +218,7 @@ static void check_sizes(Product *p, int64_t M, int64_t N, int64_t K, unsigned tu
         fill(p, b);
     float *before = NEWN(p->a, float, count_of(p, C) + 1);
     memcpy(before, p->value[C], (size_t)count_of(p, C) * sizeof *before);
-    run(p, 1 + turn % 2, p->form.factor ? 32u << turn % 3 : NV_PANEL_THREADS, turn / 2 % 2);
+    run(p, p->form.steps ? 1 : 1 + turn % 2, p->blocks ? NV_PANEL_THREADS : 32u << turn % 3, turn / 2 % 2);
     for (int64_t at = 0; at < count_of(p, C); at++)
         check_element(p, before, at / (M * N), at / N % M, at % N);
 }
@@ -230,16 +251,27 @@ Test(products, reals_from_16_bits)
     check_form(&(Form){.factor = FACTOR_REAL, .narrow = NARROW_F16, .arch = "sm_80", .wide_a = true, .b_turned = true}, 1);
 }
 
-/* Several tiles in both directions, several panels. */
-Test(products, large)
+/* Several tiles in both directions, several panels; lines that begin at multiples of 16 bytes, and others. */
+static void check_large(const Form *f)
 {
     Arena *a = arena_new();
-    Product p = product_new(a, &(Form){.factor = FACTOR_REAL, .arch = "sm_80"});
+    Product p = product_new(a, f);
     check_sizes(&p, 131, 65, 50, 0);
     check_sizes(&p, 64, 129, 16, 1);
+    check_sizes(&p, 30, 129, 72, 2);
+    check_sizes(&p, 200, 2, 160, 3);
     cr_assert_eq(result_of(&p, 1, 128, false), RUN_FAILED);
     kernels_free(p.kernels);
     arena_free(a);
+}
+
+Test(products, large)
+{
+    check_large(&(Form){.factor = FACTOR_REAL, .arch = "sm_80"});
+    check_large(&(Form){.factor = FACTOR_BF16, .arch = "sm_80", .b_turned = true});
+    check_large(&(Form){.factor = FACTOR_F16, .arch = "sm_89", .narrow = NARROW_F16, .b_turned = true});
+    check_large(&(Form){.factor = FACTOR_BF16, .arch = "sm_90", .narrow = NARROW_BF16, .wide_a = true, .b_turned = true});
+    check_large(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .a_turned = true, .c_turned = true});
 }
 
 /* ---- what threads wait for ---- */
@@ -276,20 +308,30 @@ static bool is_missed(const Product *p)
     }
 }
 
-Test(products, each_fence_is_needed)
+static void check_fences(const Form *f, int64_t K)
 {
-    for (int turned = 0; turned < 2; turned++) {
-        Arena *a = arena_new();
-        Product p = product_new(a, &(Form){.factor = FACTOR_REAL, .arch = turned ? "sm_75" : "sm_80", .b_turned = turned});
-        p.P = 1, p.M = 70, p.N = 9, p.K = 40; /* an odd number of panels */
-        for (int b = 0; b < NBUF; b++)
-            fill(&p, b);
-        cr_assert(is_missed(&p));
-        kernels_free(p.kernels);
-        arena_free(a);
-    }
+    Arena *a = arena_new();
+    Product p = product_new(a, f);
+    p.P = 1, p.M = 130, p.N = 9, p.K = K;
+    for (int b = 0; b < NBUF; b++)
+        fill(&p, b);
+    cr_assert(is_missed(&p));
+    kernels_free(p.kernels);
+    arena_free(a);
 }
 
+Test(products, each_fence_is_needed)
+{
+    check_fences(&(Form){.factor = FACTOR_REAL, .arch = "sm_80"}, 40);
+    check_fences(&(Form){.factor = FACTOR_REAL, .arch = "sm_75", .b_turned = true}, 40);
+    check_fences(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .b_turned = true}, 40);
+    check_fences(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .arch = "sm_80", .b_turned = true}, 80);
+    check_fences(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_F16, .arch = "sm_80"}, 50);
+}
+
+Test(products, bf16_in_steps) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80", .steps = true}); }
+Test(products, f16_in_steps) { check_form(&(Form){.factor = FACTOR_F16, .arch = "sm_80", .b_turned = true, .steps = true}, 3); }
+Test(products, tf32_in_steps) { check_form(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .b_turned = true, .steps = true}, 3); }
 Test(products, bf16) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80"}); }
 Test(products, f16) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_86"}); }
 Test(products, f16_of_the_oldest) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_75"}); }
@@ -299,7 +341,7 @@ Test(products, tf32) { check_views((Form){.factor = FACTOR_TF32, .arch = "sm_90"
 Test(products, whole_warps)
 {
     Arena *a = arena_new();
-    Product p = product_new(a, &(Form){.factor = FACTOR_BF16, .arch = "sm_80"});
+    Product p = product_new(a, &(Form){.factor = FACTOR_BF16, .arch = "sm_80", .steps = true});
     p.P = 1, p.M = p.N = p.K = 40;
     for (int b = 0; b < NBUF; b++)
         fill(&p, b);
@@ -420,7 +462,7 @@ static void check_rounding(FactorType f, const char *arch)
         float x = of_bits(i % 4 == 0 ? bits : (i % 4 == 1 ? tie : near) + (i % 16 == 3) - (i % 16 == 7));
         p.value[A][i] = isnan(x) ? 1.5f : x;
     }
-    run(&p, 1, 64, false);
+    run(&p, 1, p.blocks ? NV_PANEL_THREADS : 64, false);
     for (uint32_t i = 0; i < ROWS; i++) {
         double want = factor_round(f, (double)p.value[A][i]);
         cr_assert(want == (double)p.value[C][i], "%s: %.9g becomes %.9g, not %.9g", factor_text(f), (double)p.value[A][i], (double)p.value[C][i], want);
