@@ -28,7 +28,7 @@ int cmd_targets(Driver *d)
                cpu_level_here(l) ? "" : " (not on this machine)");
     }
     for (uint32_t i = 0; nv_arch(i); i++)
-        printf("ptx  %-9s kernels for NVIDIA GPUs from this architecture on\n", nv_arch(i));
+        printf("ptx  %-9s kernels for NVIDIA GPUs %s\n", nv_arch(i), nv_is_alone(str_of(nv_arch(i))) ? "of this architecture, and no later one" : "from this architecture on");
     for (uint32_t i = 0; nv_arch(i); i++)
         printf("cuda %-9s the same, and C that launches them; run, test and bench launch them too\n", nv_arch(i));
     put_gpu_here(d->arena);

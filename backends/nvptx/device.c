@@ -142,12 +142,12 @@ static const Arch archs[] = {
 #undef ARCH
 };
 
-/* The last row that is not newer than the device; NULL: all are. */
+/* The last row that is not newer than the device; NULL: all are. What is for one alone has to be asked for: nobody has run it yet. */
 static const Arch *arch_of(const NvDevice *d)
 {
     const Arch *found = NULL;
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++)
-        if (atoi(archs[i].name + 3) <= 10 * d->major + d->minor)
+        if (!nv_is_alone(str_of(archs[i].name)) && atoi(archs[i].name + 3) <= 10 * d->major + d->minor)
             found = &archs[i];
     return found;
 }

@@ -306,7 +306,7 @@ static void emit_panels(Kernel *x, const NvNode *n)
     if (x->threads == NV_EMULATED)
         emit_iterations(x, n);
     else
-        nv_emit_panels(&x->e, n, str_is(x->p->arch, "sm_75"), special(g, "llvm.nvvm.read.ptx.sreg.tid.x"), x->block, special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"));
+        nv_emit_panels(&x->e, n, x->p->arch, special(g, "llvm.nvvm.read.ptx.sreg.tid.x"), x->block, special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"));
 }
 
 /* ---- nodes ---- */

@@ -26,6 +26,13 @@ LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);
 LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at);
 void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v);
 
+/* What this thread has written to shared memory is there for products of groups, of all threads behind a barrier (sm_90a). */
+void nv_show_async(const CpuGen *g);
+/* 64 rows and columns of n times 16 places of depth, by the threads of four warps together: descriptors of both factors in turns, added to sums in
+ * memory, which are where NV_RESULTS of 8 pieces of 16 and 8 are in each of the warps (sm_90a). */
+enum { NV_GROUP = 128, NV_GROUP_ROWS = 64, NV_GROUP_SUMS = 32 };
+void nv_multiply_group(const CpuGen *g, FactorType f, const LLVMValueRef *ab, unsigned n, const LLVMValueRef *sum);
+
 /* own.c: from the first to the second, sizes are not known to be those outside, which the first gives. Not where code is emulated */
 EmitNear nv_own_sizes(Emit *e);
 void nv_outer_sizes(Emit *e, EmitNear outer);
@@ -39,6 +46,7 @@ typedef struct NvShape {
     uint32_t slots, each;
     bool halves;
 } NvShape;
+void nv_all_lanes(const CpuGen *g, LLVMValueRef instruction); /* which all come to together: LLVM must not move it to where only some do */
 LLVMValueRef nv_intrinsic(const CpuGen *g, const char *name, LLVMValueRef *arg, unsigned n);
 NvShape nv_shape(FactorType f, bool old);
 LLVMValueRef nv_short(const CpuGen *g, FactorType f, const LLVMValueRef *v);
@@ -60,8 +68,8 @@ void nv_copy_async(const CpuGen *g, LLVMValueRef to, LLVMValueRef from, uint32_t
 void nv_commit_copies(const CpuGen *g);
 void nv_wait_copies(const CpuGen *g, uint32_t groups);
 
-/* emit_panels.c: an NV_PANELS, by thread number `thread` of block number `block` of so many. old: as sm_75 has it */
-void nv_emit_panels(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks);
+/* emit_panels.c: an NV_PANELS, by thread number `thread` of block number `block` of so many */
+void nv_emit_panels(Emit *e, const NvNode *n, Str arch, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks);
 
 void nv_carry(Emit *e, const NvNode *n); /* emit.c: states of n in registers, until e->carry.n is 0 again */
 

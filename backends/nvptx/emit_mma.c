@@ -33,8 +33,7 @@ LLVMValueRef nv_short(const CpuGen *g, FactorType f, const LLVMValueRef *v)
     return LLVMBuildBitCast(g->b, all, gen_int1(g, 32), "");
 }
 
-/* All lanes come here together: LLVM must not move it to where only some do. */
-static void all_lanes(const CpuGen *g, LLVMValueRef instruction)
+void nv_all_lanes(const CpuGen *g, LLVMValueRef instruction)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
     LLVMAddCallSiteAttribute(instruction, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(g->context, kind, 0));
@@ -51,7 +50,7 @@ void nv_multiply(const CpuGen *g, const NvShape *s, const LLVMValueRef *a, const
     for (uint32_t i = 0; i < NV_RESULTS; i++)
         arg[n + i] = LLVMBuildLoad2(g->b, gen_real1(g), sum[i], "");
     LLVMValueRef all = nv_intrinsic(g, s->name, arg, n + NV_RESULTS);
-    all_lanes(g, all);
+    nv_all_lanes(g, all);
     for (uint32_t i = 0; i < NV_RESULTS; i++)
         LLVMBuildStore(g->b, LLVMBuildExtractValue(g->b, all, i, ""), sum[i]);
 }

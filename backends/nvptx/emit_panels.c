@@ -72,7 +72,8 @@ static LLVMValueRef element(const Panels *x, const Side *s)
     if (s->stored)
         return emit_load_as(x->e, s->load, s->type, s->bytes);
     emit_load(x->e, s->load);
-    return emit_var(x->e, s->load->mem.var, false);
+    LLVMValueRef v = emit_var(x->e, s->load->mem.var, false), two[] = {v, gen_const(&x->e->g, 0)};
+    return s->bytes == 2 ? LLVMBuildTrunc(x->e->g.b, nv_short(&x->e->g, x->t->factor, two), s->type, "") : v;
 }
 
 static void bring_element(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef number)
@@ -153,6 +154,8 @@ static void multiply_panels(const Panels *x)
     GenLoop l = gen_loop(g, panel_number(x, 0), panel_add(x, panels, ahead), panel_number(x, 1), NULL, 0);
     if (x->async)
         nv_wait_copies(g, x->panels - 2);
+    if (x->unit->shows)
+        nv_show_async(g);
     barrier(x); /* what is multiplied now is there, from all threads, and what stood where the next panel goes has been multiplied by all */
     bring(x, l.i, panels);
     GenIf has = gen_if(g, LLVMBuildAnd(g->b, works, gen_icmp(g, LLVMIntSGE, l.i, ahead), ""));
@@ -216,8 +219,8 @@ static Side side_new(Panels *x, const KStmt *load, const KStmt *loop, uint32_t e
     const CpuGen *g = &x->e->g;
     Narrow narrow = kern_buf_narrow(x->e->k, load->mem.buf);
     Side s = {.load = load, .var = loop->loop.var, .lines = each * NV_PANEL_SIDE, .count = emit_dim(x->e, loop->loop.extent)};
-    bool bits = x->t->factor && factor_of_narrow(narrow) == x->t->factor;
-    s.stored = bits || !narrow;
+    bool same = x->t->factor && factor_of_narrow(narrow) == x->t->factor, bits = same || x->unit == &panel_groups;
+    s.stored = same || (!narrow && !bits);
     s.dense = stride_along(load, x->t->depth->loop.var) == DIM_ONE;
     s.type = bits ? gen_int1(g, 16) : gen_real1(g);
     s.bytes = bits ? 2 : gen_real_bits(g) / 8;
@@ -238,14 +241,20 @@ static LLVMValueRef tiles_of(const Panels *x, const Side *s)
     return panel_quotient(x, panel_add(x, s->count, panel_number(x, s->lines - 1)), s->lines);
 }
 
-static Panels panels_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread)
+static const PanelUnit *unit_of(FactorType f, Str arch)
 {
-    Panels x = {.e = e, .n = n, .t = n->tile, .async = !old, .thread = thread, .depth = emit_dim(e, n->tile->depth->loop.extent)};
-    x.unit = x.t->factor ? &panel_warps : &panel_threads;
+    bool groups = str_is(arch, "sm_90a") && (f == FACTOR_BF16 || f == FACTOR_F16);
+    return f == FACTOR_REAL ? &panel_threads : groups ? &panel_groups : &panel_warps;
+}
+
+static Panels panels_new(Emit *e, const NvNode *n, Str arch, LLVMValueRef thread)
+{
+    Panels x = {.e = e, .n = n, .t = n->tile, .thread = thread, .depth = emit_dim(e, n->tile->depth->loop.extent)};
+    x.unit = unit_of(x.t->factor, arch);
     x.a = side_new(&x, x.t->a, x.t->row, n->rows);
     x.b = side_new(&x, x.t->b, x.t->col, n->cols);
     x.places = x.a.bytes == 2 && x.b.bytes == 2 ? 2 * NV_PANEL_DEPTH : NV_PANEL_DEPTH;
-    x.async = !old && (x.a.stored || x.b.stored);
+    x.async = !str_is(arch, "sm_75") && (x.a.stored || x.b.stored);
     find_memory(&x);
     x.nsum = n->rows * n->cols * NV_PANEL_SIDE * NV_PANEL_SIDE / NV_PANEL_THREADS;
     for (uint32_t i = 0; i < x.nsum; i++)
@@ -253,9 +262,9 @@ static Panels panels_new(Emit *e, const NvNode *n, bool old, LLVMValueRef thread
     return x;
 }
 
-void nv_emit_panels(Emit *e, const NvNode *n, bool old, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks)
+void nv_emit_panels(Emit *e, const NvNode *n, Str arch, LLVMValueRef thread, LLVMValueRef block, LLVMValueRef blocks)
 {
-    Panels x = panels_new(e, n, old, thread);
+    Panels x = panels_new(e, n, arch, thread);
     LLVMValueRef across = tiles_of(&x, &x.b), down = tiles_of(&x, &x.a), count = LLVMBuildNSWMul(e->g.b, across, down, "");
     for (uint32_t l = 0; l + 2 < n->nlevel; l++)
         count = LLVMBuildNSWMul(e->g.b, count, emit_dim(e, n->extent[l]), "");

@@ -11,7 +11,7 @@ typedef struct Side {
     const KStmt *load;
     KVar var;
     bool dense;     /* along the depth, in memory */
-    bool stored;    /* panels have what stands in memory, bit by bit */
+    bool stored;    /* panels have what stands in memory, bit by bit; else reals, or what they are rounded to */
     uint32_t lines;
     uint32_t bytes; /* of an element in panels */
     LLVMTypeRef type;
@@ -30,6 +30,7 @@ typedef struct PanelUnit {
     void (*multiply)(const Panels *x, LLVMValueRef panel);
     void (*store)(const Panels *x);
     bool fills; /* places of depth beyond the end must be 0 */
+    bool shows; /* what was written is shown to asynchronous products */
 } PanelUnit;
 
 struct Panels {
@@ -80,7 +81,7 @@ static inline LLVMValueRef panel_below(const Panels *x, LLVMValueRef a, LLVMValu
 LLVMValueRef panel_place(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef line, LLVMValueRef depth); /* its address */
 void panel_store(const Panels *x, LLVMValueRef row, LLVMValueRef col, uint32_t sum); /* if there is such an element; counted from the start */
 
-/* emit_panels_threads.c: reals; emit_panels_warps.c: rounded factors */
-extern const PanelUnit panel_threads, panel_warps;
+/* emit_panels_threads.c: reals; emit_panels_warps.c: rounded factors; emit_panels_groups.c: those of 16 bits, on sm_90a */
+extern const PanelUnit panel_threads, panel_warps, panel_groups;
 
 #endif

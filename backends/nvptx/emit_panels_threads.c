@@ -88,4 +88,4 @@ static void store(const Panels *x)
         panel_store(x, line(x, &x->a, i / x->n->cols), line(x, &x->b, i % x->n->cols), i);
 }
 
-const PanelUnit panel_threads = {size, element, works, multiply, store, false};
+const PanelUnit panel_threads = {size, element, works, multiply, store, false, false};

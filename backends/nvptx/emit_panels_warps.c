@@ -104,4 +104,4 @@ static void store(const Panels *x)
     }
 }
 
-const PanelUnit panel_warps = {size, element, works, multiply, store, true};
+const PanelUnit panel_warps = {size, element, works, multiply, store, true, false};

@@ -221,7 +221,7 @@ static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p,
     if (major < p->major || (major == p->major && minor < p->minor))
         return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is older than the architecture that the kernels are for");
     if (p->only && major > p->major)
-        return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is of a later generation than the machine code of the kernels");
+        return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is of a later generation than the code of the kernels, which is for one alone");
     return RNN_OK;
 }
 

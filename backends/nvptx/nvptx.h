@@ -23,7 +23,8 @@
  *   NV_TILES    a product of rounded factors (ir/kern/products.c): the elements of its result are shared out in tiles, one warp a
  *               tile, and the instructions for that multiply (tile.c)
  *   NV_PANELS   a product, at the top of a function: a block makes a tile of its result after the other, and brings panels of both
- *               factors, some places of depth at a time, through shared memory, by asynchronous copies where there are such (panels.c)
+ *               factors, some places of depth at a time, through shared memory, by asynchronous copies where there are such (panels.c). Reals
+ *               are multiplied by threads, rounded factors by warps, or by groups of four (emit_panels_*.c)
  *   NV_COMBINE  every thread adds up the partial results of those that had an iteration, in the order of threads
  *   NV_STEPS    a loop that the threads go through together; `leave` ends it for all of them
  *   NV_BARRIER  the threads wait for each other (bar.sync). There is one between two nodes, or two rounds of a loop, if memory
@@ -164,6 +165,7 @@ typedef struct NvOptions {
 } NvOptions;
 
 const char *nv_arch(uint32_t i); /* NULL past the last */
+bool nv_is_alone(Str arch);      /* no later card runs it: it has a letter, as sm_90a */
 bool nv_multiplies(Str arch, FactorType f); /* it has products of tiles with such factors */
 
 /* plan.c: which kernels. Statements of k are rewritten on the way: it is no program for another target any more. */

@@ -293,13 +293,15 @@ static void make_kernels(Make *m, cuda_program *p)
     p->param = m->param.p;
 }
 
-/* "sm_86": 8, 6 */
+/* "sm_86": 8, 6. "sm_90a": 9, 0, and nothing later */
 static void make_arch(Make *m, cuda_program *p)
 {
     Str arch = m->o->arch;
-    for (uint32_t i = 3; i + 1 < arch.n; i++)
+    uint32_t n = arch.n - nv_is_alone(arch);
+    for (uint32_t i = 3; i + 1 < n; i++)
         p->major = 10 * p->major + arch.p[i] - '0';
-    p->minor = arch.p[arch.n - 1] - '0';
+    p->minor = arch.p[n - 1] - '0';
+    p->only = str_is(m->o->code, "cubin") || nv_is_alone(arch);
 }
 
 const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str code)
@@ -307,7 +309,7 @@ const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str code)
     Arena *a = plan->arena;
     NvProgram *out = NEW(a, NvProgram);
     Make m = {.a = a, .plan = plan, .k = plan->k, .o = o, .out = out};
-    *out = (NvProgram){.iface = iface_of(a, plan->k), .code = str_copy(a, code), .tables = {.only = str_is(o->code, "cubin")}};
+    *out = (NvProgram){.iface = iface_of(a, plan->k), .code = str_copy(a, code)};
     out->tables.code = out->code.p;
     make_arch(&m, &out->tables);
     make_sizes(&m, &out->tables);

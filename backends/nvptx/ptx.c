@@ -17,6 +17,11 @@ const char *nv_arch(uint32_t i)
     return name[i];
 }
 
+bool nv_is_alone(Str arch)
+{
+    return arch.p[arch.n - 1] == 'a';
+}
+
 bool nv_multiplies(Str arch, FactorType f)
 {
     static const unsigned factors[] = {

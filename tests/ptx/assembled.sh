@@ -65,11 +65,14 @@ check "sm_80" takes fat 8.0 'loaded: machine code sm_80'
 check "sm_89 takes that of sm_80" takes fat 8.9 'loaded: machine code sm_80'
 check "sm_90" takes fat 9.0 'loaded: machine code sm_90'
 check "later ones take the PTX" takes fat 12.0 'loaded: PTX sm_75'
+check "one generation alone, and PTX of it" program alone --emit=fatbin --arch=sm_90a --precision=f32
+check "on it" takes alone 9.0 'loaded: machine code sm_90'
 device() { env STUB_SAYS=1 STUB_ARCH="$1" LD_LIBRARY_PATH="$BUILD/tests/driver" "$2" 5 2 4; }
+refuses "not on a later one" 1 'of a later generation than the code of the kernels' device 10.0 ./alone
 refuses "an older device" 1 'older than the architecture' device 7.0 ./fat
 check "machine code" program one --emit=cubin --arch=sm_86
 refuses "is loaded as it is" 1 'loaded: machine code sm_86' device 8.9 ./one
 refuses "not for an older device" 1 'older than the architecture' device 8.0 ./one
-refuses "nor for a later generation" 1 'of a later generation than the machine code' device 9.0 ./one
+refuses "nor for a later generation" 1 'of a later generation than the code of the kernels' device 9.0 ./one
 check "the same bytes again" sh -c 'for i in a b; do "$RNNC" build "$1" --entry=gru --target=ptx --emit=fatbin --arch=sm_80,sm_90 -g -o $i || exit 1; done; cmp a.fatbin b.fatbin' sh "$gru"
 finish

@@ -55,6 +55,11 @@ enum op {
     COPY,  /* from global to shared memory, sooner or later */
     COMMIT,
     AWAIT, /* copies */
+    SHOW,  /* what the thread has written to shared memory, to products of groups */
+    GROUP_FENCE,
+    GROUP_PRODUCT, /* by four warps */
+    GROUP_COMMIT,
+    GROUP_WAIT,
     NO_OP
 };
 enum compare { EQ, NE, LT, LE, GT, GE, EQU, NEU, LTU, LEU, GTU, GEU, NUM, NOT_A_NUMBER };
@@ -63,7 +68,7 @@ enum round { NEAREST, DOWN, UP, TO_ZERO, INT_NEAREST };
 enum { TID, NTID, CTAID, NCTAID, SPECIALS };
 enum space { GLOBAL, SHARED, PASSED };
 enum { WEAK, RELAXED, ACQUIRE, RELEASE }; /* how an access is in order with those of other threads */
-enum { STATIC = 1 << 24 }; /* the address of a function's own arrays in shared memory */
+enum { STATIC = 1 << 17 }; /* the address of a function's own arrays in shared memory */
 enum { RESULT = 64, PASSED_BYTES = 128 }; /* param0, param1, ...: 8 bytes each; retval0 */
 
 struct instruction {
@@ -80,6 +85,13 @@ struct instruction {
 struct tiles {
     int short_as, depth;
     int d[4], a[4], b[2], c[4]; /* slots */
+};
+
+/* wgmma.mma_async m64n64k16: registers of a thread. */
+enum { GROUP_SUMS = 32, GROUP_SIDE = 64, GROUP_DEPTH = 16 };
+struct group_product {
+    int short_as, fenced; /* fenced: nothing stands between it and its fence but others of these */
+    int d[GROUP_SUMS], a, b, add; /* slots */
 };
 
 struct label {
@@ -100,6 +112,8 @@ struct function {
     int nstatic, statics; /* arrays in shared memory, and their bytes */
     unsigned threads;     /* that a block must have; 0: any number */
     struct array *array;
+    int ngroup;
+    struct group_product *group;
     struct tiles *tiles;
     struct instruction *code;
     struct label *label, *target; /* target: where branches and calls go */
@@ -464,6 +478,48 @@ static int tiles(struct reader *r, const char *line)
     return 0;
 }
 
+/* wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {d}, %rd1, %rd2, %p1, 1, 1, 0, 0; and what stands around it */
+static int group_product(struct reader *r, char *text)
+{
+    struct instruction c = {.op = GROUP_PRODUCT, .when = -1};
+    struct group_product m = {.short_as = strstr(text, ".m64n64k16.f32.bf16.bf16 ") ? BF16X2 : strstr(text, ".m64n64k16.f32.f16.f16 ") ? F16X2 : -1};
+    char a[16], b[16], add[16];
+    int i = r->f->ncode;
+    if (m.short_as < 0 || registers(r, &text, GROUP_SUMS, m.d) < 0)
+        return fail(r, "an unknown product of a group");
+    if (sscanf(text, ", %15[^,], %15[^,], %15[^,], 1, 1, 0, 0", a, b, add) != 3 || !strstr(text, ", 1, 1, 0, 0"))
+        return fail(r, "an unknown form of it");
+    if ((m.a = operand(r, a)) < 0 || (m.b = operand(r, b)) < 0 || (m.add = operand(r, add)) < 0)
+        return -1;
+    while (i > 0 && r->f->code[i - 1].op == GROUP_PRODUCT)
+        i--;
+    m.fenced = i > 0 && r->f->code[i - 1].op == GROUP_FENCE;
+    r->f->group = grown(r->f->group, r->f->ngroup, sizeof m);
+    r->f->group[r->f->ngroup] = m;
+    c.offset = r->f->ngroup++;
+    append(r->f, c);
+    return 0;
+}
+
+static int of_group(struct reader *r, char *text)
+{
+    static const struct { const char *text; int op; } form[] = {{"fence.proxy.async.shared::cta", SHOW},
+                                                                {"wgmma.fence.sync.aligned", GROUP_FENCE},
+                                                                {"wgmma.commit_group.sync.aligned", GROUP_COMMIT},
+                                                                {"wgmma.wait_group.sync.aligned 0", GROUP_WAIT}};
+    struct instruction c = {.when = -1};
+    size_t i = 0;
+    if (strncmp(text, "wgmma.mma_async.sync.aligned.", 29) == 0)
+        return group_product(r, text);
+    while (i < sizeof form / sizeof *form && strcmp(form[i].text, text) != 0)
+        i++;
+    if (i == sizeof form / sizeof *form)
+        return fail(r, "an unknown step of a product of a group");
+    c.op = (unsigned char)form[i].op;
+    append(r->f, c);
+    return 0;
+}
+
 /* bar.warp.sync -1; of all lanes */
 static int meet(struct reader *r, const char *text)
 {
@@ -620,7 +676,7 @@ static int is_idle(const char *text)
     size_t i;
     for (i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(text, words[i], strlen(words[i])) == 0)
-            return 1;
+            return *text == '.' || !text[1 + strspn(text + 1, " \t")];
     return !*text;
 }
 
@@ -672,6 +728,16 @@ static int need_threads(struct reader *r, const char *text)
     return r->f && sscanf(text, ".reqntid %u, 1, 1", &r->f->threads) == 1 ? 0 : fail(r, "blocks of more dimensions");
 }
 
+/* { .reg .b16 tmp; mov.b32 {%rs1, tmp}, %r2; }: one half of a word */
+static int half(struct reader *r, const char *text)
+{
+    char low[16], high[16], word[16], one[96];
+    if (!r->f || sscanf(text, "{ .reg .b16 tmp; mov.b32 {%15[^,], %15[^}]}, %15[^;]; }", low, high, word) != 3 || (strcmp(low, "tmp") == 0) == (strcmp(high, "tmp") == 0))
+        return fail(r, "unknown braces");
+    snprintf(one, sizeof one, strcmp(low, "tmp") == 0 ? "shr.u32 %s, %s, 16" : "cvt.u16.u32 %s, %s", *low == '%' ? low : high, word);
+    return instruction(r, one);
+}
+
 static int statement(struct kernels *k, struct reader *r, char *text)
 {
     char *end = strstr(text, "//");
@@ -686,6 +752,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
         return meet(r, text);
     if (is_idle(text))
         return 0;
+    if (*text == '{')
+        return half(r, text);
     if (strncmp(text, ".shared ", 8) == 0)
         return array(r, text);
     if (strncmp(text, ".reqntid ", 9) == 0)
@@ -711,6 +779,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
         return shorten(r, text);
     if (strncmp(text, "cp.", 3) == 0)
         return copies(r, text);
+    if (strncmp(text, "wgmma.", 6) == 0 || strncmp(text, "fence.", 6) == 0)
+        return of_group(r, text);
     if ((strncmp(text, "ld.global.", 10) == 0 || strncmp(text, "ld.shared.", 10) == 0) && (strstr(text, ".v2.") || strstr(text, ".v4.")))
         return words(r, text);
     return strstr(text, ".v2.") ? two(r, text) : instruction(r, text);
@@ -750,6 +820,7 @@ void kernels_free(struct kernels *k)
         free(k->function[i].start);
         free(k->function[i].tiles);
         free(k->function[i].array);
+        free(k->function[i].group);
     }
     while (k->table) {
         struct table *next = k->table->next;
@@ -1074,6 +1145,8 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 /* ---- a block ---- */
 
+enum { WARP = 32, GROUP = 4 * WARP, MOST_DEPTH = 16 };
+
 enum state { GOES_ON, STOPS /* for others to go on */, WAITS, MEETS, DONE };
 
 /* That is on the way. */
@@ -1084,9 +1157,31 @@ struct copy {
     int group;
 };
 
+struct piece {
+    uint64_t at;
+    size_t n;
+};
+
+/* A product of a group that has not been waited for. */
+struct pending {
+    const struct group_product *m;
+    uint64_t a, b;
+    int add, committed, read; /* read: factors are known */
+    float x[GROUP_SIDE][GROUP_DEPTH], y[GROUP_SIDE][GROUP_DEPTH];
+};
+
+enum { MOST_PENDING = 8 };
+struct group {
+    struct pending pending[MOST_PENDING];
+    int n;
+    float sum[GROUP_SIDE][GROUP_SIDE];
+};
+
 struct thread {
     struct copy *copy;
     int ncopies, groups; /* groups: that were committed */
+    struct piece *written;
+    int nwritten; /* to shared memory, and not shown to products of groups */
     const struct function *f;
     uint64_t *slot;
     char *passed;
@@ -1101,6 +1196,8 @@ struct block {
     const struct grid *g;
     const struct kernels *k;
     char *shared, *statics, *passed;
+    char *shown;         /* statics, as products of groups see them */
+    struct group *group; /* by four warps */
     struct thread *thread;
     uint64_t *slots;
     struct weak_memory *memory;
@@ -1136,10 +1233,28 @@ static char *memory(const struct block *b, const struct instruction *c, const st
     return *error = RUN_ILLEGAL_ADDRESS, NULL;
 }
 
-static void do_copy(const struct copy *c)
+static void note(const struct block *b, struct thread *t, const char *at, size_t n)
+{
+    struct piece p = {(uint64_t)(at - b->statics), n};
+    if (!b->f->ngroup || at < b->statics || at >= b->statics + b->f->statics)
+        return;
+    t->written = grown(t->written, t->nwritten, sizeof p);
+    t->written[t->nwritten++] = p;
+}
+
+static void show(const struct block *b, struct thread *t)
+{
+    int i;
+    for (i = 0; i < t->nwritten; i++)
+        memcpy(b->shown + t->written[i].at, b->statics + t->written[i].at, t->written[i].n);
+    t->nwritten = 0;
+}
+
+static void do_copy(const struct block *b, struct thread *t, const struct copy *c)
 {
     memcpy(c->to, c->from, c->some);
     memset(c->to + c->some, 0, c->bytes - c->some);
+    note(b, t, c->to, c->bytes);
 }
 
 /* A copy happens at once, or as late as it may: both are right, and programs must not count on either. */
@@ -1152,7 +1267,7 @@ static int copy_async(const struct block *b, const struct instruction *c, struct
     if (error || from % c->align != 0 || copy.some > copy.bytes || !b->g->may_touch(from, copy.some))
         return error ? error : from % c->align ? RUN_MISALIGNED : copy.some > copy.bytes ? RUN_FAILED : RUN_ILLEGAL_ADDRESS;
     if (b->g->backwards) {
-        do_copy(&copy);
+        do_copy(b, t, &copy);
         return 0;
     }
     t->copy = grown(t->copy, t->ncopies, sizeof copy);
@@ -1161,12 +1276,12 @@ static int copy_async(const struct block *b, const struct instruction *c, struct
 }
 
 /* Until no more than the last `groups` are on the way. */
-static void await_copies(struct thread *t, int64_t groups)
+static void await_copies(const struct block *b, struct thread *t, int64_t groups)
 {
     int i, left = 0;
     for (i = 0; i < t->ncopies; i++)
         if (t->copy[i].group < t->groups - groups)
-            do_copy(&t->copy[i]);
+            do_copy(b, t, &t->copy[i]);
         else
             t->copy[left++] = t->copy[i];
     t->ncopies = left;
@@ -1212,6 +1327,7 @@ static int access_memory(const struct block *b, const struct instruction *c, str
         return RUN_FAILED; /* of a function that tells nothing */
     if (c->op == ST) {
         memcpy(at, &t->slot[c->in[1]], n);
+        note(b, t, at, n);
     } else {
         memcpy(&v, at, n);
         t->slot[c->to] = whole(c->type, v);
@@ -1258,14 +1374,16 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = DONE;
         else if (c->op == BAR)
             t->state = WAITS;
-        else if (c->op == TILES || c->op == MEET)
+        else if (c->op == TILES || c->op == MEET || c->op >= GROUP_FENCE)
             t->state = MEETS;
         else if (c->op == COPY)
             error = copy_async(b, c, t);
         else if (c->op == COMMIT)
             t->groups++;
         else if (c->op == AWAIT)
-            await_copies(t, c->offset);
+            await_copies(b, t, c->offset);
+        else if (c->op == SHOW)
+            show(b, t);
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
         else if (c->op == LD || c->op == ST || c->op == ATOM) {
@@ -1300,12 +1418,15 @@ static void block_start(struct block *b, unsigned number)
     int p;
     memset(b->shared, 0xfd, b->g->shared);
     memset(b->statics, 0xfd, (size_t)b->f->statics);
+    memset(b->shown, 0xfd, (size_t)b->f->statics);
+    for (i = 0; b->f->ngroup && i < (b->g->threads + GROUP - 1) / GROUP; i++)
+        b->group[i].n = 0;
     for (i = 0; i < b->g->threads; i++) {
         struct thread *t = &b->thread[i];
         t->f = b->f;
         t->passed = b->passed + (size_t)i * PASSED_BYTES;
         t->slot = b->slots + (size_t)i * (size_t)b->f->nslot;
-        t->at = t->ncopies = t->groups = 0;
+        t->at = t->ncopies = t->groups = t->nwritten = 0;
         memcpy(t->slot, b->f->start, (size_t)b->f->nslot * sizeof *t->slot);
         t->slot[TID] = i, t->slot[NTID] = b->g->threads, t->slot[CTAID] = number, t->slot[NCTAID] = b->g->blocks;
         for (p = 0; p < b->f->nparam; p++)
@@ -1314,8 +1435,6 @@ static void block_start(struct block *b, unsigned number)
 }
 
 /* ---- a warp ---- */
-
-enum { WARP = 32, MOST_DEPTH = 16 };
 
 /* The element of a factor that a lane has, of rows (or columns) and depth: "PTX ISA", the layouts of m16n8k8 and m16n8k16. Register
  * by register the upper and lower half of 16 rows take turns; lanes of four have neighbours in depth, and those further on. */
@@ -1358,14 +1477,117 @@ static void multiply(const struct block *b, struct thread *lane, const struct ti
     }
 }
 
-/* All lanes of a warp have come to the same product (or place to meet), or none has come to one. */
+/* ---- four warps ---- */
+
+/* A factor from shared memory: cores of 8 lines of 16 bytes, "PTX ISA", "Strides" of K-major matrices without swizzling. False: the descriptor is of
+ * another kind, or not of what there is. */
+static int read_factor(const struct block *b, int short_as, uint64_t descriptor, float (*to)[GROUP_DEPTH])
+{
+    uint64_t at = (descriptor & 0x3fff) << 4, along = (descriptor >> 16 & 0x3fff) << 4, across = (descriptor >> 32 & 0x3fff) << 4, place;
+    int line, k;
+    uint16_t bits;
+    if (descriptor >> 46 || (descriptor & 0xc000c000u))
+        return 0;
+    for (line = 0; line < GROUP_SIDE; line++)
+        for (k = 0; k < GROUP_DEPTH; k++) {
+            place = at + (uint64_t)(line / 8) * across + (uint64_t)(k / 8) * along + (uint64_t)(line % 8 * 16 + k % 8 * 2);
+            if (place < STATIC || place + 2 > STATIC + (uint64_t)b->f->statics)
+                return 0;
+            memcpy(&bits, b->shown + (place - STATIC), 2);
+            to[line][k] = long_of(short_as, bits);
+        }
+    return 1;
+}
+
+static int read_factors(const struct block *b, struct pending *p)
+{
+    return p->read = p->read || (read_factor(b, p->m->short_as, p->a, p->x) && read_factor(b, p->m->short_as, p->b, p->y));
+}
+
+/* Where a thread's register of sums is. */
+static float *sum_at(struct group *g, unsigned thread, int i)
+{
+    unsigned lane = thread % WARP;
+    return &g->sum[thread / WARP * 16 + lane / 4 + 8 * (unsigned)(i % 4 / 2)][8 * (unsigned)(i / 4) + lane % 4 * 2 + (unsigned)(i % 2)];
+}
+
+/* Sums are taken over, and stay away until they are waited for. Without a fence nobody knows what they were. */
+static int group_issue(const struct block *b, struct group *g, struct thread *t, const struct group_product *m)
+{
+    struct pending *p = &g->pending[g->n];
+    unsigned i;
+    int s;
+    if (g->n == MOST_PENDING || (g->n && memcmp(g->pending[0].m->d, m->d, sizeof m->d) != 0))
+        return RUN_FAILED;
+    *p = (struct pending){.m = m, .a = t[0].slot[m->a], .b = t[0].slot[m->b], .add = (int)t[0].slot[m->add] & 1};
+    for (i = 0; i < GROUP; i++)
+        for (s = 0; s < GROUP_SUMS; s++) {
+            if (t[i].slot[m->a] != p->a || t[i].slot[m->b] != p->b || ((int)t[i].slot[m->add] & 1) != p->add)
+                return RUN_FAILED;
+            if (g->n == 0 || !m->fenced)
+                *sum_at(g, i, s) = m->fenced ? f32(t[i].slot[m->d[s]]) : NAN;
+            t[i].slot[m->d[s]] = 0x7fc0dead;
+        }
+    g->n++;
+    return !b->g->backwards || read_factors(b, p) ? 0 : RUN_FAILED; /* memory is read at once, or as late as it may be */
+}
+
+static int group_wait(const struct block *b, struct group *g, struct thread *t)
+{
+    int i, s, r, c, done = 0;
+    unsigned u;
+    for (; done < g->n && g->pending[done].committed; done++) {
+        struct pending *p = &g->pending[done];
+        if (!read_factors(b, p))
+            return RUN_FAILED;
+        for (r = 0; r < GROUP_SIDE; r++)
+            for (c = 0; c < GROUP_SIDE; c++)
+                g->sum[r][c] = sum_of(b, GROUP_DEPTH, p->add ? g->sum[r][c] : 0, p->x[r], p->y[c]);
+    }
+    if (done < g->n) /* they may go on for ever */
+        return 0;
+    for (u = 0; u < GROUP && done; u++)
+        for (s = 0; s < GROUP_SUMS; s++)
+            t[u].slot[g->pending[0].m->d[s]] = of_f32(*sum_at(g, u, s));
+    for (i = 0; i < g->n; i++)
+        g->pending[i].m = NULL;
+    g->n = 0;
+    return 0;
+}
+
+static int group_step(const struct block *b, struct thread *t, const struct instruction *c)
+{
+    struct group *g = &b->group[(t - b->thread) / GROUP];
+    int i;
+    for (i = 0; i < g->n && c->op == GROUP_COMMIT; i++)
+        g->pending[i].committed = 1;
+    return c->op == GROUP_PRODUCT ? group_issue(b, g, t, &t->f->group[c->offset]) : c->op == GROUP_WAIT ? group_wait(b, g, t) : 0;
+}
+
+/* ---- those that go together ---- */
+
+static unsigned together_of(const struct function *f)
+{
+    return f->ngroup ? GROUP : WARP;
+}
+
+/* All lanes of a warp (or group) have come to the same product (or place to meet), or none has come to one. */
 static int are_together(const struct thread *lane, unsigned n, unsigned meeting)
 {
     unsigned i;
     for (i = 0; i < n && meeting; i++)
-        if (n < WARP || lane[i].state != MEETS || lane[i].at != lane[0].at)
+        if (n < together_of(lane->f) || lane[i].state != MEETS || lane[i].at != lane[0].at)
             return 0;
     return 1;
+}
+
+static int meet_at(const struct block *b, struct thread *lane, const struct instruction *c)
+{
+    if (c->op >= GROUP_FENCE)
+        return group_step(b, lane, c);
+    if (c->op == TILES)
+        multiply(b, lane, &lane->f->tiles[c->offset]);
+    return lane->f->ngroup ? RUN_FAILED : 0; /* one warp of a group */
 }
 
 /* To the next barrier of the block, or to the end. */
@@ -1383,19 +1605,19 @@ static int warp_run(struct block *b, struct thread *lane, unsigned n)
         }
         if (!are_together(lane, n, meeting))
             return RUN_FAILED;
-        if (meeting && lane->f->code[lane->at - 1].op == TILES)
-            multiply(b, lane, &lane->f->tiles[lane->f->code[lane->at - 1].offset]);
+        if (meeting && meet_at(b, lane, &lane->f->code[lane->at - 1]) != 0)
+            return RUN_FAILED;
     }
     return 0;
 }
 
 static int block_run(struct block *b)
 {
-    unsigned i, done = 0, warps = (b->g->threads + WARP - 1) / WARP;
+    unsigned i, done = 0, size = together_of(b->f), warps = (b->g->threads + size - 1) / size;
     while (done == 0) {
         for (i = 0; i < warps; i++) {
-            unsigned first = WARP * (b->g->backwards ? warps - 1 - i : i), n = b->g->threads - first;
-            int error = warp_run(b, &b->thread[first], n < WARP ? n : WARP);
+            unsigned first = size * (b->g->backwards ? warps - 1 - i : i), n = b->g->threads - first;
+            int error = warp_run(b, &b->thread[first], n < size ? n : size);
             if (error)
                 return error;
         }
@@ -1415,7 +1637,9 @@ static void block_free(struct block *b)
 {
     unsigned i;
     for (i = 0; i < b->g->threads; i++)
-        free(b->thread[i].copy);
+        free(b->thread[i].copy), free(b->thread[i].written);
+    free(b->shown);
+    free(b->group);
     free(b->shared);
     free(b->statics);
     free(b->passed);
@@ -1427,6 +1651,8 @@ static void block_open(struct block *b, unsigned number)
 {
     b->shared = calloc(1, b->g->shared + 1);
     b->statics = calloc(1, (size_t)b->f->statics + 1);
+    b->shown = calloc(1, (size_t)b->f->statics + 1);
+    b->group = b->f->ngroup ? calloc((b->g->threads + GROUP - 1) / GROUP, sizeof *b->group) : NULL;
     b->passed = calloc(b->g->threads, PASSED_BYTES);
     b->thread = calloc(b->g->threads, sizeof *b->thread);
     b->slots = calloc((size_t)b->g->threads * (size_t)b->f->nslot, sizeof *b->slots);

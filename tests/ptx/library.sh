@@ -34,6 +34,7 @@ for path in "$SRC"/stdlib/*.rnn; do
 done
 check "entries were found" [ "$turn" -gt 100 ]
 for arch in $archs; do check "LSTM, sm_$arch" assembled lstm lstm "$arch"; done
+check "LSTM, sm_90a" assembled lstm lstm 90a
 check "LSTM, double" assembled lstm lstm 80 --precision=f64
 check "sums over threads, double" assembled rwkv7 rwkv7 75 --precision=f64
 check "GLA in chunks" assembled gla gla 90 --form=chunk:16

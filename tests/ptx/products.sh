@@ -47,6 +47,15 @@ for factor in bf16 tf32; do
     "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --arch=sm_75 --products=$factor -o x
 done
 
+# ---- sm_90a: products of groups, outside of steps, of factors of 16 bits ----
+check "bf16 in memory" holds "forward 0 backward 0" none lstm --precision=bf16 --arch=sm_90a
+check "is a product of groups" sh -c '[ "$(grep -c "wgmma.mma_async.*m64n64k16.f32.bf16.bf16" k.ptx)" = 2 ] && grep -q "^\.target sm_90a" k.ptx && grep -q "\"arch\": \"sm_90a\"" k.json'
+check "f16, all products: in steps by warps" holds "forward 1 backward 1" .m16n8k16.row.col.f32.f16.f16.f32 lstm --products=f16 --arch=sm_90a
+check "else by groups" sh -c '[ "$(grep -c "wgmma.mma_async.*m64n64k16.f32.f16.f16" k.ptx)" = 8 ] && [ "$(grep -c "fence.proxy.async" k.ptx)" = 4 ]'
+check "tf32, by warps" holds "forward 2 backward 4" .m16n8k8.row.col.f32.tf32.tf32.f32 lstm --products=tf32 --arch=sm_90a
+check "none on sm_90" sh -c '"$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --target=ptx --arch=sm_90 --products=f16 -o k && ! grep -q wgmma k.ptx'
+check "no later card" sh -c '"$RNNC" targets | grep -q "^ptx  sm_90a .*of this architecture, and no later one"'
+
 # ---- elsewhere ----
 refuses "a CPU" 2 '\-\-products=bf16 means nothing with --target=cpu, whose factors are never rounded' "$RNNC" build "$SRC/stdlib/lstm.rnn" --entry=lstm --products=bf16 -o x
 refuses "a CPU's test" 2 '\-\-products=tf32 means nothing with --target=cpu' "$RNNC" test "$SRC/stdlib/lstm.rnn" --products=tf32
@@ -63,7 +72,7 @@ command -v ptxas >/dev/null || { echo "skipped: ptxas is not installed"; finish;
 assembles() {
   arch=$1 file=$2
   shift 2
-  "$RNNC" build "$SRC/stdlib/$file.rnn" --entry="$file" --target=ptx --arch=sm_"$arch" "$@" -o k && grep -q mma.sync k.ptx || return 1
+  "$RNNC" build "$SRC/stdlib/$file.rnn" --entry="$file" --target=ptx --arch=sm_"$arch" "$@" -o k && grep -qE "mma.sync|wgmma.mma_async" k.ptx || return 1
   ptxas -arch=sm_"$arch" -v k.ptx -o k.cubin >ptxas.out 2>&1 || { cat ptxas.out; return 1; }
   [ "$(grep -c '\.entry' k.ptx)" = "$(grep -c ' 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' ptxas.out)" ] || { cat ptxas.out; return 1; }
 }
@@ -74,5 +83,9 @@ check "sm_86, tf32 in chunks" assembles 86 gla --form=chunk:16 --products=tf32
 check "sm_80, bf16 in chunks with many products" assembles 80 deltanet --form=chunk:16 --products=bf16
 check "sm_87, f16 from f32" assembles 87 gru --products=f16
 check "sm_89, bf16 from f16" assembles 89 gru --precision=f16 --products=bf16
+check "sm_90a, bf16" assembles 90a lstm --precision=bf16
+check "sm_90a, f16 from f32" assembles 90a lstm --products=f16
+check "sm_90a, bf16 from f16" assembles 90a gru --precision=f16 --products=bf16
+check "for no other" sh -c '! ptxas -arch=sm_90 k.ptx -o k.cubin 2>/dev/null'
 check "sm_90, tf32 from bf16" assembles 90 lstm --precision=bf16 --products=tf32
 finish

@@ -56,6 +56,8 @@ ints '4, 2' 0 1 2 0 1 3 0 1 >outside/k.npy
 refuses "an index outside, by name" 1 'count: .*index 3 is outside 0..2, the range of axis 0 of .W., in sequence 1' \
   gpu "$RNNC" run count.rnn -i x.npy -i W.npy -i outside/k.npy --target=cuda
 refuses "kernels for a newer GPU" 1 'cuDeviceGetAttribute: the device is older than the architecture' gpu $call --arch=sm_90
+check "kernels for one GPU" env STUB_ARCH=9.0 LD_LIBRARY_PATH="$ours" $call --arch=sm_90a --products=bf16
+refuses "and not for a later one" 1 'cuDeviceGetAttribute: the device is of a later generation than the code of the kernels' env STUB_ARCH=10.0 LD_LIBRARY_PATH="$ours" $call --arch=sm_90a
 check "kernels for an older GPU" gpu $call --arch=sm_75
 check "the GPU's own architecture" sh -c "STUB_ARCH=9.0 LD_LIBRARY_PATH='$ours' '$RNNC' bench '$gru' --entry=gru --sizes T=2 --target=cuda | grep -q 'f32 sm_90, no GPU'"
 

@@ -80,7 +80,8 @@ static Product product_new(Arena *a, const Form *f)
     p.blocks = node->kind == NV_PANELS;
     cr_assert(f->steps ? has_tiles(node) : node->kind == (str_is(o.arch, "sm_75") && f->factor ? NV_TILES : NV_PANELS));
     p.ptx = str_c(a, nv_ptx(p.plan, &o));
-    cr_assert(!f->factor || strstr(p.ptx, "mma.sync.aligned.m16n8"));
+    bool groups = p.blocks && str_is(o.arch, "sm_90a") && (f->factor == FACTOR_BF16 || f->factor == FACTOR_F16);
+    cr_assert(!f->factor || strstr(p.ptx, groups ? "wgmma.mma_async.sync.aligned.m64n64k16" : "mma.sync.aligned.m16n8"));
     cr_assert(!p.blocks || strstr(p.ptx, ".reqntid 256, 1, 1"));
     p.kernels = kernels_read(p.ptx);
     cr_assert(p.kernels);
@@ -272,6 +273,8 @@ Test(products, large)
     check_large(&(Form){.factor = FACTOR_F16, .arch = "sm_89", .narrow = NARROW_F16, .b_turned = true});
     check_large(&(Form){.factor = FACTOR_BF16, .arch = "sm_90", .narrow = NARROW_BF16, .wide_a = true, .b_turned = true});
     check_large(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .a_turned = true, .c_turned = true});
+    check_large(&(Form){.factor = FACTOR_BF16, .arch = "sm_90a", .narrow = NARROW_BF16, .b_turned = true});
+    check_large(&(Form){.factor = FACTOR_F16, .arch = "sm_90a", .narrow = NARROW_F16, .wide_a = true, .b_turned = true});
 }
 
 /* ---- what threads wait for ---- */
@@ -279,7 +282,7 @@ Test(products, large)
 /* Takes the n-th of such instructions away; false: there are not as many. */
 static bool take_away(char *ptx, unsigned n)
 {
-    static const char *const word[] = {"bar.sync", "cp.async.commit_group", "cp.async.wait_group"};
+    static const char *const word[] = {"bar.sync", "cp.async.commit_group", "cp.async.wait_group", "fence.proxy.async", "wgmma.fence", "wgmma.commit_group", "wgmma.wait_group"};
     for (char *at = ptx; *at; at++)
         for (size_t w = 0; w < sizeof word / sizeof *word; w++)
             if (strncmp(at, word[w], strlen(word[w])) == 0 && n-- == 0) {
@@ -327,6 +330,8 @@ Test(products, each_fence_is_needed)
     check_fences(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .b_turned = true}, 40);
     check_fences(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .arch = "sm_80", .b_turned = true}, 80);
     check_fences(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_F16, .arch = "sm_80"}, 50);
+    check_fences(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .arch = "sm_90a", .b_turned = true}, 80);
+    check_fences(&(Form){.factor = FACTOR_F16, .arch = "sm_90a"}, 50);
 }
 
 Test(products, bf16_in_steps) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80", .steps = true}); }
@@ -335,6 +340,15 @@ Test(products, tf32_in_steps) { check_form(&(Form){.factor = FACTOR_TF32, .arch 
 Test(products, bf16) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_80"}); }
 Test(products, f16) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_86"}); }
 Test(products, f16_of_the_oldest) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_75"}); }
+Test(products, bf16_of_groups) { check_views((Form){.factor = FACTOR_BF16, .arch = "sm_90a"}); }
+Test(products, f16_of_groups) { check_views((Form){.factor = FACTOR_F16, .arch = "sm_90a"}); }
+Test(products, stored_for_groups)
+{
+    check_form(&(Form){.factor = FACTOR_BF16, .narrow = NARROW_BF16, .arch = "sm_90a", .b_turned = true}, 0);
+    check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_F16, .wide_a = true, .arch = "sm_90a"}, 1);
+    check_form(&(Form){.factor = FACTOR_F16, .narrow = NARROW_BF16, .arch = "sm_90a", .a_turned = true}, 2);
+}
+Test(products, tf32_of_sm_90a) { check_form(&(Form){.factor = FACTOR_TF32, .arch = "sm_90a"}, 0); }
 Test(products, tf32) { check_views((Form){.factor = FACTOR_TF32, .arch = "sm_90"}); }
 
 /* A part of a warp cannot multiply. */
