@@ -465,12 +465,16 @@ Test(cuda, scan) { check_launcher((Source){.path = "stdlib/mingru.rnn", .entry =
 
 static unsigned block_of[8]; /* by the number of a kernel that is blocks, in the order of launches */
 static uint32_t nblock;
+static unsigned tiles_grid, tiles_block; /* of the last product in tiles of blocks */
 
 static int note_block(const char *name, unsigned grid, unsigned block, unsigned shared, void **params)
 {
-    (void)grid, (void)shared, (void)params;
-    if (find_kernel(name)->blocks && nblock < 8)
+    const NvKernel *kernel = find_kernel(name);
+    (void)shared, (void)params;
+    if (kernel->blocks && nblock < 8)
         block_of[nblock++] = block;
+    if (kernel->node.p[0]->kind == NV_PANELS)
+        tiles_grid = grid, tiles_block = block;
     return 0;
 }
 
@@ -511,6 +515,30 @@ Test(cuda, threads)
         memcpy(before, block_of, sizeof before);
         launch_sizes(&l, &cuda, 50, of[i].H);
         cr_assert_eq(memcmp(before, block_of, nblock * sizeof *before), 0, "H %d: other threads for longer sequences", (int)of[i].H);
+    }
+    l.close(&cuda);
+    launcher_free(&l);
+    arena_free(a);
+}
+
+/* A block for each tile of 64 x 64: of T * B rows, B being 2, and 3 * H columns. */
+Test(cuda, tiles)
+{
+    static const struct {
+        int64_t T, H;
+        unsigned grid;
+    } of[] = {{1, 1, 1}, {32, 21, 1}, {33, 21, 2}, {32, 22, 2}, {33, 22, 4}, {160, 300, 5 * 15}};
+    Arena *a = arena_new();
+    Cuda cuda;
+    if (!cpu_level_here(CPU_AVX2))
+        cr_skip("this machine has no fused multiply-add");
+    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    launched = &l;
+    l.stub->launch = note_block;
+    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
+    for (uint32_t i = 0; i < sizeof of / sizeof *of; i++) {
+        launch_sizes(&l, &cuda, of[i].T, of[i].H);
+        cr_assert(tiles_grid == of[i].grid && tiles_block == NV_PANEL_THREADS, "T %d H %d: %u blocks of %u", (int)of[i].T, (int)of[i].H, tiles_grid, tiles_block);
     }
     l.close(&cuda);
     launcher_free(&l);

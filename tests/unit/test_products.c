@@ -16,6 +16,7 @@ typedef struct Form {
     bool wide_a;
     const char *arch;
     bool steps; /* one product after the other, by one block: each warp makes tiles by itself */
+    const char *m, *n, *k; /* sizes that are numbers; NULL: M, N, K */
     bool a_turned, b_turned, c_turned, add; /* turned: columns are dense */
 } Form;
 
@@ -52,8 +53,8 @@ static KernProg *program_of(Arena *a, const Form *f)
     text_add(&t, "kern \"p\"%s%s\ndim Z batch\ndim keep keep\ndim P size\ndim M size\ndim N size\ndim K size\n", f->narrow ? " narrow " : "", narrow_text(f->narrow));
     text_add(&t, "open P\nopen M\nopen N\nopen K\narg \"a\" real[P, M, K] param of 0\narg \"b\" real[P, K, N] param of 1\n");
     text_add(&t, "%s%s%s", buffer(a, A, f->narrow && !f->wide_a, "P*M*K"), buffer(a, B, f->narrow, "P*K*N"), buffer(a, C, false, "P*M*N"));
-    text_add(&t, "forward {\n  %s %%0 < P {\n    gemm m M n N k K b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n%s  }\n}\n",
-             f->steps ? "serial" : "parallel", view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
+    text_add(&t, "forward {\n  %s %%0 < P {\n    gemm m %s n %s k %s b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n%s  }\n}\n",
+             f->steps ? "serial" : "parallel", f->m ? f->m : "M", f->n ? f->n : "N", f->k ? f->k : "K", view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
              f->factor ? factor_text(f->factor) : "", f->steps ? "    copy b0[0] = b2[0] count 0\n" : "");
     KernProg *k = kern_read(a, text_str(&t), &error);
     cr_assert(k, "%.*s\n%.*s", STRF(error), STRF(text_str(&t)));
@@ -275,6 +276,38 @@ Test(products, large)
     check_large(&(Form){.factor = FACTOR_TF32, .arch = "sm_80", .a_turned = true, .c_turned = true});
     check_large(&(Form){.factor = FACTOR_BF16, .arch = "sm_90a", .narrow = NARROW_BF16, .b_turned = true});
     check_large(&(Form){.factor = FACTOR_F16, .arch = "sm_90a", .narrow = NARROW_F16, .wide_a = true, .b_turned = true});
+}
+
+/* Tiles are no larger than a product whose sizes are numbers; a few rows are left to threads alone, and few pieces to warps. */
+static NvKind kind_of(const Form *f, int64_t M, int64_t N, uint32_t rows, uint32_t cols)
+{
+    Arena *a = arena_new();
+    Product p = {.a = a, .form = *f, .k = program_of(a, f)};
+    NvOptions o = {.arch = str_of(f->arch)};
+    p.plan = nv_plan(a, p.k, &o);
+    const NvNode *node = p.plan->fn[REC_FORWARD].kernel.p[0].node.p[0];
+    NvKind kind = node->kind;
+    p.blocks = kind == NV_PANELS;
+    p.kernels = kernels_read(str_c(a, nv_ptx(p.plan, &o)));
+    cr_assert(p.kernels && (kind != NV_PANELS || (node->rows == rows && node->cols == cols)));
+    if (f->k)
+        check_sizes(&p, M, N, atoi(f->k), 1);
+    kernels_free(p.kernels);
+    arena_free(a);
+    return kind;
+}
+
+Test(products, sizes_that_are_numbers)
+{
+    cr_assert_eq(kind_of(&(Form){.arch = "sm_80", .m = "10", .n = "30", .k = "20"}, 10, 30, 1, 2), NV_PANELS);
+    cr_assert_eq(kind_of(&(Form){.arch = "sm_75", .m = "33", .n = "16", .k = "8", .b_turned = true}, 33, 16, 4, 1), NV_PANELS);
+    cr_assert_eq(kind_of(&(Form){.arch = "sm_80", .m = "32", .k = "9"}, 32, 70, 2, 4), NV_PANELS);
+    cr_assert_eq(kind_of(&(Form){.arch = "sm_80", .m = "7", .k = "9"}, 7, 12, 0, 0), NV_SHARE);
+    cr_assert_eq(kind_of(&(Form){.arch = "sm_80", .k = "7"}, 12, 12, 0, 0), NV_SHARE);
+    cr_assert_eq(kind_of(&(Form){.factor = FACTOR_BF16, .arch = "sm_80", .m = "64", .k = "20"}, 64, 9, 0, 0), NV_TILES);
+    cr_assert_eq(kind_of(&(Form){.factor = FACTOR_BF16, .arch = "sm_90a", .n = "32", .k = "20"}, 9, 32, 0, 0), NV_TILES);
+    cr_assert_eq(kind_of(&(Form){.factor = FACTOR_F16, .arch = "sm_90a", .m = "65", .n = "33", .k = "16"}, 65, 33, 8, 4), NV_PANELS);
+    cr_assert_eq(kind_of(&(Form){.factor = FACTOR_F16, .arch = "sm_75", .m = "65", .n = "33", .k = "16"}, 65, 33, 0, 0), NV_TILES);
 }
 
 /* ---- what threads wait for ---- */
