@@ -67,11 +67,17 @@ static void describe_params(const CpuGen *g, const KernProg *k, const NvKernel *
     }
 }
 
-/* No other number of threads will do in a block. */
-static void need_threads(const CpuGen *g, LLVMValueRef fn, unsigned n)
+static void annotate(const CpuGen *g, LLVMValueRef fn, const char *what, unsigned n)
 {
-    LLVMValueRef of[] = {fn, LLVMMDStringInContext(g->context, "reqntidx", 8), gen_iconst(g, 32, n)};
+    LLVMValueRef of[] = {fn, LLVMMDStringInContext(g->context, what, (unsigned)strlen(what)), gen_iconst(g, 32, n)};
     LLVMAddNamedMetadataOperand(g->module, "nvvm.annotations", LLVMMDNodeInContext(g->context, of, 3));
+}
+
+/* No other number of threads will do in a block. So many blocks have room in a multiprocessor's registers: for more, ptxas would do with too few. */
+static void describe_panels(const CpuGen *g, LLVMValueRef fn, const NvNode *n)
+{
+    annotate(g, fn, "reqntidx", NV_PANEL_THREADS);
+    annotate(g, fn, "minctasm", n->tile->factor || gen_real_bits(g) == 64 ? 2 : 3);
 }
 
 static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel *kernel, NvThreads threads)
@@ -87,7 +93,7 @@ static LLVMValueRef new_kernel(const CpuGen *g, const NvPlan *p, const NvKernel 
     if (threads == NV_GRID) {
         LLVMSetFunctionCallConv(fn, CALLED_BY_HOST);
         if (kernel->node.p[0]->kind == NV_PANELS)
-            need_threads(g, fn, NV_PANEL_THREADS);
+            describe_panels(g, fn, kernel->node.p[0]);
         describe_params(g, p->k, kernel, fn);
     }
     return fn;

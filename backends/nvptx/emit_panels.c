@@ -10,7 +10,7 @@
  * Who brings an element follows global memory: neighbours in a warp bring neighbours there, of the depth where that is dense. */
 #include "backends/nvptx/emit_panels.h"
 
-enum { COPIED = 2, ASYNCHRONOUS = 3 /* panels */, MOST_STATIC = 48 * 1024, SHARED_MEMORY = 3 };
+enum { ROUNDS = 4 /* of bringing, without a loop */, COPIED = 2, ASYNCHRONOUS = 3 /* panels */, MOST_STATIC = 48 * 1024, SHARED_MEMORY = 3 };
 
 static LLVMValueRef or_first(const Panels *x, LLVMValueRef a, LLVMValueRef end)
 {
@@ -102,21 +102,36 @@ static void bring_wide(const Panels *x, const Side *s, LLVMValueRef panel, LLVMV
     copy(x, s, panel_place(x, s, panel, line, in), depth, each);
 }
 
-/* The threads take turns. Where there are many elements, or two ways to bring them, what is found from the thread's number is found again for each
- * panel: for all of them there is no room in registers. */
-static void bring_all(const Panels *x, const Side *s, LLVMValueRef panel, uint32_t n, void (*one)(const Panels *, const Side *, LLVMValueRef, LLVMValueRef))
+typedef void Bring(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef number);
+
+/* The threads take turns, for n elements. */
+static void bring_rounds(const Panels *x, const Side *s, LLVMValueRef panel, LLVMValueRef thread, uint32_t n, uint32_t rounds, Bring *one)
 {
     const CpuGen *g = &x->e->g;
-    LLVMValueRef thread = x->unit->fills ? nv_own(g, g->b, x->thread) : x->thread;
-    for (uint32_t i = 0; i < n; i += NV_PANEL_THREADS) {
-        LLVMValueRef number = panel_add(x, thread, panel_number(x, i));
+    for (uint32_t i = 0; i < rounds; i++) {
+        LLVMValueRef number = panel_add(x, thread, panel_number(x, i * NV_PANEL_THREADS));
         GenIf has = {NULL};
-        if (n - i < NV_PANEL_THREADS)
+        if (n < (i + 1) * NV_PANEL_THREADS)
             has = gen_if(g, panel_below(x, number, panel_number(x, n)));
         one(x, s, panel, number);
         if (has.done)
             gen_end_if(g, has);
     }
+}
+
+/* Reals have few rounds, and what is found from a thread's number is found once for all panels. Else there is no room for that in registers: it is found
+ * again for each panel, and many rounds are a loop, whose end neither LLVM nor ptxas knows. */
+static void bring_all(const Panels *x, const Side *s, LLVMValueRef panel, uint32_t n, Bring *one)
+{
+    const CpuGen *g = &x->e->g;
+    uint32_t rounds = (n + NV_PANEL_THREADS - 1) / NV_PANEL_THREADS;
+    if (!x->unit->fills || rounds <= ROUNDS) {
+        bring_rounds(x, s, panel, x->unit->fills ? nv_own(g, g->b, x->thread) : x->thread, n, rounds, one);
+        return;
+    }
+    GenLoop l = gen_loop(g, panel_number(x, 0), nv_own(g, g->b, panel_number(x, n)), panel_number(x, ROUNDS * NV_PANEL_THREADS), NULL, 0);
+    bring_rounds(x, s, panel, nv_own(g, g->b, panel_add(x, x->thread, l.i)), UINT32_MAX, ROUNDS, one);
+    gen_loop_end(g, &l, NULL);
 }
 
 static void bring_side(const Panels *x, const Side *s, LLVMValueRef panel)
@@ -209,7 +224,9 @@ static void emit_tile(Panels *x, LLVMValueRef tile, LLVMValueRef across, LLVMVal
     for (uint32_t i = 0; i < x->nsum; i++)
         LLVMBuildStore(g->b, gen_const(g, 0), x->sum[i]);
     multiply_panels(x);
-    x->unit->store(x);
+    Panels late = *x; /* where elements go is not found before */
+    late.thread = nv_own(g, g->b, x->thread);
+    x->unit->store(&late);
 }
 
 /* ---- the kernel ---- */

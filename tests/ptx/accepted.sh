@@ -6,7 +6,7 @@ command -v ptxas >/dev/null || skip "ptxas is not installed"
 assembles() {
   file=$1 entry=$2
   shift 2
-  for arch in 75 80 86 89 90; do
+  for arch in ${archs:-75 80 86 89 90}; do
     "$RNNC" build "$SRC/$file" --entry="$entry" --target=ptx --arch=sm_$arch "$@" -o k || return 1
     grep -q "^\.target sm_$arch" k.ptx || { echo "not for sm_$arch"; return 1; }
     ptxas -arch=sm_$arch -v k.ptx -o k.cubin >ptxas.out 2>&1 || { cat ptxas.out; return 1; }
@@ -29,5 +29,11 @@ for precision in bf16 f16; do
   check "and an LSTM's, $precision" assembles stdlib/lstm.rnn lstm --precision=$precision
 done
 check "dozens of nests in a step" assembles stdlib/deltanet.rnn deltanet --form=chunk:16
+archs=80
+check "products in panels, with heads" assembles stdlib/lstm_heads.rnn lstm_heads
+archs=90a
+check "products in panels, double" assembles stdlib/gru.rnn gru --precision=f64
+check "products of groups" assembles stdlib/lstm_heads.rnn lstm_heads --precision=bf16 --products=bf16
+archs=
 check "a sequence of cells" assembles stdlib/fsmn.rnn fsmn3
 finish

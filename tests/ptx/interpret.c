@@ -665,6 +665,7 @@ static int is_idle(const char *text)
                                         ".target",
                                         ".address_size",
                                         ".extern .shared .align 8 .b8 partial_results[]",
+                                        ".minnctapersm",
                                         ".file",
                                         ".loc",
                                         ".section",
