@@ -21,6 +21,13 @@ static uint32_t pieces(const Map *m, Dim size, uint32_t piece, uint32_t most)
     return n > piece ? (uint32_t)((n + piece - 1) / piece) : 1;
 }
 
+/* Elements are stored while others are still to be made, by whom ever. */
+static bool is_apart(const Map *m, const NvTile *t)
+{
+    KBufId c = kern_memory(m->k, t->store->mem.buf);
+    return c != kern_memory(m->k, t->a->mem.buf) && c != kern_memory(m->k, t->b->mem.buf);
+}
+
 NvNode *nv_product(Map *m, NvKind kind, KStmt *s)
 {
     NvNode *node = nv_node(m, kind, s);
@@ -29,7 +36,7 @@ NvNode *nv_product(Map *m, NvKind kind, KStmt *s)
     node->tile = tile_of(m, node->axis.p[node->nlevel - 2].loop);
     for (uint32_t l = 0; l < node->nlevel; l++)
         node->count = dim_mul(m->k->dims, node->count, node->extent[l]);
-    return node->tile ? node : NULL;
+    return node->tile && is_apart(m, node->tile) ? node : NULL;
 }
 
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows)

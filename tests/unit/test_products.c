@@ -310,6 +310,27 @@ Test(products, sizes_that_are_numbers)
     cr_assert_eq(kind_of(&(Form){.factor = FACTOR_F16, .arch = "sm_75", .m = "65", .n = "33", .k = "16"}, 65, 33, 0, 0), NV_TILES);
 }
 
+/* What is multiplied must stay until all of it has been. */
+static bool is_tiled(const char *product)
+{
+    Arena *a = arena_new();
+    Str error = {0};
+    KernProg *k = kern_read(a, str_fmt(a, "kern \"p\"\ndim Z batch\ndim keep keep\ndim M size\nbuf b0 work real M*M used 1 \"\"\nbuf b1 work real M*M used 1 \"\"\n"
+                                          "buf b2 work real M*M used 1 \"\"\nforward {\n  gemm m M n M k M %s\n}\n", product), &error);
+    cr_assert(k, "%.*s", STRF(error));
+    const NvFn *fn = &nv_plan(a, k, &(NvOptions){.arch = STR("sm_80")})->fn[REC_FORWARD];
+    bool tiled = !fn->refused.n && fn->kernel.p[0].node.p[0]->kind == NV_PANELS;
+    arena_free(a);
+    return tiled;
+}
+
+Test(products, not_in_place)
+{
+    cr_assert(is_tiled("b2[0] rows M cols 1 = b0[0] rows M cols 1 @ b1[0] rows M cols 1"));
+    cr_assert_not(is_tiled("b0[0] rows M cols 1 = b0[0] rows M cols 1 @ b1[0] rows M cols 1"));
+    cr_assert_not(is_tiled("b1[0] rows M cols 1 = b0[0] rows M cols 1 @ b1[0] rows M cols 1"));
+}
+
 /* ---- what threads wait for ---- */
 
 /* Takes the n-th of such instructions away; false: there are not as many. */
