@@ -75,6 +75,7 @@ typedef struct Emit {
     EmitFront front;
     bool small;                         /* code at this place runs rarely: short is better than fast */
     EmitKnown equal;
+    bool in_steps;                      /* a serial loop is around */
     bool one_vector;                    /* vector loops have one partial result a lane, as they have in emit_rows */
     LLVMValueRef *scope_of, *not_scope; /* by KBufId: alias metadata, NULL: not made yet */
     LLVMMetadataRef *scope;             /* by KBufId that is its own memory */

@@ -1,6 +1,6 @@
 /* Across instead of along: `parallel i { vector n { y[i, n] = exp(x[i, n]) } }` with few n, heads for instance, would leave most lanes
  * of each vector empty. Where the work of an element is long, such a loop is made a second time with i in the lanes, loads and stores
- * one by one, and sizes choose. Every lane computes the same either way. */
+ * one by one, and sizes choose. Every lane computes the same either way. Not in steps: there i is the batch, and code for it is large. */
 #include "backends/cpu/emit.h"
 
 static bool is_plain(const KStmt *s)
@@ -39,7 +39,7 @@ LLVMValueRef emit_is_across(Emit *e, const KStmt *s)
 {
     int64_t n = 0;
     uint32_t width = cpu_width(&e->g);
-    const KStmt *loop = s->loop.kind == K_PARALLEL && !s->loop.reverse && e->g.vector_bytes && !e->v.on && !e->small ? along(s) : NULL;
+    const KStmt *loop = s->loop.kind == K_PARALLEL && !s->loop.reverse && e->g.vector_bytes && !e->v.on && !e->small && !e->in_steps ? along(s) : NULL;
     if (!loop || dim_is_const(e->k->dims, loop->loop.extent, &n) || dim_is_const(e->k->dims, s->loop.extent, &n))
         return NULL;
     LLVMValueRef few = gen_icmp(&e->g, LLVMIntSLE, emit_dim(e, loop->loop.extent), gen_i64(&e->g, width / 2));

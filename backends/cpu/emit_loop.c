@@ -226,7 +226,10 @@ void emit_plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to
     LLVMBasicBlockRef outer = e->behind_loop;
     e->behind_loop = l.done;
     emit_set(e, s->loop.var, i, false);
+    bool in_steps = e->in_steps;
+    e->in_steps |= s->loop.kind == K_SERIAL;
     iteration(e, s);
+    e->in_steps = in_steps;
     e->behind_loop = outer;
     gen_loop_end(&e->g, &l, NULL);
 }

@@ -184,6 +184,7 @@ static bool make_function(const Emit *outer, EmitTask *t, const KStmt *s, V fn)
     e.scope = outer->scope;
     e.given_buf = outer->given_buf;
     e.product = outer->product;
+    e.in_steps = outer->in_steps;
     t->words = LLVMGetParam(fn, 0);
     take_constants(&e, outer);
     take_words(&e);

@@ -17,11 +17,11 @@ while read -r cell baseline avx2 avx512; do
   check "$cell avx2" at_most "$cell" avx2 "$avx2"
   check "$cell avx512" at_most "$cell" avx512 "$avx512"
 done <<L
-elman 3950 3600 3550
-gru 5100 4450 4350
-lstm 5350 4600 4500
-mamba 7200 5850 5700
-gla 10450 9000 8700
+elman 4150 3750 3700
+gru 5450 4650 4550
+lstm 5500 4600 4550
+mamba 8200 6900 6900
+gla 16400 12700 12550
 deltanet 20500 17900 17250
 L
 
