@@ -47,8 +47,7 @@ static bool conflict_in(Map *m, const NvNode *a, const NvNode *b, KBufId memory,
 
 static bool are_apart(Map *m, const KStmt *round, const NvNode *a, const NvNode *b, KBufId memory)
 {
-    KernPiece piece = {m->kernel->part, m->kernel->axis};
-    return round && kern_rounds_apart(m->k, round, a->s, b->s, memory, m->kernel->first == K_NONE ? NULL : &piece);
+    return round && kern_rounds_apart(m->k, round, a->s, b->s, memory, &m->pieces);
 }
 
 static bool conflict(Map *m, const NvNode *a, const NvNode *b, const KStmt *round)

@@ -15,7 +15,7 @@ typedef struct Kernel {
     bool many;                   /* too many nests for the addresses of all to be known at a time */
     LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
     LLVMValueRef block, shared;  /* which one, and its shared memory; of a CPU's threads only of blocks */
-    LLVMValueRef piece, trouble; /* parameters */
+    LLVMValueRef piece[NV_MAXCUT], trouble; /* parameters */
     LLVMValueRef *before;        /* by KVar: an accumulator, before threads had partial results */
     LLVMBasicBlockRef end;
 } Kernel;
@@ -117,7 +117,7 @@ static void read_params(Kernel *x)
         case NV_BUFFER: e->near.buf[p->index] = v; break;
         case NV_SIZE: e->near.sym[p->index] = v; break;
         case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
-        case NV_PIECE: x->piece = v; break;
+        case NV_PIECE: x->piece[p->index] = v; break;
         case NV_SEED: e->seed = v; break;
         case NV_TROUBLE: x->trouble = v; break;
         }
@@ -169,17 +169,34 @@ static void find_place(Kernel *x)
     x->step = LLVMBuildNSWMul(g.b, special(&g, "llvm.nvvm.read.ptx.sreg.nctaid.x"), x->step, "");
 }
 
-/* A block's piece of the axis; the last one may be short, and one beyond the end empty. */
-static void find_piece(Kernel *x)
+/* How many pieces an axis has, at least one. */
+static LLVMValueRef count_pieces(const CpuGen *g, LLVMValueRef places, LLVMValueRef piece)
+{
+    LLVMValueRef one = gen_i64(g, 1), last = LLVMBuildNSWSub(g->b, LLVMBuildNSWAdd(g->b, places, piece, ""), one, "");
+    LLVMValueRef n = LLVMBuildUDiv(g->b, last, piece, "");
+    return gen_select(g, gen_icmp(g, LLVMIntSLT, n, one), one, n);
+}
+
+/* A block's piece of each axis; the last one may be short, and one beyond the end empty. */
+static void find_pieces(Kernel *x)
 {
     Emit *e = &x->e;
     CpuGen g = e->g;
+    LLVMValueRef block = x->block;
     g.b = e->entry;
-    LLVMValueRef first = LLVMBuildNSWMul(g.b, x->block, x->piece, "");
-    LLVMValueRef rest = LLVMBuildNSWSub(g.b, emit_dim(e, x->kernel->axis), first, "");
-    LLVMValueRef part = gen_select(&g, gen_icmp(&g, LLVMIntSLT, x->piece, rest), x->piece, rest);
-    emit_set(e, x->kernel->first, first, false);
-    e->near.sym[x->kernel->part] = gen_select(&g, gen_icmp(&g, LLVMIntSLT, part, gen_i64(&g, 0)), gen_i64(&g, 0), part);
+    for (uint32_t i = 0; i < x->kernel->cut.n; i++) {
+        const NvCut *cut = &x->kernel->cut.p[i];
+        LLVMValueRef places = emit_dim(e, cut->axis), piece = x->piece[i], number = block;
+        if (i + 1 < x->kernel->cut.n) {
+            LLVMValueRef n = count_pieces(&g, places, piece);
+            number = LLVMBuildURem(g.b, block, n, "");
+            block = LLVMBuildUDiv(g.b, block, n, "");
+        }
+        LLVMValueRef first = LLVMBuildNSWMul(g.b, number, piece, ""), rest = LLVMBuildNSWSub(g.b, places, first, "");
+        LLVMValueRef part = gen_select(&g, gen_icmp(&g, LLVMIntSLT, piece, rest), piece, rest);
+        emit_set(e, cut->first, first, false);
+        e->near.sym[cut->part] = gen_select(&g, gen_icmp(&g, LLVMIntSLT, part, gen_i64(&g, 0)), gen_i64(&g, 0), part);
+    }
 }
 
 /* ---- iterations that are shared out ---- */
@@ -418,8 +435,7 @@ static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGe
     find_products(&x);
     read_params(&x);
     find_place(&x);
-    if (kernel->first != K_NONE)
-        find_piece(&x);
+    find_pieces(&x);
     emit_start_checks(&x.e, &kernel->root);
     emit_block(&x.e, &kernel->before);
     emit_nodes(&x, &kernel->node);

@@ -11,6 +11,7 @@ typedef struct cuda_run {
     uint64_t *arg, *out, *buf; /* addresses on the device; 0: not given */
     uint64_t *value;           /* of parameters */
     void **pointer;            /* to values */
+    int64_t piece[CUDA_CUTS];  /* of the axes of the kernel that is launched */
     int64_t zeros;             /* bytes of zeros for arguments that are missing */
     uint64_t zeros_at, lengths_at, trouble_at;
     uint64_t seed;             /* of random numbers */
@@ -318,16 +319,41 @@ static void cuda_buffers(cuda_run *r)
 
 enum { CUDA_THREADS = 256, CUDA_WARP = 32 };
 
-static uint64_t cuda_param_value(const cuda_run *r, const cuda_kernel *k, const cuda_param *p)
+static uint64_t cuda_param_value(const cuda_run *r, const cuda_param *p)
 {
     switch (p->kind) {
     case CUDA_BUFFER: return r->buf[p->index];
     case CUDA_SIZE: return (uint64_t)r->sizes[p->index];
     case CUDA_GIVEN: return r->arg[p->index] != 0;
-    case CUDA_PIECE: return (uint64_t)k->piece;
+    case CUDA_PIECE: return (uint64_t)r->piece[p->index];
     case CUDA_SEED: return r->seed;
     default: return r->trouble_at;
     }
+}
+
+/* Iterations that a block shares out at a time, at most; as many as threads if that may be of a whole sequence. */
+static int64_t cuda_work(cuda_run *r, const cuda_kernel *k)
+{
+    int64_t most = k->full ? CUDA_THREADS : CUDA_WARP;
+    int i;
+    for (i = 0; i < k->cuts; i++)
+        r->sizes[k->cut[i].part] = r->piece[i];
+    for (i = 0; i < k->works; i++) {
+        int64_t work = cuda_natural(r, r->p->work[k->first_work + i]);
+        most = work > most ? work : most;
+    }
+    return most;
+}
+
+/* Inside of the first axis, pieces are so long that a block's threads have work. */
+static void cuda_pieces(cuda_run *r, const cuda_kernel *k)
+{
+    int i;
+    for (i = 0; i < k->cuts; i++)
+        r->piece[i] = k->cut[i].piece;
+    for (i = k->cuts - 1; i > 0; i--)
+        while (r->piece[i] < cuda_natural(r, k->cut[i].axis) && 2 * cuda_work(r, k) <= CUDA_THREADS)
+            r->piece[i] *= 2;
 }
 
 /* Of a block: a power of 2, from one warp up. The same for all lengths of sequences, so that sums over threads are. */
@@ -335,46 +361,57 @@ static unsigned cuda_threads(cuda_run *r, const cuda_kernel *k)
 {
     enum { SLOT = 8, SHARED = 48 * 1024 };
     unsigned threads = CUDA_THREADS;
-    int64_t most = k->full ? CUDA_THREADS : CUDA_WARP;
-    int i;
-    if (k->part >= 0)
-        r->sizes[k->part] = k->piece;
-    for (i = 0; i < k->works; i++) {
-        int64_t work = cuda_natural(r, r->p->work[k->first_work + i]);
-        most = work > most ? work : most;
-    }
+    int64_t most = cuda_work(r, k);
     while (threads / 2 >= most || threads * (unsigned)k->sums * SLOT > SHARED)
         threads /= 2;
     return threads;
 }
 
 /* How many parts cover the matrices. */
-static int64_t cuda_tiles(cuda_run *r, const cuda_kernel *k, int64_t axis)
+static int64_t cuda_tiles(cuda_run *r, const cuda_kernel *k, int64_t elements)
 {
     int64_t rows = cuda_natural(r, k->rows), cols = cuda_natural(r, k->cols);
-    if (axis == 0 || rows == 0 || cols == 0)
+    if (elements == 0 || rows == 0 || cols == 0)
         return 0;
-    return axis / (rows * cols) * (rows / k->tile_rows + (rows % k->tile_rows != 0)) * (cols / k->tile_cols + (cols % k->tile_cols != 0));
+    return elements / (rows * cols) * (rows / k->tile_rows + (rows % k->tile_rows != 0)) * (cols / k->tile_cols + (cols % k->tile_cols != 0));
+}
+
+/* At least one block. */
+static int64_t cuda_blocks(cuda_run *r, const cuda_kernel *k)
+{
+    int64_t grid = 1;
+    int i;
+    for (i = 0; i < k->cuts; i++) {
+        int64_t places = cuda_natural(r, k->cut[i].axis), piece = r->piece[i];
+        grid = places ? cuda_mul(r, grid, places / piece + (places % piece != 0)) : grid;
+    }
+    return grid;
+}
+
+/* In which each thread has some iterations, or many; or blocks some tiles. */
+static int64_t cuda_grid(cuda_run *r, const cuda_kernel *k)
+{
+    enum { GRID = 1 << 20 };
+    int64_t threads = cuda_natural(r, k->threads), each = CUDA_THREADS * k->each;
+    int64_t grid = k->tile_rows ? cuda_tiles(r, k, threads) : threads / each + (threads % each != 0);
+    return grid < GRID ? grid : GRID;
 }
 
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
 {
-    enum { SLOT = 8, GRID = 1 << 20 };
-    int64_t axis = cuda_natural(r, k->axis), per_block = k->blocks ? k->piece : CUDA_THREADS * k->each, grid = 1;
-    unsigned threads = cuda_threads(r, k);
+    enum { SLOT = 8 };
+    int64_t grid;
+    unsigned threads;
     int i;
-    if (!k->blocks && axis == 0)
-        return RNN_OK;
-    if (!k->blocks || k->cut)
-        grid = k->tile_rows ? cuda_tiles(r, k, axis) : axis / per_block + (axis % per_block != 0);
-    if (!k->blocks && grid > GRID)
-        grid = GRID;
-    if (grid == 0)
-        grid = 1;
+    cuda_pieces(r, k);
+    grid = k->blocks ? cuda_blocks(r, k) : cuda_grid(r, k);
+    threads = cuda_threads(r, k);
     if (r->bad || grid > INT32_MAX)
         return RNN_SIZE;
+    if (grid == 0)
+        return RNN_OK;
     for (i = 0; i < k->n; i++) {
-        r->value[i] = cuda_param_value(r, k, &r->p->param[k->first + i]);
+        r->value[i] = cuda_param_value(r, &r->p->param[k->first + i]);
         r->pointer[i] = &r->value[i];
     }
     CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, threads * (unsigned)k->sums * SLOT,

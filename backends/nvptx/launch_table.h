@@ -47,18 +47,26 @@ typedef struct cuda_param {
     int kind, index;
 } cuda_param;
 
+typedef struct cuda_cut { /* an axis of which blocks have pieces */
+    int part;           /* the symbol of a piece's length, in sizes of work */
+    int piece;
+    cuda_dim axis;
+} cuda_cut;
+
+enum { CUDA_CUTS = 3 };
+
 typedef struct cuda_kernel {
     const char *name;
-    int blocks, cut, piece; /* blocks of pieces of the axis; cut: it has several */
+    int blocks, cuts; /* not cut: one block does it all */
     int each;               /* not of blocks: iterations that a thread has at once */
     int tile_rows, tile_cols; /* not of blocks: or blocks take such parts of matrices of rows x cols, which the axis counts the elements of; or 0 */
     cuda_dim rows, cols;
     int sums;               /* partial results of a thread */
     int full;               /* 1: a block has all threads that it may have; else as many as its largest work */
     int first_work, works;  /* iterations that a block's threads share out, sizes in which `part` is a piece */
-    int part;
-    cuda_dim axis;
+    cuda_dim threads;       /* not of blocks: iterations */
     int first, n; /* parameters */
+    cuda_cut cut[CUDA_CUTS];
 } cuda_kernel;
 
 typedef struct cuda_program {

@@ -398,9 +398,10 @@ static void rearrange(Look *x, KBlock *b, uint32_t at, const Between *w)
 
 NvNode *nv_look(Map *m, KBlock *b, uint32_t at)
 {
-    NvKernel none = {.first = K_NONE};
+    NvKernel none = {.threads = DIM_ONE};
     Look x = {.m = m, .k = m->k};
     m->kernel = &none;
+    m->pieces = (KernPieces){0};
     x.pieces = share_of(m, b->p[at]);
     if (!x.pieces || x.pieces->nlevel < 2)
         return NULL;

@@ -70,7 +70,7 @@ static void put_param(Out *x, const NvParam *p)
     case NV_BUFFER: text_add(&x->t, "\"buffer\": %u", p->index); break;
     case NV_SIZE: json_put_field(&x->t, "size", dim_sym_info(k->dims, p->index)->name, ""); break;
     case NV_GIVEN: json_put_field(&x->t, "given", k->arg.p[p->index].name, ""); break;
-    case NV_PIECE: text_add(&x->t, "\"piece\": true"); break;
+    case NV_PIECE: text_add(&x->t, "\"piece_of_axis\": %u", p->index); break;
     case NV_SEED: text_add(&x->t, "\"seed\": true"); break;
     case NV_TROUBLE: text_add(&x->t, "\"trouble\": true"); break;
     }
@@ -85,13 +85,25 @@ static bool has_tiles(const NvNodes *nodes)
     return false;
 }
 
+static void put_axes(Out *x, const NvKernel *kernel)
+{
+    text_add(&x->t, "\"axes\": [");
+    for (uint32_t i = 0; i < kernel->cut.n; i++) {
+        text_add(&x->t, i ? ", {" : "{");
+        put_dim(x, "places", kernel->cut.p[i].axis, ", ");
+        text_add(&x->t, "\"piece\": %u}", kernel->cut.p[i].piece);
+    }
+    text_add(&x->t, "], ");
+}
+
 static void put_kernel(Out *x, const NvKernel *kernel)
 {
     text_add(&x->t, "{");
     json_put_field(&x->t, "kernel", kernel->name, ", ");
-    put_dim(x, kernel->blocks ? "axis" : "threads", kernel->axis, ", ");
     if (kernel->blocks)
-        text_add(&x->t, "\"piece\": %u, ", kernel->piece);
+        put_axes(x, kernel);
+    else
+        put_dim(x, "threads", kernel->threads, ", ");
     if (kernel->blocks || kernel->nsum)
         text_add(&x->t, "\"partial_results\": %u, ", kernel->nsum);
     if (has_tiles(&kernel->node))

@@ -12,8 +12,8 @@
  * Three such kernels, of the pieces of a recurrence, of the steps from piece to piece and of all places, can be one, NV_LOOK (look.c): its threads
  * tell each other by flags in global memory what they have done.
  *
- * Blocks. All other statements. The statement is cut along an axis, usually the batch, by the same proof that a CPU's tasks
- * need (ir/kern/tasks.c): a block has `piece` places of it, and no two blocks meet in memory. A loop that cannot be cut falls
+ * Blocks. All other statements. The statement is cut along one axis or several, usually the batch and the heads, by the same proof that a CPU's tasks
+ * need (ir/kern/tasks.c): a block has `piece` places of each, and no two blocks meet in memory. A loop that cannot be cut falls
  * into several, if its statements let it (split.c). What is left that cannot be cut, one block does. Inside, a block's threads go through a tree of nodes together:
  *
  *   NV_EACH     every thread computes it: scalars, which are the same in all threads of a block
@@ -53,11 +53,11 @@ typedef struct NvParam {
         NV_BUFFER,
         NV_SIZE,
         NV_GIVEN,
-        NV_PIECE,   /* how many places of the axis a block has; 1 or more */
+        NV_PIECE,   /* how many places of axis number `index` a block has; 1 or more */
         NV_SEED,    /* of random numbers */
         NV_TROUBLE, /* address of an int32, set to 1 where an index is out of range */
     } kind;
-    uint32_t index; /* KBufId, DimSym, RecArg index */
+    uint32_t index; /* KBufId, DimSym, RecArg index, number of a cut */
     bool written;   /* of a buffer: by this kernel */
 } NvParam;
 
@@ -124,16 +124,24 @@ struct NvNode {
     uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: a sixteenth of a tile's */
 };
 
+/* An axis along which a kernel is cut: a block has a piece of it. */
+typedef struct NvCut {
+    Dim axis;
+    KVar first; /* the first place of the piece */
+    DimSym part; /* how many there are */
+    uint32_t piece; /* a good one */
+} NvCut;
+
+enum { NV_MAXCUT = 3 };
+
 typedef struct NvKernel {
     Str name;
     KBlock before; /* scalars of the function that it needs: every thread computes them */
     KBlock root;   /* the statements that it does */
     bool blocks;
     NvNodes node;
-    Dim axis;      /* that blocks are pieces of; DIM_ONE: one block does it all. Of threads: the iterations that there are */
-    KVar first;    /* the first place of a piece, and how many there are; K_NONE: it is not cut */
-    DimSym part;
-    uint32_t piece; /* a good one */
+    Dim threads;    /* not of blocks: the iterations that there are */
+    VEC(NvCut) cut; /* of blocks, which are all pieces of all axes, those of the first next to each other; none: one block does it all */
     uint32_t nsum;  /* partial results that a thread has at once */
     VEC(NvParam) param;
 } NvKernel;

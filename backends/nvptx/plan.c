@@ -80,8 +80,8 @@ static void list_params(Map *m)
     for (uint32_t i = 0; i < m->k->arg.n; i++)
         if (m->given[i])
             vec_push(m->a, &kernel->param, (NvParam){NV_GIVEN, i, false});
-    if (kernel->first != K_NONE)
-        vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, 0, false});
+    for (uint32_t i = 0; i < kernel->cut.n; i++)
+        vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, i, false});
     if (m->random)
         vec_push(m->a, &kernel->param, (NvParam){NV_SEED, 0, false});
     if (m->checks)
@@ -92,60 +92,98 @@ static void list_params(Map *m)
 
 enum { BLOCK = 256 }; /* threads, to choose a piece for */
 
-/* Iterations of a chain for one place of the axis, if that is a number and not a size; else 0. */
-static int64_t per_place(const Map *m, const NvNode *n)
+/* Iterations of a chain for one place of an axis, if that is a number and not a size; else 0. Axes inside of it have their pieces, those
+ * around one place each. */
+static int64_t per_place(const Map *m, const NvNode *n, const NvCut *cut)
 {
-    Dim quotient;
+    Dim quotient, count = n->count;
     int64_t times = 0;
-    if (!dim_div(m->k->dims, n->count, dim_of(m->k->dims, m->kernel->part), &quotient))
+    for (uint32_t i = 0; i < m->kernel->cut.n; i++) {
+        const NvCut *other = &m->kernel->cut.p[i];
+        if (other != cut)
+            count = dim_subst(m->k->dims, count, other->part, dim_const(m->k->dims, other > cut ? other->piece : 1));
+    }
+    if (!dim_div(m->k->dims, count, dim_of(m->k->dims, cut->part), &quotient))
         return 0;
     return dim_is_const(m->k->dims, quotient, &times) ? times : 0;
 }
 
 /* The rows of a tile, where a block's places are rows: it reads the other factor for all of them at once. */
-static bool has_rows(const Map *m, const NvNodes *nodes)
+static bool has_rows(const Map *m, const NvNodes *nodes, const NvCut *cut)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
-        if (has_rows(m, &n->body) || (n->kind == NV_TILES && dim_mentions(m->k->dims, n->tile->row->loop.extent, m->kernel->part)))
+        if (has_rows(m, &n->body, cut) || (n->kind == NV_TILES && dim_mentions(m->k->dims, n->tile->row->loop.extent, cut->part)))
             return true;
     }
     return false;
 }
 
 /* So long that all threads have work: one place where each has as many iterations as a size says. */
-static void find_piece(Map *m, const NvNodes *nodes, bool *found)
+static void find_piece(Map *m, const NvNodes *nodes, NvCut *cut, bool *found)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
-        find_piece(m, &n->body, found);
+        find_piece(m, &n->body, cut, found);
         if (n->kind != NV_SHARE)
             continue;
-        int64_t times = per_place(m, n);
+        int64_t times = per_place(m, n, cut);
         uint32_t piece = times > 0 && times < BLOCK ? (uint32_t)(BLOCK / times) : 1;
-        if (!*found || piece < m->kernel->piece)
-            m->kernel->piece = piece;
+        if (!*found || piece < cut->piece)
+            cut->piece = piece;
         *found = true;
     }
 }
 
-static void choose_piece(Map *m)
+/* How far apart in memory, in elements, neighbours along an axis are at most that are written; 0: that is a size. */
+static void find_stride(const Map *m, const KBlock *b, const NvCut *cut, KVar var, Dim by, int64_t *most)
 {
-    bool found = false;
-    find_piece(m, &m->kernel->node, &found);
-    if (has_rows(m, &m->kernel->node))
-        m->kernel->piece = NV_TILE_ROWS;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (s->kind == K_LOOP && s->loop.by != DIM_ZERO && s->loop.from == cut->first)
+            find_stride(m, &s->loop.body, cut, s->loop.var, s->loop.by, most);
+        else if (s->kind == K_LOOP)
+            find_stride(m, &s->loop.body, cut, var, by, most);
+        for (uint32_t t = 0; s->kind == K_STORE && *most && t < s->mem.at.n; t++) {
+            int64_t n = 0;
+            if (s->mem.at.term[t].var != var)
+                continue;
+            bool known = dim_is_const(m->k->dims, dim_mul(m->k->dims, by, s->mem.at.term[t].stride), &n);
+            *most = !known ? 0 : n > *most ? n : *most;
+        }
+    }
+}
+
+/* A warp's lanes are to touch neighbours in memory, and those may be neighbours along the axis. */
+static uint32_t least_piece(const Map *m, const NvCut *cut)
+{
+    int64_t most = 1;
+    find_stride(m, &m->kernel->root, cut, K_NONE, DIM_ZERO, &most);
+    return most > 0 && most < NV_WARP ? (uint32_t)(NV_WARP / most) : 1;
+}
+
+/* From the inside to the outside. */
+static void choose_pieces(Map *m)
+{
+    for (uint32_t i = m->kernel->cut.n; i-- > 0;) {
+        NvCut *cut = &m->kernel->cut.p[i];
+        bool found = false;
+        find_piece(m, &m->kernel->node, cut, &found);
+        uint32_t least = has_rows(m, &m->kernel->node, cut) ? NV_TILE_ROWS : i > 0 ? least_piece(m, cut) : 1;
+        cut->piece = least > cut->piece ? least : cut->piece;
+    }
 }
 
 /* ---- kernels ---- */
 
 static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
 {
-    *kernel = (NvKernel){.axis = DIM_ONE, .first = K_NONE, .piece = 1};
+    *kernel = (NvKernel){.threads = DIM_ONE};
     kernel->name = str_fmt(m->a, "%.*s_%u", STRF(prefix), m->fn->kernel.n);
     m->kernel = kernel;
-    m->needs = NEWN(m->a, bool, m->k->var.n + 1); /* one more: cutting makes a variable and a size */
-    m->sizes = NEWN(m->a, bool, dim_nsyms(m->k->dims) + 1);
+    m->pieces = (KernPieces){0};
+    m->needs = NEWN(m->a, bool, m->k->var.n + NV_MAXCUT); /* cutting makes variables and sizes */
+    m->sizes = NEWN(m->a, bool, dim_nsyms(m->k->dims) + NV_MAXCUT);
     m->given = NEWN(m->a, bool, m->k->arg.n);
     m->touched = NEWN(m->a, bool, m->k->buf.n);
     m->writes = NEWN(m->a, bool, m->k->buf.n);
@@ -159,22 +197,22 @@ static bool of_threads(Map *m, KStmt *s)
     if (!share || share->sum.n)
         return false;
     vec_push(m->a, &m->kernel->node, share);
-    m->kernel->axis = share->count;
+    m->kernel->threads = share->count;
     return true;
 }
 
-/* Cuts a statement into pieces, if it can be cut. */
+/* Cuts a statement into pieces, along as many axes as it can be cut along: what is proven of one holds whatever is done along others. */
 static bool cut(Map *m)
 {
     NvKernel *kernel = m->kernel;
-    KStmt *tasks = kernel->root.n == 1 && kernel->root.p[0]->kind == K_LOOP ? kern_cut(m->k, kernel->root.p[0]) : NULL;
-    if (!tasks)
-        return false;
-    kernel->axis = tasks->tasks.extent;
-    kernel->first = tasks->tasks.first;
-    kernel->part = tasks->tasks.part;
-    use_dim(m, kernel->axis);
-    return true;
+    KStmt *tasks = NULL;
+    while (kernel->root.n == 1 && kernel->root.p[0]->kind == K_LOOP && kernel->cut.n < NV_MAXCUT &&
+           (tasks = kern_cut(m->k, kernel->root.p[0], kernel->cut.n))) {
+        vec_push(m->a, &kernel->cut, ((NvCut){tasks->tasks.extent, tasks->tasks.first, tasks->tasks.part, 1}));
+        vec_push(m->a, &m->pieces, ((KernPiece){tasks->tasks.part, tasks->tasks.extent}));
+        use_dim(m, tasks->tasks.extent);
+    }
+    return kernel->cut.n > 0;
 }
 
 static void of_blocks(Map *m)
@@ -183,8 +221,7 @@ static void of_blocks(Map *m)
     kernel->blocks = true;
     nv_block_nodes(m, &kernel->node, &kernel->root);
     nv_barriers(m, &kernel->node);
-    if (kernel->first != K_NONE)
-        choose_piece(m);
+    choose_pieces(m);
 }
 
 /* Statements at..end of b. False: they have become several statements, and nothing was done yet. */
@@ -224,7 +261,7 @@ static void add_look_kernel(Map *m, KBlock *b, uint32_t at, NvNode *node, Str pr
     use_dim(m, look->loop->loop.extent);
     m->touched[look->flag] = m->writes[look->flag] = true;
     vec_push(m->a, &kernel.node, node);
-    kernel.axis = node->count;
+    kernel.threads = node->count;
     kernel.nsum = 1; /* room for the ticket */
     find_before(m, b, at);
     list_params(m);

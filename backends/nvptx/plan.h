@@ -10,6 +10,7 @@ typedef struct Map {
     NvPlan *plan;
     NvFn *fn;
     NvKernel *kernel;
+    KernPieces pieces;                      /* of the kernel's cuts */
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;

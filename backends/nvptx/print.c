@@ -86,8 +86,14 @@ static void put_nodes(const Print *x, const NvNodes *nodes, int depth)
 static void put_kernel(const Print *x, const NvKernel *kernel)
 {
     text_add(x->out, "%.*s, %s ", STRF(kernel->name), kernel->blocks ? "blocks of" : "threads for");
-    put_dim(x, kernel->axis);
-    text_add(x->out, kernel->first == K_NONE ? "\n" : ", piece %u\n", kernel->piece);
+    if (kernel->cut.n == 0)
+        put_dim(x, kernel->threads);
+    for (uint32_t i = 0; i < kernel->cut.n; i++) {
+        text_add(x->out, i ? " x " : "");
+        put_dim(x, kernel->cut.p[i].axis);
+        text_add(x->out, ", piece %u", kernel->cut.p[i].piece);
+    }
+    text_add(x->out, "\n");
     put_nodes(x, &kernel->node, 1);
     text_add(x->out, "\n");
 }

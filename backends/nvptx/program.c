@@ -238,7 +238,6 @@ static void make_works(Make *m, const NvKernel *kernel, cuda_kernel *row)
     row->first_work = (int)m->work.n;
     row->full = !kernel->blocks || !add_works(m, &kernel->node);
     row->works = row->full ? 0 : (int)m->work.n - row->first_work;
-    row->part = kernel->first != K_NONE ? (int)kernel->part : -1;
 }
 
 /* A quarter of the elements that a lane has of a tile: tiles at the end of rows and columns are not full. */
@@ -255,13 +254,14 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
 {
     cuda_kernel row = {.name = str_c(m->a, kernel->name),
                        .blocks = kernel->blocks,
-                       .cut = kernel->first != K_NONE,
-                       .piece = (int)kernel->piece,
+                       .cuts = (int)kernel->cut.n,
                        .each = kernel->node.p[0]->kind == NV_TILES ? TILE_EACH : 1,
                        .sums = (int)kernel->nsum,
-                       .axis = dim_row(m, kernel->axis),
+                       .threads = dim_row(m, kernel->threads),
                        .first = (int)m->param.n,
                        .n = (int)kernel->param.n};
+    for (uint32_t i = 0; i < kernel->cut.n; i++)
+        row.cut[i] = (cuda_cut){(int)kernel->cut.p[i].part, (int)kernel->cut.p[i].piece, dim_row(m, kernel->cut.p[i].axis)};
     if (kernel->node.p[0]->kind == NV_PANELS)
         make_parts(m, kernel->node.p[0], &row);
     make_params(m, kernel);

@@ -114,7 +114,7 @@ unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory)
 typedef struct Moves {
     uint32_t n;
     Dim stride[NV_MAXLEVEL], extent[NV_MAXLEVEL];
-    bool cut; /* the last one: a block has a part of it, so that what comes next is not behind its end */
+    bool cut[NV_MAXLEVEL]; /* a block has a part of it, so that what comes next is not behind its end */
 } Moves;
 
 typedef struct Digits {
@@ -153,7 +153,7 @@ static bool divides(const KernProg *k, Dim by, Dim d)
 /* A loop that is cut has its place in the whole range. */
 static Dim whole(const Map *m, Dim extent)
 {
-    return m->kernel->first == K_NONE ? extent : dim_subst(m->k->dims, extent, m->kernel->part, m->kernel->axis);
+    return kern_whole(m->k, extent, &m->pieces);
 }
 
 static void add_move(Map *m, Moves *to, Dim stride, Dim part)
@@ -163,13 +163,14 @@ static void add_move(Map *m, Moves *to, Dim stride, Dim part)
     Dim extent = whole(m, part);
     if (part == DIM_ONE)
         return;
-    if (to->n && !to->cut && stride == dim_mul(d, to->stride[last], to->extent[last])) {
+    if (to->n && !to->cut[last] && stride == dim_mul(d, to->stride[last], to->extent[last])) {
         to->extent[last] = dim_mul(d, to->extent[last], extent);
+        to->cut[last] = part != extent;
     } else {
+        to->cut[to->n] = part != extent;
         to->stride[to->n] = stride;
         to->extent[to->n++] = extent;
     }
-    to->cut = part != extent;
 }
 
 static Moves moves_of(const Digits *d, const KIndex *at)
@@ -200,10 +201,10 @@ static bool nested(Digits *d)
 
 static bool same_moves(const Moves *a, const Moves *b)
 {
-    if (a->n != b->n || a->cut != b->cut)
+    if (a->n != b->n)
         return false;
     for (uint32_t i = 0; i < a->n; i++)
-        if (a->stride[i] != b->stride[i] || a->extent[i] != b->extent[i])
+        if (a->stride[i] != b->stride[i] || a->extent[i] != b->extent[i] || a->cut[i] != b->cut[i])
             return false;
     return true;
 }
@@ -321,15 +322,13 @@ static bool is_long(const Map *m, const NvNode *node)
 /* Whether iterations of each loop touch different elements, whatever is inside of them. */
 static bool are_apart(Map *m, const NvNode *node, KBufId memory)
 {
-    const KernPiece piece = {m->kernel->part, m->kernel->axis};
     for (uint32_t l = 0; l < node->axis.n; l++) {
         const KStmt *loop = node->axis.p[l].loop;
         const KBlock *b = &loop->loop.body;
         for (uint32_t i = 0; i < b->n; i++)
             for (uint32_t j = i; j < b->n; j++) {
                 unsigned x = nv_touches(m->k, b->p[i], memory), y = nv_touches(m->k, b->p[j], memory);
-                if (x && y && ((x | y) & NV_WRITES) &&
-                    !kern_rounds_apart(m->k, loop, b->p[i], b->p[j], memory, m->kernel->first == K_NONE ? NULL : &piece))
+                if (x && y && ((x | y) & NV_WRITES) && !kern_rounds_apart(m->k, loop, b->p[i], b->p[j], memory, &m->pieces))
                     return false;
             }
     }

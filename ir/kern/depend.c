@@ -339,7 +339,7 @@ typedef struct Rounds {
     KernProg *p;
     const KStmt *loop, *a, *b;
     KBufId memory;
-    const KernPiece *piece;
+    const KernPieces *pieces;
     const KStmt *around[DEPEND_MAXLOOP]; /* from the loop on inwards, without it */
     uint32_t naround;
     bool seen, fail;
@@ -355,9 +355,16 @@ static const KStmt *round_loop(const Rounds *r, KVar v)
     return NULL;
 }
 
+Dim kern_whole(const KernProg *p, Dim extent, const KernPieces *pieces)
+{
+    for (uint32_t i = 0; pieces && i < pieces->n; i++)
+        extent = dim_subst(p->dims, extent, pieces->p[i].part, pieces->p[i].axis);
+    return extent;
+}
+
 static Dim whole_extent(const Rounds *r, const KStmt *loop)
 {
-    return r->piece ? dim_subst(r->p->dims, loop->loop.extent, r->piece->part, r->piece->axis) : loop->loop.extent;
+    return kern_whole(r->p, loop->loop.extent, r->pieces);
 }
 
 static Dim stride_in(const KIndex *at, KVar v)
@@ -424,9 +431,9 @@ static void see_rounds(Rounds *r, const KStmt *s, bool counts)
     r->naround--;
 }
 
-bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPiece *piece)
+bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPieces *pieces)
 {
-    Rounds r = {.p = p, .loop = loop, .a = a, .b = b, .memory = memory, .piece = piece};
+    Rounds r = {.p = p, .loop = loop, .a = a, .b = b, .memory = memory, .pieces = pieces};
     for (uint32_t i = 0; i < loop->loop.body.n; i++)
         see_rounds(&r, loop->loop.body.p[i], false);
     return !r.fail;

@@ -194,9 +194,14 @@ typedef struct KernPiece {
     DimSym part;
     Dim axis;
 } KernPiece;
+typedef struct KernPieces {
+    KernPiece *p;
+    uint32_t n, cap;
+} KernPieces;
+Dim kern_whole(const KernProg *p, Dim extent, const KernPieces *pieces); /* of a loop, before it was cut */
 /* depend.c: a and b stand in a loop. Whether what one does with a memory in a round of it, and the other in another round,
- * is to different elements. They have loads and stores only. piece: of an axis that is cut, or NULL. */
-bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPiece *piece);
+ * is to different elements. They have loads and stores only. pieces: of axes that are cut, or NULL. */
+bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPieces *pieces);
 
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);
@@ -221,7 +226,7 @@ void kern_vectorize(KernProg *p); /* vectorize.c: marks the loops whose iteratio
 void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is copied once into a better order */
 void kern_strips(KernProg *p);    /* strips.c: products in front of and behind loops over places are made strip by strip */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
-KStmt *kern_cut(KernProg *p, KStmt *s); /* tasks.c: a loop as tasks, whatever it costs; NULL: it cannot be cut */
+KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested); /* tasks.c: a loop as tasks, whatever it costs; nested: it has been cut so often; NULL: it cannot be cut */
 void kern_home(KernProg *p);      /* home.c: states of one slot live where their final values go */
 const KStmt *kern_chosen_load(const KBlock *b, KVar v); /* the load in b that v is, where conditions choose it; NULL: there is none, or several */
 /* A store in b that, in inference, puts an element where it came from if the two buffers are the same memory, as a slot and its home or

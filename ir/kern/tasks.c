@@ -187,9 +187,9 @@ static KStmt *tasks_of_loop(Pass *x, KStmt *s)
 }
 
 /* Statements of the top: others would find tasks around them. */
-KStmt *kern_cut(KernProg *p, KStmt *s)
+KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested)
 {
-    Pass x = {.p = p, .own = arena_new()};
+    Pass x = {.p = p, .own = arena_new(), .nested = nested};
     Cut c = cut_new(p, x.own, s->loop.extent);
     bool can = s->loop.kind == K_SERIAL ? find_cut(&x, s, &c) : cut_is_independent(s) && cut_loop_ok(&c, s);
     KStmt *tasks = can ? make_tasks(&x, &c, s) : NULL;

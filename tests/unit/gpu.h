@@ -122,7 +122,7 @@ typedef struct Machine {
     const char *what;
     bool f64;
     int64_t *size;
-    int64_t piece;
+    int64_t piece[NV_MAXCUT];
     int32_t trouble; /* an index was out of range */
     void **buf;        /* by KBufId; NULL: an output that was left out */
     bool *given;       /* by RecArg index */
@@ -209,7 +209,7 @@ static inline int64_t param_value(const Machine *m, const NvParam *p)
     case NV_BUFFER: return (int64_t)(intptr_t)m->buf[p->index];
     case NV_SIZE: return m->size[p->index];
     case NV_GIVEN: return m->given[p->index];
-    case NV_PIECE: return m->piece;
+    case NV_PIECE: return m->piece[p->index];
     case NV_SEED: return (int64_t)m->c->seed;
     case NV_TROUBLE: return (int64_t)(intptr_t)&m->trouble;
     }
@@ -219,7 +219,7 @@ static inline int64_t param_value(const Machine *m, const NvParam *p)
 static inline void launch_threads(const Machine *m, const NvKernel *kernel, Kernel *run, const int64_t *param)
 {
     int64_t threads;
-    cr_assert(dim_eval(m->k->dims, kernel->axis, m->size, &threads));
+    cr_assert(dim_eval(m->k->dims, kernel->threads, m->size, &threads));
     int64_t grid = m->c->seed % 3 == 0 ? threads : m->c->seed % 3 == 1 ? 3 : threads + 7; /* one each, several, some idle */
     for (int64_t i = 0; i < grid; i++) {
         int64_t place[PLACE_N] = {m->c->seed & 1 ? grid - 1 - i : i, grid};
@@ -315,10 +315,13 @@ static inline void run_blocks(Block *b, int64_t blocks, double *shared)
 
 static inline int64_t blocks_of(Machine *m, const NvKernel *kernel)
 {
-    int64_t places;
-    cr_assert(dim_eval(m->k->dims, kernel->axis, m->size, &places));
-    m->piece = 1 + (int64_t)(m->c->seed / 4 % 3);
-    return kernel->first == K_NONE ? 1 : (places + m->piece - 1) / m->piece;
+    int64_t places, blocks = 1;
+    for (uint32_t i = 0; i < kernel->cut.n; i++) {
+        cr_assert(dim_eval(m->k->dims, kernel->cut.p[i].axis, m->size, &places));
+        m->piece[i] = 1 + (int64_t)((m->c->seed / 4 + i) % 3);
+        blocks *= (places + m->piece[i] - 1) / m->piece[i];
+    }
+    return blocks;
 }
 
 static inline void launch_blocks(const Machine *m, const NvKernel *kernel, Kernel *run, const int64_t *param, int64_t blocks)

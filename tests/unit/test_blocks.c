@@ -22,7 +22,7 @@ typedef struct Grid {
     const NvPlan *plan;
     const NvKernel *kernel;
     KernRun run;
-    int64_t threads, blocks, piece; /* threads of a block */
+    int64_t threads, blocks, piece[NV_MAXCUT]; /* threads of a block */
     double **var;                   /* by thread, KVar */
     double **before;                /* likewise, of accumulators */
     double *slot;                   /* shared memory */
@@ -336,9 +336,40 @@ static void run_nodes(Grid *g, const NvNodes *nodes)
 
 /* ---- kernels ---- */
 
+static int64_t pieces_of(Grid *g, uint32_t cut)
+{
+    return (kern_run_dim(&g->run, g->kernel->cut.p[cut].axis) + g->piece[cut] - 1) / g->piece[cut];
+}
+
+/* The first place along each axis, and how many; a block beyond the end has none. */
+static void find_pieces(Grid *g, int64_t block, int64_t *at)
+{
+    for (uint32_t i = 0; i < g->kernel->cut.n; i++) {
+        const NvCut *cut = &g->kernel->cut.p[i];
+        int64_t n = i + 1 < g->kernel->cut.n ? pieces_of(g, i) : INT64_MAX;
+        n = n ? n : 1;
+        at[i] = block % n * g->piece[i];
+        block /= n;
+        int64_t rest = kern_run_dim(&g->run, cut->axis) - at[i];
+        g->run.dim_value[cut->part] = rest < 0 ? 0 : rest < g->piece[i] ? rest : g->piece[i];
+    }
+}
+
+static int64_t blocks_of(Grid *g)
+{
+    int64_t blocks = 1;
+    for (uint32_t i = 0; i < g->kernel->cut.n; i++) {
+        g->piece[i] = 1 + (int64_t)(draw_order(g) % 3);
+        blocks *= pieces_of(g, i);
+    }
+    return blocks + (g->kernel->cut.n ? (int64_t)(draw_order(g) % 2) : 0);
+}
+
 static void start_block(Grid *g, int64_t block)
 {
     const NvKernel *kernel = g->kernel;
+    int64_t at[NV_MAXCUT] = {0};
+    find_pieces(g, block, at);
     g->block = block;
     g->block_start = ++g->now;
     memset(g->slot_seen, 0, (size_t)(kernel->nsum * g->threads) * sizeof *g->slot_seen);
@@ -346,14 +377,10 @@ static void start_block(Grid *g, int64_t block)
         be(g, t);
         for (uint32_t v = 0; v < g->plan->k->var.n; v++)
             g->run.var[v] = NAN;
-        if (kernel->first != K_NONE)
-            g->run.var[kernel->first] = (double)(block * g->piece);
+        for (uint32_t i = 0; i < kernel->cut.n; i++)
+            g->run.var[kernel->cut.p[i].first] = (double)at[i];
         kern_run_block(&g->run, &kernel->before);
     }
-    if (kernel->first == K_NONE)
-        return;
-    int64_t rest = kern_run_dim(&g->run, kernel->axis) - block * g->piece;
-    g->run.dim_value[kernel->part] = rest < 0 ? 0 : rest < g->piece ? rest : g->piece;
 }
 
 static void run_kernel(Grid *g, const NvKernel *kernel)
@@ -362,9 +389,7 @@ static void run_kernel(Grid *g, const NvKernel *kernel)
     g->kernel_start = ++g->now;
     g->slot = NEWN(g->a, double, kernel->nsum * g->threads + 1);
     g->slot_seen = NEWN(g->a, Seen, kernel->nsum * g->threads + 1);
-    g->piece = 1 + (int64_t)(draw_order(g) % 3);
-    int64_t axis = kern_run_dim(&g->run, kernel->axis);
-    g->blocks = !kernel->blocks ? 1 + (int64_t)(draw_order(g) % 3) : kernel->first == K_NONE ? 1 : (axis + g->piece - 1) / g->piece + (int64_t)(draw_order(g) % 2);
+    g->blocks = kernel->blocks ? blocks_of(g) : 1 + (int64_t)(draw_order(g) % 3);
     int64_t *at = order(g, g->blocks);
     for (int64_t i = 0; i < g->blocks; i++) {
         start_block(g, at[i]);
@@ -635,6 +660,7 @@ Test(blocks, barriers)
     static const Entry needed[] = {
         {"stdlib/elman.rnn", "elman"},       {"stdlib/gru.rnn", "gru"},           {"stdlib/lstm.rnn", "lstm"},
         {"stdlib/jordan.rnn", "jordan"},     {"stdlib/slstm.rnn", "slstm"},       {"stdlib/lstm_projection.rnn", "lstm_projection"},
+        {"stdlib/lstm_heads.rnn", "lstm_heads"}, {"stdlib/gated_deltanet.rnn", "gated_deltanet"},
         {"stdlib/leaky.rnn", "leaky"},       {"stdlib/mamba.rnn", "mamba"},       {"stdlib/mamba2.rnn", "mamba2"},
         {"stdlib/mlstm.rnn", "mlstm"},       {"stdlib/retnet.rnn", "retnet"},     {"stdlib/deltanet.rnn", "deltanet"},
         {"stdlib/titans.rnn", "titans"},     {"stdlib/hmm.rnn", "viterbi"},       {"stdlib/plstm.rnn", "plstm_graph"},
@@ -702,6 +728,24 @@ Test(blocks, plan_of_gru)
                                "    share H*part.1 writes b26\n"
                                "    each\n"
                                "    share H*part.1 writes b23"), "%.*s", STRF(backward));
+    arena_free(a);
+}
+
+/* Heads see nothing of each other: there are as many blocks as heads and sequences. */
+Test(blocks, plan_of_heads)
+{
+    Arena *a = arena_new();
+    Pair p;
+    cr_assert(pair_new(a, &(Entry){"stdlib/lstm_heads.rnn", "lstm_heads"}, SEQUENTIAL, FACTOR_REAL, &p));
+    Str forward = text_of(a, p.plan, "lstm_heads_forward_5");
+    cr_assert(str_is(forward, "lstm_heads_forward_5, blocks of B, piece 1 x N, piece 1\n"
+                              "  steps %4 < T\n"
+                              "    barrier\n"
+                              "    share 4*K*part.1*part.2 writes b34\n"
+                              "    each\n"
+                              "    each\n"
+                              "    barrier\n"
+                              "    share K*part.1*part.2 writes b14 b13 b28 b27 b29 b31 b32 b33 b30"), "%.*s", STRF(forward));
     arena_free(a);
 }
 

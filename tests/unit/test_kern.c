@@ -806,7 +806,7 @@ Test(kern, rounds_apart)
 static Str axis_of(Arena *a, const char *body)
 {
     KernProg *k = step_program(a, body);
-    KStmt *tasks = kern_cut(k, k->fn[REC_FORWARD].p[0]);
+    KStmt *tasks = kern_cut(k, k->fn[REC_FORWARD].p[0], 0);
     if (!tasks)
         return STR("none");
     vec_push(a, &k->fn[REC_INIT], tasks);

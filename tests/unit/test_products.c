@@ -495,7 +495,7 @@ Test(products, blocks_of_rows)
     NvOptions o = {.arch = STR("sm_80")};
     p.plan = nv_plan(a, p.k, &o);
     const NvKernel *kernel = &p.plan->fn[REC_FORWARD].kernel.p[0];
-    cr_assert(kernel->blocks && kernel->first != K_NONE && kernel->piece == NV_TILE_ROWS && kernel->node.p[0]->body.p[1]->kind == NV_TILES);
+    cr_assert(kernel->blocks && kernel->cut.n == 1 && kernel->cut.p[0].piece == NV_TILE_ROWS && kernel->node.p[0]->body.p[1]->kind == NV_TILES);
     p.kernels = kernels_read(str_c(a, nv_ptx(p.plan, &o)));
     check_steps(&p, 19, 13, 2, 16);
     check_steps(&p, 35, 2, 3, 16);

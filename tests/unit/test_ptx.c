@@ -171,7 +171,7 @@ static Str kernels_of(Arena *a, const char *forward)
     if (fn->refused.n)
         return fn->refused;
     for (uint32_t i = 0; i < fn->kernel.n; i++)
-        text_add(&t, "%c", fn->kernel.p[i].node.p[0]->kind == NV_LOOK ? 'l' : !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].first == K_NONE ? '1' : 'b');
+        text_add(&t, "%c", fn->kernel.p[i].node.p[0]->kind == NV_LOOK ? 'l' : !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].cut.n == 0 ? '1' : 'b');
     return text_str(&t);
 }
 
