@@ -38,19 +38,97 @@ static KIndex moved(Map *m, KIndex at, const KStmt *loop, Dim stride)
     return at;
 }
 
+/* ---- the axes of an array ---- */
+
+/* What others move by in the same array, in elements. */
+typedef struct Strides {
+    Map *m;
+    KBufId buf;
+    VEC(Dim) stride;
+} Strides;
+
+static void add_stride(Strides *x, Dim stride)
+{
+    if (stride != DIM_ZERO)
+        vec_push(x->m->a, &x->stride, stride);
+}
+
+static void see_strides(void *cx, KBufId buf, KIndex *at)
+{
+    Strides *x = cx;
+    for (uint32_t i = 0; buf == x->buf && i < at->n; i++)
+        add_stride(x, at->term[i].stride);
+}
+
+static void see_view(Strides *x, const KView *v)
+{
+    if (v->buf != x->buf)
+        return;
+    add_stride(x, v->row_stride);
+    add_stride(x, v->col_stride);
+}
+
+static void find_strides(Strides *x, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (kern_body(b->p[i]))
+            find_strides(x, kern_body(b->p[i]));
+        else
+            kern_each_access(b->p[i], see_strides, x);
+        if (b->p[i]->kind == K_GEMM) {
+            see_view(x, &b->p[i]->gemm.a);
+            see_view(x, &b->p[i]->gemm.b);
+            see_view(x, &b->p[i]->gemm.c);
+        }
+    }
+}
+
+/* The largest of them that makes a range of so many elements several, if it is a multiple of all others that do. */
+static Dim outer_stride(const Strides *x, Dim count)
+{
+    DimTab *d = x->m->k->dims;
+    Dim best = DIM_ONE, times;
+    for (uint32_t i = 0; i < x->stride.n; i++)
+        if (x->stride.p[i] != count && dim_div(d, count, x->stride.p[i], &times) && dim_div(d, x->stride.p[i], best, &times))
+            best = x->stride.p[i];
+    return best;
+}
+
+/* Elements in a row, as loops over the axes that the array has elsewhere, so that blocks may have pieces of each. Gives the innermost,
+ * and adds to both addresses. */
+static KStmt *add_range(Map *m, KBlock *to, const KStmt *s, KBufId buf, Dim count, KIndex *first, KIndex *second)
+{
+    Strides x = {.m = m, .buf = buf};
+    KStmt *loop = NULL;
+    if (m->serial)
+        find_strides(&x, m->body);
+    for (Dim stride, extent; !loop || count != DIM_ONE; count = stride) {
+        bool room = first->n + 1 < K_MAXTERM && second->n + 1 < K_MAXTERM;
+        stride = room ? outer_stride(&x, count) : DIM_ONE;
+        if (!dim_div(m->k->dims, count, stride, &extent))
+            ice("loops: a stride divides what it was found for");
+        loop = add_loop(m, loop ? &loop->loop.body : to, K_PARALLEL, s->at, extent);
+        kern_index_add(m->k, first, loop->loop.var, stride);
+        kern_index_add(m->k, second, loop->loop.var, stride);
+    }
+    return loop;
+}
+
 static void add_fill(Map *m, KBlock *to, const KStmt *s)
 {
-    KStmt *loop = add_loop(m, to, K_PARALLEL, s->at, s->fill.count);
+    KIndex at = s->fill.at, none = {0};
+    KStmt *loop = add_range(m, to, s, s->fill.buf, s->fill.count, &at, &none);
     KVar v = kern_var(m->k, m->k->buf.p[s->fill.buf].dt, false, STR(""));
     kern_add(m->k, &loop->loop.body, (KStmt){.kind = K_CONST, .at = s->at, .constant = {v, s->fill.number}});
-    add_store(m, loop, v, s->fill.buf, moved(m, s->fill.at, loop, DIM_ONE), false);
+    add_store(m, loop, v, s->fill.buf, at, false);
 }
 
 static void add_copy(Map *m, KBlock *to, const KStmt *s)
 {
-    KStmt *loop = add_loop(m, to, K_PARALLEL, s->at, s->copy.count);
-    KVar v = add_load(m, loop, s->copy.src, moved(m, s->copy.from, loop, DIM_ONE));
-    add_store(m, loop, v, s->copy.dst, moved(m, s->copy.to, loop, DIM_ONE), false);
+    KIndex from = s->copy.from, at = s->copy.to;
+    KStmt *loop = add_range(m, to, s, s->copy.dst, s->copy.count, &at, &from);
+    KVar v = add_load(m, loop, s->copy.src, from);
+    add_store(m, loop, v, s->copy.dst, at, false);
 }
 
 static KIndex cell(Map *m, const KView *v, const KStmt *row, const KStmt *col)
@@ -155,10 +233,14 @@ static bool add_stmt(Map *m, KBlock *to, KStmt *s)
     case K_STRIPS: return nv_refuse(m, s->at, "strips for the caches of a CPU (K_STRIPS)");
     case K_LOOP: {
         bool apart = s->loop.kind == K_SERIAL || !is_alone(&s->loop.body);
+        if (m->serial == 0)
+            m->body = &s->loop.body;
+        m->serial += s->loop.kind == K_SERIAL;
         m->apart += apart;
         if (!nv_loops(m, &s->loop.body))
             return false;
         m->apart -= apart;
+        m->serial -= s->loop.kind == K_SERIAL;
         vec_push(m->k->arena, to, s);
         return true;
     }

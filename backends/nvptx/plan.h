@@ -15,6 +15,8 @@ typedef struct Map {
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;
     uint32_t apart; /* loops.c: loops around that are serial, or of several statements */
+    uint32_t serial; /* likewise: serial loops around, and what the outermost one does */
+    const KBlock *body;
 } Map;
 
 bool nv_refuse(Map *m, Span at, const char *why); /* false */
