@@ -68,13 +68,33 @@ static bool conflicts(Map *m, const Pending *p, const NvNode *n)
     return false;
 }
 
-/* Whether something in front of the first barrier conflicts. A loop may have no round, and then no barrier. */
+/* Whether each round comes to a barrier. */
+static bool waits(const NvNodes *nodes)
+{
+    uint32_t i = 0;
+    while (i < nodes->n && nodes->p[i]->kind != NV_BARRIER && !(nodes->p[i]->s && nodes->p[i]->s->kind == K_LEAVE))
+        i++;
+    return i < nodes->n && nodes->p[i]->kind == NV_BARRIER;
+}
+
+/* Whether there are no iterations where a size is 0. */
+static bool has_none(Map *m, const NvNode *n, Dim size)
+{
+    Dim times;
+    return (n->kind == NV_SHARE || n->kind == NV_TILES) && size != DIM_ONE && dim_div(m->k->dims, n->count, size, &times);
+}
+
+/* Whether something in front of the first barrier conflicts. A loop may have no round, and then no barrier; nor has what goes through
+ * as many places then anything to do. */
 static bool first_conflicts(Map *m, const Pending *p, const NvNodes *nodes)
 {
+    Dim rounds = DIM_ONE;
     for (uint32_t i = 0; i < nodes->n && nodes->p[i]->kind != NV_BARRIER; i++) {
         const NvNode *n = nodes->p[i];
-        if (n->kind == NV_STEPS ? first_conflicts(m, p, &n->body) : conflicts(m, p, n))
+        if (n->kind == NV_STEPS ? first_conflicts(m, p, &n->body) : !has_none(m, n, rounds) && conflicts(m, p, n))
             return true;
+        if (n->kind == NV_STEPS && waits(&n->body))
+            rounds = n->s->loop.extent;
     }
     return false;
 }

@@ -50,7 +50,7 @@ struct NvDevice {
     void *library, *context;
     cuda_driver driver;
     More more;
-    int device;
+    int device, shared;
     int major, minor, processors, khz, memory_khz, memory_bits;
     char name[128];
 };
@@ -195,8 +195,8 @@ NvCode *nv_load(NvDevice *d, const NvPlan *p, const NvOptions *o, Str ptx, Str *
     *c = (NvCode){.device = d, .program = nv_program(p, o, ptx)};
     const cuda_program *tables = &c->program->tables;
     c->function = NEWN(p->arena, void *, nv_kernels(p) + 1);
-    rnn_status status = cuda_check_device(&d->driver, tables, &device, &c->error);
-    status = status == RNN_OK ? cuda_load(&d->driver, tables, &c->module, c->function, &c->error) : status;
+    rnn_status status = cuda_check_device(&d->driver, tables, &device, &d->shared, &c->error);
+    status = status == RNN_OK ? cuda_load(&d->driver, tables, d->shared, &c->module, c->function, &c->error) : status;
     if (status == RNN_OK)
         return c;
     *error = nv_error(p->arena, c);
@@ -369,7 +369,7 @@ static rnn_status launch(NvCall *call, IfaceFn fn, cuda_run *r, Arena *a)
         status = cuda_members(r, c->program->of[info->takes[i]], struct_of(call, a, info->takes[i]));
     status = status == RNN_OK ? cuda_prepare(r, call->size, carry, &call->options, mode_of(fn)) : status;
     status = status == RNN_OK
-                 ? cuda_go(r, &c->device->driver, c->device->device, c->function, &call->options, mode_of(fn))
+                 ? cuda_go(r, &c->device->driver, c->device->device, c->device->shared, c->function, &call->options, mode_of(fn))
                  : status;
     if (status == RNN_CUDA)
         c->error = call->options.error;

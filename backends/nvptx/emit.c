@@ -136,14 +136,14 @@ static LLVMValueRef emulated_place(const CpuGen *g, const Kernel *x, LLVMTypeRef
     return gen_load(g, type, gen_at(g, gen_int1(g, 64), LLVMGetParam(x->e.fn, 1), gen_i64(g, i)), 8);
 }
 
-static LLVMValueRef shared_memory(const CpuGen *g)
+static LLVMValueRef shared_memory(const CpuGen *g, unsigned align)
 {
     static const char name[] = "partial_results";
     LLVMValueRef at = LLVMGetNamedGlobal(g->module, name);
-    if (at)
+    if (at && LLVMGetAlignment(at) >= align)
         return at;
-    at = LLVMAddGlobalInAddressSpace(g->module, LLVMArrayType2(gen_int1(g, 64), 0), name, SHARED_MEMORY);
-    LLVMSetAlignment(at, NV_SLOT);
+    at = at ? at : LLVMAddGlobalInAddressSpace(g->module, LLVMArrayType2(gen_int1(g, 64), 0), name, SHARED_MEMORY);
+    LLVMSetAlignment(at, align);
     return at;
 }
 
@@ -156,13 +156,13 @@ static void find_place(Kernel *x)
         x->first = emulated_place(&g, x, i64, PLACE_FIRST);
         x->step = emulated_place(&g, x, i64, PLACE_STEP);
         x->block = x->kernel->blocks ? emulated_place(&g, x, i64, PLACE_BLOCK) : NULL;
-        x->shared = x->kernel->nsum && x->kernel->blocks ? emulated_place(&g, x, gen_ptr(&g), PLACE_SHARED) : NULL;
+        x->shared = (x->kernel->nsum || x->kernel->kept.n) && x->kernel->blocks ? emulated_place(&g, x, gen_ptr(&g), PLACE_SHARED) : NULL;
         return;
     }
     x->first = special(&g, "llvm.nvvm.read.ptx.sreg.tid.x");
     x->step = special(&g, "llvm.nvvm.read.ptx.sreg.ntid.x");
     x->block = special(&g, "llvm.nvvm.read.ptx.sreg.ctaid.x");
-    x->shared = x->kernel->nsum ? shared_memory(&g) : NULL;
+    x->shared = x->kernel->nsum || x->kernel->kept.n ? shared_memory(&g, x->kernel->kept.n ? NV_KEEP : NV_SLOT) : NULL;
     if (x->kernel->blocks || is_look(x->kernel))
         return;
     x->first = LLVMBuildNSWAdd(g.b, LLVMBuildNSWMul(g.b, x->block, x->step, ""), x->first, "");
@@ -196,6 +196,30 @@ static void find_pieces(Kernel *x)
         LLVMValueRef part = gen_select(&g, gen_icmp(&g, LLVMIntSLT, piece, rest), piece, rest);
         emit_set(e, cut->first, first, false);
         e->near.sym[cut->part] = gen_select(&g, gen_icmp(&g, LLVMIntSLT, part, gen_i64(&g, 0)), gen_i64(&g, 0), part);
+    }
+}
+
+/* ---- what stays in a block ---- */
+
+static LLVMValueRef round_up(const CpuGen *g, LLVMValueRef bytes)
+{
+    LLVMValueRef up = LLVMBuildNSWAdd(g->b, bytes, gen_i64(g, NV_KEEP - 1), "");
+    return LLVMBuildAnd(g->b, up, gen_i64(g, -(int64_t)NV_KEEP), "");
+}
+
+/* Behind partial results. */
+static void find_kept(Kernel *x)
+{
+    Emit *e = &x->e;
+    CpuGen g = e->g;
+    g.b = e->entry;
+    LLVMValueRef at = LLVMBuildNSWMul(g.b, x->step, gen_i64(&g, NV_SLOT * (int64_t)x->kernel->nsum), "");
+    for (uint32_t i = 0; i < x->kernel->kept.n; i++) {
+        KBufId b = x->kernel->kept.p[i];
+        uint32_t bytes = narrow_bytes(kern_buf_narrow(e->k, b), emit_bytes(e, e->k->buf.p[b].dt));
+        at = round_up(&g, at);
+        e->near.buf[b] = gen_at(&g, gen_int1(&g, 8), x->shared, at);
+        at = LLVMBuildNSWAdd(g.b, at, LLVMBuildNSWMul(g.b, emit_dim(e, e->k->buf.p[b].size), gen_i64(&g, bytes), ""), "");
     }
 }
 
@@ -436,6 +460,8 @@ static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGe
     read_params(&x);
     find_place(&x);
     find_pieces(&x);
+    if (kernel->kept.n)
+        find_kept(&x);
     emit_start_checks(&x.e, &kernel->root);
     emit_block(&x.e, &kernel->before);
     emit_nodes(&x, &kernel->node);

@@ -153,11 +153,13 @@ typedef struct cuda_driver {
                           unsigned block_z, unsigned shared, void *stream, void **params, void **extra);
     int (*cuMemsetD8Async)(uint64_t at, unsigned char value, size_t n, void *stream);
     int (*cuMemsetD2D32Async)(uint64_t at, size_t pitch, unsigned value, size_t width, size_t height, void *stream);
+    int (*cuFuncSetAttribute)(void *function, int attribute, int value);
     int (*cuGetErrorName)(int error, const char **name);
 } cuda_driver;
 
 static const char *const cuda_names[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData",
-    "cuModuleUnload", "cuModuleGetFunction", "cuLaunchKernel", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuGetErrorName"};
+    "cuModuleUnload", "cuModuleGetFunction", "cuLaunchKernel", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuFuncSetAttribute",
+    "cuGetErrorName"};
 
 enum { CUDA_NFUNCTION = sizeof cuda_names / sizeof *cuda_names };
 
@@ -207,9 +209,9 @@ static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *p
     return cuda_find(*library, cuda_names, CUDA_NFUNCTION, d, e);
 }
 
-static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, rnn_cuda_error *e)
+static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, int *shared, rnn_cuda_error *e)
 {
-    enum { MAJOR = 75, MINOR = 76 }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_... */
+    enum { MAJOR = 75, MINOR = 76, SHARED = 97 /* MAX_SHARED_MEMORY_PER_BLOCK_OPTIN */ }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_... */
     void *context = NULL;
     int major = 0, minor = 0;
     CUDA_CALL(d, e, cuInit, (0));
@@ -219,6 +221,7 @@ static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p,
     CUDA_CALL(d, e, cuCtxGetDevice, (device));
     CUDA_CALL(d, e, cuDeviceGetAttribute, (&major, MAJOR, *device));
     CUDA_CALL(d, e, cuDeviceGetAttribute, (&minor, MINOR, *device));
+    CUDA_CALL(d, e, cuDeviceGetAttribute, (shared, SHARED, *device));
     if (major < p->major || (major == p->major && minor < p->minor))
         return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is older than the architecture that the kernels are for");
     if (p->only && major > p->major)
@@ -226,12 +229,17 @@ static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p,
     return RNN_OK;
 }
 
-static rnn_status cuda_load(const cuda_driver *d, const cuda_program *p, void **module, void **function, rnn_cuda_error *e)
+/* What keeps something may have all shared memory that there is. */
+static rnn_status cuda_load(const cuda_driver *d, const cuda_program *p, int shared, void **module, void **function, rnn_cuda_error *e)
 {
+    enum { MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
     int i;
     CUDA_CALL(d, e, cuModuleLoadData, (module, p->code));
-    for (i = 0; i < p->nkernel[0] + p->nkernel[1] + p->nkernel[2]; i++)
+    for (i = 0; i < p->nkernel[0] + p->nkernel[1] + p->nkernel[2]; i++) {
         CUDA_CALL(d, e, cuModuleGetFunction, (&function[i], *module, p->kernel[i].name));
+        if (p->kernel[i].instead)
+            CUDA_CALL(d, e, cuFuncSetAttribute, (function[i], MAX_DYNAMIC_SHARED_SIZE_BYTES, shared));
+    }
     return RNN_OK;
 }
 
@@ -397,9 +405,26 @@ static int64_t cuda_grid(cuda_run *r, const cuda_kernel *k)
     return grid < GRID ? grid : GRID;
 }
 
-static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
+/* Of a block: partial results, and what it keeps. */
+static int64_t cuda_shared(cuda_run *r, const cuda_kernel *k, unsigned threads)
 {
     enum { SLOT = 8 };
+    return cuda_add(r, (int64_t)threads * k->sums * SLOT, cuda_natural(r, k->kept));
+}
+
+/* Whether a kernel can do what the one before does, and is worth it. Sizes that overflow do not fit. */
+static int cuda_can(cuda_run *r, const cuda_kernel *k, int shared)
+{
+    enum { STEPS = 4 };
+    int bad = r->bad, can;
+    cuda_pieces(r, k);
+    can = cuda_natural(r, k->steps) >= STEPS && cuda_shared(r, k, cuda_threads(r, k)) <= shared && !r->bad;
+    r->bad = bad;
+    return can;
+}
+
+static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
+{
     int64_t grid;
     unsigned threads;
     int i;
@@ -414,7 +439,7 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
         r->value[i] = cuda_param_value(r, &r->p->param[k->first + i]);
         r->pointer[i] = &r->value[i];
     }
-    CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, threads * (unsigned)k->sums * SLOT,
+    CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, (unsigned)cuda_shared(r, k, threads),
                                                 call->stream, r->pointer, NULL));
     return RNN_OK;
 }
@@ -448,10 +473,10 @@ static rnn_status cuda_prepare(cuda_run *r, const void *sizes, cuda_struct carry
     return status == RNN_OK ? cuda_carried(r, carry) : status;
 }
 
-static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int mode)
+static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, int shared, void *const *function, rnn_cuda_call *call, int mode)
 {
     const cuda_program *p = r->p;
-    int i, which = mode <= CUDA_INIT ? mode : CUDA_FORWARD, first = 0, current = -1;
+    int i, which = mode <= CUDA_INIT ? mode : CUDA_FORWARD, first = 0, next, current = -1;
     rnn_status status;
     CUDA_CALL(d, &call->error, cuCtxGetDevice, (&current));
     if (current != device)
@@ -460,7 +485,11 @@ static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *c
     cuda_buffers(r);
     for (i = 0; i < which; i++)
         first += p->nkernel[i];
-    for (i = 0; i < p->nkernel[which] && status == RNN_OK; i++)
-        status = cuda_launch(r, d, &p->kernel[first + i], function[first + i], call);
+    for (i = first; i < first + p->nkernel[which] && status == RNN_OK; i = next) {
+        int chosen = i;
+        for (next = i + 1; next < first + p->nkernel[which] && p->kernel[next].instead; next++)
+            chosen = cuda_can(r, &p->kernel[next], shared) ? next : chosen;
+        status = cuda_launch(r, d, &p->kernel[chosen], function[chosen], call);
+    }
     return status;
 }

@@ -66,6 +66,8 @@ typedef struct cuda_kernel {
     int first_work, works;  /* iterations that a block's threads share out, sizes in which `part` is a piece */
     cuda_dim threads;       /* not of blocks: iterations */
     int first, n; /* parameters */
+    int instead;            /* 1: of the one before, where `kept` bytes of shared memory fit, for some steps or more */
+    cuda_dim steps, kept;
     cuda_cut cut[CUDA_CUTS];
 } cuda_kernel;
 

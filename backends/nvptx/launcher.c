@@ -104,14 +104,14 @@ static void put_kernels(Out *x)
     text_add(x->t, "static const cuda_kernel kernel_table[] = {\n");
     for (int i = 0; i < n; i++) {
         const cuda_kernel *k = &p->kernel[i];
-        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %.*s, %.*s, %d, %d, %d, %d, %.*s, %d, %d, {", k->name, k->blocks, k->cuts, k->each, k->tile_rows,
-                 k->tile_cols, STRF(dim_text(x, k->rows)), STRF(dim_text(x, k->cols)), k->sums, k->full, k->first_work, k->works,
-                 STRF(dim_text(x, k->threads)), k->first, k->n);
+        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %.*s, %.*s, %d, %d, %d, %d, %.*s, %d, %d, %d, %.*s, %.*s, {", k->name, k->blocks, k->cuts, k->each,
+                 k->tile_rows, k->tile_cols, STRF(dim_text(x, k->rows)), STRF(dim_text(x, k->cols)), k->sums, k->full, k->first_work, k->works,
+                 STRF(dim_text(x, k->threads)), k->first, k->n, k->instead, STRF(dim_text(x, k->steps)), STRF(dim_text(x, k->kept)));
         for (int c = 0; c < CUDA_CUTS; c++)
             text_add(x->t, c ? ", {%d, %d, %.*s}" : "{%d, %d, %.*s}", k->cut[c].part, k->cut[c].piece, STRF(dim_text(x, k->cut[c].axis)));
         text_add(x->t, "}},\n");
     }
-    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, {0, 0}, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0, {{0, 0, {0, 0}}, {0, 0, {0, 0}}, {0, 0, {0, 0}}}},\n");
+    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, {0, 0}, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0, 0, {0, 0}, {0, 0}, {{0, 0, {0, 0}}, {0, 0, {0, 0}}, {0, 0, {0, 0}}}},\n");
 }
 
 /* As numbers: C99 has no strings of that length. Drivers want machine code at a multiple of 8. */
@@ -216,7 +216,7 @@ static void put_body(Out *x, const IfaceFnInfo *info, const char *mode)
     text_add(x->t, "    status = status == RNN_OK ? cuda_prepare(&r, sizes, carry_members, call, %s) : status;\n"
                    "    if (status != RNN_OK)\n        return status;\n"
                    "    memcpy(&d, cuda->driver, sizeof d);\n"
-                   "    return cuda_go(&r, &d, cuda->device, cuda->kernel, call, %s);\n}\n\n", mode, mode);
+                   "    return cuda_go(&r, &d, cuda->device, cuda->shared, cuda->kernel, call, %s);\n}\n\n", mode, mode);
 }
 
 static bool is_stream(IfaceFn f)
@@ -239,8 +239,8 @@ static const char open_code[] =
     "{\n    cuda_driver d;\n    rnn_status status;\n    if (!cuda)\n        return RNN_NULL;\n"
     "    memset(cuda, 0, sizeof *cuda);\n"
     "    status = cuda_load_driver(&cuda->library, &d, driver, &cuda->error);\n"
-    "    status = status == RNN_OK ? cuda_check_device(&d, &program, &cuda->device, &cuda->error) : status;\n"
-    "    status = status == RNN_OK ? cuda_load(&d, &program, &cuda->module, cuda->kernel, &cuda->error) : status;\n"
+    "    status = status == RNN_OK ? cuda_check_device(&d, &program, &cuda->device, &cuda->shared, &cuda->error) : status;\n"
+    "    status = status == RNN_OK ? cuda_load(&d, &program, cuda->shared, &cuda->module, cuda->kernel, &cuda->error) : status;\n"
     "    if (status == RNN_OK)\n        memcpy(cuda->driver, &d, sizeof d);\n"
     "    else if (cuda->module)\n        d.cuModuleUnload(cuda->module);\n"
     "    if (status != RNN_OK)\n        cuda->module = NULL;\n"
@@ -296,7 +296,7 @@ Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header)
 static void put_context(Out *x)
 {
     text_add(x->t, "/* The kernels, loaded for one device; the caller's own. Calls only read it. */\ntypedef struct %.*s_cuda {\n", STRF(x->prefix));
-    text_add(x->t, "    void *library, *module, *driver[%d], *kernel[%u];\n    int device;\n    rnn_cuda_error error; /* what RNN_CUDA of "
+    text_add(x->t, "    void *library, *module, *driver[%d], *kernel[%u];\n    int device, shared;\n    rnn_cuda_error error; /* what RNN_CUDA of "
                    "..._open_cuda means */\n} %.*s_cuda;\n\n",
              NV_DRIVER_FUNCTIONS, nv_kernels(x->p) + 1, STRF(x->prefix));
 }

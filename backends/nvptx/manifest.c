@@ -44,7 +44,7 @@ static void put_size(Out *x, DimSym s)
 
 static void put_buffer(Out *x, KBufId b)
 {
-    static const char *const kind[] = {[K_ARG] = "argument", [K_OUT] = "output", [K_WORK] = "workspace"};
+    static const char *const kind[] = {[K_ARG] = "argument", [K_OUT] = "output", [K_WORK] = "workspace", [K_BLOCK] = ""};
     const KernProg *k = x->p->k;
     const KBuf *buf = &k->buf.p[b];
     Str name = buf->kind == K_ARG ? k->arg.p[buf->slot].name : buf->kind == K_OUT ? k->out.p[buf->slot].name : buf->name;
@@ -91,7 +91,22 @@ static void put_axes(Out *x, const NvKernel *kernel)
     for (uint32_t i = 0; i < kernel->cut.n; i++) {
         text_add(&x->t, i ? ", {" : "{");
         put_dim(x, "places", kernel->cut.p[i].axis, ", ");
+        json_put_field(&x->t, "part", dim_sym_info(x->p->k->dims, kernel->cut.p[i].part)->name, ", ");
         text_add(&x->t, "\"piece\": %u}", kernel->cut.p[i].piece);
+    }
+    text_add(&x->t, "], ");
+}
+
+/* Arrays in shared memory; `part.N` in their sizes is a piece of an axis. */
+static void put_kept(Out *x, const NvKernel *kernel)
+{
+    put_dim(x, "instead_for_steps", kernel->steps, ", ");
+    text_add(&x->t, "\"kept\": [");
+    for (uint32_t i = 0; i < kernel->kept.n; i++) {
+        KBufId b = kernel->kept.p[i];
+        text_add(&x->t, i ? ", {" : "{");
+        json_put_field(&x->t, "type", str_of(iface_stored_type(kern_buf_narrow(x->p->k, b), DT_REAL, x->o->f64)), ", ");
+        put_dim(x, "elements", x->p->k->buf.p[b].size, "}");
     }
     text_add(&x->t, "], ");
 }
@@ -106,6 +121,8 @@ static void put_kernel(Out *x, const NvKernel *kernel)
         put_dim(x, "threads", kernel->threads, ", ");
     if (kernel->blocks || kernel->nsum)
         text_add(&x->t, "\"partial_results\": %u, ", kernel->nsum);
+    if (kernel->instead)
+        put_kept(x, kernel);
     if (has_tiles(&kernel->node))
         text_add(&x->t, "\"warps\": true, ");
     if (kernel->node.p[0]->kind == NV_PANELS)

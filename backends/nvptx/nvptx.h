@@ -34,6 +34,9 @@
  * Any other product is a chain of loops over its elements, with its depth in one fixed order, added up with fused multiply-add. So
  * results do not depend on the grid or the piece; of sums over threads (NV_COMBINE) they depend on the size of a block.
  *
+ * What all steps of a block read alike, weights for instance, may stay in its shared memory: reside.c makes a second kernel for that, which is launched instead of
+ * the first where it fits, and where there are steps enough.
+ *
  * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
  *
@@ -46,7 +49,7 @@
 
 #include "ir/kern/kern.h"
 
-enum { NV_MAXLEVEL = 8, NV_SLOT = 8 /* bytes of a partial result in shared memory */ };
+enum { NV_MAXLEVEL = 8, NV_SLOT = 8 /* bytes of a partial result in shared memory */, NV_KEEP = 16 };
 
 typedef struct NvParam {
     enum {
@@ -143,6 +146,9 @@ typedef struct NvKernel {
     Dim threads;    /* not of blocks: the iterations that there are */
     VEC(NvCut) cut; /* of blocks, which are all pieces of all axes, those of the first next to each other; none: one block does it all */
     uint32_t nsum;  /* partial results that a thread has at once */
+    VEC(KBufId) kept; /* arrays of a block that stay in its shared memory, behind partial results, each from a multiple of NV_KEEP bytes on */
+    bool instead;   /* it does what the one before it does, and may be launched instead if what it keeps fits */
+    Dim steps;      /* how often it then reads what it keeps */
     VEC(NvParam) param;
 } NvKernel;
 
@@ -182,7 +188,7 @@ void nv_print(Text *out, const NvPlan *p); /* print.c */
 /* ptx.c: the kernels as text, in the lowest PTX version that the architecture has */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
 /* launcher.c: C that launches them, to be compiled beside `header`, and what that header declares */
-enum { NV_DRIVER_FUNCTIONS = 11 };
+enum { NV_DRIVER_FUNCTIONS = 12 };
 /* launch_call.h, which stands in every header, launch_table.h and launch_code.h, which stand in every launcher */
 extern const char nv_launch_call[], nv_launch_table[], nv_launch_code[];
 Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header);

@@ -72,7 +72,7 @@ static void list_params(Map *m)
 {
     NvKernel *kernel = m->kernel;
     for (KBufId b = 0; b < m->k->buf.n; b++)
-        if (m->touched[b])
+        if (m->touched[b] && m->k->buf.p[b].kind != K_BLOCK)
             vec_push(m->a, &kernel->param, (NvParam){NV_BUFFER, b, m->writes[b]});
     for (DimSym s = 0; s < dim_nsyms(m->k->dims); s++)
         if (m->sizes[s] && dim_sym_info(m->k->dims, s)->kind != DIM_PART)
@@ -176,18 +176,23 @@ static void choose_pieces(Map *m)
 
 /* ---- kernels ---- */
 
-static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
+/* For all variables, sizes and buffers that there are now. */
+static void make_room(Map *m)
 {
-    *kernel = (NvKernel){.threads = DIM_ONE};
-    kernel->name = str_fmt(m->a, "%.*s_%u", STRF(prefix), m->fn->kernel.n);
-    m->kernel = kernel;
-    m->pieces = (KernPieces){0};
-    m->needs = NEWN(m->a, bool, m->k->var.n + NV_MAXCUT); /* cutting makes variables and sizes */
-    m->sizes = NEWN(m->a, bool, dim_nsyms(m->k->dims) + NV_MAXCUT);
+    m->needs = NEWN(m->a, bool, m->k->var.n);
+    m->sizes = NEWN(m->a, bool, dim_nsyms(m->k->dims));
     m->given = NEWN(m->a, bool, m->k->arg.n);
     m->touched = NEWN(m->a, bool, m->k->buf.n);
     m->writes = NEWN(m->a, bool, m->k->buf.n);
     m->checks = m->random = false;
+}
+
+static void start_kernel(Map *m, NvKernel *kernel, Str prefix)
+{
+    *kernel = (NvKernel){.threads = DIM_ONE};
+    kernel->name = str_fmt(m->a, "%.*s_%u", STRF(prefix), m->fn->kernel.n - m->ninstead);
+    m->kernel = kernel;
+    m->pieces = (KernPieces){0};
 }
 
 /* Whether all threads of a grid can share the statement out. */
@@ -210,7 +215,6 @@ static bool cut(Map *m)
            (tasks = kern_cut(m->k, kernel->root.p[0], kernel->cut.n))) {
         vec_push(m->a, &kernel->cut, ((NvCut){tasks->tasks.extent, tasks->tasks.first, tasks->tasks.part, 1}));
         vec_push(m->a, &m->pieces, ((KernPiece){tasks->tasks.part, tasks->tasks.extent}));
-        use_dim(m, tasks->tasks.extent);
     }
     return kernel->cut.n > 0;
 }
@@ -221,7 +225,56 @@ static void of_blocks(Map *m)
     kernel->blocks = true;
     nv_block_nodes(m, &kernel->node, &kernel->root);
     nv_barriers(m, &kernel->node);
-    choose_pieces(m);
+}
+
+/* The only loop that a block's threads go through together; NULL: there is none, or several. */
+static const NvNode *only_steps(const NvKernel *kernel)
+{
+    const NvNode *only = NULL;
+    for (uint32_t i = 0; i < kernel->node.n; i++) {
+        const NvNode *n = kernel->node.p[i];
+        if (n->kind == NV_STEPS && only)
+            return NULL;
+        only = n->kind == NV_STEPS ? n : only;
+    }
+    return only;
+}
+
+/* What all kernels have in common: scalars in front, parameters. */
+static void end_kernel(Map *m, const KBlock *b, uint32_t at)
+{
+    NvKernel *kernel = m->kernel;
+    make_room(m);
+    for (uint32_t i = 0; i < kernel->root.n; i++)
+        use_stmt(m, kernel->root.p[i]);
+    for (uint32_t i = 0; i < kernel->kept.n; i++)
+        use_dim(m, m->k->buf.p[kernel->kept.p[i]].size);
+    for (uint32_t i = 0; i < kernel->cut.n; i++)
+        use_dim(m, kernel->cut.p[i].axis);
+    find_before(m, b, at);
+    list_params(m);
+    vec_push(m->a, &m->fn->kernel, *kernel);
+}
+
+/* One that keeps what its steps read. */
+static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_t at, Str prefix)
+{
+    NvKernel kernel;
+    KernPieces pieces = m->pieces;
+    const NvNode *steps = plain->blocks ? only_steps(plain) : NULL;
+    if (!steps)
+        return;
+    start_kernel(m, &kernel, prefix);
+    m->pieces = pieces;
+    kernel.name = str_fmt(m->a, "%.*s_kept", STRF(plain->name));
+    kernel.cut.p = plain->cut.p, kernel.cut.n = plain->cut.n;
+    kernel.instead = true;
+    kernel.steps = steps->s->loop.extent;
+    if (!nv_reside(m, &plain->root, steps->s, &kernel.root))
+        return;
+    of_blocks(m);
+    end_kernel(m, b, at);
+    m->ninstead++;
 }
 
 /* Statements at..end of b. False: they have become several statements, and nothing was done yet. */
@@ -235,12 +288,10 @@ static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
         if (!cut(m) && at == end && nv_split(m, b, at))
             return false;
         of_blocks(m);
+        choose_pieces(m);
     }
-    for (uint32_t i = at; i <= end; i++)
-        use_stmt(m, b->p[i]);
-    find_before(m, b, at);
-    list_params(m);
-    vec_push(m->a, &m->fn->kernel, kernel);
+    end_kernel(m, b, at);
+    add_resident(m, &kernel, b, at, prefix);
     return true;
 }
 
@@ -250,6 +301,7 @@ static void add_look_kernel(Map *m, KBlock *b, uint32_t at, NvNode *node, Str pr
     NvKernel kernel;
     const NvLook *look = node->look;
     start_kernel(m, &kernel, prefix);
+    make_room(m);
     KStmt *const part[] = {look->pieces->s, look->step->s, look->start, look->take, look->rest->s};
     for (uint32_t i = 0; i < look->around.n; i++)
         vec_push(m->a, &kernel.root, look->around.p[i]);

@@ -14,6 +14,7 @@ typedef struct Map {
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;
+    uint32_t ninstead; /* kernels of the function that are launched instead of others */
     uint32_t apart; /* loops.c: loops around that are serial, or of several statements */
     uint32_t serial; /* likewise: serial loops around, and what the outermost one does */
     const KBlock *body;
@@ -51,6 +52,9 @@ NvNode *nv_look(Map *m, KBlock *b, uint32_t at);
 
 /* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */
 bool nv_split(Map *m, KBlock *b, uint32_t at);
+
+/* reside.c: root, in which the loop `steps` reads what stays in the block. False: nothing does */
+bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, KBlock *to);
 
 void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
 void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes */

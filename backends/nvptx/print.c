@@ -93,6 +93,10 @@ static void put_kernel(const Print *x, const NvKernel *kernel)
         put_dim(x, kernel->cut.p[i].axis);
         text_add(x->out, ", piece %u", kernel->cut.p[i].piece);
     }
+    for (uint32_t i = 0; i < kernel->kept.n; i++) {
+        text_add(x->out, i ? ", " : ", keeps ");
+        put_dim(x, x->p->k->buf.p[kernel->kept.p[i]].size);
+    }
     text_add(x->out, "\n");
     put_nodes(x, &kernel->node, 1);
     text_add(x->out, "\n");

@@ -145,13 +145,13 @@ static int memory_uses(const KernProg *k, KBufId root)
 
 static void make_buffers(Make *m, cuda_program *p)
 {
-    static const int kind[] = {[K_ARG] = CUDA_ARGUMENT, [K_OUT] = CUDA_OUTPUT, [K_WORK] = CUDA_WORK};
+    static const int kind[] = {[K_ARG] = CUDA_ARGUMENT, [K_OUT] = CUDA_OUTPUT, [K_WORK] = CUDA_WORK, [K_BLOCK] = CUDA_WORK};
     const KernProg *k = m->k;
     cuda_buffer *buf = NEWN(m->a, cuda_buffer, k->buf.n + 1);
     for (KBufId i = 0; i < k->buf.n; i++) {
         const KBuf *b = &k->buf.p[i];
         buf[i] = (cuda_buffer){.kind = kind[b->kind],
-                               .slot = b->kind == K_WORK ? 0 : (int)b->slot,
+                               .slot = b->kind == K_WORK || b->kind == K_BLOCK ? 0 : (int)b->slot,
                                .shares = b->shares == K_NONE ? -1 : (int)root_of(k, i),
                                .bytes = bytes_of(m, b->dt, kern_buf_narrow(k, i)),
                                .uses = memory_uses(k, i),
@@ -250,7 +250,28 @@ static void make_parts(Make *m, const NvNode *n, cuda_kernel *row)
     row->cols = dim_row(m, n->extent[n->nlevel - 1]);
 }
 
-static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
+/* Bytes, with what may be left free between two arrays. */
+static Dim kept_bytes(const Make *m, const NvKernel *kernel)
+{
+    DimTab *d = m->k->dims;
+    Dim all = dim_const(d, NV_KEEP * (int64_t)kernel->kept.n);
+    for (uint32_t i = 0; i < kernel->kept.n; i++) {
+        KBufId b = kernel->kept.p[i];
+        all = dim_add(d, all, dim_mul(d, m->k->buf.p[b].size, dim_const(d, bytes_of(m, m->k->buf.p[b].dt, kern_buf_narrow(m->k, b)))));
+    }
+    return all;
+}
+
+/* It shares out the same as the one before, so that it adds up the same: what it loads at first may have more iterations than there are threads. */
+static void make_instead(Make *m, const NvKernel *kernel, const cuda_kernel *before, cuda_kernel *row)
+{
+    row->first_work = before->first_work, row->works = before->works, row->full = before->full;
+    row->instead = 1;
+    row->steps = dim_row(m, kernel->steps);
+    row->kept = dim_row(m, kept_bytes(m, kernel));
+}
+
+static cuda_kernel kernel_row(Make *m, const NvKernel *kernel, const cuda_kernel *before)
 {
     cuda_kernel row = {.name = str_c(m->a, kernel->name),
                        .blocks = kernel->blocks,
@@ -265,7 +286,10 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel)
     if (kernel->node.p[0]->kind == NV_PANELS)
         make_parts(m, kernel->node.p[0], &row);
     make_params(m, kernel);
-    make_works(m, kernel, &row);
+    if (kernel->instead)
+        make_instead(m, kernel, before, &row);
+    else
+        make_works(m, kernel, &row);
     if (kernel->param.n > m->out->most_params)
         m->out->most_params = kernel->param.n;
     return row;
@@ -286,8 +310,8 @@ static void make_kernels(Make *m, cuda_program *p)
     uint32_t n = 0;
     for (int f = 0; f < REC_NFN; f++) {
         p->nkernel[f] = (int)fn[f].kernel.n;
-        for (uint32_t i = 0; i < fn[f].kernel.n; i++)
-            kernel[n++] = kernel_row(m, &fn[f].kernel.p[i]);
+        for (uint32_t i = 0; i < fn[f].kernel.n; i++, n++)
+            kernel[n] = kernel_row(m, &fn[f].kernel.p[i], n ? &kernel[n - 1] : NULL);
     }
     p->kernel = kernel;
     p->param = m->param.p;

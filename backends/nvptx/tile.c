@@ -7,6 +7,9 @@
 static const NvTile *tile_of(const Map *m, const KStmt *row)
 {
     for (uint32_t i = 0; i < m->plan->tile.n; i++)
+        if (m->plan->tile.p[i]->row == row)
+            return m->plan->tile.p[i];
+    for (uint32_t i = 0; i < m->plan->tile.n; i++)
         if (m->plan->tile.p[i]->row->loop.var == row->loop.var)
             return m->plan->tile.p[i];
     return NULL;

@@ -34,6 +34,7 @@ typedef enum KBufKind {
     K_ARG,  /* the caller's array for RecArg number `slot`, with the axis B if that argument is batched */
     K_OUT,  /* the caller's array for RecOut number `slot` */
     K_WORK, /* in the workspace */
+    K_BLOCK, /* a copy of elements of buffer `slot`, in memory that the threads of a GPU's block share: not in programs, but in what is made of them there */
 } KBufKind;
 
 typedef struct KBuf {

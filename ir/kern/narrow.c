@@ -19,6 +19,7 @@ Narrow kern_buf_narrow(const KernProg *p, KBufId b)
     switch (buf->kind) {
     case K_ARG: return buf->dt == DT_REAL ? kern_arg_narrow(p, buf->slot) : NARROW_NONE;
     case K_OUT: return buf->dt == DT_REAL ? kern_out_narrow(p, buf->slot) : NARROW_NONE;
+    case K_BLOCK: return kern_buf_narrow(p, buf->slot);
     case K_WORK: break;
     }
     return NARROW_NONE;

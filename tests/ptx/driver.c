@@ -2,7 +2,8 @@
  * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
  * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
  * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time.
- * STUB_SAYS=1: tells which part of a fat binary it takes. STUB_WITHOUT=3: what the fourth of all barriers, acquires and releases is for does not
+ * STUB_SHARED: bytes of shared memory that a block may have, if it is asked for.
+ * STUB_SAYS=1: tells which part of a fat binary it takes, and what is launched. STUB_WITHOUT=3: what the fourth of all barriers, acquires and releases is for does not
  * happen; it is told which. */
 #include <stdint.h>
 #include <stdio.h>
@@ -109,13 +110,19 @@ int cuCtxGetDevice(int *device)
     return does("cuCtxGetDevice");
 }
 
+static int shared_most(void)
+{
+    const char *most_shared = getenv("STUB_SHARED");
+    return most_shared ? atoi(most_shared) : 99 * 1024;
+}
+
 int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
     static const int of[][2] = {
         {13, 1000000}, {16, 10}, {36, 1000000}, {37, 256}}; /* kHz, multiprocessors, kHz of memory, its bits */
     size_t i;
     (void)device;
-    *value = attribute == 75 ? stub.major : attribute == 76 ? stub.minor : -1;
+    *value = attribute == 97 ? shared_most() : attribute == 75 ? stub.major : attribute == 76 ? stub.minor : -1;
     for (i = 0; i < sizeof of / sizeof *of; i++)
         if (of[i][0] == attribute)
             *value = of[i][1];
@@ -355,6 +362,31 @@ int cuModuleGetFunction(void **function, void *module, const char *name)
     return error ? error : *function ? 0 : NOT_FOUND;
 }
 
+/* Shared memory beyond what every kernel may have must be asked for. */
+static struct {
+    void *function;
+    int bytes;
+} raised[1024];
+static int nraised;
+
+int cuFuncSetAttribute(void *function, int attribute, int value)
+{
+    int error = does("cuFuncSetAttribute");
+    if (error || attribute != 8 || value < 0 || value > shared_most() || nraised == 1024)
+        return error ? error : INVALID_VALUE;
+    raised[nraised].function = function;
+    raised[nraised++].bytes = value;
+    return 0;
+}
+
+static unsigned shared_of(const void *function)
+{
+    int i = nraised;
+    while (i > 0 && raised[i - 1].function != function)
+        i--;
+    return i > 0 ? (unsigned)raised[i - 1].bytes : 48 * 1024;
+}
+
 int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                    unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
 {
@@ -365,9 +397,11 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
     if (error)
         return error;
     if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 ||
-        shared > 48 * 1024 || extra)
+        shared > shared_of(function) || extra)
         return INVALID_VALUE;
     stub.stream = stream;
+    if (getenv("STUB_SAYS"))
+        fprintf(stderr, "launched: %s, %u blocks of %u threads, %u bytes\n", kernel_name(function), grid_x, block_x, shared);
     if (stub.launch)
         return stub.launch(kernel_name(function), grid_x, block_x, shared, params);
     if (!asynchronous)

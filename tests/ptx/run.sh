@@ -67,6 +67,31 @@ delta="$RNNC run $SRC/stdlib/gated_deltanet.rnn --entry=gated_deltanet -i $SRC/s
 check "sums of few" env STUB_MOST=5000000 LD_LIBRARY_PATH="$ours" $delta
 refuses "no time for it" 1 'gated_deltanet: cuCtxSynchronize: CUDA_ERROR_LAUNCH_TIMEOUT' env STUB_MOST=500000 LD_LIBRARY_PATH="$ours" $delta
 
+# ---- what stays in a block ----
+# Weights, where they fit, over four steps or more. Results are the same, bit by bit.
+says() { env STUB_SAYS=1 LD_LIBRARY_PATH="$ours" "$@" 2>said; }
+heads="$RNNC run $SRC/stdlib/lstm_heads.rnn --entry=lstm_heads --target=cuda"
+reference="$heads -i $SRC/stdlib/lstm_heads.npz --grad"
+check "what is kept" says $reference -o kept.npz
+check "forward and backward" sh -c '[ "$(grep -c "launched: .*_kept" said)" = 2 ]'
+check "both heads in one block, as they are small" grep -q '_kept, 3 blocks of 32' said
+check "where it does not fit" says env STUB_SHARED=64 $reference -o plain.npz
+check "nothing is" sh -c '! grep -q _kept said'
+check "the same results" cmp kept.npz plain.npz
+npy '<f4' '4, 2, 4, 4' 512 >R.npy && npy '<f4' '4, 2, 4' 128 >b.npy
+for t in 3 4; do
+  npy '<f4' "$t, 1, 4, 2, 4" $((128 * t)) >x.npy
+  check "$t steps" says $heads -i x.npy -i R.npy -i b.npy -o y.npz
+  check "three are not worth it" sh -c "[ $t = 3 ] || grep -q _kept said; [ $t = 4 ] || ! grep -q _kept said"
+done
+refuses "shared memory that is refused" 1 'gru: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE' broken "cuFuncSetAttribute 0 1" $call
+for p in bf16 f16; do
+  check "$p, tiles" says "$RNNC" run "$gru" --entry=gru -i "$SRC/stdlib/gru.npz" --target=cuda --products=$p -o kept.npz
+  check "some kept" grep -q _kept said
+  check "$p, elsewhere" says env STUB_SHARED=64 "$RNNC" run "$gru" --entry=gru -i "$SRC/stdlib/gru.npz" --target=cuda --products=$p -o plain.npz
+  check "the same tiles" cmp kept.npz plain.npz
+done
+
 # ---- what fails on the way ----
 fails() { refuses "$1 fails" 1 "gru: $1: CUDA_ERROR_$3" broken "$1 $2" $call; }
 fails cuMemAlloc_v2 "0 2" OUT_OF_MEMORY

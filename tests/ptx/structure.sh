@@ -54,8 +54,13 @@ loop() {
 check "GRU, the loop over time" loop forward_6
 check "two barriers a step" holds part.ptx 2 'bar\.sync'
 check "the product, and the state of three lines" holds part.ptx 5 'ld\.global\.f32'
+check "GRU, weights that stay" loop forward_6_kept
+check "loads from memory: all weights and biases, once, and the state of a step" holds part.ptx 13 'ld\.global(\.nc)?\.f32'
+check "of what is kept" holds part.ptx 5 'ld\.shared\.f32'
 check "GRU backward, the loop over time" loop backward_1
 check "one barrier a step" holds part.ptx 1 'bar\.sync'
+check "16 bits stay 16 bits" sh -c '"$RNNC" build "$SRC/stdlib/gru.rnn" --target=ptx --precision=bf16 --products=bf16 --prefix=k -o k && sed -n "/^\.visible \.entry k_forward_[0-9]*_kept(/,/^}/p" k.ptx >part.ptx &&
+  grep -q "st\.shared\.[bu]16" part.ptx && grep -q "ld\.shared\.[bu]16" part.ptx && ! grep -q "shared\.f32" part.ptx && grep -q "\"type\": \"rnn_bf16\", \"elements\": \"3\*H\*H + 24\*H\"" k.json'
 check "sums over threads: through shared memory" sh -c '"$RNNC" build "$SRC/stdlib/rwkv7.rnn" --target=ptx -o e && grep -q "st\.shared" e.ptx &&
   grep -q "ld\.shared" e.ptx && grep -q "\"partial_results\": 1" e.json && ! grep -q "\.local" e.ptx'
 check "a dense layer" sh -c '"$RNNC" build "$SRC/stdlib/linear.rnn" --entry=dense --target=ptx --prefix=k -o k'

@@ -185,7 +185,7 @@ static inline void make_buffers(Machine *m)
     for (KBufId b = 0; b < m->k->buf.n; b++) {
         const KBuf *x = &m->k->buf.p[b];
         bool optional = x->kind == K_OUT && m->k->out.p[x->slot].role != OUT_VALUE;
-        if (x->shares != K_NONE || (optional && left_out(m->c, 1000 + x->slot)))
+        if (x->kind == K_BLOCK || x->shares != K_NONE || (optional && left_out(m->c, 1000 + x->slot)))
             continue;
         m->buf[b] = NEWN(m->a, double, elements(m, b) + 1);
         if (x->kind == K_ARG)
@@ -324,12 +324,23 @@ static inline int64_t blocks_of(Machine *m, const NvKernel *kernel)
     return blocks;
 }
 
+/* Of eight bytes, with what may be free between two arrays. */
+static inline int64_t kept_words(const Machine *m, const NvKernel *kernel)
+{
+    int64_t words = 1;
+    for (uint32_t i = 0; i < kernel->cut.n; i++)
+        m->size[kernel->cut.p[i].part] = m->piece[i];
+    for (uint32_t i = 0; i < kernel->kept.n; i++)
+        words += elements(m, kernel->kept.p[i]) + NV_KEEP / 8;
+    return words;
+}
+
 static inline void launch_blocks(const Machine *m, const NvKernel *kernel, Kernel *run, const int64_t *param, int64_t blocks)
 {
     static const uint32_t threads[] = {1, 4, 7, 8};
     uint32_t n = threads[m->c->seed / 2 % 4];
     Block *b = block_new(m->a, str_c(m->a, kernel->name), run, param, n, m->c->seed);
-    run_blocks(b, blocks, NEWN(m->a, double, kernel->nsum * n + 1));
+    run_blocks(b, blocks, NEWN(m->a, double, kernel->nsum * n + kept_words(m, kernel)));
 }
 
 static inline void launch(Machine *m, const NvKernel *kernel)
@@ -342,6 +353,17 @@ static inline void launch(Machine *m, const NvKernel *kernel)
         launch_blocks(m, kernel, run, param, blocks);
     else
         launch_threads(m, kernel, run, param);
+}
+
+/* Of kernels that do the same, one. */
+static inline void launch_all(Machine *m, const NvFn *fn)
+{
+    for (uint32_t i = 0, next; i < fn->kernel.n; i = next) {
+        uint32_t chosen = i;
+        for (next = i + 1; next < fn->kernel.n && fn->kernel.p[next].instead; next++)
+            chosen = (m->c->seed + i) % 2 ? next : chosen;
+        launch(m, &fn->kernel.p[chosen]);
+    }
 }
 
 static inline void compare(const Machine *m, const RecProg *p, const RecEval *e, RecFn fn)

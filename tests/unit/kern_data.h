@@ -123,7 +123,7 @@ static inline Data data_new(Arena *a, const KernProg *k, const Case *c, const ch
     set_rounded_quotients(&d);
     for (KBufId b = 0; b < k->buf.n; b++) {
         const KBuf *x = &k->buf.p[b];
-        if (left_out(&d, x, c) || x->shares != K_NONE)
+        if (left_out(&d, x, c) || x->shares != K_NONE || x->kind == K_BLOCK)
             continue;
         int64_t n = size_of_buf(&d, b);
         d.buf[b] = NEWN(a, double, n + 1);

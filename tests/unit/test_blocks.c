@@ -22,6 +22,7 @@ typedef struct Grid {
     const NvPlan *plan;
     const NvKernel *kernel;
     KernRun run;
+    double **buf; /* those of run */
     int64_t threads, blocks, piece[NV_MAXCUT]; /* threads of a block */
     double **var;                   /* by thread, KVar */
     double **before;                /* likewise, of accumulators */
@@ -365,6 +366,31 @@ static int64_t blocks_of(Grid *g)
     return blocks + (g->kernel->cut.n ? (int64_t)(draw_order(g) % 2) : 0);
 }
 
+/* Room for what a block keeps, whatever its pieces. */
+static void make_kept(Grid *g)
+{
+    const NvKernel *kernel = g->kernel;
+    for (uint32_t i = 0; i < kernel->cut.n; i++)
+        g->run.dim_value[kernel->cut.p[i].part] = kern_run_dim(&g->run, kernel->cut.p[i].axis);
+    for (uint32_t i = 0; i < kernel->kept.n; i++) {
+        KBufId b = kernel->kept.p[i];
+        g->run.size[b] = kern_run_dim(&g->run, g->plan->k->buf.p[b].size);
+        g->buf[b] = NEWN(g->a, double, g->run.size[b] + 1);
+        g->seen[b] = NEWN(g->a, Seen, g->run.size[b] + 1);
+    }
+}
+
+/* Another block finds nothing there. */
+static void empty_kept(Grid *g)
+{
+    for (uint32_t i = 0; i < g->kernel->kept.n; i++) {
+        KBufId b = g->kernel->kept.p[i];
+        memset(g->seen[b], 0, (size_t)g->run.size[b] * sizeof **g->seen);
+        for (int64_t at = 0; at < g->run.size[b]; at++)
+            g->buf[b][at] = NAN;
+    }
+}
+
 static void start_block(Grid *g, int64_t block)
 {
     const NvKernel *kernel = g->kernel;
@@ -372,6 +398,7 @@ static void start_block(Grid *g, int64_t block)
     find_pieces(g, block, at);
     g->block = block;
     g->block_start = ++g->now;
+    empty_kept(g);
     memset(g->slot_seen, 0, (size_t)(kernel->nsum * g->threads) * sizeof *g->slot_seen);
     for (int64_t t = 0; t < g->threads; t++) {
         be(g, t);
@@ -389,6 +416,7 @@ static void run_kernel(Grid *g, const NvKernel *kernel)
     g->kernel_start = ++g->now;
     g->slot = NEWN(g->a, double, kernel->nsum * g->threads + 1);
     g->slot_seen = NEWN(g->a, Seen, kernel->nsum * g->threads + 1);
+    make_kept(g);
     g->blocks = kernel->blocks ? blocks_of(g) : 1 + (int64_t)(draw_order(g) % 3);
     int64_t *at = order(g, g->blocks);
     for (int64_t i = 0; i < g->blocks; i++) {
@@ -397,11 +425,23 @@ static void run_kernel(Grid *g, const NvKernel *kernel)
     }
 }
 
+/* Of kernels that do the same, any. */
+static void run_function(Grid *g, const NvFn *fn)
+{
+    for (uint32_t i = 0, next; i < fn->kernel.n; i = next) {
+        uint32_t chosen = i;
+        for (next = i + 1; next < fn->kernel.n && fn->kernel.p[next].instead; next++)
+            chosen = draw_order(g) % 2 ? next : chosen;
+        run_kernel(g, &fn->kernel.p[chosen]);
+    }
+}
+
 static Grid grid_new(Arena *a, const NvPlan *p, const Data *d, const Case *c)
 {
     static const int64_t threads[] = {1, 3, 8, 5};
     Grid g = {.a = a, .plan = p, .threads = threads[c->seed % 4], .random = c->seed};
     g.run = kern_run_open(a, p->k, d->dim, d->buf, c->seed);
+    g.buf = d->buf;
     g.run.touch = touch;
     g.seen = NEWN(a, Seen *, p->k->buf.n);
     g.var = NEWN(a, double *, g.threads);
@@ -462,8 +502,7 @@ static Str run_case(Arena *a, const Pair *p, const Case *c, const NvNode *remove
     g.removed = removed;
     for (RecFn fn = REC_FORWARD; fn <= (c->keep ? REC_BACKWARD : REC_FORWARD); fn++) {
         bool fine = kern_run(p->k, fn, want.dim, want.buf, c->seed);
-        for (uint32_t i = 0; i < p->plan->fn[fn].kernel.n; i++)
-            run_kernel(&g, &p->plan->fn[fn].kernel.p[i]);
+        run_function(&g, &p->plan->fn[fn]);
         *barred |= g.barred;
         if (g.race.n)
             return g.race;

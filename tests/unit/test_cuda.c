@@ -572,7 +572,7 @@ static void check_open(Launcher *l, const char *call, int result, const char *na
 /* An out of memory at each call that opening makes, the second of its kind where there is one. */
 static void check_opening(Launcher *l)
 {
-    static const char *const calls[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData", "cuModuleGetFunction"};
+    static const char *const calls[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute"};
     Stub *stub = l->stub;
     Cuda cuda;
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {

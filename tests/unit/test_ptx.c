@@ -11,8 +11,7 @@ static bool run_function(Machine *m, const RecProg *p, RecEval *e, RecFn fn)
     Str error = {0};
     bool fine = rec_eval_run(e, fn, &error);
     m->trouble = 0;
-    for (uint32_t i = 0; i < m->plan->fn[fn].kernel.n; i++)
-        launch(m, &m->plan->fn[fn].kernel.p[i]);
+    launch_all(m, &m->plan->fn[fn]);
     cr_assert_eq(m->trouble == 0, fine, "%s: an index out of range: %.*s", m->what, STRF(error));
     if (fine)
         compare(m, p, e, fn);
@@ -171,7 +170,8 @@ static Str kernels_of(Arena *a, const char *forward)
     if (fn->refused.n)
         return fn->refused;
     for (uint32_t i = 0; i < fn->kernel.n; i++)
-        text_add(&t, "%c", fn->kernel.p[i].node.p[0]->kind == NV_LOOK ? 'l' : !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].cut.n == 0 ? '1' : 'b');
+        if (!fn->kernel.p[i].instead)
+            text_add(&t, "%c", fn->kernel.p[i].node.p[0]->kind == NV_LOOK ? 'l' : !fn->kernel.p[i].blocks ? 't' : fn->kernel.p[i].cut.n == 0 ? '1' : 'b');
     return text_str(&t);
 }
 
