@@ -100,7 +100,7 @@ static KStmt *add_range(Map *m, KBlock *to, const KStmt *s, KBufId buf, Dim coun
 {
     Strides x = {.m = m, .buf = buf};
     KStmt *loop = NULL;
-    if (m->serial)
+    if (m->serial && count != DIM_ZERO) /* which every stride divides */
         find_strides(&x, m->body);
     for (Dim stride, extent; !loop || count != DIM_ONE; count = stride) {
         bool room = first->n + 1 < K_MAXTERM && second->n + 1 < K_MAXTERM;

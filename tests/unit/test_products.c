@@ -151,12 +151,22 @@ static int64_t size_of(const Product *p, char name)
     }
 }
 
-static uint64_t param_of(const Product *p, const NvParam *x)
+/* Of rows a block has so many; of all other axes, all. */
+static uint64_t piece_of(const Product *p, Dim axis)
+{
+    enum { ALL = 1 << 20 };
+    bool rows = false;
+    for (DimSym s = 0; s < dim_nsyms(p->k->dims); s++)
+        rows = rows || (dim_of(p->k->dims, s) == axis && dim_sym_info(p->k->dims, s)->name.p[0] == 'M');
+    return rows ? (uint64_t)p->piece : ALL;
+}
+
+static uint64_t param_of(const Product *p, const NvKernel *kernel, const NvParam *x)
 {
     if (x->kind == NV_BUFFER)
         return (uint64_t)(uintptr_t)(p->bits[x->index] ? (void *)p->bits[x->index] : p->value[x->index]);
     if (x->kind == NV_PIECE)
-        return (uint64_t)p->piece;
+        return piece_of(p, kernel->cut.p[x->index].axis);
     cr_assert_eq(x->kind, NV_SIZE);
     return (uint64_t)size_of(p, dim_sym_info(p->k->dims, x->index)->name.p[0]);
 }
@@ -167,7 +177,7 @@ static int result_of(const Product *p, unsigned blocks, unsigned threads, bool b
     uint64_t *value = NEWN(p->a, uint64_t, kernel->param.n + 1);
     void **param = NEWN(p->a, void *, kernel->param.n + 1);
     for (uint32_t i = 0; i < kernel->param.n; i++) {
-        value[i] = param_of(p, &kernel->param.p[i]);
+        value[i] = param_of(p, kernel, &kernel->param.p[i]);
         param[i] = &value[i];
     }
     struct grid g = {blocks, threads, 0, param, 1000000000, backwards, may_touch, 1};
