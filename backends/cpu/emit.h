@@ -142,6 +142,7 @@ void emit_front_close(Emit *e, LLVMBasicBlockRef then);
 uint32_t emit_short_sums(const Emit *e, const KStmt *s);
 const KStmt *emit_holds_once(const Emit *e, const KStmt *loop); /* a comparison, true in at most one iteration; or NULL */
 bool emit_defines(const KBlock *b, KVar v);
+void emit_mark_defined(const KBlock *b, bool *inside); /* by KVar: what is defined in b, and in all inside it */
 void emit_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s)); /* of accumulators from outside */
 void emit_start_partial(Emit *e, const KStmt *update);
 

@@ -28,23 +28,6 @@ struct EmitAhead {
     VEC(Stream) stream;
 };
 
-static void mark(bool *inside, const KBlock *b)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        KVar v = kern_defines(b->p[i]);
-        if (v != K_NONE)
-            inside[v] = true;
-        if (b->p[i]->kind == K_LOOP)
-            inside[b->p[i]->loop.var] = true;
-        if (b->p[i]->kind == K_TASKS)
-            inside[b->p[i]->tasks.first] = true;
-        if (b->p[i]->kind == K_STRIPS)
-            inside[b->p[i]->strips.first] = true;
-        if (kern_body(b->p[i]))
-            mark(inside, kern_body(b->p[i]));
-    }
-}
-
 static bool is_kept(const EmitAhead *a, Dim stride)
 {
     return dim_mentions(a->e->k->dims, stride, a->e->k->keep);
@@ -114,7 +97,7 @@ EmitAhead *emit_find_ahead(Emit *e, const KStmt *s)
         return NULL;
     EmitAhead *a = NEW(e->arena, EmitAhead);
     *a = (EmitAhead){.e = e, .loop = s, .inside = NEWN(e->arena, bool, e->k->var.n)};
-    mark(a->inside, &s->loop.body);
+    emit_mark_defined(&s->loop.body, a->inside);
     for (uint32_t i = 0; i < s->loop.body.n; i++)
         kern_each_access(s->loop.body.p[i], see_access, a);
     drop_small(a);

@@ -464,16 +464,15 @@ static LLVMValueRef narrow_rounds(Emit *e, const KStmt *s, LLVMValueRef from, LL
     return whole;
 }
 
-static void mark_defined(const KBlock *b, bool *inside)
+void emit_mark_defined(const KBlock *b, bool *inside)
 {
     for (uint32_t i = 0; i < b->n; i++) {
-        KVar v = kern_defines(b->p[i]);
-        if (v != K_NONE)
-            inside[v] = true;
-        if (b->p[i]->kind == K_LOOP)
-            inside[b->p[i]->loop.var] = true;
+        const KStmt *s = b->p[i];
+        KVar own = s->kind == K_LOOP ? s->loop.var : s->kind == K_TASKS ? s->tasks.first : s->kind == K_STRIPS ? s->strips.first : kern_defines(s);
+        if (own != K_NONE)
+            inside[own] = true;
         if (kern_body(b->p[i]))
-            mark_defined(kern_body(b->p[i]), inside);
+            emit_mark_defined(kern_body(b->p[i]), inside);
     }
 }
 
@@ -484,7 +483,7 @@ LLVMBasicBlockRef emit_front_open(Emit *e, const KStmt *s)
     e->front = (EmitFront){LLVMCreateBuilderInContext(e->g.context), NEWN(e->arena, bool, e->k->var.n)};
     LLVMPositionBuilderAtEnd(e->front.b, LLVMGetInsertBlock(e->g.b));
     e->front.inside[s->loop.var] = true;
-    mark_defined(&s->loop.body, e->front.inside);
+    emit_mark_defined(&s->loop.body, e->front.inside);
     LLVMBasicBlockRef then = gen_block(&e->g, "rounds");
     LLVMPositionBuilderAtEnd(e->g.b, then);
     return then;
