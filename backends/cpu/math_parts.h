@@ -66,19 +66,12 @@ static inline V is_nan(const CpuGen *g, V a)
     return gen_fcmp(g, LLVMRealUNO, a, a);
 }
 
-enum { POLY_MOST = 32 };
-
-/* In pairs, pairs of pairs and so on (Estrin 1960, "Organization of computer systems: the fixed plus variable structure computer"): few
- * operations wait for each other. */
 static inline V poly(const CpuGen *g, V x, const double *c, uint32_t n)
 {
-    V term[POLY_MOST];
-    for (uint32_t i = 0; i < n; i++)
-        term[i] = gen_const(g, c[i]);
-    for (V power = x; n > 1; power = gen_mul(g, power, power), n = (n + 1) / 2)
-        for (uint32_t i = 0; i < n; i += 2)
-            term[i / 2] = i + 1 < n ? gen_fma(g, term[i + 1], power, term[i]) : term[i];
-    return term[0];
+    V sum = gen_const(g, c[n - 1]);
+    for (uint32_t i = n - 1; i-- > 0;)
+        sum = gen_fma(g, sum, x, gen_const(g, c[i]));
+    return sum;
 }
 
 /* A sum of two reals, the second much smaller: about twice the precision. Dekker, A floating-point technique for
