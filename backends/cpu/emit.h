@@ -136,15 +136,17 @@ LLVMValueRef emit_combine(const CpuGen *g, RecReduce red, DType dt, LLVMValueRef
 LLVMValueRef emit_loop_start(Emit *e, const KStmt *s); /* the first value of its variable */
 LLVMValueRef emit_loop_end(Emit *e, const KStmt *s, LLVMValueRef start); /* the first value that it has not */
 void emit_plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to); /* one iteration at a time */
+void emit_one_by_one(Emit *e, const KStmt *s); /* the same, all of them */
 LLVMBasicBlockRef emit_front_open(Emit *e, const KStmt *s); /* of a vector loop; returns the block behind, for emit_front_close */
 void emit_front_close(Emit *e, LLVMBasicBlockRef then);
 /* Of a vector loop all of whose work is short and in whole vectors, but for the last: the sums that it updates; else 0. */
 uint32_t emit_short_sums(const Emit *e, const KStmt *s);
 const KStmt *emit_holds_once(const Emit *e, const KStmt *loop); /* a comparison, true in at most one iteration; or NULL */
-bool emit_defines(const KBlock *b, KVar v);
 void emit_mark_defined(const KBlock *b, bool *inside); /* by KVar: what is defined in b, and in all inside it */
 void emit_outer_updates(Emit *e, const KBlock *b, void (*each)(Emit *e, const KStmt *s)); /* of accumulators from outside */
 void emit_start_partial(Emit *e, const KStmt *update);
+/* s in one of two ways, by an i1. */
+void emit_either(Emit *e, LLVMValueRef cond, const KStmt *s, void (*yes)(Emit *e, const KStmt *s), void (*no)(Emit *e, const KStmt *s));
 
 /* emit_ahead.c: what the next step of a loop needs is fetched while this one runs */
 typedef struct EmitAhead EmitAhead;
@@ -155,6 +157,7 @@ void emit_ahead(Emit *e, const EmitAhead *a); /* the loop's body */
 LLVMValueRef emit_is_across(Emit *e, const KStmt *s);
 
 /* emit_rows.c */
+bool emit_is_plain(const KStmt *s); /* a load, a store, or a scalar: it can stand beside the same of another iteration */
 bool emit_rows(Emit *e, const KStmt *s); /* several iterations of a loop at once, if that is worth it */
 
 /* emit_usual.c: twice, for conditions from outside of `body` being as usual and for any; once if body is NULL or has none */

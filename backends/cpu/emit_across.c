@@ -5,8 +5,7 @@
 
 static bool is_plain(const KStmt *s)
 {
-    return s->kind == K_LET || s->kind == K_CONST || s->kind == K_SIZE || s->kind == K_GIVEN || s->kind == K_LOAD ||
-           (s->kind == K_STORE && !s->mem.add);
+    return emit_is_plain(s) && !(s->kind == K_STORE && s->mem.add);
 }
 
 static bool all_plain(const KBlock *b, bool *some_long)

@@ -24,7 +24,7 @@ typedef struct Stream {
 struct EmitAhead {
     Emit *e;
     const KStmt *loop;
-    bool *inside; /* by KVar: it is defined in the loop */
+    bool *inside; /* by KVar: it is defined in the loop, or is its own */
     VEC(Stream) stream;
 };
 
@@ -72,11 +72,9 @@ static void drop_small(EmitAhead *a)
 static void see_access(void *cx, KBufId buf, KIndex *at)
 {
     EmitAhead *a = cx;
-    Stream x = {.buf = buf, .at = {.base = at->base}, .stride = DIM_ZERO};
+    Stream x = {.buf = buf, .at = {.base = at->base}, .stride = kern_index_stride(at, a->loop->loop.var)};
     for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == a->loop->loop.var)
-            x.stride = at->term[i].stride;
-        else if (!a->inside[at->term[i].var])
+        if (!a->inside[at->term[i].var])
             x.at.term[x.at.n++] = at->term[i];
     if (x.stride != DIM_ZERO && !is_listed(a, &x))
         vec_push(a->e->arena, &a->stream, x);
@@ -97,6 +95,7 @@ EmitAhead *emit_find_ahead(Emit *e, const KStmt *s)
         return NULL;
     EmitAhead *a = NEW(e->arena, EmitAhead);
     *a = (EmitAhead){.e = e, .loop = s, .inside = NEWN(e->arena, bool, e->k->var.n)};
+    a->inside[s->loop.var] = true;
     emit_mark_defined(&s->loop.body, a->inside);
     for (uint32_t i = 0; i < s->loop.body.n; i++)
         kern_each_access(s->loop.body.p[i], see_access, a);

@@ -8,6 +8,7 @@
  * order depends on the extent and on W, nothing else. Short loops that accumulate would wait for one addition after the
  * other, so they run several vectors at once, as one that is as wide, and then single ones. */
 #include "backends/cpu/emit.h"
+#include "ir/kern/depend.h"
 
 #include <math.h>
 
@@ -151,14 +152,6 @@ LLVMValueRef emit_loop_end(Emit *e, const KStmt *s, LLVMValueRef start)
     return s->loop.by == DIM_ZERO ? extent : LLVMBuildNSWAdd(e->g.b, start, extent, "");
 }
 
-bool emit_defines(const KBlock *b, KVar v)
-{
-    for (uint32_t i = 0; i < b->n; i++)
-        if (kern_defines(b->p[i]) == v || (b->p[i]->kind == K_LOOP && emit_defines(&b->p[i]->loop.body, v)))
-            return true;
-    return false;
-}
-
 static bool has_lanes(const Emit *e, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
@@ -177,29 +170,29 @@ const KStmt *emit_holds_once(const Emit *e, const KStmt *loop)
         if (s->kind != K_LET || s->let.fun != FUN_EQ || (s->let.arg[0] != v && s->let.arg[1] != v))
             continue;
         KVar other = s->let.arg[s->let.arg[0] == v];
-        if (!emit_has_lanes(e, other) && !emit_defines(b, other) && has_lanes(e, b))
+        if (!emit_has_lanes(e, other) && !depend_defines(b, other) && has_lanes(e, b))
             return s;
     }
     return NULL;
 }
 
-static void one_version(Emit *e, const KStmt *loop, const KStmt *let, LLVMValueRef when, bool value)
+static void one_version(Emit *e, const KStmt *loop, const KStmt *let, bool value)
 {
     EmitKnown outer = e->equal;
-    GenIf yes = gen_if(&e->g, when);
     e->equal = (EmitKnown){let, value};
     emit_block(e, &loop->loop.body);
     e->equal = outer;
-    gen_end_if(&e->g, yes);
 }
 
 /* Where something holds in one iteration only, the others are without its selects. */
 static void both_versions(Emit *e, const KStmt *s, const KStmt *let)
 {
     LLVMValueRef x = emit_var(e, let->let.arg[0], false), y = emit_var(e, let->let.arg[1], false);
-    LLVMValueRef same = LLVMBuildICmp(e->g.b, LLVMIntEQ, x, y, "");
-    one_version(e, s, let, LLVMBuildNot(e->g.b, same, ""), false);
-    one_version(e, s, let, same, true);
+    GenElse same = gen_if_else(&e->g, LLVMBuildICmp(e->g.b, LLVMIntEQ, x, y, ""));
+    one_version(e, s, let, true);
+    gen_else(&e->g, same);
+    one_version(e, s, let, false);
+    gen_end_else(&e->g, same);
 }
 
 static void iteration(Emit *e, const KStmt *s)
@@ -232,6 +225,12 @@ void emit_plain_loop(Emit *e, const KStmt *s, LLVMValueRef from, LLVMValueRef to
     e->in_steps = in_steps;
     e->behind_loop = outer;
     gen_loop_end(&e->g, &l, NULL);
+}
+
+void emit_one_by_one(Emit *e, const KStmt *s)
+{
+    LLVMValueRef start = emit_loop_start(e, s);
+    emit_plain_loop(e, s, start, emit_loop_end(e, s, start));
 }
 
 /* ---- vector loops ---- */
@@ -366,20 +365,14 @@ static bool is_short(Fun f)
     }
 }
 
-static bool is_any(Fun f)
-{
-    (void)f;
-    return true;
-}
-
-/* Whether all that depends on the lanes is in whole vectors, and made by such functions. */
+/* Whether all that depends on the lanes is in whole vectors, and made by such functions (NULL: any). */
 static bool is_whole_block(const KBlock *b, KVar loop, const bool *lanes, bool (*fits)(Fun f))
 {
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         if (kern_body(b->p[i]) && !is_whole_block(kern_body(b->p[i]), loop, lanes, fits))
             return false;
-        if (s->kind == K_LET && reads_lanes(s, lanes) && !fits(s->let.fun))
+        if (s->kind == K_LET && fits && reads_lanes(s, lanes) && !fits(s->let.fun))
             return false;
         if (s->kind == K_CHECK || ((s->kind == K_LOAD || s->kind == K_STORE) && !is_whole(s, loop, lanes)))
             return false;
@@ -415,7 +408,7 @@ static bool has_long_chain(const Emit *e, const KStmt *s)
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->loop.body.n; i++)
         n += s->loop.body.p[i]->kind == K_LET && cpu_is_long(s->loop.body.p[i]->let.fun);
-    return n > 0 && n <= MANY_LONG && sums_at_once(&s->loop.body) == 0 && is_whole_loop(e, s, is_any);
+    return n > 0 && n <= MANY_LONG && sums_at_once(&s->loop.body) == 0 && is_whole_loop(e, s, NULL);
 }
 
 /* Enough independent additions for none to wait; as few as that, because registers are few. */
@@ -550,7 +543,7 @@ static bool only_copies(const Emit *e, const KBlock *b)
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         bool copies = s->kind == K_STORE && kern_self_copy(e->k, b, s);
-        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !emit_defines(b, s->let.arg[0]);
+        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !depend_defines(b, s->let.arg[0]);
         if (!copies && !chooses && s->kind != K_LOAD)
             return false;
         any |= copies;
@@ -620,25 +613,27 @@ static void any_loop(Emit *e, const KStmt *s)
         if (needed.done)
             gen_end_if(&e->g, needed);
     } else if (!emit_rows(e, s)) {
-        LLVMValueRef start = emit_loop_start(e, s);
-        emit_plain_loop(e, s, start, emit_loop_end(e, s, start));
+        emit_one_by_one(e, s);
     }
+}
+
+void emit_either(Emit *e, LLVMValueRef cond, const KStmt *s, void (*yes)(Emit *e, const KStmt *s), void (*no)(Emit *e, const KStmt *s))
+{
+    GenElse i = gen_if_else(&e->g, cond);
+    yes(e, s);
+    gen_else(&e->g, i);
+    no(e, s);
+    gen_end_else(&e->g, i);
 }
 
 /* In the lanes of either loop. */
 static void either_loop(Emit *e, const KStmt *s)
 {
     LLVMValueRef across = emit_is_across(e, s);
-    if (!across) {
+    if (across)
+        emit_either(e, across, s, vector_rounds, any_loop);
+    else
         any_loop(e, s);
-        return;
-    }
-    GenIf yes = gen_if(&e->g, across);
-    vector_rounds(e, s);
-    gen_end_if(&e->g, yes);
-    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, across, ""));
-    any_loop(e, s);
-    gen_end_if(&e->g, no);
 }
 
 void emit_loop(Emit *e, const KStmt *s)

@@ -20,7 +20,7 @@ typedef struct Rows {
 
 /* ---- which loops ---- */
 
-static bool is_plain(const KStmt *s)
+bool emit_is_plain(const KStmt *s)
 {
     switch (s->kind) {
     case K_LET:
@@ -29,9 +29,13 @@ static bool is_plain(const KStmt *s)
     case K_GIVEN:
     case K_LOAD:
     case K_STORE: return true;
-    case K_START: return s->acc.red == RED_SUM;
     default: return false;
     }
+}
+
+static bool starts_sum(const KStmt *s)
+{
+    return s->kind == K_START && s->acc.red == RED_SUM;
 }
 
 static bool starts(const KBlock *b, uint32_t n, KVar acc)
@@ -49,7 +53,7 @@ static bool is_row(const Emit *e, const Rows *r)
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         bool sums = s->kind == K_UPDATE && emit_dtype(e, s->acc.var) == DT_REAL && starts(&r->loop->loop.body, r->at, s->acc.var);
-        if ((!is_plain(s) && !sums) || s->kind == K_START)
+        if (!emit_is_plain(s) && !sums)
             return false;
     }
     uint32_t n = emit_short_sums(e, r->along);
@@ -64,7 +68,7 @@ static bool find_rows(const Emit *e, const KStmt *s, Rows *r)
         return false;
     for (uint32_t i = 0; i < b->n; i++) {
         bool is_along = b->p[i]->kind == K_LOOP && b->p[i]->loop.kind == K_VECTOR && r->at == K_NONE;
-        if (!is_along && !is_plain(b->p[i]))
+        if (!is_along && !emit_is_plain(b->p[i]) && !starts_sum(b->p[i]))
             return false;
         if (is_along)
             r->at = i, r->along = b->p[i];
@@ -238,14 +242,13 @@ static void apart_or_not(Emit *e, Rows *r, LLVMValueRef first, const KStmt *let)
     KVar other = let->let.arg[let->let.arg[0] == r->loop->loop.var];
     LLVMValueRef at = LLVMBuildSExt(g->b, emit_var(e, other, false), gen_int1(g, 64), "");
     LLVMValueRef apart = gen_icmp(g, LLVMIntUGE, LLVMBuildSub(g->b, at, first, ""), gen_i64(g, ROWS));
-    GenIf yes = gen_if(g, apart);
+    GenElse i = gen_if_else(g, apart);
     e->equal = (EmitKnown){let, false};
     rows_at(e, r, first);
     e->equal = outer;
-    gen_end_if(g, yes);
-    GenIf no = gen_if(g, LLVMBuildNot(g->b, apart, ""));
+    gen_else(g, i);
     rows_at(e, r, first);
-    gen_end_if(g, no);
+    gen_end_else(g, i);
 }
 
 static bool leaves_none(const Emit *e, const KStmt *s)
@@ -254,25 +257,27 @@ static bool leaves_none(const Emit *e, const KStmt *s)
     return dim_is_const(e->k->dims, s->loop.extent, &n) && n % ROWS == 0;
 }
 
-static void rows_or_rest(Emit *e, Rows *r, LLVMValueRef first, LLVMValueRef to)
+static void some_rows(Emit *e, Rows *r, LLVMValueRef first)
 {
-    CpuGen *g = &e->g;
     const KStmt *let = emit_holds_once(e, r->loop);
-    LLVMValueRef next = LLVMBuildNSWAdd(g->b, first, gen_i64(g, ROWS), ""), enough = gen_icmp(g, LLVMIntSLE, next, to);
-    GenIf yes = {NULL};
-    bool always = leaves_none(e, r->loop);
-    if (!always)
-        yes = gen_if(g, enough);
     if (let)
         apart_or_not(e, r, first, let);
     else
         rows_at(e, r, first);
-    if (always)
+}
+
+static void rows_or_rest(Emit *e, Rows *r, LLVMValueRef first, LLVMValueRef to)
+{
+    CpuGen *g = &e->g;
+    if (leaves_none(e, r->loop)) {
+        some_rows(e, r, first);
         return;
-    gen_end_if(g, yes);
-    GenIf no = gen_if(g, LLVMBuildNot(g->b, enough, ""));
+    }
+    GenElse enough = gen_if_else(g, gen_icmp(g, LLVMIntSLE, LLVMBuildNSWAdd(g->b, first, gen_i64(g, ROWS), ""), to));
+    some_rows(e, r, first);
+    gen_else(g, enough);
     emit_plain_loop(e, r->loop, first, to);
-    gen_end_if(g, no);
+    gen_end_else(g, enough);
 }
 
 static void rows_by_four(Emit *e, const KStmt *s)
@@ -290,16 +295,10 @@ static void rows_by_four(Emit *e, const KStmt *s)
     gen_loop_end(g, &l, NULL);
 }
 
-static void one_by_one(Emit *e, const KStmt *s)
-{
-    LLVMValueRef start = emit_loop_start(e, s);
-    emit_plain_loop(e, s, start, emit_loop_end(e, s, start));
-}
-
 static void short_rows(Emit *e, const KStmt *s)
 {
     e->one_vector = true;
-    emit_as_usual(e, &s->loop.body, s, rows_by_four, one_by_one);
+    emit_as_usual(e, &s->loop.body, s, rows_by_four, emit_one_by_one);
     e->one_vector = false;
 }
 
@@ -315,11 +314,6 @@ bool emit_rows(Emit *e, const KStmt *s)
         return length <= LONG;
     }
     LLVMValueRef is_short = gen_icmp(&e->g, LLVMIntSLE, emit_dim(e, r.along->loop.extent), gen_i64(&e->g, LONG));
-    GenIf yes = gen_if(&e->g, is_short);
-    short_rows(e, s);
-    gen_end_if(&e->g, yes);
-    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, is_short, ""));
-    one_by_one(e, s);
-    gen_end_if(&e->g, no);
+    emit_either(e, is_short, s, short_rows, emit_one_by_one);
     return true;
 }

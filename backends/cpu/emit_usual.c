@@ -1,6 +1,7 @@
 /* Conditions that are the same for all lanes. Most of them say that a sequence has not ended, or that no reset follows. A loop over a
  * matrix is made twice, once for all of them being as usual, without selects. */
 #include "backends/cpu/emit.h"
+#include "ir/kern/depend.h"
 
 enum { MAXCONDITION = 8 };
 
@@ -22,7 +23,7 @@ static bool is_listed(const Usual *u, KVar v)
 static bool usual_value(const Emit *e, const KBlock *body, const KStmt *where)
 {
     KVar a = where->let.arg[1];
-    return emit_defines(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
+    return depend_defines(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
 }
 
 static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual *u)
@@ -35,7 +36,7 @@ static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual
             continue;
         KVar c = s->let.arg[0];
         bool is_constant = e->var[c].value && LLVMIsConstant(e->var[c].value);
-        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || emit_defines(body, c) || is_constant)
+        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || depend_defines(body, c) || is_constant)
             continue;
         u->value[u->n] = usual_value(e, body, s);
         u->var[u->n++] = c;
@@ -74,11 +75,9 @@ void emit_as_usual(Emit *e, const KBlock *body, const KStmt *s, void (*usual)(Em
         usual(e, s);
         return;
     }
-    LLVMValueRef all = all_usual(e, &u);
-    GenIf yes = gen_if(&e->g, all);
+    GenElse all = gen_if_else(&e->g, all_usual(e, &u));
     with_usual(e, &u, s, usual);
-    gen_end_if(&e->g, yes);
-    GenIf no = gen_if(&e->g, LLVMBuildNot(e->g.b, all, ""));
+    gen_else(&e->g, all);
     any(e, s);
-    gen_end_if(&e->g, no);
+    gen_end_else(&e->g, all);
 }

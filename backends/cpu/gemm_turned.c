@@ -34,15 +34,6 @@ static void turn(const Gemm *x, V *v, uint32_t n)
         }
 }
 
-/* The part of a vector from lane `from` on. */
-static V part(const Gemm *x, V v, uint32_t from, uint32_t n)
-{
-    int lane[GEN_MAXLANES];
-    for (uint32_t l = 0; l < n; l++)
-        lane[l] = (int)(from + l);
-    return n == x->g.lanes ? v : n == 1 ? gen_lane(&x->g, v, from) : gen_shuffle(&x->g, v, v, lane, n);
-}
-
 /* ---- rows of A ---- */
 
 static V load_row(const Gemm *x, V row, V k, V left)
@@ -70,7 +61,7 @@ static void turn_rows(const Gemm *x, const Panel *p, uint32_t r, V at, V left)
     turn(x, v, n);
     for (uint32_t l = 0; l < W; l++) {
         V place = plus(x, times(x, plus(x, at, num(x, l)), num(x, p->vectors * W)), num(x, r));
-        gen_store(&some, part(x, v[l % n], l / n * n, n), element(x, p->at, place), x->bytes);
+        gen_store(&some, gen_part(&some, v[l % n], l / n * n), element(x, p->at, place), x->bytes);
     }
 }
 
@@ -136,7 +127,7 @@ static void store_rows(const Gemm *x, const Tile *t, V i, const V *acc)
     turn(x, turned, n);
     for (uint32_t r = 0; r < W; r++) {
         V at = element(x, x->c, plus(x, times(x, plus(x, i, num(x, r)), x->c_row), t->j));
-        V v = part(x, turned[r % n], r / n * n, n);
+        V v = gen_part(&some, turned[r % n], r / n * n);
         gen_store(&some, with_old(&some, t->keeps, gen_load(&some, gen_real(&some), at, x->bytes), v), at, x->bytes);
     }
 }

@@ -190,14 +190,6 @@ void panel_store(const Panels *x, LLVMValueRef row, LLVMValueRef col, uint32_t s
     gen_end_if(g, inside);
 }
 
-static Dim stride_along(const KStmt *load, KVar v)
-{
-    for (uint32_t i = 0; i < load->mem.at.n; i++)
-        if (load->mem.at.term[i].var == v)
-            return load->mem.at.term[i].stride;
-    return DIM_ZERO;
-}
-
 /* The same for all threads: the first element of the first line, and the way from line to line. */
 static LLVMValueRef is_wide(const Panels *x, const Side *s)
 {
@@ -207,7 +199,7 @@ static LLVMValueRef is_wide(const Panels *x, const Side *s)
     emit_set(x->e, x->t->depth->loop.var, panel_number(x, 0), false);
     emit_set(x->e, s->var, s->start, false);
     LLVMValueRef at = LLVMBuildPtrToInt(g->b, emit_address(x->e, s->load), gen_int1(g, 64), "");
-    LLVMValueRef stride = panel_times(x, emit_dim(x->e, stride_along(s->load, s->var)), s->bytes);
+    LLVMValueRef stride = panel_times(x, emit_dim(x->e, kern_index_stride(&s->load->mem.at, s->var)), s->bytes);
     return gen_icmp(g, LLVMIntEQ, LLVMBuildAnd(g->b, LLVMBuildOr(g->b, at, stride, ""), panel_number(x, PANEL_BYTES - 1), ""), panel_number(x, 0));
 }
 
@@ -238,7 +230,7 @@ static Side side_new(Panels *x, const KStmt *load, const KStmt *loop, uint32_t e
     Side s = {.load = load, .var = loop->loop.var, .lines = each * NV_PANEL_SIDE, .count = emit_dim(x->e, loop->loop.extent)};
     bool same = x->t->factor && factor_of_narrow(narrow) == x->t->factor, bits = same || x->unit == &panel_groups;
     s.stored = same || (!narrow && !bits);
-    s.dense = stride_along(load, x->t->depth->loop.var) == DIM_ONE;
+    s.dense = kern_index_stride(&load->mem.at, x->t->depth->loop.var) == DIM_ONE;
     s.type = bits ? gen_int1(g, 16) : gen_real1(g);
     s.bytes = bits ? 2 : gen_real_bits(g) / 8;
     return s;

@@ -104,17 +104,9 @@ static LLVMValueRef one_of(const CpuGen *g, LLVMValueRef v, uint32_t n, uint32_t
     return n == 1 ? v : gen_lane(g, v, i);
 }
 
-static Dim stride_along(const KStmt *load, KVar v)
-{
-    for (uint32_t i = 0; i < load->mem.at.n; i++)
-        if (load->mem.at.term[i].var == v)
-            return load->mem.at.term[i].stride;
-    return DIM_ZERO;
-}
-
 static bool is_dense(const Tile *x, const KStmt *load)
 {
-    return stride_along(load, x->t->depth->loop.var) == DIM_ONE && (is_stored(x, load) || !kern_buf_narrow(x->e->k, load->mem.buf));
+    return kern_index_stride(&load->mem.at, x->t->depth->loop.var) == DIM_ONE && (is_stored(x, load) || !kern_buf_narrow(x->e->k, load->mem.buf));
 }
 
 static void bring_at_once(const Tile *x, const KStmt *load, LLVMValueRef *slot, LLVMValueRef *v)
@@ -203,7 +195,7 @@ static LLVMValueRef is_aligned(const Tile *x, const KStmt *load, KVar row, LLVMV
         return others;
     emit_set(x->e, x->t->depth->loop.var, gen_i64(g, 0), false);
     emit_set(x->e, row, start, false);
-    LLVMValueRef at = LLVMBuildPtrToInt(g->b, emit_address(x->e, load), i64, ""), stride = times(x, emit_dim(x->e, stride_along(load, row)), bytes);
+    LLVMValueRef at = LLVMBuildPtrToInt(g->b, emit_address(x->e, load), i64, ""), stride = times(x, emit_dim(x->e, kern_index_stride(&load->mem.at, row)), bytes);
     LLVMValueRef rest = LLVMBuildAnd(g->b, LLVMBuildOr(g->b, at, stride, ""), gen_i64(g, bytes * neighbours(x) - 1), "");
     LLVMValueRef aligned = gen_icmp(g, LLVMIntEQ, rest, gen_i64(g, 0));
     return others ? LLVMBuildAnd(g->b, others, aligned, "") : aligned;

@@ -30,6 +30,7 @@ bool nv_is_scalar(const KStmt *s); /* without effect on memory */
 enum { NV_READS = 1, NV_WRITES = 2 };
 NvNode *nv_node(Map *m, NvKind kind, KStmt *s);
 bool nv_chain(Map *m, NvNode *node, const KStmt *s);           /* a parallel loop, and those inside; false: not as the node has them */
+bool nv_defines(const KStmt *s, KVar v);                       /* s, or anything inside it, or a loop that has it */
 NvNode *nv_share(Map *m, KStmt *s);                            /* NULL: its threads would meet, or it is no chain */
 void nv_find_sums(Map *m, NvNode *node, const KBlock *b);      /* in b, a part of node */
 unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | NV_WRITES */

@@ -53,17 +53,6 @@ static bool is_written(const Reside *x, KBufId b)
     return (does & NV_WRITES) != 0;
 }
 
-static bool defines(const KStmt *s, KVar v)
-{
-    const KBlock *b = kern_body((KStmt *)s);
-    if (kern_defines(s) == v || (s->kind == K_LOOP && s->loop.var == v))
-        return true;
-    for (uint32_t i = 0; b && i < b->n; i++)
-        if (defines(b->p[i], v))
-            return true;
-    return false;
-}
-
 static const KStmt *loop_of(const Reside *x, KVar v)
 {
     for (uint32_t i = 0; i < x->naround; i++)
@@ -79,9 +68,9 @@ static bool take_apart(const Reside *x, const KStmt *load, Kept *to)
     *to = (Kept){.load = load, .outside = {.base = at->base}};
     for (uint32_t i = 0; i < at->n; i++) {
         const KStmt *loop = loop_of(x, at->term[i].var);
-        if (loop && (loop->loop.by == DIM_ZERO || !defines(x->steps, loop->loop.from)))
+        if (loop && (loop->loop.by == DIM_ZERO || !nv_defines(x->steps, loop->loop.from)))
             to->digit[to->n++] = (Digit){loop, at->term[i].stride, DIM_ZERO};
-        else if (loop || defines(x->steps, at->term[i].var))
+        else if (loop || nv_defines(x->steps, at->term[i].var))
             return false;
         else
             kern_index_add(x->m->k, &to->outside, at->term[i].var, at->term[i].stride);

@@ -209,13 +209,13 @@ static bool same_moves(const Moves *a, const Moves *b)
     return true;
 }
 
-static bool defines(const KStmt *s, KVar v)
+bool nv_defines(const KStmt *s, KVar v)
 {
     const KBlock *b = kern_body((KStmt *)s);
     if (kern_defines(s) == v || (s->kind == K_LOOP && s->loop.var == v))
         return true;
     for (uint32_t i = 0; b && i < b->n; i++)
-        if (defines(b->p[i], v))
+        if (nv_defines(b->p[i], v))
             return true;
     return false;
 }
@@ -237,7 +237,7 @@ static bool rest_agrees(const Digits *d, const NvNode *node, const KIndex *at, c
         KVar v = at->term[i].var;
         if (level_of(node, v, &level) || divides(k, d->period, at->term[i].stride))
             continue;
-        if (defines(d->a, v) || defines(d->b, v) || !has_term(other, v, at->term[i].stride))
+        if (nv_defines(d->a, v) || nv_defines(d->b, v) || !has_term(other, v, at->term[i].stride))
             return false;
     }
     return true;

@@ -23,18 +23,10 @@ static KStmt *loop_at_end(const KStmt *s)
     return b->n && b->p[b->n - 1]->kind == K_LOOP ? b->p[b->n - 1] : NULL;
 }
 
-static Dim stride_of(const KIndex *at, KVar v)
-{
-    for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == v)
-            return at->term[i].stride;
-    return DIM_ZERO;
-}
-
 static bool moves_with(const KIndex *at, const KStmt *rows)
 {
     for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == rows->loop.var || depend_defines(rows, at->term[i].var))
+        if (at->term[i].var == rows->loop.var || depend_defines(&rows->loop.body, at->term[i].var))
             return true;
     return false;
 }
@@ -42,7 +34,7 @@ static bool moves_with(const KIndex *at, const KStmt *rows)
 /* Adds to one element for each column: the same for all rows. */
 static bool sums_a_column(const KStmt *s, const KStmt *rows, KVar column)
 {
-    return s->kind == K_STORE && s->mem.add && stride_of(&s->mem.at, column) == DIM_ONE &&
+    return s->kind == K_STORE && s->mem.add && kern_index_stride(&s->mem.at, column) == DIM_ONE &&
            !moves_with(&s->mem.at, rows);
 }
 
@@ -54,7 +46,7 @@ static bool is_simple(const KStmt *s, KVar column)
     case K_SIZE:
     case K_GIVEN:
     case K_LOAD: return true;
-    case K_STORE: return stride_of(&s->mem.at, column) == DIM_ONE;
+    case K_STORE: return kern_index_stride(&s->mem.at, column) == DIM_ONE;
     default: return false;
     }
 }

@@ -81,11 +81,11 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b)
     return makes_for(a, b) || makes_for(b, a) || reads_what_is_written(p, a, b) || reads_what_is_written(p, b, a);
 }
 
-bool depend_defines(const KStmt *loop, KVar v)
+bool depend_defines(const KBlock *b, KVar v)
 {
-    for (uint32_t i = 0; i < loop->loop.body.n; i++) {
-        const KStmt *s = loop->loop.body.p[i];
-        if (kern_defines(s) == v || (s->kind == K_LOOP && depend_defines(s, v)))
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (kern_defines(s) == v || (s->kind == K_LOOP && depend_defines(&s->loop.body, v)))
             return true;
     }
     return false;
@@ -171,7 +171,7 @@ static Shape shape(KernProg *p, const DependAccess *a, Dim keep, Dim step)
         Dim stride = keep_is(p, a->at->term[i].stride, keep), times;
         const KStmt *loop = loop_of(a, v);
         if (!loop) {
-            s.known = s.known && (p->var.p[v].loop || !depend_defines(a->loop[0], v)); /* else it comes from data */
+            s.known = s.known && (p->var.p[v].loop || !depend_defines(&a->loop[0]->loop.body, v)); /* else it comes from data */
             kern_index_add(p, &s.outside, v, stride);
             continue;
         }
@@ -367,14 +367,6 @@ static Dim whole_extent(const Rounds *r, const KStmt *loop)
     return kern_whole(r->p, loop->loop.extent, r->pieces);
 }
 
-static Dim stride_in(const KIndex *at, KVar v)
-{
-    for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == v)
-            return at->term[i].stride;
-    return DIM_ZERO;
-}
-
 /* How far an address reaches beyond what the loop, and what is outside of it, say; false: that is not known. What moves by
  * all that the loop goes through, or several times that, meets no other round. */
 static bool reach_of(const Rounds *r, const KIndex *at, Dim stride, Dim *reach, KIndex *outside)
@@ -389,7 +381,7 @@ static bool reach_of(const Rounds *r, const KIndex *at, Dim stride, Dim *reach, 
             continue;
         if (inside && is_never_negative(t, at->term[i].stride))
             *reach = dim_add(t, *reach, dim_mul(t, at->term[i].stride, dim_sub(t, whole_extent(r, inside), DIM_ONE)));
-        else if (inside || depend_defines(r->loop, v))
+        else if (inside || depend_defines(&r->loop->loop.body, v))
             return false;
         else
             kern_index_add(r->p, outside, v, at->term[i].stride);
@@ -405,7 +397,7 @@ static bool same_terms(const KIndex *a, const KIndex *b)
 
 static void see_round(Rounds *r, const KStmt *s)
 {
-    Dim stride = stride_in(&s->mem.at, r->loop->loop.var), reach = DIM_ZERO;
+    Dim stride = kern_index_stride(&s->mem.at, r->loop->loop.var), reach = DIM_ZERO;
     KIndex outside = {0};
     if (kern_memory(r->p, s->mem.buf) != r->memory || r->fail)
         return;

@@ -70,6 +70,14 @@ bool kern_index_eq(const KIndex *a, const KIndex *b)
     return true;
 }
 
+Dim kern_index_stride(const KIndex *at, KVar v)
+{
+    for (uint32_t i = 0; i < at->n; i++)
+        if (at->term[i].var == v)
+            return at->term[i].stride;
+    return DIM_ZERO;
+}
+
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride)
 {
     if (stride == DIM_ZERO)

@@ -163,6 +163,7 @@ KBufId kern_buf(KernProg *p, KBuf buf);
 KStmt *kern_add(KernProg *p, KBlock *to, KStmt stmt); /* appends a copy */
 void kern_insert(KernProg *p, KBlock *to, uint32_t at, KStmt *s); /* before the statement that is number `at` now */
 bool kern_index_eq(const KIndex *a, const KIndex *b);
+Dim kern_index_stride(const KIndex *at, KVar v); /* how far it moves with v; DIM_ZERO: not at all */
 void kern_index_add(KernProg *p, KIndex *at, KVar var, Dim stride); /* merges equal variables, drops stride 0 */
 
 /* ---- kern.c: looking at programs ---- */

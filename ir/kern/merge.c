@@ -9,19 +9,11 @@ typedef struct Merge {
     bool fits;  /* all addresses so far depend on the two as on one */
 } Merge;
 
-static Dim stride_of(const KIndex *at, KVar v)
-{
-    for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == v)
-            return at->term[i].stride;
-    return DIM_ZERO;
-}
-
 static void runs_on(void *cx, KBufId b, KIndex *at)
 {
     (void)b;
     Merge *m = cx;
-    m->fits = m->fits && stride_of(at, m->outer) == dim_mul(m->p->dims, stride_of(at, m->inner), m->extent);
+    m->fits = m->fits && kern_index_stride(at, m->outer) == dim_mul(m->p->dims, kern_index_stride(at, m->inner), m->extent);
 }
 
 static bool is_ours(const Merge *m, KVar v)

@@ -14,8 +14,7 @@ typedef struct Forms {
     RecProg *reference;
     uint64_t random;
     int64_t scale; /* of the entry's own dimensions; 0: 1 */
-    bool baseline; /* code for the lowest CPU level */
-    CpuLevel level; /* code for this one; 0: AVX2, or the lowest */
+    CpuLevel level; /* of the code: AVX2 if it is here, unless a test says something else */
 } Forms;
 
 static inline double forms_uniform(Forms *t)
@@ -36,7 +35,7 @@ static inline double forms_value(Forms *t, DType dt)
 static inline void forms_open(Forms *t, const char *file, const char *entry)
 {
     Arena *a = arena_new();
-    *t = (Forms){.d = {.arena = a, .sources = sources_new(a)}, .random = 1};
+    *t = (Forms){.d = {.arena = a, .sources = sources_new(a)}, .random = 1, .level = cpu_level_here(CPU_AVX2) ? CPU_AVX2 : CPU_BASELINE};
     t->d.opt = &t->options;
     t->d.diags = diags_new(a, t->d.sources);
     t->unit = driver_load(&t->d, str_fmt(a, "%s/%s", RNNC_SOURCE_DIR, file));
@@ -68,7 +67,7 @@ static inline Code forms_compile(Forms *t, RecForm form, Precision precision)
     Str error = STR("");
     driver_targets(&t->d, &cpu);
     memset(cpu.level, 0, sizeof cpu.level);
-    cpu.level[t->level ? t->level : cpu_level_here(CPU_AVX2) && !t->baseline ? CPU_AVX2 : CPU_BASELINE] = true;
+    cpu.level[t->level] = true;
     cpu.precision = precision;
     t->d.form = form;
     RecProg *raw = driver_elab(&t->d, t->unit, t->entry);

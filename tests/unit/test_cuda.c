@@ -478,6 +478,15 @@ static int note_block(const char *name, unsigned grid, unsigned block, unsigned 
     return 0;
 }
 
+/* A GRU's kernels, loaded by a driver that notes how large its blocks are. */
+static Launcher noted_gru(Arena *a, Cuda *cuda)
+{
+    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    l.stub->launch = note_block;
+    cr_assert_eq(l.open(cuda, l.driver), RNN_OK);
+    return l;
+}
+
 static void launch_sizes(Launcher *l, const Cuda *cuda, int64_t T, int64_t H)
 {
     int64_t sizes[] = {T, 2, 4, H};
@@ -501,10 +510,8 @@ Test(cuda, threads)
     Cuda cuda;
     if (!cpu_level_here(CPU_AVX2))
         cr_skip("this machine has no fused multiply-add");
-    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    Launcher l = noted_gru(a, &cuda);
     launched = &l;
-    l.stub->launch = note_block;
-    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
     for (uint32_t i = 0; i < sizeof of / sizeof *of; i++) {
         unsigned most = 0;
         launch_sizes(&l, &cuda, 3, of[i].H);
@@ -532,10 +539,8 @@ Test(cuda, tiles)
     Cuda cuda;
     if (!cpu_level_here(CPU_AVX2))
         cr_skip("this machine has no fused multiply-add");
-    Launcher l = launcher_new(a, (Source){.path = "stdlib/gru.rnn", .entry = "gru"});
+    Launcher l = noted_gru(a, &cuda);
     launched = &l;
-    l.stub->launch = note_block;
-    cr_assert_eq(l.open(&cuda, l.driver), RNN_OK);
     for (uint32_t i = 0; i < sizeof of / sizeof *of; i++) {
         launch_sizes(&l, &cuda, of[i].T, of[i].H);
         cr_assert(tiles_grid == of[i].grid && tiles_block == NV_PANEL_THREADS, "T %d H %d: %u blocks of %u", (int)of[i].T, (int)of[i].H, tiles_grid, tiles_block);

@@ -35,7 +35,7 @@ static void run(bool baseline, void (*check)(const Frame *f, Point p))
 {
     Forms t;
     forms_open(&t, "tests/cells/rounded_once.rnn", "rounded_once");
-    t.baseline = baseline;
+    t.level = baseline ? CPU_BASELINE : t.level;
     Code code = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     for (int round = 0; round < 50; round++) {
         Arena *a = arena_new();

@@ -171,7 +171,7 @@ static void chosen(const char *name)
     char file[64];
     snprintf(file, sizeof file, "stdlib/%s.rnn", name);
     forms_open(&t, file, name);
-    t.baseline = true;
+    t.level = CPU_BASELINE;
     Code sequential = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F64);
     Code itself = forms_compile(&t, (RecForm){.kind = REC_FORM_AUTO}, PREC_F64);
     for (t.scale = 1; t.scale <= 14; t.scale += 13) {

@@ -26,6 +26,13 @@ static Frame *sized(Forms *t, Arena *a, int64_t T, int64_t V, int64_t K)
     return f;
 }
 
+static Code compiled(Forms *t, const char *entry, Precision precision, CpuLevel level)
+{
+    forms_open(t, "tests/cells/rows.rnn", entry);
+    t->level = level;
+    return forms_compile(t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision);
+}
+
 static void agree(const Code *code, Frame *f, double within, const char *what)
 {
     Str why = STR("");
@@ -45,10 +52,7 @@ static void at_sizes(const char *entry, Precision precision, CpuLevel level)
     char what[128];
     if (!cpu_level_here(level))
         return;
-    forms_open(&t, "tests/cells/rows.rnn", entry);
-    t.level = level;
-    t.baseline = level == CPU_BASELINE;
-    Code code = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, precision);
+    Code code = compiled(&t, entry, precision, level);
     for (int i = 0; i < NLENGTH; i++)
         for (int64_t V = 1; V <= 9; V += V < 6 ? 1 : 3) {
             Arena *a = arena_new();
@@ -129,10 +133,7 @@ static void alone_at(CpuLevel level)
     Forms t;
     if (!cpu_level_here(level))
         return;
-    forms_open(&t, "tests/cells/rows.rnn", "rows");
-    t.level = level;
-    t.baseline = level == CPU_BASELINE;
-    Code code = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F32);
+    Code code = compiled(&t, "rows", PREC_F32, level);
     for (size_t i = 0; i < sizeof K / sizeof *K; i++) {
         Arena *a = arena_new();
         Frame *all = sized(&t, a, 3, 6, K[i]);
@@ -161,10 +162,7 @@ static void gates_at(const char *entry, CpuLevel level)
     char what[64];
     if (!cpu_level_here(level))
         return;
-    forms_open(&t, "tests/cells/rows.rnn", entry);
-    t.level = level;
-    t.baseline = level == CPU_BASELINE;
-    Code code = forms_compile(&t, (RecForm){.kind = REC_FORM_SEQUENTIAL}, PREC_F32);
+    Code code = compiled(&t, entry, PREC_F32, level);
     for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
         for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
             Arena *a = arena_new();
