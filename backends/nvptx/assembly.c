@@ -19,6 +19,15 @@ static LLVMValueRef call(const CpuGen *g, LLVMTypeRef type, const char *text, co
     return LLVMBuildCall2(g->b, type, code, arg, n, "");
 }
 
+/* Who arrives releases, and who has waited acquires, if nothing else is said; to say so needs PTX 8.0. */
+void nv_cluster_barrier(const CpuGen *g)
+{
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), NULL, 0, false);
+    LLVMValueRef all = call(g, type, "barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;", "~{memory}", NULL, 0);
+    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
+    LLVMAddCallSiteAttribute(all, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(g->context, kind, 0));
+}
+
 LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at)
 {
     LLVMTypeRef pointer = LLVMTypeOf(at), type = LLVMFunctionType(gen_int1(g, 32), &pointer, 1, false);

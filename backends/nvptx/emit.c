@@ -15,7 +15,8 @@ typedef struct Kernel {
     bool many;                   /* too many nests for the addresses of all to be known at a time */
     LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
     LLVMValueRef block, shared;  /* which one, and its shared memory; of a CPU's threads only of blocks */
-    LLVMValueRef piece[NV_MAXCUT], trouble; /* parameters */
+    LLVMValueRef piece[NV_MAXCUT], team, trouble; /* parameters */
+    LLVMValueRef rank;           /* of a block in its team; NULL: there are none */
     LLVMValueRef *before;        /* by KVar: an accumulator, before threads had partial results */
     LLVMBasicBlockRef end;
 } Kernel;
@@ -118,6 +119,7 @@ static void read_params(Kernel *x)
         case NV_SIZE: e->near.sym[p->index] = v; break;
         case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
         case NV_PIECE: x->piece[p->index] = v; break;
+        case NV_TEAM: x->team = v; break;
         case NV_SEED: e->seed = v; break;
         case NV_TROUBLE: x->trouble = v; break;
         }
@@ -177,6 +179,27 @@ static LLVMValueRef count_pieces(const CpuGen *g, LLVMValueRef places, LLVMValue
     return gen_select(g, gen_icmp(g, LLVMIntSLT, n, one), one, n);
 }
 
+/* The piece number `number` of an axis. */
+static void set_piece(Emit *e, const CpuGen *g, const NvCut *cut, LLVMValueRef places, LLVMValueRef piece, LLVMValueRef number)
+{
+    LLVMValueRef first = LLVMBuildNSWMul(g->b, number, piece, ""), rest = LLVMBuildNSWSub(g->b, places, first, "");
+    LLVMValueRef part = gen_select(g, gen_icmp(g, LLVMIntSLT, piece, rest), piece, rest);
+    emit_set(e, cut->first, first, false);
+    e->near.sym[cut->part] = gen_select(g, gen_icmp(g, LLVMIntSLT, part, gen_i64(g, 0)), gen_i64(g, 0), part);
+}
+
+/* A team's blocks are next to each other, and have pieces of one length. */
+static void find_rank(Kernel *x)
+{
+    Emit *e = &x->e;
+    CpuGen g = e->g;
+    g.b = e->entry;
+    LLVMValueRef places = emit_dim(e, x->kernel->team.axis), piece = count_pieces(&g, places, x->team);
+    x->rank = LLVMBuildURem(g.b, x->block, x->team, "");
+    x->block = LLVMBuildUDiv(g.b, x->block, x->team, "");
+    set_piece(e, &g, &x->kernel->team, places, piece, x->rank);
+}
+
 /* A block's piece of each axis; the last one may be short, and one beyond the end empty. */
 static void find_pieces(Kernel *x)
 {
@@ -192,10 +215,7 @@ static void find_pieces(Kernel *x)
             number = LLVMBuildURem(g.b, block, n, "");
             block = LLVMBuildUDiv(g.b, block, n, "");
         }
-        LLVMValueRef first = LLVMBuildNSWMul(g.b, number, piece, ""), rest = LLVMBuildNSWSub(g.b, places, first, "");
-        LLVMValueRef part = gen_select(&g, gen_icmp(&g, LLVMIntSLT, piece, rest), piece, rest);
-        emit_set(e, cut->first, first, false);
-        e->near.sym[cut->part] = gen_select(&g, gen_icmp(&g, LLVMIntSLT, part, gen_i64(&g, 0)), gen_i64(&g, 0), part);
+        set_piece(e, &g, cut, places, piece, number);
     }
 }
 
@@ -361,6 +381,10 @@ static void emit_panels(Kernel *x, const NvNode *n)
 static void emit_barrier(Kernel *x)
 {
     const CpuGen *g = &x->e.g;
+    if (x->threads == NV_GRID && x->kernel->shared) {
+        nv_cluster_barrier(g);
+        return;
+    }
     if (x->threads == NV_GRID) {
         gen_intrinsic(g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
         return;
@@ -459,6 +483,8 @@ static void emit_kernel(const NvPlan *p, RecFn fn, const NvKernel *kernel, CpuGe
     find_products(&x);
     read_params(&x);
     find_place(&x);
+    if (kernel->shared)
+        find_rank(&x);
     find_pieces(&x);
     if (kernel->kept.n)
         find_kept(&x);

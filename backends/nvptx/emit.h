@@ -25,6 +25,8 @@ LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);
  * behind it was written before (acquire). */
 LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at);
 void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v);
+/* All threads of a cluster wait for each other; what they have written, to global memory too, is there behind it. */
+void nv_cluster_barrier(const CpuGen *g);
 
 /* What this thread has written to shared memory is there for products of groups, of all threads behind a barrier (sm_90a). */
 void nv_show_async(const CpuGen *g);

@@ -12,6 +12,7 @@ typedef struct cuda_run {
     uint64_t *value;           /* of parameters */
     void **pointer;            /* to values */
     int64_t piece[CUDA_CUTS];  /* of the axes of the kernel that is launched */
+    int64_t team;              /* blocks of a team of it, or 1 */
     int64_t zeros;             /* bytes of zeros for arguments that are missing */
     uint64_t zeros_at, lengths_at, trouble_at;
     uint64_t seed;             /* of random numbers */
@@ -141,6 +142,23 @@ static int64_t cuda_layout(cuda_run *r, uint64_t base, int uses)
 
 /* ---- the driver ---- */
 
+/* CUlaunchConfig, with CUlaunchAttribute. */
+typedef struct cuda_attribute {
+    int id;
+    char pad[4];
+    union {
+        unsigned cluster[3];
+        uint64_t room[8];
+    } value;
+} cuda_attribute;
+
+typedef struct cuda_config {
+    unsigned grid_x, grid_y, grid_z, block_x, block_y, block_z, shared;
+    void *stream;
+    cuda_attribute *attribute;
+    unsigned n;
+} cuda_config;
+
 typedef struct cuda_driver {
     int (*cuInit)(unsigned flags);
     int (*cuCtxGetCurrent)(void **context);
@@ -155,11 +173,12 @@ typedef struct cuda_driver {
     int (*cuMemsetD2D32Async)(uint64_t at, size_t pitch, unsigned value, size_t width, size_t height, void *stream);
     int (*cuFuncSetAttribute)(void *function, int attribute, int value);
     int (*cuGetErrorName)(int error, const char **name);
+    int (*cuLaunchKernelEx)(const cuda_config *config, void *function, void **params, void **extra); /* NULL: an old driver has none */
 } cuda_driver;
 
 static const char *const cuda_names[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData",
     "cuModuleUnload", "cuModuleGetFunction", "cuLaunchKernel", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuFuncSetAttribute",
-    "cuGetErrorName"};
+    "cuGetErrorName", "cuLaunchKernelEx"};
 
 enum { CUDA_NFUNCTION = sizeof cuda_names / sizeof *cuda_names };
 
@@ -206,7 +225,10 @@ static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *p
     *library = dlopen(path ? path : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!*library)
         return cuda_fail(e, "dlopen", 0, "the CUDA driver cannot be loaded");
-    return cuda_find(*library, cuda_names, CUDA_NFUNCTION, d, e);
+    d->cuLaunchKernelEx = NULL;
+    if (dlsym(*library, cuda_names[CUDA_NFUNCTION - 1]))
+        return cuda_find(*library, cuda_names, CUDA_NFUNCTION, d, e);
+    return cuda_find(*library, cuda_names, CUDA_NFUNCTION - 1, d, e);
 }
 
 static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, int *shared, rnn_cuda_error *e)
@@ -334,6 +356,7 @@ static uint64_t cuda_param_value(const cuda_run *r, const cuda_param *p)
     case CUDA_SIZE: return (uint64_t)r->sizes[p->index];
     case CUDA_GIVEN: return r->arg[p->index] != 0;
     case CUDA_PIECE: return (uint64_t)r->piece[p->index];
+    case CUDA_TEAM: return (uint64_t)r->team;
     case CUDA_SEED: return r->seed;
     default: return r->trouble_at;
     }
@@ -346,6 +369,8 @@ static int64_t cuda_work(cuda_run *r, const cuda_kernel *k)
     int i;
     for (i = 0; i < k->cuts; i++)
         r->sizes[k->cut[i].part] = r->piece[i];
+    if (k->team.part >= 0)
+        r->sizes[k->team.part] = (cuda_natural(r, k->team.axis) + r->team - 1) / r->team;
     for (i = 0; i < k->works; i++) {
         int64_t work = cuda_natural(r, r->p->work[k->first_work + i]);
         most = work > most ? work : most;
@@ -353,13 +378,13 @@ static int64_t cuda_work(cuda_run *r, const cuda_kernel *k)
     return most;
 }
 
-/* Inside of the first axis, pieces are so long that a block's threads have work. */
+/* Inside of the first axis, pieces are so long that a block's threads have work. A team is there because its pieces are large. */
 static void cuda_pieces(cuda_run *r, const cuda_kernel *k)
 {
     int i;
     for (i = 0; i < k->cuts; i++)
         r->piece[i] = k->cut[i].piece;
-    for (i = k->cuts - 1; i > 0; i--)
+    for (i = k->cuts - 1; i > 0 && k->team.part < 0; i--)
         while (r->piece[i] < cuda_natural(r, k->cut[i].axis) && 2 * cuda_work(r, k) <= CUDA_THREADS)
             r->piece[i] *= 2;
 }
@@ -387,7 +412,7 @@ static int64_t cuda_tiles(cuda_run *r, const cuda_kernel *k, int64_t elements)
 /* At least one block. */
 static int64_t cuda_blocks(cuda_run *r, const cuda_kernel *k)
 {
-    int64_t grid = 1;
+    int64_t grid = r->team;
     int i;
     for (i = 0; i < k->cuts; i++) {
         int64_t places = cuda_natural(r, k->cut[i].axis), piece = r->piece[i];
@@ -413,14 +438,42 @@ static int64_t cuda_shared(cuda_run *r, const cuda_kernel *k, unsigned threads)
 }
 
 /* Whether a kernel can do what the one before does, and is worth it. Sizes that overflow do not fit. */
-static int cuda_can(cuda_run *r, const cuda_kernel *k, int shared)
+static int cuda_fits(cuda_run *r, const cuda_kernel *k, int shared)
 {
-    enum { STEPS = 4 };
-    int bad = r->bad, can;
+    int bad = r->bad, fits;
     cuda_pieces(r, k);
-    can = cuda_natural(r, k->steps) >= STEPS && cuda_shared(r, k, cuda_threads(r, k)) <= shared && !r->bad;
+    fits = cuda_shared(r, k, cuda_threads(r, k)) <= shared && !r->bad;
     r->bad = bad;
-    return can;
+    return fits;
+}
+
+/* A team has no more blocks than it needs, nor than any device that has clusters lets it have. */
+static int cuda_can(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, int shared)
+{
+    enum { STEPS = 4, TEAM = 8 };
+    int fits = 0;
+    if (cuda_natural(r, k->steps) < STEPS || (k->team.part >= 0 && !d->cuLaunchKernelEx))
+        return 0;
+    r->team = 1;
+    if (k->team.part < 0)
+        return cuda_fits(r, k, shared);
+    while (!fits && r->team < TEAM) {
+        r->team *= 2;
+        fits = cuda_fits(r, k, shared);
+    }
+    return fits;
+}
+
+static rnn_status cuda_launch_team(cuda_run *r, const cuda_driver *d, unsigned grid, unsigned threads, unsigned shared, void *function, rnn_cuda_call *call)
+{
+    enum { CLUSTER_DIMENSION = 4 };
+    cuda_attribute cluster = {CLUSTER_DIMENSION, {0}, {{0}}};
+    cuda_config config = {0, 1, 1, 0, 1, 1, 0, NULL, NULL, 1};
+    cluster.value.cluster[0] = (unsigned)r->team, cluster.value.cluster[1] = cluster.value.cluster[2] = 1;
+    config.grid_x = grid, config.block_x = threads, config.shared = shared;
+    config.stream = call->stream, config.attribute = &cluster;
+    CUDA_CALL(d, &call->error, cuLaunchKernelEx, (&config, function, r->pointer, NULL));
+    return RNN_OK;
 }
 
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
@@ -439,6 +492,8 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
         r->value[i] = cuda_param_value(r, &r->p->param[k->first + i]);
         r->pointer[i] = &r->value[i];
     }
+    if (k->team.part >= 0)
+        return cuda_launch_team(r, d, (unsigned)grid, threads, (unsigned)cuda_shared(r, k, threads), function, call);
     CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, (unsigned)cuda_shared(r, k, threads),
                                                 call->stream, r->pointer, NULL));
     return RNN_OK;
@@ -488,7 +543,9 @@ static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, int sha
     for (i = first; i < first + p->nkernel[which] && status == RNN_OK; i = next) {
         int chosen = i;
         for (next = i + 1; next < first + p->nkernel[which] && p->kernel[next].instead; next++)
-            chosen = cuda_can(r, &p->kernel[next], shared) ? next : chosen;
+            if (chosen == i && cuda_can(r, d, &p->kernel[next], shared))
+                chosen = next;
+        r->team = p->kernel[chosen].team.part >= 0 ? r->team : 1;
         status = cuda_launch(r, d, &p->kernel[chosen], function[chosen], call);
     }
     return status;

@@ -41,7 +41,7 @@ typedef struct cuda_struct {
     int optional; /* may be NULL as a whole */
 } cuda_struct;
 
-enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_SEED, CUDA_TROUBLE };
+enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TEAM, CUDA_SEED, CUDA_TROUBLE };
 
 typedef struct cuda_param {
     int kind, index;
@@ -68,6 +68,7 @@ typedef struct cuda_kernel {
     int first, n; /* parameters */
     int instead;            /* 1: of the one before, where `kept` bytes of shared memory fit, for some steps or more */
     cuda_dim steps, kept;
+    cuda_cut team;          /* blocks of a team have pieces of it, as many as blocks; part: -1 where there are no teams */
     cuda_cut cut[CUDA_CUTS];
 } cuda_kernel;
 

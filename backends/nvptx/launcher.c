@@ -104,14 +104,15 @@ static void put_kernels(Out *x)
     text_add(x->t, "static const cuda_kernel kernel_table[] = {\n");
     for (int i = 0; i < n; i++) {
         const cuda_kernel *k = &p->kernel[i];
-        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %.*s, %.*s, %d, %d, %d, %d, %.*s, %d, %d, %d, %.*s, %.*s, {", k->name, k->blocks, k->cuts, k->each,
+        text_add(x->t, "    {\"%s\", %d, %d, %d, %d, %d, %.*s, %.*s, %d, %d, %d, %d, %.*s, %d, %d, %d, %.*s, %.*s, {%d, %d, %.*s}, {", k->name, k->blocks, k->cuts, k->each,
                  k->tile_rows, k->tile_cols, STRF(dim_text(x, k->rows)), STRF(dim_text(x, k->cols)), k->sums, k->full, k->first_work, k->works,
-                 STRF(dim_text(x, k->threads)), k->first, k->n, k->instead, STRF(dim_text(x, k->steps)), STRF(dim_text(x, k->kept)));
+                 STRF(dim_text(x, k->threads)), k->first, k->n, k->instead, STRF(dim_text(x, k->steps)), STRF(dim_text(x, k->kept)), k->team.part,
+                 k->team.piece, STRF(dim_text(x, k->team.axis)));
         for (int c = 0; c < CUDA_CUTS; c++)
             text_add(x->t, c ? ", {%d, %d, %.*s}" : "{%d, %d, %.*s}", k->cut[c].part, k->cut[c].piece, STRF(dim_text(x, k->cut[c].axis)));
         text_add(x->t, "}},\n");
     }
-    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, {0, 0}, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0, 0, {0, 0}, {0, 0}, {{0, 0, {0, 0}}, {0, 0, {0, 0}}, {0, 0, {0, 0}}}},\n");
+    end_table(x, n, "    {\"\", 0, 0, 0, 0, 0, {0, 0}, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0, 0, {0, 0}, {0, 0}, {-1, 0, {0, 0}}, {{0, 0, {0, 0}}, {0, 0, {0, 0}}, {0, 0, {0, 0}}}},\n");
 }
 
 /* As numbers: C99 has no strings of that length. Drivers want machine code at a multiple of 8. */
@@ -136,7 +137,7 @@ static void put_program(Out *x)
                    "    int64_t sizes_of_run[%d]; \\\n"
                    "    uint64_t arg_of_run[%d] = {0}, out_of_run[%d] = {0}, buf_of_run[%d] = {0}, value_of_run[%u]; \\\n"
                    "    void *pointer_of_run[%u]; \\\n"
-                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, {0}, 0, 0, 0, 0, 0, 0}\n\n",
+                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, {0}, 0, 0, 0, 0, 0, 0, 0}\n\n",
              p->nsymbol + 1, p->narg + 1, p->nout + 1, p->nbuf + 1, x->program->most_params + 1, x->program->most_params + 1);
 }
 

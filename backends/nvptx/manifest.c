@@ -71,6 +71,7 @@ static void put_param(Out *x, const NvParam *p)
     case NV_SIZE: json_put_field(&x->t, "size", dim_sym_info(k->dims, p->index)->name, ""); break;
     case NV_GIVEN: json_put_field(&x->t, "given", k->arg.p[p->index].name, ""); break;
     case NV_PIECE: text_add(&x->t, "\"piece_of_axis\": %u", p->index); break;
+    case NV_TEAM: text_add(&x->t, "\"team\": true"); break;
     case NV_SEED: text_add(&x->t, "\"seed\": true"); break;
     case NV_TROUBLE: text_add(&x->t, "\"trouble\": true"); break;
     }
@@ -101,6 +102,11 @@ static void put_axes(Out *x, const NvKernel *kernel)
 static void put_kept(Out *x, const NvKernel *kernel)
 {
     put_dim(x, "instead_for_steps", kernel->steps, ", ");
+    if (kernel->shared) {
+        text_add(&x->t, "\"team\": {");
+        put_dim(x, "places", kernel->team.axis, ", ");
+        json_put_field(&x->t, "part", dim_sym_info(x->p->k->dims, kernel->team.part)->name, "}, ");
+    }
     text_add(&x->t, "\"kept\": [");
     for (uint32_t i = 0; i < kernel->kept.n; i++) {
         KBufId b = kernel->kept.p[i];

@@ -37,6 +37,10 @@
  * What all steps of a block read alike, weights for instance, may stay in its shared memory: reside.c makes a second kernel for that, which is launched instead of
  * the first where it fits, and where there are steps enough.
  *
+ * Where what a block reads does not fit, a team of blocks may go through the steps together, a cluster of a GPU that has such: the iterations of each NV_SHARE are shared
+ * out among the team's blocks first, along one axis, and an NV_BARRIER is one for all threads of the team (barrier.cluster), which also orders what they
+ * write to global memory. Each block keeps what its own iterations read.
+ *
  * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
  *
@@ -57,6 +61,7 @@ typedef struct NvParam {
         NV_SIZE,
         NV_GIVEN,
         NV_PIECE,   /* how many places of axis number `index` a block has; 1 or more */
+        NV_TEAM,    /* how many blocks go through the steps together; those of a team are next to each other */
         NV_SEED,    /* of random numbers */
         NV_TROUBLE, /* address of an int32, set to 1 where an index is out of range */
     } kind;
@@ -149,6 +154,8 @@ typedef struct NvKernel {
     VEC(KBufId) kept; /* arrays of a block that stay in its shared memory, behind partial results, each from a multiple of NV_KEEP bytes on */
     bool instead;   /* it does what the one before it does, and may be launched instead if what it keeps fits */
     Dim steps;      /* how often it then reads what it keeps */
+    bool shared;    /* blocks go through the steps in teams, which wait for each other: a block of a team has a piece of `team`, and what it keeps is for that */
+    NvCut team;     /* `piece` is not used */
     VEC(NvParam) param;
 } NvKernel;
 
@@ -180,6 +187,7 @@ typedef struct NvOptions {
 
 const char *nv_arch(uint32_t i); /* NULL past the last */
 bool nv_is_alone(Str arch);      /* no later card runs it: it has a letter, as sm_90a */
+bool nv_has_clusters(Str arch);
 bool nv_multiplies(Str arch, FactorType f); /* it has products of tiles with such factors */
 
 /* plan.c: which kernels. Statements of k are rewritten on the way: it is no program for another target any more. */
@@ -188,7 +196,7 @@ void nv_print(Text *out, const NvPlan *p); /* print.c */
 /* ptx.c: the kernels as text, in the lowest PTX version that the architecture has */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
 /* launcher.c: C that launches them, to be compiled beside `header`, and what that header declares */
-enum { NV_DRIVER_FUNCTIONS = 12 };
+enum { NV_DRIVER_FUNCTIONS = 13 };
 /* launch_call.h, which stands in every header, launch_table.h and launch_code.h, which stand in every launcher */
 extern const char nv_launch_call[], nv_launch_table[], nv_launch_code[];
 Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header);

@@ -82,6 +82,8 @@ static void list_params(Map *m)
             vec_push(m->a, &kernel->param, (NvParam){NV_GIVEN, i, false});
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, i, false});
+    if (kernel->shared)
+        vec_push(m->a, &kernel->param, (NvParam){NV_TEAM, 0, false});
     if (m->random)
         vec_push(m->a, &kernel->param, (NvParam){NV_SEED, 0, false});
     if (m->checks)
@@ -251,13 +253,27 @@ static void end_kernel(Map *m, const KBlock *b, uint32_t at)
         use_dim(m, m->k->buf.p[kernel->kept.p[i]].size);
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         use_dim(m, kernel->cut.p[i].axis);
+    if (kernel->shared)
+        use_dim(m, kernel->team.axis);
     find_before(m, b, at);
     list_params(m);
     vec_push(m->a, &m->fn->kernel, *kernel);
 }
 
-/* One that keeps what its steps read. */
-static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_t at, Str prefix)
+/* Whether a team can do it: all its blocks come to the same barriers, and nobody adds up what threads of several blocks have. */
+static bool is_of_team(const Map *m, const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        if (n->kind == NV_ONE || n->kind == NV_COMBINE || !is_of_team(m, &n->body) ||
+            (n->kind == NV_STEPS && dim_mentions(m->k->dims, n->s->loop.extent, m->kernel->team.part)))
+            return false;
+    }
+    return true;
+}
+
+/* One that keeps what its steps read, in a block or in a team of them. */
+static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_t at, Str prefix, bool team)
 {
     NvKernel kernel;
     KernPieces pieces = m->pieces;
@@ -265,14 +281,17 @@ static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_
     if (!steps)
         return;
     start_kernel(m, &kernel, prefix);
-    m->pieces = pieces;
-    kernel.name = str_fmt(m->a, "%.*s_kept", STRF(plain->name));
+    for (uint32_t i = 0; i < pieces.n; i++)
+        vec_push(m->a, &m->pieces, pieces.p[i]);
+    kernel.name = str_fmt(m->a, team ? "%.*s_team" : "%.*s_kept", STRF(plain->name));
     kernel.cut.p = plain->cut.p, kernel.cut.n = plain->cut.n;
     kernel.instead = true;
     kernel.steps = steps->s->loop.extent;
-    if (!nv_reside(m, &plain->root, steps->s, &kernel.root))
+    if (!nv_reside(m, &plain->root, steps->s, team, &kernel.root))
         return;
     of_blocks(m);
+    if (team && !is_of_team(m, &kernel.node))
+        return;
     end_kernel(m, b, at);
     m->ninstead++;
 }
@@ -281,6 +300,7 @@ static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_
 static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
 {
     NvKernel kernel;
+    KernPieces pieces;
     start_kernel(m, &kernel, prefix);
     for (uint32_t i = at; i <= end; i++)
         vec_push(m->a, &kernel.root, b->p[i]);
@@ -291,7 +311,11 @@ static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
         choose_pieces(m);
     }
     end_kernel(m, b, at);
-    add_resident(m, &kernel, b, at, prefix);
+    pieces = m->pieces;
+    add_resident(m, &kernel, b, at, prefix, false);
+    m->pieces = pieces;
+    if (nv_has_clusters(m->plan->arch))
+        add_resident(m, &kernel, b, at, prefix, true);
     return true;
 }
 

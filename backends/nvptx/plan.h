@@ -54,8 +54,9 @@ NvNode *nv_look(Map *m, KBlock *b, uint32_t at);
 /* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */
 bool nv_split(Map *m, KBlock *b, uint32_t at);
 
-/* reside.c: root, in which the loop `steps` reads what stays in the block. False: nothing does */
-bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, KBlock *to);
+/* reside.c: root, in which the loop `steps` reads what stays in the block. False: nothing does. The kernel's cuts are those of the root; with `team`
+ * its team is found, or there is none, which is false, too */
+bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock *to);
 
 void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
 void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes */

@@ -93,6 +93,10 @@ static void put_kernel(const Print *x, const NvKernel *kernel)
         put_dim(x, kernel->cut.p[i].axis);
         text_add(x->out, ", piece %u", kernel->cut.p[i].piece);
     }
+    if (kernel->shared) {
+        text_add(x->out, ", in teams along ");
+        put_dim(x, kernel->team.axis);
+    }
     for (uint32_t i = 0; i < kernel->kept.n; i++) {
         text_add(x->out, i ? ", " : ", keeps ");
         put_dim(x, x->p->k->buf.p[kernel->kept.p[i]].size);

@@ -185,7 +185,7 @@ static void make_params(Make *m, const NvKernel *kernel)
     static const int kind[] = {[NV_BUFFER] = CUDA_BUFFER,
                                [NV_SIZE] = CUDA_SIZE,
                                [NV_GIVEN] = CUDA_GIVEN,
-                               [NV_PIECE] = CUDA_PIECE, [NV_SEED] = CUDA_SEED,
+                               [NV_PIECE] = CUDA_PIECE, [NV_TEAM] = CUDA_TEAM, [NV_SEED] = CUDA_SEED,
                                [NV_TROUBLE] = CUDA_TROUBLE};
     for (uint32_t i = 0; i < kernel->param.n; i++)
         vec_push(m->a, &m->param, ((cuda_param){kind[kernel->param.p[i].kind], (int)kernel->param.p[i].index}));
@@ -262,10 +262,23 @@ static Dim kept_bytes(const Make *m, const NvKernel *kernel)
     return all;
 }
 
+/* What it loads at first counts no more than for a block alone. */
+static void make_team(Make *m, const NvKernel *kernel, cuda_kernel *row)
+{
+    row->team = (cuda_cut){(int)kernel->team.part, 1, dim_row(m, kernel->team.axis)};
+    row->first_work = (int)m->work.n;
+    row->full = 0;
+    for (uint32_t i = 0; i < kernel->node.n; i++)
+        row->full |= kernel->node.p[i]->kind == NV_STEPS && !add_works(m, &kernel->node.p[i]->body);
+    row->works = row->full ? 0 : (int)m->work.n - row->first_work;
+}
+
 /* It shares out the same as the one before, so that it adds up the same: what it loads at first may have more iterations than there are threads. */
 static void make_instead(Make *m, const NvKernel *kernel, const cuda_kernel *before, cuda_kernel *row)
 {
     row->first_work = before->first_work, row->works = before->works, row->full = before->full;
+    if (kernel->shared)
+        make_team(m, kernel, row);
     row->instead = 1;
     row->steps = dim_row(m, kernel->steps);
     row->kept = dim_row(m, kept_bytes(m, kernel));
@@ -279,6 +292,7 @@ static cuda_kernel kernel_row(Make *m, const NvKernel *kernel, const cuda_kernel
                        .each = kernel->node.p[0]->kind == NV_TILES ? TILE_EACH : 1,
                        .sums = (int)kernel->nsum,
                        .threads = dim_row(m, kernel->threads),
+                       .team = {.part = -1},
                        .first = (int)m->param.n,
                        .n = (int)kernel->param.n};
     for (uint32_t i = 0; i < kernel->cut.n; i++)

@@ -22,17 +22,34 @@ bool nv_is_alone(Str arch)
     return arch.p[arch.n - 1] == 'a';
 }
 
-bool nv_multiplies(Str arch, FactorType f)
+static uint32_t row_of(Str arch)
 {
-    static const unsigned factors[] = {
-#define ARCH(NAME, SINGLE, DOUBLE, FACTORS) FACTORS,
-#include "backends/nvptx/arch.def"
-#undef ARCH
-    };
     uint32_t i = 0;
     while (nv_arch(i) && !str_is(arch, nv_arch(i)))
         i++;
+    return i;
+}
+
+bool nv_multiplies(Str arch, FactorType f)
+{
+    static const unsigned factors[] = {
+#define ARCH(NAME, SINGLE, DOUBLE, FACTORS, CLUSTERS) FACTORS,
+#include "backends/nvptx/arch.def"
+#undef ARCH
+    };
+    uint32_t i = row_of(arch);
     return nv_arch(i) && factors[i] >> f & 1u;
+}
+
+bool nv_has_clusters(Str arch)
+{
+    static const bool clusters[] = {
+#define ARCH(NAME, SINGLE, DOUBLE, FACTORS, CLUSTERS) CLUSTERS,
+#include "backends/nvptx/arch.def"
+#undef ARCH
+    };
+    uint32_t i = row_of(arch);
+    return nv_arch(i) && clusters[i];
 }
 
 static bool rounds(const NvPlan *p)

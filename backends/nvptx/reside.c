@@ -188,8 +188,8 @@ static bool is_in_sum(const Reside *x)
     return serial;
 }
 
-/* `copy` becomes a load from the block's array, if what `load` reads stays. */
-static void keep(Reside *x, const KStmt *load, KStmt *copy)
+/* It loads from the block's array, if what it reads stays. */
+static void keep(Reside *x, KStmt *load)
 {
     KernProg *p = x->m->k;
     Kept k;
@@ -205,8 +205,22 @@ static void keep(Reside *x, const KStmt *load, KStmt *copy)
         add_front(x, &k);
     }
     x->worth |= is_in_sum(x);
-    copy->mem.buf = k.buf;
-    copy->mem.at = own_index(x, &k, NULL);
+    load->mem.buf = k.buf;
+    load->mem.at = own_index(x, &k, NULL);
+}
+
+static void keep_all(Reside *x, const KBlock *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        KStmt *s = b->p[i];
+        if (s->kind == K_LOAD)
+            keep(x, s);
+        if (s->kind != K_LOOP || x->naround == MOST_LOOPS)
+            continue;
+        x->around[x->naround++] = s;
+        keep_all(x, &s->loop.body);
+        x->naround--;
+    }
 }
 
 /* ---- the steps again ---- */
@@ -224,16 +238,10 @@ static KBlock copy_block(Reside *x, const KBlock *b)
 static KStmt *copy_stmt(Reside *x, const KStmt *s)
 {
     KStmt *copy = NEW(x->m->k->arena, KStmt);
-    bool inside = s->kind == K_LOOP && s != x->steps && x->naround < MOST_LOOPS;
     *copy = *s;
     vec_push(x->m->a, &x->same, ((Same){s, copy}));
-    if (s->kind == K_LOAD)
-        keep(x, s, copy);
-    if (inside)
-        x->around[x->naround++] = s;
     if (s->kind == K_LOOP)
         copy->loop.body = copy_block(x, &s->loop.body);
-    x->naround -= inside;
     return copy;
 }
 
@@ -259,13 +267,29 @@ static void copy_tiles(Reside *x)
     }
 }
 
-bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, KBlock *to)
+static bool share_out(Map *m, KStmt *steps)
 {
-    Reside x = {.m = m, .root = root, .steps = steps};
+    NvKernel *kernel = m->kernel;
+    KStmt *tasks = kern_cut_work(m->k, steps, kernel->cut.n);
+    if (!tasks)
+        return false;
+    kernel->shared = true;
+    kernel->team = (NvCut){tasks->tasks.extent, tasks->tasks.first, tasks->tasks.part, 1};
+    vec_push(m->a, &m->pieces, ((KernPiece){tasks->tasks.part, tasks->tasks.extent}));
+    return true;
+}
+
+bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock *to)
+{
+    Reside x = {.m = m, .root = root};
     KStmt *copy = copy_stmt(&x, steps);
-    if (!x.worth)
+    if (team && (root->n != 1 || !share_out(m, copy)))
         return false;
     copy_tiles(&x);
+    x.steps = copy;
+    keep_all(&x, &copy->loop.body);
+    if (!x.worth)
+        return false;
     for (uint32_t i = 0; i < root->n; i++) {
         for (uint32_t j = 0; j < x.front.n && root->p[i] == steps; j++)
             vec_push(m->a, to, x.front.p[j]);

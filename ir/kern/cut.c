@@ -359,6 +359,24 @@ bool cut_steps_ok(Cut *c, KStmt *s)
     return inside_ok(c, s);
 }
 
+bool cut_work_ok(Cut *c, KStmt *s)
+{
+    Dim run;
+    switch (how(c, s, &run)) {
+    case NOT_AT_ALL: return s->kind == K_LEAVE;
+    case EVERYWHERE:
+    case THE_LOOP: return true;
+    case INSIDE: break;
+    case THE_ROWS:
+    case THE_COLUMNS:
+    case THE_RANGE: return true;
+    }
+    for (uint32_t i = 0; i < s->loop.body.n; i++)
+        if (!cut_work_ok(c, s->loop.body.p[i]))
+            return false;
+    return true;
+}
+
 typedef struct Reads {
     const KernProg *p;
     bool *read; /* by buffer */

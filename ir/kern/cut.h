@@ -30,6 +30,8 @@ bool cut_is_independent(const KStmt *s); /* a loop that can be cut as it stands,
 /* Whether what is written at one place of the axis is read and written at no other. */
 bool cut_loop_ok(Cut *c, KStmt *s);  /* a loop with independent iterations, along its range */
 bool cut_steps_ok(Cut *c, KStmt *s); /* a serial loop: everything inside of it is cut */
+/* Likewise, for tasks that wait for each other: everything that is written stands in a loop that is cut. */
+bool cut_work_ok(Cut *c, KStmt *s);
 uint32_t cut_grain(const Cut *c);    /* a piece is a multiple of it */
 typedef enum CutAlong {
     CUT_LOOP,  /* a loop, along its range */

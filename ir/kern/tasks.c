@@ -197,6 +197,24 @@ KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested)
     return tasks;
 }
 
+/* Along the longest axis that all loops have. */
+KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested)
+{
+    Pass x = {.p = p, .own = arena_new(), .nested = nested};
+    Axes axes = {0};
+    Cut best = {0};
+    int64_t n;
+    find_axes(&x, &s->loop.body, &axes);
+    for (uint32_t i = 0; i < axes.axis.n; i++) {
+        Cut c = cut_new(p, x.own, axes.axis.p[i]);
+        if (!dim_is_const(p->dims, c.axis, &n) && cut_work_ok(&c, s) && (!best.p || estimate(p, c.axis) > estimate(p, best.axis)))
+            best = c;
+    }
+    KStmt *tasks = best.p ? make_tasks(&x, &best, s) : NULL;
+    arena_free(x.own);
+    return tasks;
+}
+
 static void cut_block(Pass x, KBlock *b);
 
 /* A serial loop along as many axes as it can be cut along: where the longest is too short for several pieces, another

@@ -36,4 +36,8 @@ check "products in panels, double" assembles stdlib/gru.rnn gru --precision=f64
 check "products of groups" assembles stdlib/lstm_heads.rnn lstm_heads --precision=bf16 --products=bf16
 archs=
 check "a sequence of cells" assembles stdlib/fsmn.rnn fsmn3
+check "an LSTM of clusters" assembles stdlib/lstm.rnn lstm
+check "for GPUs that have them" sh -c '[ "$(grep -c "barrier.cluster.arrive" k.ptx)" = 3 ] && [ "$(grep -c "barrier.cluster.wait" k.ptx)" = 3 ] && grep -q "^\.version 7\.8" k.ptx'
+check "and no others" sh -c '"$RNNC" build "$SRC/stdlib/lstm.rnn" --target=ptx --arch=sm_89 -o k && ! grep -q cluster k.ptx && ! grep -q _team k.json'
+check "with tiles" assembles stdlib/lstm_heads.rnn lstm_heads --precision=f16 --products=f16
 finish

@@ -303,10 +303,10 @@ static int look_at_machine_code(const unsigned char *elf)
 /* The n-th of all in the text; NULL: there are not as many. */
 static char *find_fence(char *ptx, int n)
 {
-    static const char *const words[] = {"bar.sync", "ld.acquire", "st.release"};
+    static const char *const words[] = {"bar.sync", "ld.acquire", "st.release", "barrier.cluster.arrive", "arrive.aligned"};
     for (char *next, *at = ptx;; at = next + 1) {
         next = NULL;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 5; i++) {
             char *found = strstr(at, words[i]);
             next = found && (!next || found < next) ? found : next;
         }
@@ -320,7 +320,13 @@ static const char *without(const char *ptx, int n)
 {
     char *copy = strdup(ptx), *at = find_fence(copy, n);
     fprintf(stderr, "without: %.*s\n", at ? (int)strcspn(at, ";") : 7, at ? at : "nothing");
-    if (at && *at == 'b')
+    if (at && strncmp(at, "barrier", 7) == 0) {
+        char *wait = strstr(at, "barrier.cluster.wait");
+        memset(at, ' ', strcspn(at, ";") + 1);
+        memset(wait, ' ', strcspn(wait, ";") + 1);
+    } else if (at && strncmp(at, "arrive", 6) == 0)
+        memcpy(at + 6, ".relaxed", 8);
+    else if (at && *at == 'b')
         memset(at, ' ', strcspn(at, ";") + 1);
     else if (at)
         memcpy(at + 3, "relaxed", 7);
@@ -387,27 +393,62 @@ static unsigned shared_of(const void *function)
     return i > 0 ? (unsigned)raised[i - 1].bytes : 48 * 1024;
 }
 
-int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                   unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **params, void **extra)
+static int launch(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
+                  unsigned shared, void *stream, void **params, void **extra, unsigned cluster)
 {
     static int launches;
-    struct grid g = {grid_x, block_x, shared, params, most, launches & 1, may_touch, (uint64_t)launches};
-    int error = does("cuLaunchKernel");
+    struct grid g = {grid_x, block_x, shared, params, most, launches & 1, may_touch, (uint64_t)launches, cluster};
     launches++;
-    if (error)
-        return error;
     if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 ||
         shared > shared_of(function) || extra)
         return INVALID_VALUE;
     stub.stream = stream;
     if (getenv("STUB_SAYS"))
-        fprintf(stderr, "launched: %s, %u blocks of %u threads, %u bytes\n", kernel_name(function), grid_x, block_x, shared);
+        fprintf(stderr, "launched: %s, %u blocks of %u threads, %u bytes, clusters of %u\n", kernel_name(function), grid_x, block_x, shared, cluster);
     if (stub.launch)
         return stub.launch(kernel_name(function), grid_x, block_x, shared, params);
     if (!asynchronous)
         asynchronous = kernel_run(function, &g);
     return 0;
 }
+
+int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                   void *stream, void **params, void **extra)
+{
+    int error = does("cuLaunchKernel");
+    return error ? error : launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, params, extra, 0);
+}
+
+/* CUlaunchConfig, by the driver's documentation. */
+struct attribute {
+    int id;
+    char pad[4];
+    uint64_t value[8];
+};
+struct config {
+    unsigned grid[3], block[3], shared;
+    void *stream;
+    const struct attribute *attribute;
+    unsigned attributes;
+};
+
+/* Clusters are of 8 blocks at most, and a grid has whole ones. */
+#ifndef STUB_IS_OLD /* drivers before CUDA 11.8 have no such function */
+int cuLaunchKernelEx(const struct config *c, void *function, void **params, void **extra)
+{
+    enum { CLUSTER_DIMENSION = 4 };
+    int error = does("cuLaunchKernelEx");
+    unsigned cluster[3];
+    if (error)
+        return error;
+    if (c->attributes != 1 || c->attribute->id != CLUSTER_DIMENSION || stub.major < 9)
+        return INVALID_VALUE;
+    memcpy(cluster, c->attribute->value, sizeof cluster);
+    if (cluster[0] < 1 || cluster[0] > 8 || c->grid[0] % cluster[0] != 0 || cluster[1] != 1 || cluster[2] != 1)
+        return INVALID_VALUE;
+    return launch(function, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared, c->stream, params, extra, cluster[0]);
+}
+#endif
 
 int cuGetErrorName(int error, const char **name)
 {

@@ -34,7 +34,7 @@ static int run(const char *body, unsigned threads, int backwards)
 {
     uint64_t first = (uint64_t)(uintptr_t)memory, second = 7;
     void *params[] = {&first, &second};
-    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch, 1};
+    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch, 1, 0};
     struct kernels *k = read_body(body);
     int result = k ? kernel_run(kernels_find(k, "k"), &g) : -1;
     if (k)
@@ -145,6 +145,33 @@ static uint64_t told(const char *body)
     return run(body, 2, 0) == 0 ? memory[2] : 1000;
 }
 
+/* Each of two blocks writes a word, and hands on what the other one has written. */
+#define CLUSTERED(ARRIVE, WAIT)                                                                                        \
+    "\tmov.u32 \t%r1, %ctaid.x;\n\tcvt.u64.u32 \t%rd3, %r1;\n\tshl.b64 \t%rd4, %rd3, 3;\n\tadd.s64 \t%rd5, %rd1, %rd4;\n"        \
+    "\tadd.s64 \t%rd6, %rd3, 70;\n\tst.global.u64 \t[%rd5], %rd6;\n" ARRIVE WAIT                                         \
+    "\tsub.s64 \t%rd7, 8, %rd4;\n\tadd.s64 \t%rd7, %rd7, %rd1;\n\tld.global.u64 \t%rd8, [%rd7];\n\tst.global.u64 \t[%rd5+16], %rd8;\n"
+#define ARRIVE "\tbarrier.cluster.arrive.aligned;\n"
+#define WAIT "\tbarrier.cluster.wait.aligned;\n"
+
+static int handed_on(const char *body)
+{
+    uint64_t first = (uint64_t)(uintptr_t)memory, second = 7;
+    void *params[] = {&first, &second};
+    int seed, right = 1;
+    for (seed = 0; seed < 8; seed++) {
+        struct grid g = {2, 3, 64, params, 100000, seed & 1, may_touch, (uint64_t)seed, 2};
+        struct kernels *k = read_body(body);
+        int result = k ? kernel_run(kernels_find(k, "k"), &g) : -1;
+        if (k)
+            kernels_free(k);
+        if (result != 0)
+            return result;
+        right &= memory[2] == 71 && memory[3] == 70;
+        memset(memory, 0, sizeof memory);
+    }
+    return right;
+}
+
 /* Eight threads draw numbers: each gets one of its own. */
 static int tickets(void)
 {
@@ -218,6 +245,12 @@ int main(void)
     expect("a flag behind what it tells of", (int)told(TELLS("release", "acquire")), 77);
     expect("a flag that tells nothing", (int)told(TELLS("relaxed", "acquire")), 5);
     expect("a flag that nothing is read by", (int)told(TELLS("release", "relaxed")), 5);
+    expect("blocks of a cluster behind a barrier", handed_on(CLUSTERED(ARRIVE, WAIT)), 1);
+    expect("without one", handed_on(CLUSTERED("", "")), 0);
+    expect("a barrier that releases nothing", handed_on(CLUSTERED("\tbarrier.cluster.arrive.relaxed;\n", WAIT)), 0);
+    expect("who waits and has not arrived", handed_on(CLUSTERED("", WAIT)), RUN_FAILED);
+    expect("a barrier that one block leaves out",
+           handed_on("\tmov.u32 \t%r1, %ctaid.x;\n\tsetp.eq.s32 \t%p1, %r1, 1;\n\t@%p1 bra \t$L__BB0_1;\n" ARRIVE WAIT "$L__BB0_1:\n"), RUN_FAILED);
     expect("tickets", tickets(), 8);
     expect("a flag that never comes", run("$L__BB0_1:\n\tld.acquire.gpu.global.u32 %r2, [%rd1+400];\n\tsetp.ne.s32 \t%p2, %r2, 1;\n\t@%p2 bra \t$L__BB0_1;\n", 2, 0), RUN_TIMEOUT);
     expect("a barrier that one thread leaves out, with flags",

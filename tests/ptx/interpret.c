@@ -52,6 +52,8 @@ enum op {
     ROUND, /* of reals to short ones, see shorten */
     TILES, /* a product by a warp */
     MEET,  /* of a warp */
+    ARRIVE, /* at a barrier of a cluster */
+    AWAIT_CLUSTER,
     COPY,  /* from global to shared memory, sooner or later */
     COMMIT,
     AWAIT, /* copies */
@@ -108,7 +110,7 @@ struct kernels;
 
 struct function {
     char name[96];
-    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */;
+    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */, clustered /* they wait for those of a cluster */;
     int nstatic, statics; /* arrays in shared memory, and their bytes */
     unsigned threads;     /* that a block must have; 0: any number */
     struct array *array;
@@ -388,6 +390,7 @@ static int operands(struct reader *r, struct instruction *c, char **text, int n)
 static void append(struct function *f, struct instruction c)
 {
     f->tells |= c.order != WEAK;
+    f->clustered |= c.op == ARRIVE;
     f->code = grown(f->code, f->ncode, sizeof c);
     f->code[f->ncode++] = c;
 }
@@ -548,6 +551,18 @@ static int copies(struct reader *r, char *text)
     } else if (strcmp(text, "cp.async.commit_group") != 0)
         return fail(r, "an unknown copy");
     append(r->f, c);
+    return 0;
+}
+
+/* barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned, which release and acquire */
+static int cluster(struct reader *r, const char *text)
+{
+    static const char *const name[] = {"barrier.cluster.arrive.aligned", "barrier.cluster.arrive.relaxed", "barrier.cluster.wait.aligned"};
+    static const unsigned char order[] = {RELEASE, RELAXED, ACQUIRE};
+    int i = find(name, 3, text);
+    if (i < 0)
+        return fail(r, "another barrier of a cluster");
+    append(r->f, (struct instruction){.op = i < 2 ? ARRIVE : AWAIT_CLUSTER, .order = order[i], .when = -1});
     return 0;
 }
 
@@ -777,6 +792,8 @@ static int statement(struct kernels *k, struct reader *r, char *text)
     if (*text == '.' || !(end = strchr(text, ';')))
         return fail(r, "an unknown statement");
     *end = 0;
+    if (strncmp(text, "barrier.cluster.", 16) == 0)
+        return cluster(r, text);
     if (strncmp(text, "cvt.", 4) == 0 && (strstr(text, "16x2.") || strstr(text, ".f16.") || strstr(text, ".tf32.")))
         return shorten(r, text);
     if (strncmp(text, "cp.", 3) == 0)
@@ -1149,7 +1166,7 @@ static uint64_t computed(const struct instruction *i, const uint64_t *slot)
 
 enum { WARP = 32, GROUP = 4 * WARP, MOST_DEPTH = 16 };
 
-enum state { GOES_ON, STOPS /* for others to go on */, WAITS, MEETS, DONE };
+enum state { GOES_ON, STOPS /* for others to go on */, WAITS, AWAITS /* those of the cluster */, MEETS, DONE };
 
 /* That is on the way. */
 struct copy {
@@ -1188,7 +1205,7 @@ struct thread {
     uint64_t *slot;
     char *passed;
     int at;
-    unsigned carry;
+    unsigned carry, arrived, waited; /* how often, at barriers of the cluster */
     enum state state;
     struct weak_thread *weak; /* NULL: nobody is told anything */
 };
@@ -1376,6 +1393,13 @@ static int thread_run(struct block *b, struct thread *t)
             t->state = DONE;
         else if (c->op == BAR)
             t->state = WAITS;
+        else if (c->op == ARRIVE) {
+            if (c->order == RELEASE)
+                weak_release(b->memory, t->weak);
+            t->arrived++;
+            t->state = draw(b) % 2 ? STOPS : GOES_ON;
+        } else if (c->op == AWAIT_CLUSTER)
+            t->state = AWAITS;
         else if (c->op == TILES || c->op == MEET || c->op >= GROUP_FENCE)
             t->state = MEETS;
         else if (c->op == COPY)
@@ -1429,6 +1453,7 @@ static void block_start(struct block *b, unsigned number)
         t->passed = b->passed + (size_t)i * PASSED_BYTES;
         t->slot = b->slots + (size_t)i * (size_t)b->f->nslot;
         t->at = t->ncopies = t->groups = t->nwritten = 0;
+        t->arrived = t->waited = 0;
         memcpy(t->slot, b->f->start, (size_t)b->f->nslot * sizeof *t->slot);
         t->slot[TID] = i, t->slot[NTID] = b->g->threads, t->slot[CTAID] = number, t->slot[NCTAID] = b->g->blocks;
         for (p = 0; p < b->f->nparam; p++)
@@ -1683,6 +1708,27 @@ static int pass_barrier(struct block *b)
     return 0;
 }
 
+/* Warps (or groups) of which all lanes have come to a product, or to a place to meet. One that waits for its block does not come. */
+static int pass_meeting(struct block *b)
+{
+    unsigned w, i, size = together_of(b->f);
+    for (w = 0; w < b->g->threads; w += size) {
+        struct thread *lane = &b->thread[w];
+        unsigned n = b->g->threads - w < size ? b->g->threads - w : size, meeting = 0, coming = 0;
+        for (i = 0; i < n; i++) {
+            meeting += lane[i].state == MEETS;
+            coming += lane[i].state == GOES_ON || lane[i].state == STOPS || lane[i].state == AWAITS;
+        }
+        if (meeting == 0 || coming)
+            continue;
+        if (!are_together(lane, n, meeting) || meet_at(b, lane, &lane->f->code[lane->at - 1]) != 0)
+            return RUN_FAILED;
+        for (i = 0; i < n; i++)
+            lane[i].state = GOES_ON;
+    }
+    return 0;
+}
+
 /* Each thread that can runs on, from any one on; *done: all have ended. */
 static int block_go_on(struct block *b, int *done)
 {
@@ -1692,10 +1738,10 @@ static int block_go_on(struct block *b, int *done)
         struct thread *t = &b->thread[(first + (b->g->backwards ? n - i : i)) % n];
         if (t->state == GOES_ON || t->state == STOPS)
             error = thread_run(b, t);
-        error = error || t->state != MEETS ? error : RUN_FAILED;
         ended += t->state == DONE;
     }
     *done = ended == n;
+    error = error ? error : pass_meeting(b);
     return error ? error : pass_barrier(b);
 }
 
@@ -1748,6 +1794,78 @@ static int run_side_by_side(const struct function *f, const struct grid *g)
     return error;
 }
 
+/* ---- clusters, one after the other ---- */
+
+/* A barrier of the cluster is passed when all threads of all its blocks have arrived. *stuck: nobody can go on. One that has ended comes to no
+ * barrier; a GPU would count it as one that has arrived, but programs must not need that. */
+static int pass_cluster(struct block *b, unsigned blocks, int *stuck)
+{
+    unsigned i, t, n = b->g->threads, least = ~0u;
+    for (i = 0; i < blocks; i++)
+        for (t = 0; t < n; t++)
+            least = b[i].thread[t].arrived < least ? b[i].thread[t].arrived : least;
+    *stuck = 1;
+    for (i = 0; i < blocks; i++)
+        for (t = 0; t < n; t++) {
+            struct thread *x = &b[i].thread[t];
+            if (x->state == AWAITS && x->arrived == x->waited)
+                return RUN_FAILED; /* it has not arrived itself */
+            if (x->state == AWAITS && least > x->waited) {
+                weak_acquire(b->memory, x->weak);
+                x->waited++;
+                x->state = GOES_ON;
+            }
+            *stuck &= x->state != GOES_ON && x->state != STOPS;
+        }
+    return 0;
+}
+
+static int cluster_run(struct block *b, unsigned blocks, uint64_t *random)
+{
+    unsigned ended = 0, i;
+    int error = 0, done, stuck = 0;
+    while (!error && ended < blocks) {
+        struct block *next = &b[(*random >> 33) % blocks];
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        error = block_go_on(next, &done);
+        for (i = 0; i < blocks; i++)
+            b[i].left = next->left;
+        error = error ? error : pass_cluster(b, blocks, &stuck);
+        for (i = ended = 0; i < blocks; i++) {
+            unsigned t, n = 0;
+            for (t = 0; t < b->g->threads; t++)
+                n += b[i].thread[t].state == DONE;
+            ended += n == b->g->threads;
+        }
+        error = error || !stuck || ended == blocks ? error : RUN_FAILED;
+    }
+    return error;
+}
+
+static int run_clusters(const struct function *f, const struct grid *g)
+{
+    unsigned n = g->cluster ? g->cluster : 1, first, i;
+    struct block all = {.f = f, .g = g, .k = f->of, .left = g->most, .random = g->seed, .memory = weak_memory_new()};
+    struct weak_thread **weak = calloc((size_t)g->blocks * g->threads, sizeof *weak);
+    struct block *b = calloc(n, sizeof *b);
+    int error = 0;
+    uint64_t random = g->seed * 2 + 1;
+    for (first = 0; first < g->blocks && !error; first += n) {
+        for (i = 0; i < n; i++) {
+            b[i] = all;
+            b[i].random = random + i;
+            start_resident(&b[i], first + i, &weak[(size_t)(first + i) * g->threads]);
+        }
+        error = cluster_run(b, n, &random);
+        all.left = b->left;
+        for (i = 0; i < n; i++)
+            block_free(&b[i]);
+    }
+    free(b);
+    end_threads(all.memory, weak, first * g->threads);
+    return error;
+}
+
 int kernel_run(const void *kernel, const struct grid *g)
 {
     const struct function *f = kernel;
@@ -1756,6 +1874,8 @@ int kernel_run(const void *kernel, const struct grid *g)
     int error = 0;
     if (f->threads && f->threads != g->threads)
         return RUN_FAILED;
+    if (g->cluster || f->clustered)
+        return run_clusters(f, g);
     if (f->tells)
         return run_side_by_side(f, g);
     block_open(&b, 0);

@@ -22,9 +22,10 @@ struct grid {
     int backwards;                              /* last block and thread first */
     int (*may_touch)(uint64_t address, size_t); /* memory of the device */
     uint64_t seed;                              /* of the order in which threads run that tell each other something */
+    unsigned cluster;                           /* blocks of a cluster; 0: there are none */
 };
 
-/* A kernel in which threads tell each other something (acquire, release, atom) runs several blocks at a time, thread by thread in any
+/* A kernel in which threads tell each other something (acquire, release, atom, barriers of clusters) runs several blocks at a time, thread by thread in any
  * order, on memory that is as weak as it may be (weak.h). Others run block after block; in a block each thread runs to the next barrier, one after the other. A barrier that some threads
  * of a block do not come to is RUN_FAILED; so is shared memory that there is not. */
 int kernel_run(const void *kernel, const struct grid *g);

@@ -85,6 +85,20 @@ for t in 3 4; do
   check "three are not worth it" sh -c "[ $t = 3 ] || grep -q _kept said; [ $t = 4 ] || ! grep -q _kept said"
 done
 refuses "shared memory that is refused" 1 'gru: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE' broken "cuFuncSetAttribute 0 1" $call
+lstm="$RNNC run $SRC/stdlib/lstm.rnn --entry=lstm -i $SRC/stdlib/lstm.npz --grad --target=cuda -o y.npz"
+check "in clusters" says env STUB_ARCH=9.0 STUB_SHARED=500 $lstm
+check "as large as it takes" grep -q '_team, 12 blocks of 32 threads, 496 bytes, clusters of 4' said
+check "with products of tiles" says env STUB_ARCH=9.0 STUB_SHARED=500 $lstm --products=bf16
+check "in clusters, too" sh -c '[ "$(grep -c "_team, .* clusters of " said)" = 2 ]'
+check "none" sh -c "LD_LIBRARY_PATH='$ours' STUB_ARCH=9.0 STUB_SHARED=64 ${lstm% *} one.npz --products=bf16"
+check "the same bits" cmp one.npz y.npz
+check "not on a GPU without them" says env STUB_ARCH=8.9 STUB_SHARED=500 $lstm
+check "nothing is kept there" sh -c '! grep -qE "_kept|_team" said'
+refuses "a cluster that does not start" 1 'lstm: cuLaunchKernelEx: CUDA_ERROR_OUT_OF_MEMORY' broken "cuLaunchKernelEx 0 2" env STUB_ARCH=9.0 STUB_SHARED=500 $lstm
+mkdir old
+check "an old driver" "$CC" -std=gnu99 -O1 -ffp-contract=off -shared -fPIC -DSTUB_IS_OLD "$SRC/tests/ptx/driver.c" "$SRC/tests/ptx/interpret.c" "$SRC/tests/ptx/weak.c" -o old/libcuda.so.1 -lm
+check "runs" sh -c "STUB_SAYS=1 STUB_ARCH=9.0 STUB_SHARED=500 LD_LIBRARY_PATH=$PWD/old $lstm 2>said"
+check "but starts no clusters" sh -c 'grep -q "launched: lstm_forward_6," said && ! grep -qE "_kept|_team" said'
 for p in bf16 f16; do
   check "$p, tiles" says "$RNNC" run "$gru" --entry=gru -i "$SRC/stdlib/gru.npz" --target=cuda --products=$p -o kept.npz
   check "some kept" grep -q _kept said

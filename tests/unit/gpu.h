@@ -122,7 +122,7 @@ typedef struct Machine {
     const char *what;
     bool f64;
     int64_t *size;
-    int64_t piece[NV_MAXCUT];
+    int64_t piece[NV_MAXCUT], team;
     int32_t trouble; /* an index was out of range */
     void **buf;        /* by KBufId; NULL: an output that was left out */
     bool *given;       /* by RecArg index */
@@ -210,6 +210,7 @@ static inline int64_t param_value(const Machine *m, const NvParam *p)
     case NV_SIZE: return m->size[p->index];
     case NV_GIVEN: return m->given[p->index];
     case NV_PIECE: return m->piece[p->index];
+    case NV_TEAM: return m->team;
     case NV_SEED: return (int64_t)m->c->seed;
     case NV_TROUBLE: return (int64_t)(intptr_t)&m->trouble;
     }
@@ -301,16 +302,24 @@ static inline Block *block_new(Arena *a, const char *name, Kernel *run, const in
     return b;
 }
 
-static inline void run_blocks(Block *b, int64_t blocks, double *shared)
+/* Teams of blocks, or blocks, which are teams of one: b has all threads of a team, whose blocks have so many words of shared memory each. */
+static inline void run_teams(Block *b, int64_t teams, uint32_t team, double *shared, int64_t words)
 {
-    for (int64_t n = 0; n < blocks; n++) {
+    uint32_t threads = b->n / team;
+    for (int64_t n = 0; n < teams; n++) {
         for (uint32_t i = 0; i < b->n; i++) {
-            int64_t place[PLACE_N] = {i, b->n, b->seed & 1 ? blocks - 1 - n : n, (int64_t)(intptr_t)shared,
+            int64_t rank = i / threads, block = (b->seed & 1 ? teams - 1 - n : n) * team + rank;
+            int64_t place[PLACE_N] = {i % threads, threads, block, (int64_t)(intptr_t)(shared + rank * words),
                                       (int64_t)(intptr_t)wait_for_others, (int64_t)(intptr_t)&b->thread[i]};
             memcpy(b->thread[i].place, place, sizeof place);
         }
         run_block(b);
     }
+}
+
+static inline void run_blocks(Block *b, int64_t blocks, double *shared)
+{
+    run_teams(b, blocks, 1, shared, 0);
 }
 
 static inline int64_t blocks_of(Machine *m, const NvKernel *kernel)
@@ -321,6 +330,7 @@ static inline int64_t blocks_of(Machine *m, const NvKernel *kernel)
         m->piece[i] = 1 + (int64_t)((m->c->seed / 4 + i) % 3);
         blocks *= (places + m->piece[i] - 1) / m->piece[i];
     }
+    m->team = kernel->shared ? 2 + (int64_t)(m->c->seed / 8 % 3) : 1;
     return blocks;
 }
 
@@ -330,6 +340,8 @@ static inline int64_t kept_words(const Machine *m, const NvKernel *kernel)
     int64_t words = 1;
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         m->size[kernel->cut.p[i].part] = m->piece[i];
+    if (kernel->shared)
+        cr_assert(dim_eval(m->k->dims, kernel->team.axis, m->size, &m->size[kernel->team.part]));
     for (uint32_t i = 0; i < kernel->kept.n; i++)
         words += elements(m, kernel->kept.p[i]) + NV_KEEP / 8;
     return words;
@@ -339,8 +351,10 @@ static inline void launch_blocks(const Machine *m, const NvKernel *kernel, Kerne
 {
     static const uint32_t threads[] = {1, 4, 7, 8};
     uint32_t n = threads[m->c->seed / 2 % 4];
-    Block *b = block_new(m->a, str_c(m->a, kernel->name), run, param, n, m->c->seed);
-    run_blocks(b, blocks, NEWN(m->a, double, kernel->nsum * n + kept_words(m, kernel)));
+    Block *b = block_new(m->a, str_c(m->a, kernel->name), run, param, n * (uint32_t)m->team, m->c->seed);
+    int64_t words = (kernel->nsum * n + kept_words(m, kernel)) / 2 * 2 + 2;
+    double *shared = NEWN(m->a, double, m->team * words + 1);
+    run_teams(b, blocks, (uint32_t)m->team, shared + ((uintptr_t)shared / 8 & 1), words);
 }
 
 static inline void launch(Machine *m, const NvKernel *kernel)
@@ -359,10 +373,9 @@ static inline void launch(Machine *m, const NvKernel *kernel)
 static inline void launch_all(Machine *m, const NvFn *fn)
 {
     for (uint32_t i = 0, next; i < fn->kernel.n; i = next) {
-        uint32_t chosen = i;
         for (next = i + 1; next < fn->kernel.n && fn->kernel.p[next].instead; next++)
-            chosen = (m->c->seed + i) % 2 ? next : chosen;
-        launch(m, &fn->kernel.p[chosen]);
+            ;
+        launch(m, &fn->kernel.p[i + (m->c->seed + i) % (next - i)]);
     }
 }
 

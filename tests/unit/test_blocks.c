@@ -17,13 +17,18 @@ typedef struct Seen {
     bool readers; /* several, at read_time */
 } Seen;
 
+enum { MOST_TEAM = 3 };
+
 typedef struct Grid {
     Arena *a;
     const NvPlan *plan;
     const NvKernel *kernel;
     KernRun run;
     double **buf; /* those of run */
-    int64_t threads, blocks, piece[NV_MAXCUT]; /* threads of a block */
+    double ***kept; /* by block of a team and number of what is kept */
+    Seen ***kept_seen;
+    int64_t threads, blocks, piece[NV_MAXCUT]; /* threads of a block; blocks, or teams of them */
+    int64_t team, all;              /* blocks of a team, and their threads */
     double **var;                   /* by thread, KVar */
     double **before;                /* likewise, of accumulators */
     double *slot;                   /* shared memory */
@@ -75,7 +80,7 @@ static bool is_unordered(const Grid *g, int64_t time)
 
 static void see(Grid *g, Seen *s, const char *name, int64_t at, bool write)
 {
-    int64_t me = g->block * g->threads + g->thread;
+    int64_t me = g->block * g->all + g->thread;
     if (is_unordered(g, s->write_time) && s->writer != me)
         report(g, write ? "two writes" : "a write and a read", name, at);
     if (!write) {
@@ -111,8 +116,19 @@ static void see_slot(Grid *g, int64_t at, bool write)
 
 static void be(Grid *g, int64_t thread)
 {
+    const NvKernel *kernel = g->kernel;
+    int64_t rank = thread / g->threads;
     g->thread = thread;
     g->run.var = g->var[thread];
+    for (uint32_t i = 0; i < kernel->kept.n; i++) {
+        g->buf[kernel->kept.p[i]] = g->kept[rank][i];
+        g->seen[kernel->kept.p[i]] = g->kept_seen[rank][i];
+    }
+    if (!kernel->shared)
+        return;
+    int64_t axis = kern_run_dim(&g->run, kernel->team.axis), piece = (axis + g->team - 1) / g->team, rest = axis - rank * piece;
+    g->run.dim_value[kernel->team.part] = rest < 0 ? 0 : rest < piece ? rest : piece;
+    g->run.var[kernel->team.first] = (double)(rank * piece);
 }
 
 static void run_stmt(Grid *g, KStmt *s)
@@ -123,15 +139,15 @@ static void run_stmt(Grid *g, KStmt *s)
 /* All of them leave a loop, or none. */
 static void run_each(Grid *g, const NvNode *n)
 {
-    int64_t *at = order(g, g->threads), leaving = 0;
-    for (int64_t i = 0; i < g->threads; i++) {
+    int64_t *at = order(g, g->all), leaving = 0;
+    for (int64_t i = 0; i < g->all; i++) {
         be(g, at[i]);
         run_stmt(g, n->s);
         leaving += g->run.left;
         g->run.left = false;
     }
-    cr_assert(leaving == 0 || leaving == g->threads || g->race.n, "%.*s: %d of %d threads leave a loop", STRF(g->kernel->name),
-              (int)leaving, (int)g->threads);
+    cr_assert(leaving == 0 || leaving == g->all || g->race.n, "%.*s: %d of %d threads leave a loop", STRF(g->kernel->name),
+              (int)leaving, (int)g->all);
     g->left = leaving > 0;
 }
 
@@ -166,7 +182,7 @@ static void share(Grid *g, const NvNode *n, int64_t thread)
         g->run.var[s->acc.var] = kern_run_neutral(s->acc.red, g->plan->k->var.p[s->acc.var].dt);
     }
     bool blocks = g->kernel->blocks;
-    run_iterations(g, n, blocks ? thread : g->block * g->threads + thread, blocks ? g->threads : g->threads * g->blocks);
+    run_iterations(g, n, blocks ? thread % g->threads : g->block * g->threads + thread, blocks ? g->threads : g->threads * g->blocks);
     for (uint32_t i = 0; i < n->sum.n; i++) {
         see_slot(g, i * g->threads + thread, true);
         g->slot[i * g->threads + thread] = g->run.var[n->sum.p[i]->acc.var];
@@ -183,7 +199,7 @@ static int64_t owner(const Grid *g, int64_t element, int64_t threads)
 static void tiles(Grid *g, const NvNode *n, int64_t thread)
 {
     bool blocks = g->kernel->blocks;
-    int64_t me = blocks ? thread : g->block * g->threads + thread, all = blocks ? g->threads : g->threads * g->blocks;
+    int64_t me = blocks ? thread % g->threads : g->block * g->threads + thread, all = blocks ? g->threads : g->threads * g->blocks;
     be(g, thread);
     for (int64_t i = 0, count = kern_run_dim(&g->run, n->count); i < count; i++)
         if (owner(g, i, all) == me)
@@ -207,8 +223,8 @@ static void combine(Grid *g, const NvNode *n, int64_t thread)
 
 static void by_all(Grid *g, const NvNode *n, void (*does)(Grid *, const NvNode *, int64_t))
 {
-    int64_t *at = order(g, g->threads);
-    for (int64_t i = 0; i < g->threads; i++)
+    int64_t *at = order(g, g->all);
+    for (int64_t i = 0; i < g->all; i++)
         does(g, n, at[i]);
 }
 
@@ -220,7 +236,7 @@ static void run_steps(Grid *g, const NvNode *n)
     int64_t count = kern_run_dim(&g->run, s->loop.extent), by = kern_run_dim(&g->run, s->loop.by);
     int64_t start = by ? (int64_t)g->var[0][s->loop.from] * by : 0;
     for (int64_t i = 0; i < count && !g->left; i++) {
-        for (int64_t t = 0; t < g->threads; t++)
+        for (int64_t t = 0; t < g->all; t++)
             g->var[t][s->loop.var] = (double)(start + (s->loop.reverse ? count - 1 - i : i));
         run_nodes(g, &n->body);
     }
@@ -372,23 +388,32 @@ static void make_kept(Grid *g)
     const NvKernel *kernel = g->kernel;
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         g->run.dim_value[kernel->cut.p[i].part] = kern_run_dim(&g->run, kernel->cut.p[i].axis);
-    for (uint32_t i = 0; i < kernel->kept.n; i++) {
-        KBufId b = kernel->kept.p[i];
-        g->run.size[b] = kern_run_dim(&g->run, g->plan->k->buf.p[b].size);
-        g->buf[b] = NEWN(g->a, double, g->run.size[b] + 1);
-        g->seen[b] = NEWN(g->a, Seen, g->run.size[b] + 1);
+    if (kernel->shared)
+        g->run.dim_value[kernel->team.part] = kern_run_dim(&g->run, kernel->team.axis);
+    g->kept = NEWN(g->a, double **, g->team);
+    g->kept_seen = NEWN(g->a, Seen **, g->team);
+    for (int64_t rank = 0; rank < g->team; rank++) {
+        g->kept[rank] = NEWN(g->a, double *, kernel->kept.n + 1);
+        g->kept_seen[rank] = NEWN(g->a, Seen *, kernel->kept.n + 1);
+        for (uint32_t i = 0; i < kernel->kept.n; i++) {
+            KBufId b = kernel->kept.p[i];
+            g->run.size[b] = kern_run_dim(&g->run, g->plan->k->buf.p[b].size);
+            g->kept[rank][i] = NEWN(g->a, double, g->run.size[b] + 1);
+            g->kept_seen[rank][i] = NEWN(g->a, Seen, g->run.size[b] + 1);
+        }
     }
 }
 
 /* Another block finds nothing there. */
 static void empty_kept(Grid *g)
 {
-    for (uint32_t i = 0; i < g->kernel->kept.n; i++) {
-        KBufId b = g->kernel->kept.p[i];
-        memset(g->seen[b], 0, (size_t)g->run.size[b] * sizeof **g->seen);
-        for (int64_t at = 0; at < g->run.size[b]; at++)
-            g->buf[b][at] = NAN;
-    }
+    for (int64_t rank = 0; rank < g->team; rank++)
+        for (uint32_t i = 0; i < g->kernel->kept.n; i++) {
+            int64_t n = g->run.size[g->kernel->kept.p[i]];
+            memset(g->kept_seen[rank][i], 0, (size_t)n * sizeof ***g->kept_seen);
+            for (int64_t at = 0; at < n; at++)
+                g->kept[rank][i][at] = NAN;
+        }
 }
 
 static void start_block(Grid *g, int64_t block)
@@ -400,10 +425,10 @@ static void start_block(Grid *g, int64_t block)
     g->block_start = ++g->now;
     empty_kept(g);
     memset(g->slot_seen, 0, (size_t)(kernel->nsum * g->threads) * sizeof *g->slot_seen);
-    for (int64_t t = 0; t < g->threads; t++) {
-        be(g, t);
+    for (int64_t t = 0; t < g->all; t++) {
         for (uint32_t v = 0; v < g->plan->k->var.n; v++)
-            g->run.var[v] = NAN;
+            g->var[t][v] = NAN;
+        be(g, t);
         for (uint32_t i = 0; i < kernel->cut.n; i++)
             g->run.var[kernel->cut.p[i].first] = (double)at[i];
         kern_run_block(&g->run, &kernel->before);
@@ -416,6 +441,8 @@ static void run_kernel(Grid *g, const NvKernel *kernel)
     g->kernel_start = ++g->now;
     g->slot = NEWN(g->a, double, kernel->nsum * g->threads + 1);
     g->slot_seen = NEWN(g->a, Seen, kernel->nsum * g->threads + 1);
+    g->team = kernel->shared ? 2 + (int64_t)(draw_order(g) % (MOST_TEAM - 1)) : 1;
+    g->all = g->threads * g->team;
     make_kept(g);
     g->blocks = kernel->blocks ? blocks_of(g) : 1 + (int64_t)(draw_order(g) % 3);
     int64_t *at = order(g, g->blocks);
@@ -425,13 +452,22 @@ static void run_kernel(Grid *g, const NvKernel *kernel)
     }
 }
 
-/* Of kernels that do the same, any. */
+static bool has_node(const NvNodes *nodes, const NvNode *n)
+{
+    for (uint32_t i = 0; i < nodes->n && n; i++)
+        if (nodes->p[i] == n || has_node(&nodes->p[i]->body, n))
+            return true;
+    return false;
+}
+
+/* Of kernels that do the same, any, but that with the barrier that is not there. */
 static void run_function(Grid *g, const NvFn *fn)
 {
     for (uint32_t i = 0, next; i < fn->kernel.n; i = next) {
-        uint32_t chosen = i;
-        for (next = i + 1; next < fn->kernel.n && fn->kernel.p[next].instead; next++)
-            chosen = draw_order(g) % 2 ? next : chosen;
+        uint32_t chosen = K_NONE;
+        for (next = i; next == i || (next < fn->kernel.n && fn->kernel.p[next].instead); next++)
+            chosen = has_node(&fn->kernel.p[next].node, g->removed) ? next : chosen;
+        chosen = chosen == K_NONE ? i + (uint32_t)(draw_order(g) % (next - i)) : chosen;
         run_kernel(g, &fn->kernel.p[chosen]);
     }
 }
@@ -444,12 +480,13 @@ static Grid grid_new(Arena *a, const NvPlan *p, const Data *d, const Case *c)
     g.buf = d->buf;
     g.run.touch = touch;
     g.seen = NEWN(a, Seen *, p->k->buf.n);
-    g.var = NEWN(a, double *, g.threads);
-    g.before = NEWN(a, double *, g.threads);
+    g.all = g.threads, g.team = 1;
+    g.var = NEWN(a, double *, MOST_TEAM * g.threads);
+    g.before = NEWN(a, double *, MOST_TEAM * g.threads);
     g.only = NEWN(a, int64_t, p->k->var.n);
     memset(g.only, -1, p->k->var.n * sizeof *g.only);
     g.run.only = g.only;
-    for (int64_t t = 0; t < g.threads; t++) {
+    for (int64_t t = 0; t < MOST_TEAM * g.threads; t++) {
         g.var[t] = NEWN(a, double, p->k->var.n);
         g.before[t] = NEWN(a, double, p->k->var.n);
     }
@@ -563,7 +600,7 @@ static bool pair_new(Arena *a, const Entry *e, RecForm form, FactorType products
     KernProg *k = lowered(a, e, form, FACTOR_REAL), *mapped = lowered(a, e, form, products);
     if (!k)
         return false;
-    NvPlan *plan = nv_plan(a, mapped, &(NvOptions){.arch = STR("sm_80")});
+    NvPlan *plan = nv_plan(a, mapped, &(NvOptions){.arch = STR("sm_90")});
     *out = (Pair){k, plan, str_fmt(a, "%s, form %d:%u", e->name, (int)form.kind, form.size).p};
     for (int fn = 0; fn < REC_NFN; fn++)
         cr_assert_eq(plan->fn[fn].refused.n, 0, "%s: %.*s", out->what, STRF(plan->fn[fn].refused));

@@ -50,7 +50,7 @@ static void check_empty(Source s, char empty)
         cr_skip("this machine has no fused multiply-add");
     const char *what = str_fmt(a, "%s, form %d:%u", s.entry, (int)s.form.kind, s.form.size).p;
     const RecProg *p = plain(a, &s);
-    NvPlan *plan = nv_plan(a, lowered(a, &s), &(NvOptions){.arch = STR("sm_80")});
+    NvPlan *plan = nv_plan(a, lowered(a, &s), &(NvOptions){.arch = STR("sm_90")});
     for (int fn = 0; fn < REC_NFN; fn++)
         cr_assert_eq(plan->fn[fn].refused.n, 0, "%s: %.*s", what, STRF(plan->fn[fn].refused));
     for (int f64 = 0; f64 < 2; f64++) {
