@@ -8,7 +8,6 @@
  * order depends on the extent and on W, nothing else. Short loops that accumulate would wait for one addition after the
  * other, so they run several vectors at once, as one that is as wide, and then single ones. */
 #include "backends/cpu/emit.h"
-#include "ir/kern/depend.h"
 
 #include <math.h>
 
@@ -170,7 +169,7 @@ const KStmt *emit_holds_once(const Emit *e, const KStmt *loop)
         if (s->kind != K_LET || s->let.fun != FUN_EQ || (s->let.arg[0] != v && s->let.arg[1] != v))
             continue;
         KVar other = s->let.arg[s->let.arg[0] == v];
-        if (!emit_has_lanes(e, other) && !depend_defines(b, other) && has_lanes(e, b))
+        if (!emit_has_lanes(e, other) && !kern_defines_in(b, other) && has_lanes(e, b))
             return s;
     }
     return NULL;
@@ -543,7 +542,7 @@ static bool only_copies(const Emit *e, const KBlock *b)
     for (uint32_t i = 0; i < b->n; i++) {
         const KStmt *s = b->p[i];
         bool copies = s->kind == K_STORE && kern_self_copy(e->k, b, s);
-        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !depend_defines(b, s->let.arg[0]);
+        bool chooses = s->kind == K_LET && s->let.fun == FUN_WHERE && !kern_defines_in(b, s->let.arg[0]);
         if (!copies && !chooses && s->kind != K_LOAD)
             return false;
         any |= copies;

@@ -1,7 +1,6 @@
 /* Conditions that are the same for all lanes. Most of them say that a sequence has not ended, or that no reset follows. A loop over a
  * matrix is made twice, once for all of them being as usual, without selects. */
 #include "backends/cpu/emit.h"
-#include "ir/kern/depend.h"
 
 enum { MAXCONDITION = 8 };
 
@@ -23,7 +22,7 @@ static bool is_listed(const Usual *u, KVar v)
 static bool usual_value(const Emit *e, const KBlock *body, const KStmt *where)
 {
     KVar a = where->let.arg[1];
-    return depend_defines(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
+    return kern_defines_in(body, a) || !e->var[a].value || !LLVMIsConstant(e->var[a].value);
 }
 
 static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual *u)
@@ -36,7 +35,7 @@ static void find_usual(const Emit *e, const KBlock *body, const KBlock *b, Usual
             continue;
         KVar c = s->let.arg[0];
         bool is_constant = e->var[c].value && LLVMIsConstant(e->var[c].value);
-        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || depend_defines(body, c) || is_constant)
+        if (e->k->var.p[c].dt != DT_BOOL || is_listed(u, c) || kern_defines_in(body, c) || is_constant)
             continue;
         u->value[u->n] = usual_value(e, body, s);
         u->var[u->n++] = c;

@@ -26,7 +26,7 @@ static KStmt *loop_at_end(const KStmt *s)
 static bool moves_with(const KIndex *at, const KStmt *rows)
 {
     for (uint32_t i = 0; i < at->n; i++)
-        if (at->term[i].var == rows->loop.var || depend_defines(&rows->loop.body, at->term[i].var))
+        if (at->term[i].var == rows->loop.var || kern_defines_in(&rows->loop.body, at->term[i].var))
             return true;
     return false;
 }

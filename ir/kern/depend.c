@@ -81,16 +81,6 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b)
     return makes_for(a, b) || makes_for(b, a) || reads_what_is_written(p, a, b) || reads_what_is_written(p, b, a);
 }
 
-bool depend_defines(const KBlock *b, KVar v)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        const KStmt *s = b->p[i];
-        if (kern_defines(s) == v || (s->kind == K_LOOP && depend_defines(&s->loop.body, v)))
-            return true;
-    }
-    return false;
-}
-
 /* ---- loads and stores ---- */
 
 static bool list(Arena *a, const KStmt *s, DependAccess in, DependList *to)
@@ -171,7 +161,7 @@ static Shape shape(KernProg *p, const DependAccess *a, Dim keep, Dim step)
         Dim stride = keep_is(p, a->at->term[i].stride, keep), times;
         const KStmt *loop = loop_of(a, v);
         if (!loop) {
-            s.known = s.known && (p->var.p[v].loop || !depend_defines(&a->loop[0]->loop.body, v)); /* else it comes from data */
+            s.known = s.known && (p->var.p[v].loop || !kern_defines_in(&a->loop[0]->loop.body, v)); /* else it comes from data */
             kern_index_add(p, &s.outside, v, stride);
             continue;
         }
@@ -381,7 +371,7 @@ static bool reach_of(const Rounds *r, const KIndex *at, Dim stride, Dim *reach, 
             continue;
         if (inside && is_never_negative(t, at->term[i].stride))
             *reach = dim_add(t, *reach, dim_mul(t, at->term[i].stride, dim_sub(t, whole_extent(r, inside), DIM_ONE)));
-        else if (inside || depend_defines(&r->loop->loop.body, v))
+        else if (inside || kern_defines_in(&r->loop->loop.body, v))
             return false;
         else
             kern_index_add(r->p, outside, v, at->term[i].stride);

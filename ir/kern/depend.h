@@ -27,6 +27,5 @@ bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAcces
 bool depend_differ(KernProg *p, const KIndex *a, const KIndex *b); /* two elements of one array, wherever variables have one value */
 /* Fills KVarInfo.turns, which depend_same_iteration and depend_differ look at. */
 void depend_find_turns(KernProg *p, Arena *scratch);
-bool depend_defines(const KBlock *b, KVar v); /* is v, not a loop's variable, defined there, or in a loop inside */
 
 #endif

@@ -213,6 +213,16 @@ KVar kern_defines(const KStmt *s)
     return K_NONE;
 }
 
+bool kern_defines_in(const KBlock *b, KVar v)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        const KStmt *s = b->p[i];
+        if (kern_defines(s) == v || (s->kind == K_LOOP && kern_defines_in(&s->loop.body, v)))
+            return true;
+    }
+    return false;
+}
+
 /* ---- variables that are read ---- */
 
 typedef struct Uses {

@@ -179,6 +179,7 @@ KBufId kern_memory(const KernProg *p, KBufId b);
 typedef void KernUse(void *cx, KVar *v);
 void kern_each_use(KStmt *s, KernUse *fn, void *cx); /* the variables that s, and all inside it, reads */
 KVar kern_defines(const KStmt *s);                   /* the variable that it defines, K_NONE: none, or a loop's */
+bool kern_defines_in(const KBlock *b, KVar v);       /* is v, not a loop's variable, defined there, or in a loop inside */
 void kern_mark_uses(KernProg *p);                    /* sets KBuf.used_by and kept from the functions */
 
 /* narrow.c: how reals stand in an array; NARROW_NONE where they are as wide as what is computed with, or there are none */
