@@ -434,5 +434,6 @@ void rec_convolution(RecProg *p); /* convolution.c: sums over states with a cons
 void rec_newton(RecProg *p);    /* newton.c: nonlinear recurrences as systems of equations over windows, if p->form says so */
 void rec_hoist(RecProg *p);     /* hoist.c: moves state-free products in front of the recurrence */
 void rec_sink(RecProg *p);      /* sink.c: moves products that feed no state behind it */
+void rec_remake(RecProg *p);    /* remake.c: what only the backward function reads is made there, of what is there */
 
 #endif

@@ -266,21 +266,20 @@ static int absorbs(const RecProg *p, const RecOp *op)
     return -1;
 }
 
-/* ---- sums of padded parts ---- */
+/* ---- padded parts that are added up, or of which one is true ---- */
 
 typedef struct Parts {
     RecId v[MAXPARTS];
     uint32_t n;
 } Parts;
 
-/* The terms of a sum, through additions of the whole; false when there are too many. */
-static bool terms_of(const RecProg *p, RecId v, Parts *out)
+/* The terms of a sum (or of what `fun` is), through sums of the whole; false when there are too many. */
+static bool terms_of(const RecProg *p, Fun fun, RecId v, Parts *out)
 {
     const RecOp *op = rec_op(p, v);
     uint8_t rank = op->type.rank;
-    if (op->kind == REC_MAP && op->fun == FUN_ADD && pass_is_identity(p, op->use[0], rank) &&
-        pass_is_identity(p, op->use[1], rank))
-        return terms_of(p, op->use[0].v, out) && terms_of(p, op->use[1].v, out);
+    if (op->kind == REC_MAP && op->fun == fun && pass_is_identity(p, op->use[0], rank) && pass_is_identity(p, op->use[1], rank))
+        return terms_of(p, fun, op->use[0].v, out) && terms_of(p, fun, op->use[1].v, out);
     if (out->n == MAXPARTS)
         return false;
     out->v[out->n++] = v;
@@ -320,9 +319,36 @@ static RecId sum_of_pads(Rewrite *w, RecBuild *b, const RecOp *op)
 {
     Parts t = {.n = 0};
     for (int i = 0; i < 2; i++)
-        if (!pass_is_identity(w->p, op->use[i], op->type.rank) || !terms_of(w->p, op->use[i].v, &t))
+        if (!pass_is_identity(w->p, op->use[i], op->type.rank) || !terms_of(w->p, op->fun, op->use[i].v, &t))
             return REC_NONE;
     return t.n ? tiled(w, b, &t, op->type) : REC_NONE;
+}
+
+/* Of conditions: over the axes that some operand has, and broadcast along the others. What is compared stays as wide as what the condition chooses,
+ * since rec/linear.c looks for the two together. */
+static RecId map_of_fewer(Rewrite *w, RecBuild *b, const RecOp *op)
+{
+    uint32_t names = 0;
+    uint8_t place[MAXRANK] = {0};
+    Type t = {.dt = op->type.dt};
+    RecUse use[3], wide = {0};
+    for (uint32_t i = 0; i < op->nuse; i++)
+        names |= pass_names(w->p, op->use[i]);
+    for (uint8_t i = 0; i < op->type.rank; i++)
+        if (names >> i & 1) {
+            wide.axis[t.rank] = i;
+            place[i] = t.rank;
+            t.dim[t.rank++] = op->type.dim[i];
+        }
+    if (t.rank == op->type.rank)
+        return REC_NONE;
+    for (uint32_t i = 0; i < op->nuse; i++) {
+        use[i] = op->use[i];
+        for (uint8_t k = 0; k < rec_type(w->p, use[i].v)->rank; k++)
+            use[i].axis[k] = place[use[i].axis[k]];
+    }
+    wide.v = make_map(w, b, op->fun, use, t);
+    return make_map(w, b, FUN_ID, &wide, op->type);
 }
 
 static RecId simple_map(Rewrite *w, RecBuild *b, RecOp op)
@@ -346,7 +372,9 @@ static RecId simple_map(Rewrite *w, RecBuild *b, RecOp op)
         return make_map(w, b, FUN_MUL, (RecUse[]){op.use[0], op.use[0]}, op.type);
     if (op.fun == FUN_SUB && is_number(w->p, op.use[0], 0))
         return make_map(w, b, FUN_NEG, &op.use[1], op.type);
-    RecId v = op.fun == FUN_ADD ? sum_of_pads(w, b, &op) : REC_NONE;
+    RecId v = op.fun == FUN_ADD || op.fun == FUN_OR ? sum_of_pads(w, b, &op) : REC_NONE;
+    if (op.fun == FUN_AND || op.fun == FUN_NOT || (op.fun == FUN_OR && v == REC_NONE))
+        v = map_of_fewer(w, b, &op);
     return v != REC_NONE ? v : emit(w, b, op);
 }
 
@@ -382,6 +410,22 @@ static bool is_broadcast(const RecProg *p, RecId v)
     return op->kind == REC_MAP && op->fun == FUN_ID && rec_type(p, op->use[0].v)->rank == 0;
 }
 
+/* A view along one axis, of what is broadcast along others, is one of what has that axis. */
+static RecId view_of_broadcast(Rewrite *w, RecBuild *b, const RecOp *op, const RecOp *a)
+{
+    if (a->kind != REC_MAP || a->fun != FUN_ID || repeats_axis(w->p, a->use[0]))
+        return REC_NONE;
+    RecUse u = a->use[0];
+    Type t = *rec_type(w->p, u.v);
+    for (uint8_t k = 0; k < t.rank && t.rank < op->type.rank; k++)
+        if (u.axis[k] == op->along) {
+            t.dim[k] = op->type.dim[op->along];
+            u.v = make_view(w, b, op->kind, u.v, t, k, op->lo);
+            return make_map(w, b, FUN_ID, &u, op->type);
+        }
+    return REC_NONE;
+}
+
 static RecId simple_slice(Rewrite *w, RecBuild *b, RecOp op)
 {
     const RecOp a = *rec_op(w->p, op.use[0].v);
@@ -396,6 +440,8 @@ static RecId simple_slice(Rewrite *w, RecBuild *b, RecOp op)
         v = slice_of_concat(w, b, &op, &a);
     if (a.kind == REC_PAD && a.along == op.along && a.lo == op.lo && type_eq(rec_type(w->p, a.use[0].v), &op.type))
         v = a.use[0].v;
+    if (v == REC_NONE)
+        v = view_of_broadcast(w, b, &op, &a);
     return v != REC_NONE ? v : emit(w, b, op);
 }
 
@@ -408,7 +454,26 @@ static RecId simple_pad(Rewrite *w, RecBuild *b, RecOp op)
         return make_const(w, b, op.type, 0);
     if (a.kind == REC_PAD && a.along == op.along)
         return make_view(w, b, REC_PAD, a.use[0].v, op.type, op.along, dim_add(w->p->dims, a.lo, op.lo));
-    return emit(w, b, op);
+    RecId v = view_of_broadcast(w, b, &op, &a);
+    return v != REC_NONE ? v : emit(w, b, op);
+}
+
+/* In another shape, what is broadcast along the last axes alone, if those stay as they are: it gets the other ones' shape. */
+static RecId reshape_of_broadcast(Rewrite *w, RecBuild *b, const RecOp *op, const RecOp *a)
+{
+    if (a->kind != REC_MAP || a->fun != FUN_ID)
+        return REC_NONE;
+    Type t = *rec_type(w->p, a->use[0].v);
+    uint8_t last = (uint8_t)(a->type.rank - t.rank);
+    bool same = pass_is_identity(w->p, a->use[0], t.rank) && last > 0 && last < op->type.rank;
+    for (uint8_t i = 1; same && i <= last; i++)
+        same = a->type.dim[a->type.rank - i] == op->type.dim[op->type.rank - i];
+    if (!same)
+        return REC_NONE;
+    t.rank = (uint8_t)(op->type.rank - last);
+    memcpy(t.dim, op->type.dim, t.rank * sizeof *t.dim);
+    RecUse u = rec_use(make_view(w, b, REC_RESHAPE, a->use[0].v, t, 0, DIM_ZERO), t.rank);
+    return make_map(w, b, FUN_ID, &u, op->type);
 }
 
 static RecId simple_reshape(Rewrite *w, RecBuild *b, RecOp op)
@@ -420,7 +485,8 @@ static RecId simple_reshape(Rewrite *w, RecBuild *b, RecOp op)
         return make_map(w, b, FUN_ID, a.use, op.type);
     if (a.kind == REC_RESHAPE)
         return make_view(w, b, REC_RESHAPE, a.use[0].v, op.type, 0, DIM_ZERO);
-    return emit(w, b, op);
+    RecId v = reshape_of_broadcast(w, b, &op, &a);
+    return v != REC_NONE ? v : emit(w, b, op);
 }
 
 /* Neighbouring slices of one value, in order, that make it whole again. */

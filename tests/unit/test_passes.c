@@ -1040,6 +1040,20 @@ static RecId absorbed(RecBuild *b, RecId x)
     return rec_map2(b, FUN_AND, rec_map2(b, FUN_OR, low, all), either);
 }
 
+/* Parts of a mask, each broadcast along another axis and in another shape, put together again. */
+static RecId mask_of_parts(RecBuild *b, RecId x)
+{
+    DimTab *t = b->prog->dims;
+    Dim H = rec_type(b->prog, x)->dim[0], H2 = dim_add(t, H, H), whole[] = {H2, H}, shape[] = {DIM_ONE, H, H};
+    RecUse low = rec_use(rec_map2(b, FUN_LT, rec_concat(b, IDS(x, x), 2, 0), num(b, 0)), 1);
+    RecId all = rec_map(b, FUN_ID, &low, 2, whole), part[2];
+    for (int i = 0; i < 2; i++) {
+        RecId shaped = rec_reshape(b, rec_slice(b, all, 0, i ? H : DIM_ZERO, H), 3, shape);
+        part[i] = rec_pad(b, rec_reshape(b, shaped, 2, shape + 1), 0, i ? H : DIM_ZERO, H2);
+    }
+    return rec_map2(b, FUN_OR, part[1], part[0]);
+}
+
 static RecId unchanged_state(RecBuild *b, RecId x)
 {
     RecRegion step;
@@ -1058,5 +1072,7 @@ Test(passes, simplify_rules)
     cr_assert_eq(simplified(a, unchanged_state)->kind, REC_ARG);
     cr_assert_eq(simplified(a, absorbed)->fun, FUN_LT);
     cr_assert_eq(simplified(a, times_zero)->kind, REC_MAP, "x may be no number");
+    const RecOp *mask = simplified(a, mask_of_parts);
+    cr_assert(mask->kind == REC_MAP && mask->fun == FUN_ID && mask->use[0].axis[0] == 0, "still broadcast, as a whole");
     arena_free(a);
 }
