@@ -222,6 +222,7 @@ KernProg *rec_to_kern(Arena *a, const RecProg *rec); /* rec must be batched */
 /* ---- passes, one file each, named as in passes.def ---- */
 void kern_narrow(KernProg *p);    /* narrow.c: some products have rounded factors, all others read, and sums are made in, wide copies of narrow arrays */
 void kern_fuse(KernProg *p);      /* fuse.c: in a step, loops over the same matrix become one */
+void kern_once(KernProg *p);      /* once.c: of a loop in which all iterations but one add zeros, that one is left */
 void kern_columns(KernProg *p);   /* columns.c: sums over a matrix's rows stay in registers */
 void kern_forward(KernProg *p);   /* forward.c: what was just stored is not loaded, what nobody reads is not made */
 void kern_merge(KernProg *p);     /* merge.c: nested loops over dense memory become one */

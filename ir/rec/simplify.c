@@ -557,11 +557,43 @@ static RecId simple_reduce(Rewrite *w, RecBuild *b, RecOp op)
     return emit(w, b, op);
 }
 
+/* Sums are products of matrices there, whose operands stand in memory: elsewhere a condition on an operand costs next to nothing. */
+static bool is_in_chunk(const RecProg *p, RecRegion r)
+{
+    return p->region.p[r].owner != REC_NONE && rec_op(p, p->region.p[r].owner)->chunk;
+}
+
+/* An operand with all axes that is 0 where a condition does not hold, and that condition has none of the axes that are summed over: it holds of
+ * whole sums, of which there are fewer. */
+static RecId sums_where(Rewrite *w, RecBuild *b, RecOp op, uint32_t i)
+{
+    const RecProg *p = w->p;
+    const RecOp *where = rec_op(p, op.use[i].v);
+    uint32_t all = (1u << op.nit) - 1, result = (1u << op.type.rank) - 1;
+    if (op.nit == op.type.rank || where->kind != REC_MAP || where->fun != FUN_WHERE || !pass_zeros(p, where->use[2].v) || pass_names(p, op.use[i]) != all)
+        return REC_NONE;
+    RecUse use[3] = {pass_compose(p, where->use[0], op.use[i]), {0}, {0}}, x = pass_compose(p, where->use[1], op.use[i]);
+    if ((pass_names(p, use[0]) & ~result) || pass_names(p, x) != all)
+        return REC_NONE;
+    RecUse *operand = NEWN(p->arena, RecUse, 2);
+    operand[i] = x;
+    operand[1 - i] = op.use[1 - i];
+    op.use = operand;
+    use[1] = rec_use(simple(w, b, op), op.type.rank);
+    use[2].v = make_const(w, b, (Type){.dt = op.type.dt}, 0);
+    return make_map(w, b, FUN_WHERE, use, op.type);
+}
+
 /* Nothing summed: a product of elements. */
 static RecId simple_contract(Rewrite *w, RecBuild *b, RecOp op)
 {
     read_through(w->p, &op, 0);
     read_through(w->p, &op, 1);
+    for (uint32_t i = 0; i < 2 && is_in_chunk(w->p, b->region); i++) {
+        RecId v = sums_where(w, b, op, i);
+        if (v != REC_NONE)
+            return v;
+    }
     return op.nit == op.type.rank ? make_map(w, b, FUN_MUL, op.use, op.type) : emit(w, b, op);
 }
 

@@ -636,6 +636,19 @@ Test(kern, sums_of_columns_become_accumulators) { cr_assert(becomes(kern_columns
 Test(kern, but_not_of_columns_that_data_choose) { cr_assert(!becomes(kern_columns, ROWS("0, %2 by H"), "start sum")); }
 Test(kern, nor_of_columns_that_move_with_the_row) { cr_assert(!becomes(kern_columns, ROWS("0, %1 by H"), "start sum")); }
 
+/* Row %0 of a matrix, as a sum of all rows that are 0 but for it. */
+#define ROW_OF_ALL(ROWS, IS, STORE)                                                                                    \
+    "  serial %0 < H {\n    %8 : int = load b2[0, %0 by 1]\n    serial %1 < " ROWS " {\n      %2 : bool = eq(%1, " IS ")\n      %3 : real = const 0\n" \
+    "      parallel %4 < H {\n        %5 : real = load b0[0, %1 by H, %4 by 1]\n        %6 : real = where(%2, %5, %3)\n        store b3[0, %4 by 1] " STORE \
+    "\n      }\n    }\n  }\n"
+#define THE_ROW "load b0[0, %4 by 1, %0 by H]"
+Test(kern, one_row_is_no_sum_of_rows) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "+= %6"), THE_ROW)); }
+Test(kern, which_is_added_as_it_is) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "+= %6"), "store b3[0, %4 by 1] += %5")); }
+Test(kern, but_not_one_that_may_not_be_there) { cr_assert(becomes(kern_once, ROW_OF_ALL("B", "%0", "+= %6"), "serial %1 < B")); }
+Test(kern, nor_one_that_data_choose) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%8", "+= %6"), "serial %1 < H")); }
+Test(kern, nor_the_last_of_several) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "= %6"), "serial %1 < H")); }
+Test(kern, nor_all_of_them) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "+= %5"), "serial %1 < H")); }
+
 /* What is the same in all rows stands in front of the loop over them, if there surely are any. */
 #define SAME_IN_ROWS(HOW_MANY)                                                                                         \
     "  serial %0 < B {\n    serial %1 < " HOW_MANY " {\n      parallel %3 < H {\n        %4 : real = load b0[0, %3 by 1]\n" \

@@ -991,7 +991,7 @@ Test(passes, slices_reach_the_products)
 
 /* ---- single rules of simplify: an output is made of argument x, real[H], and must become as said ---- */
 
-static const RecOp *simplified(Arena *a, RecId (*make)(RecBuild *b, RecId x))
+static const RecProg *simplified_prog(Arena *a, RecId (*make)(RecBuild *b, RecId x))
 {
     static const Case empty = {.name = "rule", .make = make_whole};
     Mk *m = made(a, &empty);
@@ -1001,7 +1001,13 @@ static const RecOp *simplified(Arena *a, RecId (*make)(RecBuild *b, RecId x))
     value_out(m, "y", make(&m->b, x));
     rec_simplify(m->p);
     verified(m->p, "simplify");
-    return rec_op(m->p, m->p->out.p[0].value);
+    return m->p;
+}
+
+static const RecOp *simplified(Arena *a, RecId (*make)(RecBuild *b, RecId x))
+{
+    const RecProg *p = simplified_prog(a, make);
+    return rec_op(p, p->out.p[0].value);
 }
 
 static RecId plus_zero_times_one(RecBuild *b, RecId x)
@@ -1054,6 +1060,48 @@ static RecId mask_of_parts(RecBuild *b, RecId x)
     return rec_map2(b, FUN_OR, part[1], part[0]);
 }
 
+/* Sums of the rows of a matrix times itself, which is 0 in some rows; or in some columns. */
+static RecId sums(RecBuild *b, RecId x, uint8_t along)
+{
+    Dim H = rec_type(b->prog, x)->dim[0], both[] = {H, H};
+    RecUse column = rec_use(x, 1), row = {.v = x, .axis = {1}};
+    RecUse matrix[] = {rec_use(rec_map(b, FUN_ADD, (RecUse[]){column, row}, 2, both), 2), {.v = REC_NONE}};
+    RecUse where[] = {{.v = rec_map2(b, FUN_LT, x, num(b, 0)), .axis = {along}}, matrix[0], {.v = num(b, 0)}};
+    matrix[1] = rec_use(rec_map(b, FUN_WHERE, where, 2, both), 2);
+    return rec_contract(b, matrix[0], matrix[1], 1, 2, both);
+}
+
+/* In a chunk, whose step gives such sums. */
+static RecId sums_in_chunk(RecBuild *b, RecId x, uint8_t along)
+{
+    RecRegion step;
+    RecId recur = rec_recur_open(b, NULL, 0, NULL, 0, rec_type(b->prog, x)->dim[0], false, &step);
+    RecBuild in = *b;
+    in.region = step;
+    rec_op(b->prog, recur)->chunk = true;
+    RecId sum = sums(&in, x, along);
+    rec_recur_close(b->prog, recur, &sum, 1);
+    return rec_proj(b, recur, 0);
+}
+
+static RecId some_rows(RecBuild *b, RecId x)
+{
+    return sums_in_chunk(b, x, 0);
+}
+
+static RecId some_columns(RecBuild *b, RecId x)
+{
+    return sums_in_chunk(b, x, 1);
+}
+
+/* What the step gives. */
+static const RecOp *summed(Arena *a, RecId (*make)(RecBuild *b, RecId x))
+{
+    const RecProg *p = simplified_prog(a, make);
+    const RecOp *recur = rec_op(p, rec_op(p, p->out.p[0].value)->use[0].v);
+    return rec_op(p, p->region.p[recur->region].result.p[0]);
+}
+
 static RecId unchanged_state(RecBuild *b, RecId x)
 {
     RecRegion step;
@@ -1072,6 +1120,8 @@ Test(passes, simplify_rules)
     cr_assert_eq(simplified(a, unchanged_state)->kind, REC_ARG);
     cr_assert_eq(simplified(a, absorbed)->fun, FUN_LT);
     cr_assert_eq(simplified(a, times_zero)->kind, REC_MAP, "x may be no number");
+    cr_assert_eq(summed(a, some_rows)->kind, REC_MAP, "of the sums");
+    cr_assert_eq(summed(a, some_columns)->kind, REC_CONTRACT);
     const RecOp *mask = simplified(a, mask_of_parts);
     cr_assert(mask->kind == REC_MAP && mask->fun == FUN_ID && mask->use[0].axis[0] == 0, "still broadcast, as a whole");
     arena_free(a);
