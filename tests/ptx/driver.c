@@ -2,9 +2,10 @@
  * instruction after the other, and what they touch must have been allocated; or a launch goes to a function that the
  * test gives. Any call can be made to fail: by `stub`, or in a process of its own by STUB_FAIL="cuLaunchKernel 2 719":
  * from its third call on, with error 719. STUB_MOST: how many instructions a launch may run, before it is out of time.
- * STUB_SHARED: bytes of shared memory that a block may have, if it is asked for.
+ * STUB_SHARED: bytes of shared memory that a block may have, if it is asked for. STUB_PROCESSORS: multiprocessors, of which each takes one block of
+ * a cooperative launch. STUB_COOPERATIVE=0: there are no such launches; STUB_APART=1: there are, but no more of their blocks run at a time than of others.
  * STUB_SAYS=1: tells which part of a fat binary it takes, and what is launched. STUB_WITHOUT=3: what the fourth of all barriers, acquires and releases is for does not
- * happen; it is told which. */
+ * happen; it is told which, and of what kernel. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ enum {
     NO_BINARY = 209,
     INVALID_PTX = 218,
     NOT_FOUND = 500,
+    TOO_LARGE = 720,
+    NOT_SUPPORTED = 801,
     MOST_BLOCKS = 4096,
     MOST_MODULES = 64
 };
@@ -110,19 +113,34 @@ int cuCtxGetDevice(int *device)
     return does("cuCtxGetDevice");
 }
 
+static int number(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+    return text ? atoi(text) : otherwise;
+}
+
 static int shared_most(void)
 {
-    const char *most_shared = getenv("STUB_SHARED");
-    return most_shared ? atoi(most_shared) : 99 * 1024;
+    return number("STUB_SHARED", 99 * 1024);
+}
+
+static int processors(void)
+{
+    return number("STUB_PROCESSORS", 10);
+}
+
+static int is_cooperative(void)
+{
+    return number("STUB_COOPERATIVE", 1);
 }
 
 int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
-    static const int of[][2] = {
-        {13, 1000000}, {16, 10}, {36, 1000000}, {37, 256}}; /* kHz, multiprocessors, kHz of memory, its bits */
+    const int of[][2] = {{13, 1000000}, {16, processors()}, {36, 1000000}, {37, 256}, /* kHz, multiprocessors, kHz of memory, its bits */
+                         {75, stub.major}, {76, stub.minor}, {95, is_cooperative()}, {97, shared_most()}};
     size_t i;
     (void)device;
-    *value = attribute == 97 ? shared_most() : attribute == 75 ? stub.major : attribute == 76 ? stub.minor : -1;
+    *value = -1;
     for (i = 0; i < sizeof of / sizeof *of; i++)
         if (of[i][0] == attribute)
             *value = of[i][1];
@@ -303,10 +321,10 @@ static int look_at_machine_code(const unsigned char *elf)
 /* The n-th of all in the text; NULL: there are not as many. */
 static char *find_fence(char *ptx, int n)
 {
-    static const char *const words[] = {"bar.sync", "ld.acquire", "st.release", "barrier.cluster.arrive", "arrive.aligned"};
+    static const char *const words[] = {"bar.sync", "ld.acquire", "st.release", "red.release", "barrier.cluster.arrive", "arrive.aligned"};
     for (char *next, *at = ptx;; at = next + 1) {
         next = NULL;
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 6; i++) {
             char *found = strstr(at, words[i]);
             next = found && (!next || found < next) ? found : next;
         }
@@ -315,11 +333,25 @@ static char *find_fence(char *ptx, int n)
     }
 }
 
+/* The last kernel that begins in front of it. */
+static const char *kernel_of(const char *ptx, const char *at)
+{
+    static const char entry[] = ".entry ";
+    const char *name = ptx;
+    for (const char *next = ptx; (next = strstr(next, entry)) && next < at; name = next)
+        next += sizeof entry - 1;
+    return name;
+}
+
 /* A copy, which is never freed. */
 static const char *without(const char *ptx, int n)
 {
     char *copy = strdup(ptx), *at = find_fence(copy, n);
-    fprintf(stderr, "without: %.*s\n", at ? (int)strcspn(at, ";") : 7, at ? at : "nothing");
+    const char *name = kernel_of(copy, at ? at : copy);
+    if (at)
+        fprintf(stderr, "without: %.*s in %.*s\n", (int)strcspn(at, ";"), at, (int)strcspn(name, "("), name);
+    else
+        fprintf(stderr, "without: nothing\n");
     if (at && strncmp(at, "barrier", 7) == 0) {
         char *wait = strstr(at, "barrier.cluster.wait");
         memset(at, ' ', strcspn(at, ";") + 1);
@@ -329,7 +361,7 @@ static const char *without(const char *ptx, int n)
     else if (at && *at == 'b')
         memset(at, ' ', strcspn(at, ";") + 1);
     else if (at)
-        memcpy(at + 3, "relaxed", 7);
+        memcpy(strchr(at, '.') + 1, "relaxed", 7);
     return copy;
 }
 
@@ -394,17 +426,18 @@ static unsigned shared_of(const void *function)
 }
 
 static int launch(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
-                  unsigned shared, void *stream, void **params, void **extra, unsigned cluster)
+                  unsigned shared, void *stream, void **params, void **extra, unsigned cluster, int cooperative)
 {
     static int launches;
-    struct grid g = {grid_x, block_x, shared, params, most, launches & 1, may_touch, (uint64_t)launches, cluster};
+    struct grid g = {grid_x, block_x, shared, params, most, launches & 1, may_touch, (uint64_t)launches, cluster, cooperative && !number("STUB_APART", 0)};
     launches++;
     if (!grid_x || grid_y != 1 || grid_z != 1 || !block_x || block_x > 1024 || block_y != 1 || block_z != 1 ||
         shared > shared_of(function) || extra)
         return INVALID_VALUE;
     stub.stream = stream;
     if (getenv("STUB_SAYS"))
-        fprintf(stderr, "launched: %s, %u blocks of %u threads, %u bytes, clusters of %u\n", kernel_name(function), grid_x, block_x, shared, cluster);
+        fprintf(stderr, "launched: %s, %u blocks of %u threads, %u bytes, clusters of %u%s\n", kernel_name(function), grid_x, block_x, shared, cluster,
+                cooperative ? ", cooperative" : "");
     if (stub.launch)
         return stub.launch(kernel_name(function), grid_x, block_x, shared, params);
     if (!asynchronous)
@@ -416,7 +449,7 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    void *stream, void **params, void **extra)
 {
     int error = does("cuLaunchKernel");
-    return error ? error : launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, params, extra, 0);
+    return error ? error : launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, params, extra, 0, 0);
 }
 
 /* CUlaunchConfig, by the driver's documentation. */
@@ -446,7 +479,19 @@ int cuLaunchKernelEx(const struct config *c, void *function, void **params, void
     memcpy(cluster, c->attribute->value, sizeof cluster);
     if (cluster[0] < 1 || cluster[0] > 8 || c->grid[0] % cluster[0] != 0 || cluster[1] != 1 || cluster[2] != 1)
         return INVALID_VALUE;
-    return launch(function, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared, c->stream, params, extra, cluster[0]);
+    return launch(function, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared, c->stream, params, extra, cluster[0], 0);
+}
+#endif
+
+/* A multiprocessor takes one of their blocks. */
+#if !defined STUB_IS_OLD || STUB_IS_OLD < 9 /* before CUDA 9 */
+int cuLaunchCooperativeKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
+                              unsigned shared, void *stream, void **params)
+{
+    int error = does("cuLaunchCooperativeKernel");
+    if (error || !is_cooperative() || grid_x > (unsigned)processors())
+        return error ? error : is_cooperative() ? TOO_LARGE : NOT_SUPPORTED;
+    return launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, params, 0, 0, 1);
 }
 #endif
 
@@ -460,7 +505,8 @@ int cuGetErrorName(int error, const char **name)
               {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"}, {NO_BINARY, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
               {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},         {RUN_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
               {RUN_TIMEOUT, "CUDA_ERROR_LAUNCH_TIMEOUT"},  {RUN_MISALIGNED, "CUDA_ERROR_MISALIGNED_ADDRESS"},
-              {RUN_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+              {RUN_FAILED, "CUDA_ERROR_LAUNCH_FAILED"},    {TOO_LARGE, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE"},
+              {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED"}};
     size_t i;
     *name = 0;
     for (i = 0; i < sizeof of / sizeof *of; i++)

@@ -34,7 +34,7 @@ static int run(const char *body, unsigned threads, int backwards)
 {
     uint64_t first = (uint64_t)(uintptr_t)memory, second = 7;
     void *params[] = {&first, &second};
-    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch, 1, 0};
+    struct grid g = {2, threads, 64, params, 100000, backwards, may_touch, 1, 0, 0};
     struct kernels *k = read_body(body);
     int result = k ? kernel_run(kernels_find(k, "k"), &g) : -1;
     if (k)
@@ -153,21 +153,32 @@ static uint64_t told(const char *body)
 #define ARRIVE "\tbarrier.cluster.arrive.aligned;\n"
 #define WAIT "\tbarrier.cluster.wait.aligned;\n"
 
-static int handed_on(const char *body)
+/* The same through a counter in memory: thread 2 of either block writes, thread 0 counts and waits, thread 1 hands on. */
+#define COUNTED(FIRST, RELEASE, ACQUIRE, SECOND)                                                                        \
+    "\tmov.u32 \t%r1, %ctaid.x;\n\tcvt.u64.u32 \t%rd3, %r1;\n\tshl.b64 \t%rd4, %rd3, 3;\n\tadd.s64 \t%rd5, %rd1, %rd4;\n"        \
+    "\tadd.s64 \t%rd6, %rd3, 70;\n\tmov.u32 \t%r2, %tid.x;\n\tsetp.ne.s32 \t%p1, %r2, 2;\n\t@%p1 bra \t$L__BB0_1;\n"               \
+    "\tst.global.u64 \t[%rd5], %rd6;\n$L__BB0_1:\n" FIRST "\tsetp.ne.s32 \t%p2, %r2, 0;\n\t@%p2 bra \t$L__BB0_3;\n"            \
+    "\tred." RELEASE ".gpu.global.add.u32 [%rd1+40], 1;\n$L__BB0_2:\n\tld." ACQUIRE ".gpu.global.u32 %r3, [%rd1+40];\n"         \
+    "\tsetp.lt.s32 \t%p3, %r3, 2;\n\t@%p3 bra \t$L__BB0_2;\n$L__BB0_3:\n" SECOND "\tsetp.ne.s32 \t%p1, %r2, 1;\n"               \
+    "\t@%p1 bra \t$L__BB0_4;\n\tsub.s64 \t%rd7, 8, %rd4;\n\tadd.s64 \t%rd7, %rd7, %rd1;\n\tld.global.u64 \t%rd8, [%rd7];\n"      \
+    "\tst.global.u64 \t[%rd5+16], %rd8;\n$L__BB0_4:\n"
+#define BAR "\tbar.sync \t0;\n"
+
+static int handed_on(const char *body, unsigned cluster, int cooperative)
 {
     uint64_t first = (uint64_t)(uintptr_t)memory, second = 7;
     void *params[] = {&first, &second};
     int seed, right = 1;
     for (seed = 0; seed < 8; seed++) {
-        struct grid g = {2, 3, 64, params, 100000, seed & 1, may_touch, (uint64_t)seed, 2};
+        struct grid g = {2, 3, 64, params, 100000, seed & 1, may_touch, (uint64_t)seed, cluster, cooperative};
         struct kernels *k = read_body(body);
+        memset(memory, 0, sizeof memory);
         int result = k ? kernel_run(kernels_find(k, "k"), &g) : -1;
         if (k)
             kernels_free(k);
         if (result != 0)
             return result;
         right &= memory[2] == 71 && memory[3] == 70;
-        memset(memory, 0, sizeof memory);
     }
     return right;
 }
@@ -217,6 +228,27 @@ static void copy_edges(void)
     expect("of three bytes", run("\tmov.u64 \t%rd4, partial_results;\n\tcp.async.ca.shared.global [%rd4], [%rd1], 3;\n", 1, 1), -1);
 }
 
+static void clusters(void)
+{
+    expect("blocks of a cluster behind a barrier", handed_on(CLUSTERED(ARRIVE, WAIT), 2, 0), 1);
+    expect("without one", handed_on(CLUSTERED("", ""), 2, 0), 0);
+    expect("a barrier that releases nothing", handed_on(CLUSTERED("\tbarrier.cluster.arrive.relaxed;\n", WAIT), 2, 0), 0);
+    expect("one of the block only", handed_on(CLUSTERED(BAR, ""), 2, 0), 0);
+    expect("who waits and has not arrived", handed_on(CLUSTERED("", WAIT), 2, 0), RUN_FAILED);
+    expect("a barrier that one block leaves out",
+           handed_on("\tmov.u32 \t%r1, %ctaid.x;\n\tsetp.eq.s32 \t%p1, %r1, 1;\n\t@%p1 bra \t$L__BB0_1;\n" ARRIVE WAIT "$L__BB0_1:\n", 2, 0), RUN_FAILED);
+}
+
+static void counters(void)
+{
+    expect("blocks that meet at a counter", handed_on(COUNTED(BAR, "release", "acquire", BAR), 0, 1), 1);
+    expect("without the block's first barrier", handed_on(COUNTED("", "release", "acquire", BAR), 0, 1), 0);
+    expect("without its second", handed_on(COUNTED(BAR, "release", "acquire", ""), 0, 1), 0);
+    expect("that releases nothing", handed_on(COUNTED(BAR, "relaxed", "acquire", BAR), 0, 1), 0);
+    expect("that acquires nothing", handed_on(COUNTED(BAR, "release", "relaxed", BAR), 0, 1), 0);
+    expect("blocks that do not run at a time", handed_on(COUNTED(BAR, "release", "acquire", BAR), 0, 0), RUN_TIMEOUT);
+}
+
 int main(void)
 {
     copy_edges();
@@ -245,12 +277,8 @@ int main(void)
     expect("a flag behind what it tells of", (int)told(TELLS("release", "acquire")), 77);
     expect("a flag that tells nothing", (int)told(TELLS("relaxed", "acquire")), 5);
     expect("a flag that nothing is read by", (int)told(TELLS("release", "relaxed")), 5);
-    expect("blocks of a cluster behind a barrier", handed_on(CLUSTERED(ARRIVE, WAIT)), 1);
-    expect("without one", handed_on(CLUSTERED("", "")), 0);
-    expect("a barrier that releases nothing", handed_on(CLUSTERED("\tbarrier.cluster.arrive.relaxed;\n", WAIT)), 0);
-    expect("who waits and has not arrived", handed_on(CLUSTERED("", WAIT)), RUN_FAILED);
-    expect("a barrier that one block leaves out",
-           handed_on("\tmov.u32 \t%r1, %ctaid.x;\n\tsetp.eq.s32 \t%p1, %r1, 1;\n\t@%p1 bra \t$L__BB0_1;\n" ARRIVE WAIT "$L__BB0_1:\n"), RUN_FAILED);
+    clusters();
+    counters();
     expect("tickets", tickets(), 8);
     expect("a flag that never comes", run("$L__BB0_1:\n\tld.acquire.gpu.global.u32 %r2, [%rd1+400];\n\tsetp.ne.s32 \t%p2, %r2, 1;\n\t@%p2 bra \t$L__BB0_1;\n", 2, 0), RUN_TIMEOUT);
     expect("a barrier that one thread leaves out, with flags",

@@ -49,6 +49,7 @@ enum op {
     RET,
     CALL,
     ATOM,  /* add, and what was there */
+    RED,   /* add */
     ROUND, /* of reals to short ones, see shorten */
     TILES, /* a product by a warp */
     MEET,  /* of a warp */
@@ -110,7 +111,7 @@ struct kernels;
 
 struct function {
     char name[96];
-    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */, clustered /* they wait for those of a cluster */;
+    int nparam, base[6], nslot, ncode, nlabel, ntarget, ntiles, tells /* its threads tell each other something */;
     int nstatic, statics; /* arrays in shared memory, and their bytes */
     unsigned threads;     /* that a block must have; 0: any number */
     struct array *array;
@@ -304,12 +305,12 @@ static int modifier(struct instruction *c, const char *word)
         c->round = (unsigned char)i;
     else if ((c->op == ADD || c->op == ADDC) && strcmp(word, "cc") == 0)
         c->carries = 1;
-    else if ((i = find(orders, 3, word)) >= 0 && (c->op == LD || c->op == ST))
+    else if ((i = find(orders, 3, word)) >= 0 && (c->op == LD || c->op == ST || c->op == RED))
         c->order = (unsigned char)(i + 1);
     else if (c->op == LD && strcmp(word, "nc") == 0)
         c->fixed = 1;
-    else if (c->op == ATOM && strcmp(word, "add") == 0)
-        c->order = RELAXED;
+    else if ((c->op == ATOM || c->op == RED) && strcmp(word, "add") == 0)
+        c->order = c->order ? c->order : RELAXED;
     else if (strcmp(word, "shared") == 0 || strcmp(word, "param") == 0)
         c->space = *word == 's' ? SHARED : PASSED;
     else
@@ -322,13 +323,13 @@ static int operation(struct reader *r, char *word, struct instruction *c)
 {
     static const char *const ops[] = {"mov", "ld",   "st",   "add", "addc", "sub", "mul", "mad", "fma", "div",
                                       "rem", "min",  "max",  "abs", "neg",  "and", "or",  "xor", "not", "shl",
-                                      "shr", "setp", "selp", "cvt", "sqrt", "rcp", "bfe", "bar", "bra", "ret", "atom"};
+                                      "shr", "setp", "selp", "cvt", "sqrt", "rcp", "bfe", "bar", "bra", "ret", "atom", "red"};
     char *next = strchr(word, '.'), *end;
     int op, type;
     if (next)
         *next++ = 0;
-    op = strcmp(word, "cvta") == 0 ? MOV : find(ops, CALL + 1, word);
-    op = op == CALL ? ATOM : op;
+    op = strcmp(word, "cvta") == 0 ? MOV : find(ops, CALL + 2, word);
+    op = op >= CALL ? op + 1 : op; /* calls are read elsewhere */
     if (op < 0)
         return fail(r, "an unknown operation");
     c->op = (unsigned char)op;
@@ -371,7 +372,7 @@ static int operands(struct reader *r, struct instruction *c, char **text, int n)
     }
     if (c->op == RET || c->op == BAR)
         return 0;
-    if (c->op == ST)
+    if (c->op == ST || c->op == RED)
         return address(r, text[0], c) < 0 ? -1 : (c->in[1] = operand(r, text[1]));
     if ((c->to = operand(r, text[0])) < 0)
         return -1;
@@ -390,7 +391,6 @@ static int operands(struct reader *r, struct instruction *c, char **text, int n)
 static void append(struct function *f, struct instruction c)
 {
     f->tells |= c.order != WEAK;
-    f->clustered |= c.op == ARRIVE;
     f->code = grown(f->code, f->ncode, sizeof c);
     f->code[f->ncode++] = c;
 }
@@ -1206,6 +1206,9 @@ struct thread {
     char *passed;
     int at;
     unsigned carry, arrived, waited; /* how often, at barriers of the cluster */
+    uint64_t asked; /* where it has read last what others tell, */
+    int64_t asked_at; /* and when */
+    int asks_again; /* without anything new: so it goes on until somebody does something */
     enum state state;
     struct weak_thread *weak; /* NULL: nobody is told anything */
 };
@@ -1220,6 +1223,7 @@ struct block {
     struct thread *thread;
     uint64_t *slots;
     struct weak_memory *memory;
+    struct weak_thread **weak; /* its threads' */
     uint64_t random;
     int64_t left; /* instructions until somebody asks whether this ever ends */
 };
@@ -1306,11 +1310,18 @@ static void await_copies(const struct block *b, struct thread *t, int64_t groups
     t->ncopies = left;
 }
 
-/* Flags and tickets are as they are now. */
+static void ask(const struct block *b, struct thread *t, uint64_t at)
+{
+    int64_t now = weak_time(b->memory);
+    t->asks_again = t->asked == at && t->asked_at == now;
+    t->asked = at, t->asked_at = now;
+}
+
+/* Flags, tickets and counters are as they are now. */
 static int access_weakly(const struct block *b, const struct instruction *c, struct thread *t, uint64_t at, size_t n)
 {
     uint64_t v = 0, sum;
-    if (c->op == ST && c->order == RELEASE)
+    if ((c->op == ST || c->op == RED) && c->order == RELEASE)
         weak_release(b->memory, t->weak);
     if (c->op == ST && c->order == WEAK)
         weak_write(t->weak, at, &t->slot[c->in[1]], n);
@@ -1320,15 +1331,16 @@ static int access_weakly(const struct block *b, const struct instruction *c, str
         weak_read(b->memory, t->weak, at, &v, n);
     else
         memcpy(&v, (const void *)(uintptr_t)at, n);
-    if (c->op == ST)
-        return 0;
-    if (c->op == ATOM) {
+    if (c->op == ATOM || c->op == RED) {
         sum = v + t->slot[c->in[1]];
         weak_write_now(b->memory, at, &sum, n);
     }
+    if (c->op == LD && c->order != WEAK)
+        ask(b, t, at);
     if (c->order == ACQUIRE)
         weak_acquire(b->memory, t->weak);
-    t->slot[c->to] = whole(c->type, v);
+    if (c->op == LD || c->op == ATOM)
+        t->slot[c->to] = whole(c->type, v);
     return 0;
 }
 
@@ -1342,7 +1354,7 @@ static int access_memory(const struct block *b, const struct instruction *c, str
         return error;
     if (t->weak && c->space == GLOBAL && !c->fixed)
         return access_weakly(b, c, t, (uint64_t)(uintptr_t)at, n);
-    if (c->op == ATOM)
+    if (c->op == ATOM || c->op == RED)
         return RUN_FAILED; /* of a function that tells nothing */
     if (c->op == ST) {
         memcpy(at, &t->slot[c->in[1]], n);
@@ -1412,7 +1424,7 @@ static int thread_run(struct block *b, struct thread *t)
             show(b, t);
         else if (c->op == CALL)
             error = call_function(b, t, &b->k->function[c->offset]);
-        else if (c->op == LD || c->op == ST || c->op == ATOM) {
+        else if (c->op == LD || c->op == ST || c->op == ATOM || c->op == RED) {
             error = access_memory(b, c, t);
             if (c->order != WEAK)
                 t->state = stops(b, c) ? STOPS : GOES_ON;
@@ -1454,6 +1466,7 @@ static void block_start(struct block *b, unsigned number)
         t->slot = b->slots + (size_t)i * (size_t)b->f->nslot;
         t->at = t->ncopies = t->groups = t->nwritten = 0;
         t->arrived = t->waited = 0;
+        t->asked = 0, t->asks_again = 0;
         memcpy(t->slot, b->f->start, (size_t)b->f->nslot * sizeof *t->slot);
         t->slot[TID] = i, t->slot[NTID] = b->g->threads, t->slot[CTAID] = number, t->slot[NCTAID] = b->g->blocks;
         for (p = 0; p < b->f->nparam; p++)
@@ -1658,7 +1671,7 @@ static int block_run(struct block *b)
 
 /* ---- blocks whose threads tell each other something: side by side ---- */
 
-enum { RESIDENT = 6 }; /* blocks that run at a time */
+enum { RESIDENT = 6 }; /* blocks, or clusters, that run at a time, at most: nobody promises more than one */
 
 static void block_free(struct block *b)
 {
@@ -1686,8 +1699,7 @@ static void block_open(struct block *b, unsigned number)
     block_start(b, number);
 }
 
-/* A barrier is for all threads of the block. It makes no write known to other blocks, but to make it weaker is not needed here: it is as strong as
- * a release and an acquire. */
+/* A barrier is for all threads of the block. Others learn nothing by it. */
 static int pass_barrier(struct block *b)
 {
     unsigned i, waiting = 0, done = 0;
@@ -1699,12 +1711,9 @@ static int pass_barrier(struct block *b)
         return 0;
     if (done)
         return RUN_FAILED;
+    weak_meet(b->weak, b->g->threads);
     for (i = 0; i < b->g->threads; i++)
-        weak_release(b->memory, b->thread[i].weak);
-    for (i = 0; i < b->g->threads; i++) {
-        weak_acquire(b->memory, b->thread[i].weak);
         b->thread[i].state = GOES_ON;
-    }
     return 0;
 }
 
@@ -1729,82 +1738,38 @@ static int pass_meeting(struct block *b)
     return 0;
 }
 
-/* Each thread that can runs on, from any one on; *done: all have ended. */
-static int block_go_on(struct block *b, int *done)
+/* Each thread that can runs on, from any one on. */
+static int block_go_on(struct block *b)
 {
-    unsigned i, n = b->g->threads, first = (unsigned)(draw(b) % n), ended = 0;
+    unsigned i, n = b->g->threads, first = (unsigned)(draw(b) % n);
     int error = 0;
     for (i = 0; i < n && !error; i++) {
         struct thread *t = &b->thread[(first + (b->g->backwards ? n - i : i)) % n];
         if (t->state == GOES_ON || t->state == STOPS)
             error = thread_run(b, t);
-        ended += t->state == DONE;
     }
-    *done = ended == n;
     error = error ? error : pass_meeting(b);
     return error ? error : pass_barrier(b);
 }
 
-/* What a thread has not released is there when the kernel has ended, and not when the thread has. */
-static void end_threads(struct weak_memory *m, struct weak_thread **all, unsigned n)
+static int is_done(const struct block *b, unsigned blocks)
 {
-    unsigned i;
-    for (i = 0; i < n; i++) {
-        weak_release(m, all[i]);
-        weak_thread_free(all[i]);
-    }
-    free(all);
-    weak_memory_free(m);
+    unsigned i, t;
+    for (i = 0; i < blocks; i++)
+        for (t = 0; t < b->g->threads; t++)
+            if (b[i].thread[t].state != DONE)
+                return 0;
+    return 1;
 }
 
-static void start_resident(struct block *b, unsigned number, struct weak_thread **weak)
-{
-    unsigned t;
-    block_open(b, number);
-    for (t = 0; t < b->g->threads; t++) {
-        b->thread[t].weak = weak[t] = weak_thread_new();
-        b->thread[t].state = GOES_ON;
-    }
-}
-
-static int run_side_by_side(const struct function *f, const struct grid *g)
-{
-    struct block resident[RESIDENT];
-    struct block all = {.f = f, .g = g, .k = f->of, .left = g->most, .random = g->seed, .memory = weak_memory_new()};
-    struct weak_thread **weak = calloc((size_t)g->blocks * g->threads, sizeof *weak);
-    unsigned i, next = 0, running = 0;
-    int error = 0, done;
-    while (!error && (running || next < g->blocks)) {
-        for (; running < RESIDENT && next < g->blocks; next++) {
-            resident[running] = all;
-            start_resident(&resident[running++], g->backwards ? g->blocks - 1 - next : next, &weak[(size_t)next * g->threads]);
-        }
-        i = (unsigned)(draw(&all) % running);
-        resident[i].left = all.left, resident[i].random = draw(&all);
-        error = block_go_on(&resident[i], &done);
-        all.left = resident[i].left;
-        if (!done || error)
-            continue;
-        block_free(&resident[i]);
-        resident[i] = resident[--running];
-    }
-    while (running)
-        block_free(&resident[--running]);
-    end_threads(all.memory, weak, next * g->threads);
-    return error;
-}
-
-/* ---- clusters, one after the other ---- */
-
-/* A barrier of the cluster is passed when all threads of all its blocks have arrived. *stuck: nobody can go on. One that has ended comes to no
- * barrier; a GPU would count it as one that has arrived, but programs must not need that. */
-static int pass_cluster(struct block *b, unsigned blocks, int *stuck)
+/* A barrier of a cluster is passed when all threads of all its blocks have arrived. One that has ended comes to no barrier; a GPU would count it as
+ * one that has arrived, but programs must not need that. */
+static int pass_cluster(struct block *b, unsigned blocks)
 {
     unsigned i, t, n = b->g->threads, least = ~0u;
     for (i = 0; i < blocks; i++)
         for (t = 0; t < n; t++)
             least = b[i].thread[t].arrived < least ? b[i].thread[t].arrived : least;
-    *stuck = 1;
     for (i = 0; i < blocks; i++)
         for (t = 0; t < n; t++) {
             struct thread *x = &b[i].thread[t];
@@ -1815,54 +1780,118 @@ static int pass_cluster(struct block *b, unsigned blocks, int *stuck)
                 x->waited++;
                 x->state = GOES_ON;
             }
-            *stuck &= x->state != GOES_ON && x->state != STOPS;
         }
     return 0;
 }
 
-static int cluster_run(struct block *b, unsigned blocks, uint64_t *random)
+/* Whether all threads wait for others, so that nothing ever happens: at barriers, or asking again and again. */
+static int is_stuck(const struct block *b, unsigned blocks, int *asking)
 {
-    unsigned ended = 0, i;
-    int error = 0, done, stuck = 0;
-    while (!error && ended < blocks) {
-        struct block *next = &b[(*random >> 33) % blocks];
-        *random = *random * 6364136223846793005u + 1442695040888963407u;
-        error = block_go_on(next, &done);
-        for (i = 0; i < blocks; i++)
-            b[i].left = next->left;
-        error = error ? error : pass_cluster(b, blocks, &stuck);
-        for (i = ended = 0; i < blocks; i++) {
-            unsigned t, n = 0;
-            for (t = 0; t < b->g->threads; t++)
-                n += b[i].thread[t].state == DONE;
-            ended += n == b->g->threads;
+    unsigned i, t;
+    for (i = 0; i < blocks; i++)
+        for (t = 0; t < b->g->threads; t++) {
+            const struct thread *x = &b[i].thread[t];
+            int asks = x->state == STOPS && x->asks_again && x->asked_at == weak_time(b->memory);
+            if (x->state == GOES_ON || (x->state == STOPS && !asks))
+                return 0;
+            *asking |= asks;
         }
-        error = error || !stuck || ended == blocks ? error : RUN_FAILED;
+    return 1;
+}
+
+static void start_resident(struct block *b, unsigned number, struct weak_thread **weak)
+{
+    struct weak_block *known = weak_block_new();
+    unsigned t;
+    block_open(b, number);
+    b->weak = weak;
+    for (t = 0; t < b->g->threads; t++) {
+        b->thread[t].weak = weak[t] = weak_thread_new(known);
+        b->thread[t].state = GOES_ON;
     }
+}
+
+/* Blocks that run at a time, in clusters of `size` blocks, which may be one. */
+struct crowd {
+    struct block *block;
+    unsigned size, running, room; /* clusters */
+    unsigned next, all;
+    struct weak_thread **weak;
+};
+
+static void start_cluster(struct crowd *c, const struct block *like)
+{
+    unsigned i, cluster = like->g->backwards ? c->all - 1 - c->next : c->next;
+    for (i = 0; i < c->size; i++) {
+        struct block *b = &c->block[c->running * c->size + i];
+        *b = *like;
+        start_resident(b, cluster * c->size + i, &c->weak[(size_t)(c->next * c->size + i) * like->g->threads]);
+    }
+    c->running++;
+    c->next++;
+}
+
+static void end_cluster(struct crowd *c, unsigned n)
+{
+    unsigned i;
+    c->running--;
+    for (i = 0; i < c->size; i++) {
+        block_free(&c->block[n * c->size + i]);
+        c->block[n * c->size + i] = c->block[c->running * c->size + i];
+    }
+}
+
+/* Any block of any cluster goes on. */
+static int crowd_go_on(struct crowd *c, struct block *all)
+{
+    unsigned n = (unsigned)(draw(all) % c->running);
+    struct block *cluster = &c->block[n * c->size], *b = &cluster[draw(all) % c->size];
+    int error, asking = 0;
+    b->left = all->left, b->random = draw(all);
+    error = block_go_on(b);
+    all->left = b->left;
+    error = error ? error : pass_cluster(cluster, c->size);
+    if (!error && is_done(cluster, c->size))
+        end_cluster(c, n);
+    else if (!error && is_stuck(b, 1, &asking) && is_stuck(c->block, c->running * c->size, &asking))
+        error = asking ? RUN_TIMEOUT : RUN_FAILED;
     return error;
 }
 
-static int run_clusters(const struct function *f, const struct grid *g)
+/* What a thread has not released is there when the kernel has ended, and not when the thread has. */
+static void end_threads(struct weak_memory *m, struct weak_thread **all, unsigned blocks, unsigned threads)
 {
-    unsigned n = g->cluster ? g->cluster : 1, first, i;
-    struct block all = {.f = f, .g = g, .k = f->of, .left = g->most, .random = g->seed, .memory = weak_memory_new()};
-    struct weak_thread **weak = calloc((size_t)g->blocks * g->threads, sizeof *weak);
-    struct block *b = calloc(n, sizeof *b);
-    int error = 0;
-    uint64_t random = g->seed * 2 + 1;
-    for (first = 0; first < g->blocks && !error; first += n) {
-        for (i = 0; i < n; i++) {
-            b[i] = all;
-            b[i].random = random + i;
-            start_resident(&b[i], first + i, &weak[(size_t)(first + i) * g->threads]);
+    unsigned i, t;
+    for (i = 0; i < blocks; i++) {
+        struct weak_block *of = weak_block_of(all[i * threads]);
+        for (t = 0; t < threads; t++) {
+            weak_release(m, all[i * threads + t]);
+            weak_thread_free(all[i * threads + t]);
         }
-        error = cluster_run(b, n, &random);
-        all.left = b->left;
-        for (i = 0; i < n; i++)
-            block_free(&b[i]);
+        weak_block_free(of);
     }
-    free(b);
-    end_threads(all.memory, weak, first * g->threads);
+    free(all);
+    weak_memory_free(m);
+}
+
+static int run_side_by_side(const struct function *f, const struct grid *g)
+{
+    struct block all = {.f = f, .g = g, .k = f->of, .left = g->most, .random = g->seed, .memory = weak_memory_new()};
+    struct crowd c = {.size = g->cluster ? g->cluster : 1};
+    int error = 0;
+    c.all = g->blocks / c.size;
+    c.room = g->cooperative ? c.all : 1 + (unsigned)(g->seed % RESIDENT);
+    c.block = calloc((size_t)c.room * c.size, sizeof *c.block);
+    c.weak = calloc((size_t)g->blocks * g->threads, sizeof *c.weak);
+    while (!error && (c.running || c.next < c.all)) {
+        while (c.running < c.room && c.next < c.all)
+            start_cluster(&c, &all);
+        error = crowd_go_on(&c, &all);
+    }
+    while (c.running)
+        end_cluster(&c, 0);
+    free(c.block);
+    end_threads(all.memory, c.weak, c.next * c.size, g->threads);
     return error;
 }
 
@@ -1874,9 +1903,7 @@ int kernel_run(const void *kernel, const struct grid *g)
     int error = 0;
     if (f->threads && f->threads != g->threads)
         return RUN_FAILED;
-    if (g->cluster || f->clustered)
-        return run_clusters(f, g);
-    if (f->tells)
+    if (g->cluster || f->tells)
         return run_side_by_side(f, g);
     block_open(&b, 0);
     for (i = 0; i < g->blocks && !error; i++) {

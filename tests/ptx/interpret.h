@@ -23,10 +23,11 @@ struct grid {
     int (*may_touch)(uint64_t address, size_t); /* memory of the device */
     uint64_t seed;                              /* of the order in which threads run that tell each other something */
     unsigned cluster;                           /* blocks of a cluster; 0: there are none */
+    int cooperative;                            /* all blocks run at a time */
 };
 
-/* A kernel in which threads tell each other something (acquire, release, atom, barriers of clusters) runs several blocks at a time, thread by thread in any
- * order, on memory that is as weak as it may be (weak.h). Others run block after block; in a block each thread runs to the next barrier, one after the other. A barrier that some threads
+/* A kernel in which threads tell each other something (acquire, release, atom, red, barriers of clusters) runs some blocks at a time, or one, thread by thread in any
+ * order, on memory that is as weak as it may be (weak.h). Where all of them wait for each other it ends: RUN_TIMEOUT if some ask again and again, else RUN_FAILED. Others run block after block; in a block each thread runs to the next barrier, one after the other. A barrier that some threads
  * of a block do not come to is RUN_FAILED; so is shared memory that there is not. */
 int kernel_run(const void *kernel, const struct grid *g);
 

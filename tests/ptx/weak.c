@@ -1,5 +1,6 @@
 /* What a thread writes stays its own until it releases, and what it reads is as old as its last acquire. So what others may not count on does not
- * happen: a release or an acquire that is missing shows at once, and not once in a thousand runs.
+ * happen: a release or an acquire that is missing shows at once, and not once in a thousand runs. In between stands the block: at its barriers threads
+ * tell each other what they know, and how far they see, and nobody else. One of them that releases does it for all of that.
  *
  * Memory itself is up to date. A log has what stood there before each change, by the time of the change; a thread reads what was there at its own
  * time. */
@@ -9,6 +10,7 @@
 #include <string.h>
 
 enum { WORD = 4 };
+#define NEVER INT64_MAX
 
 /* Bytes of a word: those of the mask. */
 struct piece {
@@ -21,17 +23,20 @@ struct change {
     struct change *later; /* of the same word */
 };
 
-/* By the word's address, open addressing; address 0: free. */
+/* By the word's address, open addressing; address 0: free. What a thread, or a block, knows of a byte is so `until` a time: who sees as far finds it in
+ * memory, or what came behind it. NEVER: it is not released yet; 0: nothing is known. */
 struct row {
     uint64_t at;
-    struct piece own;      /* of a thread: what it knows, since it has written that */
-    unsigned char dirty;   /* of its bytes: not released yet */
+    unsigned char byte[WORD];
+    int64_t until[WORD];
     struct change *first;  /* of a launch */
 };
 
 struct rows {
     struct row *row;
     size_t n, room;
+    uint64_t *dirty; /* words that are not released, some of them several times */
+    size_t ndirty, dirty_room;
 };
 
 struct weak_memory {
@@ -39,8 +44,13 @@ struct weak_memory {
     int64_t time;
 };
 
+struct weak_block {
+    struct rows words;
+};
+
 struct weak_thread {
     struct rows words;
+    struct weak_block *of;
     int64_t time;
 };
 
@@ -83,14 +93,55 @@ static const struct row *find(const struct rows *r, uint64_t at)
     return row && row->at ? row : NULL;
 }
 
+static void know(struct rows *r, uint64_t at, unsigned char byte, int64_t until)
+{
+    struct row *row = row_of(r, at / WORD * WORD);
+    row->byte[at % WORD] = byte;
+    row->until[at % WORD] = until;
+    if (until != NEVER || (r->ndirty && r->dirty[r->ndirty - 1] == row->at))
+        return;
+    if (r->ndirty == r->dirty_room) {
+        r->dirty_room = r->dirty_room ? 2 * r->dirty_room : 64;
+        r->dirty = realloc(r->dirty, r->dirty_room * sizeof *r->dirty);
+        if (!r->dirty)
+            abort();
+    }
+    r->dirty[r->ndirty++] = row->at;
+}
+
+static void free_rows(struct rows *r)
+{
+    free(r->row);
+    free(r->dirty);
+}
+
 struct weak_memory *weak_memory_new(void)
 {
     return calloc(1, sizeof(struct weak_memory));
 }
 
-struct weak_thread *weak_thread_new(void)
+struct weak_block *weak_block_new(void)
 {
-    return calloc(1, sizeof(struct weak_thread));
+    return calloc(1, sizeof(struct weak_block));
+}
+
+struct weak_thread *weak_thread_new(struct weak_block *of)
+{
+    struct weak_thread *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    t->of = of;
+    return t;
+}
+
+struct weak_block *weak_block_of(const struct weak_thread *t)
+{
+    return t->of;
+}
+
+int64_t weak_time(const struct weak_memory *m)
+{
+    return m->time;
 }
 
 void weak_memory_free(struct weak_memory *m)
@@ -102,13 +153,19 @@ void weak_memory_free(struct weak_memory *m)
             free(m->words.row[i].first);
             m->words.row[i].first = later;
         }
-    free(m->words.row);
+    free_rows(&m->words);
     free(m);
+}
+
+void weak_block_free(struct weak_block *b)
+{
+    free_rows(&b->words);
+    free(b);
 }
 
 void weak_thread_free(struct weak_thread *t)
 {
-    free(t->words.row);
+    free_rows(&t->words);
     free(t);
 }
 
@@ -122,24 +179,28 @@ static unsigned char byte_at(const struct weak_memory *m, uint64_t at, int64_t t
     return c ? c->old.byte[at % WORD] : *(const unsigned char *)(uintptr_t)at;
 }
 
+/* NULL: at that time it is in memory. */
+static const unsigned char *known(const struct rows *r, uint64_t at, int64_t time)
+{
+    const struct row *row = find(r, at / WORD * WORD);
+    return row && row->until[at % WORD] > time ? &row->byte[at % WORD] : NULL;
+}
+
 void weak_read(const struct weak_memory *m, const struct weak_thread *t, uint64_t at, void *to, size_t n)
 {
     size_t i;
     for (i = 0; i < n; i++, at++) {
-        const struct row *own = find(&t->words, at / WORD * WORD);
-        ((unsigned char *)to)[i] = own && own->own.mask >> at % WORD & 1 ? own->own.byte[at % WORD] : byte_at(m, at, t->time);
+        const unsigned char *own = known(&t->words, at, t->time);
+        own = own ? own : known(&t->of->words, at, t->time);
+        ((unsigned char *)to)[i] = own ? *own : byte_at(m, at, t->time);
     }
 }
 
 void weak_write(struct weak_thread *t, uint64_t at, const void *from, size_t n)
 {
     size_t i;
-    for (i = 0; i < n; i++, at++) {
-        struct row *own = row_of(&t->words, at / WORD * WORD);
-        own->own.byte[at % WORD] = ((const unsigned char *)from)[i];
-        own->own.mask |= (unsigned char)(1 << at % WORD);
-        own->dirty |= (unsigned char)(1 << at % WORD);
-    }
+    for (i = 0; i < n; i++)
+        know(&t->words, at + i, ((const unsigned char *)from)[i], NEVER);
 }
 
 static void change(struct weak_memory *m, uint64_t at, const struct piece *p)
@@ -176,23 +237,59 @@ void weak_write_now(struct weak_memory *m, uint64_t at, const void *from, size_t
     }
 }
 
-void weak_release(struct weak_memory *m, struct weak_thread *t)
+static void publish(struct weak_memory *m, struct rows *r)
 {
     size_t i;
+    for (i = 0; i < r->ndirty; i++) {
+        struct row *row = row_of(r, r->dirty[i]);
+        struct piece p = {{0}, 0};
+        int k;
+        for (k = 0; k < WORD; k++)
+            if (row->until[k] == NEVER) {
+                p.byte[k] = row->byte[k];
+                p.mask |= (unsigned char)(1 << k);
+                row->until[k] = m->time;
+            }
+        if (p.mask)
+            change(m, row->at, &p);
+    }
+    r->ndirty = 0;
+}
+
+void weak_release(struct weak_memory *m, struct weak_thread *t)
+{
     m->time++;
-    for (i = 0; i < t->words.room; i++)
-        if (t->words.row[i].dirty) {
-            struct piece p = t->words.row[i].own;
-            p.mask = t->words.row[i].dirty;
-            change(m, t->words.row[i].at, &p);
-            t->words.row[i].dirty = 0;
-        }
+    publish(m, &t->of->words);
+    publish(m, &t->words);
 }
 
 void weak_acquire(const struct weak_memory *m, struct weak_thread *t)
 {
-    size_t i;
-    for (i = 0; i < t->words.room && t->time < m->time; i++)
-        t->words.row[i].own.mask &= t->words.row[i].dirty;
     t->time = m->time;
+}
+
+/* The block knows it, and the thread need not any more. */
+static void hand_over(struct weak_thread *t, int64_t time)
+{
+    size_t i;
+    int k;
+    for (i = 0; i < t->words.room; i++)
+        for (k = 0; k < WORD && t->words.row[i].at; k++)
+            if (t->words.row[i].until[k] > time)
+                know(&t->of->words, t->words.row[i].at + (uint64_t)k, t->words.row[i].byte[k], t->words.row[i].until[k]);
+    if (t->words.n)
+        memset(t->words.row, 0, t->words.room * sizeof *t->words.row);
+    t->words.n = t->words.ndirty = 0;
+}
+
+void weak_meet(struct weak_thread **all, size_t n)
+{
+    int64_t time = 0;
+    size_t i;
+    for (i = 0; i < n; i++)
+        time = all[i]->time > time ? all[i]->time : time;
+    for (i = 0; i < n; i++) {
+        hand_over(all[i], time);
+        all[i]->time = time;
+    }
 }

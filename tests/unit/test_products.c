@@ -180,7 +180,7 @@ static int result_of(const Product *p, unsigned blocks, unsigned threads, bool b
         value[i] = param_of(p, kernel, &kernel->param.p[i]);
         param[i] = &value[i];
     }
-    struct grid g = {blocks, threads, 0, param, 1000000000, backwards, may_touch, 1, 0};
+    struct grid g = {blocks, threads, 0, param, 1000000000, backwards, may_touch, 1, 0, 0};
     running = p;
     return kernel_run(kernels_find(p->kernels, str_c(p->a, kernel->name)), &g);
 }
