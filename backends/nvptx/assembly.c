@@ -40,6 +40,12 @@ void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v)
     call(g, type, "st.release.gpu.global.u32 [$0], $1;", "l,r,~{memory}", (LLVMValueRef[]){at, v}, 2);
 }
 
+void nv_count(const CpuGen *g, LLVMValueRef at)
+{
+    LLVMTypeRef pointer = LLVMTypeOf(at), type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), &pointer, 1, false);
+    call(g, type, "red.release.gpu.global.add.u32 [$0], 1;", "l,~{memory}", &at, 1);
+}
+
 void nv_show_async(const CpuGen *g)
 {
     call(g, LLVMFunctionType(LLVMVoidTypeInContext(g->context), NULL, 0, false), "fence.proxy.async.shared::cta;", "~{memory}", NULL, 0);

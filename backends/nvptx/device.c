@@ -50,7 +50,7 @@ struct NvDevice {
     void *library, *context;
     cuda_driver driver;
     More more;
-    int device, shared;
+    int device, shared, together;
     int major, minor, processors, khz, memory_khz, memory_bits;
     char name[128];
 };
@@ -195,7 +195,7 @@ NvCode *nv_load(NvDevice *d, const NvPlan *p, const NvOptions *o, Str ptx, Str *
     *c = (NvCode){.device = d, .program = nv_program(p, o, ptx)};
     const cuda_program *tables = &c->program->tables;
     c->function = NEWN(p->arena, void *, nv_kernels(p) + 1);
-    rnn_status status = cuda_check_device(&d->driver, tables, &device, &d->shared, &c->error);
+    rnn_status status = cuda_check_device(&d->driver, tables, &device, &d->shared, &d->together, &c->error);
     status = status == RNN_OK ? cuda_load(&d->driver, tables, d->shared, &c->module, c->function, &c->error) : status;
     if (status == RNN_OK)
         return c;
@@ -368,9 +368,8 @@ static rnn_status launch(NvCall *call, IfaceFn fn, cuda_run *r, Arena *a)
     for (uint32_t i = 1; i < info->n && status == RNN_OK; i++)
         status = cuda_members(r, c->program->of[info->takes[i]], struct_of(call, a, info->takes[i]));
     status = status == RNN_OK ? cuda_prepare(r, call->size, carry, &call->options, mode_of(fn)) : status;
-    status = status == RNN_OK
-                 ? cuda_go(r, &c->device->driver, c->device->device, c->device->shared, c->function, &call->options, mode_of(fn))
-                 : status;
+    r->shared = c->device->shared, r->together = c->device->together;
+    status = status == RNN_OK ? cuda_go(r, &c->device->driver, c->device->device, c->function, &call->options, mode_of(fn)) : status;
     if (status == RNN_CUDA)
         c->error = call->options.error;
     return status;

@@ -15,8 +15,8 @@ typedef struct Kernel {
     bool many;                   /* too many nests for the addresses of all to be known at a time */
     LLVMValueRef first, step;    /* the iterations of this thread: first, first + step, ... */
     LLVMValueRef block, shared;  /* which one, and its shared memory; of a CPU's threads only of blocks */
-    LLVMValueRef piece[NV_MAXCUT], team, trouble; /* parameters */
-    LLVMValueRef rank;           /* of a block in its team; NULL: there are none */
+    LLVMValueRef piece[NV_MAXCUT], team, counters, trouble; /* parameters */
+    LLVMValueRef counter, expected; /* of the block's team, and what it counts up to next */
     LLVMValueRef *before;        /* by KVar: an accumulator, before threads had partial results */
     LLVMBasicBlockRef end;
 } Kernel;
@@ -25,7 +25,7 @@ typedef struct Kernel {
 
 static bool is_address(const NvParam *p)
 {
-    return p->kind == NV_BUFFER || p->kind == NV_TROUBLE;
+    return p->kind == NV_BUFFER || p->kind == NV_COUNTERS || p->kind == NV_TROUBLE;
 }
 
 static LLVMTypeRef param_type(const CpuGen *g, const NvParam *p)
@@ -120,6 +120,7 @@ static void read_params(Kernel *x)
         case NV_GIVEN: e->near.given[p->index] = gen_icmp(&g, LLVMIntNE, v, gen_i64(&g, 0)); break;
         case NV_PIECE: x->piece[p->index] = v; break;
         case NV_TEAM: x->team = v; break;
+        case NV_COUNTERS: x->counters = v; break;
         case NV_SEED: e->seed = v; break;
         case NV_TROUBLE: x->trouble = v; break;
         }
@@ -195,9 +196,14 @@ static void find_rank(Kernel *x)
     CpuGen g = e->g;
     g.b = e->entry;
     LLVMValueRef places = emit_dim(e, x->kernel->team.axis), piece = count_pieces(&g, places, x->team);
-    x->rank = LLVMBuildURem(g.b, x->block, x->team, "");
+    LLVMValueRef rank = LLVMBuildURem(g.b, x->block, x->team, "");
     x->block = LLVMBuildUDiv(g.b, x->block, x->team, "");
-    set_piece(e, &g, &x->kernel->team, places, piece, x->rank);
+    set_piece(e, &g, &x->kernel->team, places, piece, rank);
+    if (x->threads == NV_EMULATED)
+        return;
+    x->counter = gen_at(&g, gen_int1(&g, 8), x->counters, LLVMBuildNSWMul(g.b, x->block, gen_i64(&g, NV_APART), ""));
+    x->expected = emit_entry_memory(e, gen_int1(&g, 32));
+    LLVMBuildStore(g.b, gen_iconst(&g, 32, 0), x->expected);
 }
 
 /* A block's piece of each axis; the last one may be short, and one beyond the end empty. */
@@ -378,11 +384,26 @@ static void emit_panels(Kernel *x, const NvNode *n)
 
 /* ---- nodes ---- */
 
+/* Of a cluster, or of blocks that have counters. */
+static void emit_team_barrier(Kernel *x)
+{
+    const CpuGen *g = &x->e.g;
+    if (!nv_has_clusters(x->p->arch)) {
+        nv_emit_meeting(g, x->first, x->counter, x->expected, x->team);
+        return;
+    }
+    GenElse cluster = gen_if_else(g, LLVMBuildIsNull(g->b, x->counters, ""));
+    nv_cluster_barrier(g);
+    gen_else(g, cluster);
+    nv_emit_meeting(g, x->first, x->counter, x->expected, x->team);
+    gen_end_else(g, cluster);
+}
+
 static void emit_barrier(Kernel *x)
 {
     const CpuGen *g = &x->e.g;
     if (x->threads == NV_GRID && x->kernel->shared) {
-        nv_cluster_barrier(g);
+        emit_team_barrier(x);
         return;
     }
     if (x->threads == NV_GRID) {

@@ -25,8 +25,13 @@ LLVMValueRef nv_own(const CpuGen *g, LLVMBuilderRef b, LLVMValueRef i64);
  * behind it was written before (acquire). */
 LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at);
 void nv_release(const CpuGen *g, LLVMValueRef at, LLVMValueRef v);
+void nv_count(const CpuGen *g, LLVMValueRef at); /* one more, which releases likewise */
 /* All threads of a cluster wait for each other; what they have written, to global memory too, is there behind it. */
 void nv_cluster_barrier(const CpuGen *g);
+
+/* emit_meet.c: the same for the threads of so many blocks, by an int32 in global memory, 0 at first. `expected`: what it is when all have come, in memory of
+ * the thread, 0 at first, too */
+void nv_emit_meeting(const CpuGen *g, LLVMValueRef thread, LLVMValueRef counter, LLVMValueRef expected, LLVMValueRef blocks);
 
 /* What this thread has written to shared memory is there for products of groups, of all threads behind a barrier (sm_90a). */
 void nv_show_async(const CpuGen *g);

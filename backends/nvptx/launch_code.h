@@ -13,8 +13,10 @@ typedef struct cuda_run {
     void **pointer;            /* to values */
     int64_t piece[CUDA_CUTS];  /* of the axes of the kernel that is launched */
     int64_t team;              /* blocks of a team of it, or 1 */
+    int meets;                 /* 1: they are no cluster, and meet at counters */
+    int shared, together;      /* of the device: bytes that a block may have; blocks that can run at a time to wait for each other, or 0 */
     int64_t zeros;             /* bytes of zeros for arguments that are missing */
-    uint64_t zeros_at, lengths_at, trouble_at;
+    uint64_t zeros_at, lengths_at, trouble_at, counters_at;
     uint64_t seed;             /* of random numbers */
     int bad;                   /* a size is negative, or overflows */
 } cuda_run;
@@ -98,9 +100,9 @@ static rnn_status cuda_measure(cuda_run *r, const void *sizes, int train, int mo
     return r->bad ? RNN_SIZE : RNN_OK;
 }
 
-/* ---- the workspace: trouble, zeros, lengths, buffers ---- */
+/* ---- the workspace: trouble, zeros, lengths, counters, buffers ---- */
 
-enum { CUDA_ALIGN = 256 };
+enum { CUDA_ALIGN = 256, CUDA_APART = 128 /* bytes of a team's counter */, CUDA_TEAMS = 128 /* that meet at counters, at most */ };
 
 static uint64_t cuda_place(cuda_run *r, int64_t *at, int64_t bytes)
 {
@@ -113,6 +115,14 @@ static uint64_t cuda_place(cuda_run *r, int64_t *at, int64_t bytes)
 static int64_t cuda_array_bytes(cuda_run *r, const cuda_array *a)
 {
     return cuda_mul(r, cuda_natural(r, a->size), a->bytes);
+}
+
+static int cuda_has_teams(const cuda_program *p)
+{
+    int i, n = 0;
+    for (i = 0; i < p->nkernel[0] + p->nkernel[1] + p->nkernel[2]; i++)
+        n += p->kernel[i].team.part >= 0;
+    return n > 0;
 }
 
 static int64_t cuda_layout(cuda_run *r, uint64_t base, int uses)
@@ -131,6 +141,8 @@ static int64_t cuda_layout(cuda_run *r, uint64_t base, int uses)
     for (i = 0; i < p->narg; i++)
         if (p->arg[i].flags & CUDA_LENGTHS)
             r->lengths_at = base + cuda_place(r, &at, cuda_array_bytes(r, &p->arg[i]));
+    if (cuda_has_teams(p))
+        r->counters_at = base + cuda_place(r, &at, CUDA_TEAMS * CUDA_APART);
     for (i = 0; i < p->nbuf; i++)
         if (p->buf[i].kind == CUDA_WORK && p->buf[i].shares < 0 && (p->buf[i].uses & uses))
             r->buf[i] = base + cuda_place(r, &at, cuda_mul(r, cuda_natural(r, p->buf[i].size), p->buf[i].bytes));
@@ -173,14 +185,17 @@ typedef struct cuda_driver {
     int (*cuMemsetD2D32Async)(uint64_t at, size_t pitch, unsigned value, size_t width, size_t height, void *stream);
     int (*cuFuncSetAttribute)(void *function, int attribute, int value);
     int (*cuGetErrorName)(int error, const char **name);
-    int (*cuLaunchKernelEx)(const cuda_config *config, void *function, void **params, void **extra); /* NULL: an old driver has none */
+    /* NULL: an old driver has none */
+    int (*cuLaunchCooperativeKernel)(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
+                                     unsigned block_z, unsigned shared, void *stream, void **params);
+    int (*cuLaunchKernelEx)(const cuda_config *config, void *function, void **params, void **extra);
 } cuda_driver;
 
 static const char *const cuda_names[] = {"cuInit", "cuCtxGetCurrent", "cuCtxGetDevice", "cuDeviceGetAttribute", "cuModuleLoadData",
     "cuModuleUnload", "cuModuleGetFunction", "cuLaunchKernel", "cuMemsetD8Async", "cuMemsetD2D32Async", "cuFuncSetAttribute",
-    "cuGetErrorName", "cuLaunchKernelEx"};
+    "cuGetErrorName", "cuLaunchCooperativeKernel", "cuLaunchKernelEx"};
 
-enum { CUDA_NFUNCTION = sizeof cuda_names / sizeof *cuda_names };
+enum { CUDA_NFUNCTION = sizeof cuda_names / sizeof *cuda_names, CUDA_MUST_HAVE = CUDA_NFUNCTION - 2 };
 
 typedef char cuda_driver_is_a_table[sizeof(cuda_driver) == CUDA_NFUNCTION * sizeof(void *) ? 1 : -1];
 
@@ -222,16 +237,29 @@ static rnn_status cuda_find(void *library, const char *const *names, int n, void
 
 static rnn_status cuda_load_driver(void **library, cuda_driver *d, const char *path, rnn_cuda_error *e)
 {
+    int i;
     *library = dlopen(path ? path : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!*library)
         return cuda_fail(e, "dlopen", 0, "the CUDA driver cannot be loaded");
-    d->cuLaunchKernelEx = NULL;
-    if (dlsym(*library, cuda_names[CUDA_NFUNCTION - 1]))
-        return cuda_find(*library, cuda_names, CUDA_NFUNCTION, d, e);
-    return cuda_find(*library, cuda_names, CUDA_NFUNCTION - 1, d, e);
+    for (i = CUDA_MUST_HAVE; i < CUDA_NFUNCTION; i++) {
+        void *f = dlsym(*library, cuda_names[i]);
+        memcpy((char *)d + (size_t)i * sizeof f, &f, sizeof f);
+    }
+    return cuda_find(*library, cuda_names, CUDA_MUST_HAVE, d, e);
 }
 
-static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, int *shared, rnn_cuda_error *e)
+/* A multiprocessor has room for one block, whatever it needs. */
+static int cuda_together(const cuda_driver *d, int device)
+{
+    enum { MULTIPROCESSORS = 16, COOPERATIVE_LAUNCH = 95 };
+    int can = 0, n = 0;
+    if (!d->cuLaunchCooperativeKernel || d->cuDeviceGetAttribute(&can, COOPERATIVE_LAUNCH, device) != 0 || can <= 0 ||
+        d->cuDeviceGetAttribute(&n, MULTIPROCESSORS, device) != 0)
+        return 0;
+    return n < 2 * CUDA_TEAMS ? n : 2 * CUDA_TEAMS;
+}
+
+static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p, int *device, int *shared, int *together, rnn_cuda_error *e)
 {
     enum { MAJOR = 75, MINOR = 76, SHARED = 97 /* MAX_SHARED_MEMORY_PER_BLOCK_OPTIN */ }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_... */
     void *context = NULL;
@@ -244,6 +272,7 @@ static rnn_status cuda_check_device(const cuda_driver *d, const cuda_program *p,
     CUDA_CALL(d, e, cuDeviceGetAttribute, (&major, MAJOR, *device));
     CUDA_CALL(d, e, cuDeviceGetAttribute, (&minor, MINOR, *device));
     CUDA_CALL(d, e, cuDeviceGetAttribute, (shared, SHARED, *device));
+    *together = cuda_together(d, *device);
     if (major < p->major || (major == p->major && minor < p->minor))
         return cuda_fail(e, "cuDeviceGetAttribute", 0, "the device is older than the architecture that the kernels are for");
     if (p->only && major > p->major)
@@ -357,6 +386,7 @@ static uint64_t cuda_param_value(const cuda_run *r, const cuda_param *p)
     case CUDA_GIVEN: return r->arg[p->index] != 0;
     case CUDA_PIECE: return (uint64_t)r->piece[p->index];
     case CUDA_TEAM: return (uint64_t)r->team;
+    case CUDA_COUNTERS: return r->meets ? r->counters_at : 0;
     case CUDA_SEED: return r->seed;
     default: return r->trouble_at;
     }
@@ -378,12 +408,39 @@ static int64_t cuda_work(cuda_run *r, const cuda_kernel *k)
     return most;
 }
 
+/* At least one block, or one team. */
+static int64_t cuda_blocks(cuda_run *r, const cuda_kernel *k)
+{
+    int64_t grid = r->team;
+    int i;
+    for (i = 0; i < k->cuts; i++) {
+        int64_t places = cuda_natural(r, k->cut[i].axis), piece = r->piece[i];
+        grid = places ? cuda_mul(r, grid, places / piece + (places % piece != 0)) : grid;
+    }
+    return grid;
+}
+
+/* Pieces so much longer that all blocks can run at a time, if they can; axis after axis, of which the first is no more than it must be. */
+static void cuda_gather(cuda_run *r, const cuda_kernel *k)
+{
+    int i;
+    for (i = 0; i < k->cuts && cuda_blocks(r, k) > r->together; i++) {
+        int64_t places = cuda_natural(r, k->cut[i].axis), piece = r->piece[i], pieces = places / piece + (places % piece != 0), fit;
+        if (pieces == 0)
+            continue;
+        fit = r->together / (cuda_blocks(r, k) / pieces);
+        r->piece[i] *= fit > 0 ? pieces / fit + (pieces % fit != 0) : pieces;
+    }
+}
+
 /* Inside of the first axis, pieces are so long that a block's threads have work. A team is there because its pieces are large. */
 static void cuda_pieces(cuda_run *r, const cuda_kernel *k)
 {
     int i;
     for (i = 0; i < k->cuts; i++)
         r->piece[i] = k->cut[i].piece;
+    if (r->meets)
+        cuda_gather(r, k);
     for (i = k->cuts - 1; i > 0 && k->team.part < 0; i--)
         while (r->piece[i] < cuda_natural(r, k->cut[i].axis) && 2 * cuda_work(r, k) <= CUDA_THREADS)
             r->piece[i] *= 2;
@@ -409,18 +466,6 @@ static int64_t cuda_tiles(cuda_run *r, const cuda_kernel *k, int64_t elements)
     return elements / (rows * cols) * (rows / k->tile_rows + (rows % k->tile_rows != 0)) * (cols / k->tile_cols + (cols % k->tile_cols != 0));
 }
 
-/* At least one block. */
-static int64_t cuda_blocks(cuda_run *r, const cuda_kernel *k)
-{
-    int64_t grid = r->team;
-    int i;
-    for (i = 0; i < k->cuts; i++) {
-        int64_t places = cuda_natural(r, k->cut[i].axis), piece = r->piece[i];
-        grid = places ? cuda_mul(r, grid, places / piece + (places % piece != 0)) : grid;
-    }
-    return grid;
-}
-
 /* In which each thread has some iterations, or many; or blocks some tiles. */
 static int64_t cuda_grid(cuda_run *r, const cuda_kernel *k)
 {
@@ -438,30 +483,47 @@ static int64_t cuda_shared(cuda_run *r, const cuda_kernel *k, unsigned threads)
 }
 
 /* Whether a kernel can do what the one before does, and is worth it. Sizes that overflow do not fit. */
-static int cuda_fits(cuda_run *r, const cuda_kernel *k, int shared)
+static int cuda_fits(cuda_run *r, const cuda_kernel *k)
 {
     int bad = r->bad, fits;
     cuda_pieces(r, k);
-    fits = cuda_shared(r, k, cuda_threads(r, k)) <= shared && !r->bad;
+    fits = cuda_shared(r, k, cuda_threads(r, k)) <= r->shared && (!r->meets || cuda_blocks(r, k) <= r->together) && !r->bad;
     r->bad = bad;
     return fits;
 }
 
-/* A team has no more blocks than it needs, nor than any device that has clusters lets it have. */
-static int cuda_can(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, int shared)
+/* A team has no more blocks than it needs. */
+static int cuda_has_team(cuda_run *r, const cuda_kernel *k, int64_t most, int meets)
 {
-    enum { STEPS = 4, TEAM = 8 };
     int fits = 0;
-    if (cuda_natural(r, k->steps) < STEPS || (k->team.part >= 0 && !d->cuLaunchKernelEx))
-        return 0;
-    r->team = 1;
-    if (k->team.part < 0)
-        return cuda_fits(r, k, shared);
-    while (!fits && r->team < TEAM) {
-        r->team *= 2;
-        fits = cuda_fits(r, k, shared);
-    }
+    r->meets = meets;
+    for (r->team = 1; !fits && r->team < most; fits = cuda_fits(r, k))
+        r->team = 2 * r->team < most ? 2 * r->team : most;
     return fits;
+}
+
+/* A cluster has as many blocks as all devices let it have that have such. Other teams may have as many as there are multiprocessors. */
+static int cuda_can(cuda_run *r, const cuda_driver *d, const cuda_kernel *k)
+{
+    enum { STEPS = 4, CLUSTER = 8 };
+    if (cuda_natural(r, k->steps) < STEPS)
+        return 0;
+    if (k->team.part < 0)
+        return cuda_fits(r, k);
+    return cuda_has_team(r, k, r->p->clusters && d->cuLaunchKernelEx ? CLUSTER : 0, 0) || cuda_has_team(r, k, r->together, 1);
+}
+
+/* The first of those that do the same which can, or the plain one. */
+static int cuda_choose(cuda_run *r, const cuda_driver *d, int first, int end)
+{
+    int i;
+    for (i = first + 1; i < end; i++) {
+        r->team = 1, r->meets = 0;
+        if (cuda_can(r, d, &r->p->kernel[i]))
+            return i;
+    }
+    r->team = 1, r->meets = 0;
+    return first;
 }
 
 static rnn_status cuda_launch_team(cuda_run *r, const cuda_driver *d, unsigned grid, unsigned threads, unsigned shared, void *function, rnn_cuda_call *call)
@@ -476,10 +538,18 @@ static rnn_status cuda_launch_team(cuda_run *r, const cuda_driver *d, unsigned g
     return RNN_OK;
 }
 
+static rnn_status cuda_launch_together(cuda_run *r, const cuda_driver *d, unsigned grid, unsigned threads, unsigned shared, void *function, rnn_cuda_call *call)
+{
+    size_t teams = grid / (size_t)r->team;
+    CUDA_CALL(d, &call->error, cuMemsetD8Async, (r->counters_at, 0, teams * CUDA_APART, call->stream));
+    CUDA_CALL(d, &call->error, cuLaunchCooperativeKernel, (function, grid, 1, 1, threads, 1, 1, shared, call->stream, r->pointer));
+    return RNN_OK;
+}
+
 static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kernel *k, void *function, rnn_cuda_call *call)
 {
     int64_t grid;
-    unsigned threads;
+    unsigned threads, shared;
     int i;
     cuda_pieces(r, k);
     grid = k->blocks ? cuda_blocks(r, k) : cuda_grid(r, k);
@@ -492,10 +562,12 @@ static rnn_status cuda_launch(cuda_run *r, const cuda_driver *d, const cuda_kern
         r->value[i] = cuda_param_value(r, &r->p->param[k->first + i]);
         r->pointer[i] = &r->value[i];
     }
+    shared = (unsigned)cuda_shared(r, k, threads);
+    if (r->meets)
+        return cuda_launch_together(r, d, (unsigned)grid, threads, shared, function, call);
     if (k->team.part >= 0)
-        return cuda_launch_team(r, d, (unsigned)grid, threads, (unsigned)cuda_shared(r, k, threads), function, call);
-    CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, (unsigned)cuda_shared(r, k, threads),
-                                                call->stream, r->pointer, NULL));
+        return cuda_launch_team(r, d, (unsigned)grid, threads, shared, function, call);
+    CUDA_CALL(d, &call->error, cuLaunchKernel, (function, (unsigned)grid, 1, 1, threads, 1, 1, shared, call->stream, r->pointer, NULL));
     return RNN_OK;
 }
 
@@ -528,7 +600,20 @@ static rnn_status cuda_prepare(cuda_run *r, const void *sizes, cuda_struct carry
     return status == RNN_OK ? cuda_carried(r, carry) : status;
 }
 
-static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, int shared, void *const *function, rnn_cuda_call *call, int mode)
+/* Kernels first..end-1 do the same. Where others have taken multiprocessors away for good, blocks do not run at a time; the plain kernel needs no
+ * such thing. */
+static rnn_status cuda_launch_one(cuda_run *r, const cuda_driver *d, int first, int end, void *const *function, rnn_cuda_call *call)
+{
+    enum { COOPERATIVE_LAUNCH_TOO_LARGE = 720 };
+    int chosen = cuda_choose(r, d, first, end);
+    rnn_status status = cuda_launch(r, d, &r->p->kernel[chosen], function[chosen], call);
+    if (status != RNN_CUDA || !r->meets || call->error.result != COOPERATIVE_LAUNCH_TOO_LARGE)
+        return status;
+    r->team = 1, r->meets = 0;
+    return cuda_launch(r, d, &r->p->kernel[first], function[first], call);
+}
+
+static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, void *const *function, rnn_cuda_call *call, int mode)
 {
     const cuda_program *p = r->p;
     int i, which = mode <= CUDA_INIT ? mode : CUDA_FORWARD, first = 0, next, current = -1;
@@ -541,12 +626,9 @@ static rnn_status cuda_go(cuda_run *r, const cuda_driver *d, int device, int sha
     for (i = 0; i < which; i++)
         first += p->nkernel[i];
     for (i = first; i < first + p->nkernel[which] && status == RNN_OK; i = next) {
-        int chosen = i;
-        for (next = i + 1; next < first + p->nkernel[which] && p->kernel[next].instead; next++)
-            if (chosen == i && cuda_can(r, d, &p->kernel[next], shared))
-                chosen = next;
-        r->team = p->kernel[chosen].team.part >= 0 ? r->team : 1;
-        status = cuda_launch(r, d, &p->kernel[chosen], function[chosen], call);
+        for (next = i + 1; next < first + p->nkernel[which] && p->kernel[next].instead;)
+            next++;
+        status = cuda_launch_one(r, d, i, next, function, call);
     }
     return status;
 }

@@ -41,7 +41,7 @@ typedef struct cuda_struct {
     int optional; /* may be NULL as a whole */
 } cuda_struct;
 
-enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TEAM, CUDA_SEED, CUDA_TROUBLE };
+enum { CUDA_BUFFER, CUDA_SIZE, CUDA_GIVEN, CUDA_PIECE, CUDA_TEAM, CUDA_COUNTERS, CUDA_SEED, CUDA_TROUBLE };
 
 typedef struct cuda_param {
     int kind, index;
@@ -76,6 +76,7 @@ typedef struct cuda_program {
     const void *code;
     int major, minor; /* of the architecture, or of the oldest */
     int only;         /* 1: the code runs on no later major one */
+    int clusters;     /* 1: teams may be clusters */
     int nsymbol, nsize, nderived, nneed, narg, nout, nbuf, nkernel[3], nextent;
     const int *size; /* the symbol of each member of sizes */
     const int *bounded; /* of each: 1: lengths count it */

@@ -128,7 +128,7 @@ static void put_code(Out *x)
 static void put_program(Out *x)
 {
     const cuda_program *p = &x->program->tables;
-    text_add(x->t, "static const cuda_program program = {\n    code.byte, %d, %d, %d,\n", p->major, p->minor, p->only);
+    text_add(x->t, "static const cuda_program program = {\n    code.byte, %d, %d, %d, %d,\n", p->major, p->minor, p->only, p->clusters);
     text_add(x->t, "    %d, %d, %d, %d, %d, %d, %d, {%d, %d, %d}, %d,\n", p->nsymbol, p->nsize, p->nderived, p->nneed, p->narg, p->nout, p->nbuf,
              p->nkernel[0], p->nkernel[1], p->nkernel[2], p->nextent);
     text_add(x->t, "    size_table, bounded_table, %d, %d, %d, extent_table, term_table, derived_table, need_table, work_table, arg_table, out_table,\n"
@@ -137,7 +137,7 @@ static void put_program(Out *x)
                    "    int64_t sizes_of_run[%d]; \\\n"
                    "    uint64_t arg_of_run[%d] = {0}, out_of_run[%d] = {0}, buf_of_run[%d] = {0}, value_of_run[%u]; \\\n"
                    "    void *pointer_of_run[%u]; \\\n"
-                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, {0}, 0, 0, 0, 0, 0, 0, 0}\n\n",
+                   "    cuda_run R = {&program, sizes_of_run, arg_of_run, out_of_run, buf_of_run, value_of_run, pointer_of_run, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}\n\n",
              p->nsymbol + 1, p->narg + 1, p->nout + 1, p->nbuf + 1, x->program->most_params + 1, x->program->most_params + 1);
 }
 
@@ -217,7 +217,8 @@ static void put_body(Out *x, const IfaceFnInfo *info, const char *mode)
     text_add(x->t, "    status = status == RNN_OK ? cuda_prepare(&r, sizes, carry_members, call, %s) : status;\n"
                    "    if (status != RNN_OK)\n        return status;\n"
                    "    memcpy(&d, cuda->driver, sizeof d);\n"
-                   "    return cuda_go(&r, &d, cuda->device, cuda->shared, cuda->kernel, call, %s);\n}\n\n", mode, mode);
+                   "    r.shared = cuda->shared, r.together = cuda->together;\n"
+                   "    return cuda_go(&r, &d, cuda->device, cuda->kernel, call, %s);\n}\n\n", mode, mode);
 }
 
 static bool is_stream(IfaceFn f)
@@ -240,7 +241,7 @@ static const char open_code[] =
     "{\n    cuda_driver d;\n    rnn_status status;\n    if (!cuda)\n        return RNN_NULL;\n"
     "    memset(cuda, 0, sizeof *cuda);\n"
     "    status = cuda_load_driver(&cuda->library, &d, driver, &cuda->error);\n"
-    "    status = status == RNN_OK ? cuda_check_device(&d, &program, &cuda->device, &cuda->shared, &cuda->error) : status;\n"
+    "    status = status == RNN_OK ? cuda_check_device(&d, &program, &cuda->device, &cuda->shared, &cuda->together, &cuda->error) : status;\n"
     "    status = status == RNN_OK ? cuda_load(&d, &program, cuda->shared, &cuda->module, cuda->kernel, &cuda->error) : status;\n"
     "    if (status == RNN_OK)\n        memcpy(cuda->driver, &d, sizeof d);\n"
     "    else if (cuda->module)\n        d.cuModuleUnload(cuda->module);\n"
@@ -297,7 +298,7 @@ Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header)
 static void put_context(Out *x)
 {
     text_add(x->t, "/* The kernels, loaded for one device; the caller's own. Calls only read it. */\ntypedef struct %.*s_cuda {\n", STRF(x->prefix));
-    text_add(x->t, "    void *library, *module, *driver[%d], *kernel[%u];\n    int device, shared;\n    rnn_cuda_error error; /* what RNN_CUDA of "
+    text_add(x->t, "    void *library, *module, *driver[%d], *kernel[%u];\n    int device, shared, together;\n    rnn_cuda_error error; /* what RNN_CUDA of "
                    "..._open_cuda means */\n} %.*s_cuda;\n\n",
              NV_DRIVER_FUNCTIONS, nv_kernels(x->p) + 1, STRF(x->prefix));
 }

@@ -72,6 +72,7 @@ static void put_param(Out *x, const NvParam *p)
     case NV_GIVEN: json_put_field(&x->t, "given", k->arg.p[p->index].name, ""); break;
     case NV_PIECE: text_add(&x->t, "\"piece_of_axis\": %u", p->index); break;
     case NV_TEAM: text_add(&x->t, "\"team\": true"); break;
+    case NV_COUNTERS: text_add(&x->t, "\"counters\": true"); break;
     case NV_SEED: text_add(&x->t, "\"seed\": true"); break;
     case NV_TROUBLE: text_add(&x->t, "\"trouble\": true"); break;
     }

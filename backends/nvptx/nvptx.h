@@ -37,9 +37,10 @@
  * What all steps of a block read alike, weights for instance, may stay in its shared memory: reside.c makes a second kernel for that, which is launched instead of
  * the first where it fits, and where there are steps enough.
  *
- * Where what a block reads does not fit, a team of blocks may go through the steps together, a cluster of a GPU that has such: the iterations of each NV_SHARE are shared
- * out among the team's blocks first, along one axis, and an NV_BARRIER is one for all threads of the team (barrier.cluster), which also orders what they
- * write to global memory. Each block keeps what its own iterations read.
+ * Where what a block reads does not fit, a team of blocks may go through the steps together: the iterations of each NV_SHARE are shared
+ * out among the team's blocks first, along one axis, and an NV_BARRIER is one for all threads of the team, which also orders what they
+ * write to global memory. Each block keeps what its own iterations read. A team is a cluster, on a GPU that has such (barrier.cluster), or any number of
+ * blocks that are launched to run at a time, and meet at a counter in global memory (emit_meet.c); which of the two is known when the kernel is launched.
  *
  * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index
  * out of range (K_CHECK) sets a flag in global memory.
@@ -53,7 +54,7 @@
 
 #include "ir/kern/kern.h"
 
-enum { NV_MAXLEVEL = 8, NV_SLOT = 8 /* bytes of a partial result in shared memory */, NV_KEEP = 16 };
+enum { NV_MAXLEVEL = 8, NV_SLOT = 8 /* bytes of a partial result in shared memory */, NV_KEEP = 16, NV_APART = 128 };
 
 typedef struct NvParam {
     enum {
@@ -62,6 +63,7 @@ typedef struct NvParam {
         NV_GIVEN,
         NV_PIECE,   /* how many places of axis number `index` a block has; 1 or more */
         NV_TEAM,    /* how many blocks go through the steps together; those of a team are next to each other */
+        NV_COUNTERS, /* address of an int32 of each team, NV_APART bytes apart, 0 at first; none: teams are clusters */
         NV_SEED,    /* of random numbers */
         NV_TROUBLE, /* address of an int32, set to 1 where an index is out of range */
     } kind;
@@ -196,7 +198,7 @@ void nv_print(Text *out, const NvPlan *p); /* print.c */
 /* ptx.c: the kernels as text, in the lowest PTX version that the architecture has */
 Str nv_ptx(const NvPlan *p, const NvOptions *o);
 /* launcher.c: C that launches them, to be compiled beside `header`, and what that header declares */
-enum { NV_DRIVER_FUNCTIONS = 13 };
+enum { NV_DRIVER_FUNCTIONS = 14 };
 /* launch_call.h, which stands in every header, launch_table.h and launch_code.h, which stand in every launcher */
 extern const char nv_launch_call[], nv_launch_table[], nv_launch_code[];
 Str nv_launcher(const NvPlan *p, const NvOptions *o, Str code, Str header);

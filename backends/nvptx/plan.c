@@ -82,8 +82,10 @@ static void list_params(Map *m)
             vec_push(m->a, &kernel->param, (NvParam){NV_GIVEN, i, false});
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         vec_push(m->a, &kernel->param, (NvParam){NV_PIECE, i, false});
-    if (kernel->shared)
+    if (kernel->shared) {
         vec_push(m->a, &kernel->param, (NvParam){NV_TEAM, 0, false});
+        vec_push(m->a, &kernel->param, (NvParam){NV_COUNTERS, 0, true});
+    }
     if (m->random)
         vec_push(m->a, &kernel->param, (NvParam){NV_SEED, 0, false});
     if (m->checks)
@@ -260,16 +262,29 @@ static void end_kernel(Map *m, const KBlock *b, uint32_t at)
     vec_push(m->a, &m->fn->kernel, *kernel);
 }
 
-/* Whether a team can do it: all its blocks come to the same barriers, and nobody adds up what threads of several blocks have. */
-static bool is_of_team(const Map *m, const NvNodes *nodes)
+/* Marks what says how often, and how far, threads go. False: somebody would add up what threads of several blocks have, or do it for all of them. */
+static bool see_ways(Map *m, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n; i++) {
-        const NvNode *n = nodes->p[i];
-        if (n->kind == NV_ONE || n->kind == NV_COMBINE || !is_of_team(m, &n->body) ||
-            (n->kind == NV_STEPS && dim_mentions(m->k->dims, n->s->loop.extent, m->kernel->team.part)))
+        NvNode *n = nodes->p[i];
+        if (n->kind == NV_ONE || n->kind == NV_COMBINE || !see_ways(m, &n->body))
             return false;
+        if (n->kind == NV_EACH)
+            use_stmt(m, n->s);
+        if (n->kind == NV_STEPS) {
+            use_dim(m, n->s->loop.extent);
+            use_dim(m, n->s->loop.by);
+        }
     }
     return true;
+}
+
+/* Whether a team can do it: all its blocks come to the same barriers. A block that did not would be waited for for ever. */
+static bool is_of_team(Map *m)
+{
+    const NvCut *team = &m->kernel->team;
+    make_room(m);
+    return see_ways(m, &m->kernel->node) && !m->sizes[team->part] && !m->needs[team->first];
 }
 
 /* One that keeps what its steps read, in a block or in a team of them. */
@@ -290,7 +305,7 @@ static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_
     if (!nv_reside(m, &plain->root, steps->s, team, &kernel.root))
         return;
     of_blocks(m);
-    if (team && !is_of_team(m, &kernel.node))
+    if (team && !is_of_team(m))
         return;
     end_kernel(m, b, at);
     m->ninstead++;
@@ -314,8 +329,7 @@ static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
     pieces = m->pieces;
     add_resident(m, &kernel, b, at, prefix, false);
     m->pieces = pieces;
-    if (nv_has_clusters(m->plan->arch))
-        add_resident(m, &kernel, b, at, prefix, true);
+    add_resident(m, &kernel, b, at, prefix, true);
     return true;
 }
 

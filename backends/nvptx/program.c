@@ -185,7 +185,7 @@ static void make_params(Make *m, const NvKernel *kernel)
     static const int kind[] = {[NV_BUFFER] = CUDA_BUFFER,
                                [NV_SIZE] = CUDA_SIZE,
                                [NV_GIVEN] = CUDA_GIVEN,
-                               [NV_PIECE] = CUDA_PIECE, [NV_TEAM] = CUDA_TEAM, [NV_SEED] = CUDA_SEED,
+                               [NV_PIECE] = CUDA_PIECE, [NV_TEAM] = CUDA_TEAM, [NV_COUNTERS] = CUDA_COUNTERS, [NV_SEED] = CUDA_SEED,
                                [NV_TROUBLE] = CUDA_TROUBLE};
     for (uint32_t i = 0; i < kernel->param.n; i++)
         vec_push(m->a, &m->param, ((cuda_param){kind[kernel->param.p[i].kind], (int)kernel->param.p[i].index}));
@@ -340,6 +340,7 @@ static void make_arch(Make *m, cuda_program *p)
         p->major = 10 * p->major + arch.p[i] - '0';
     p->minor = arch.p[n - 1] - '0';
     p->only = str_is(m->o->code, "cubin") || nv_is_alone(arch);
+    p->clusters = nv_has_clusters(arch);
 }
 
 const NvProgram *nv_program(const NvPlan *plan, const NvOptions *o, Str code)

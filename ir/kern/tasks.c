@@ -197,9 +197,10 @@ KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested)
     return tasks;
 }
 
-/* Along the longest axis that all loops have. */
+/* Along the longest axis that all loops have, if it is not a short one. */
 KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested)
 {
+    enum { SHORT = 16 };
     Pass x = {.p = p, .own = arena_new(), .nested = nested};
     Axes axes = {0};
     Cut best = {0};
@@ -207,7 +208,8 @@ KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested)
     find_axes(&x, &s->loop.body, &axes);
     for (uint32_t i = 0; i < axes.axis.n; i++) {
         Cut c = cut_new(p, x.own, axes.axis.p[i]);
-        if (!dim_is_const(p->dims, c.axis, &n) && cut_work_ok(&c, s) && (!best.p || estimate(p, c.axis) > estimate(p, best.axis)))
+        bool is_short = dim_is_const(p->dims, c.axis, &n) && n < SHORT;
+        if (!is_short && cut_work_ok(&c, s) && (!best.p || estimate(p, c.axis) > estimate(p, best.axis)))
             best = c;
     }
     KStmt *tasks = best.p ? make_tasks(&x, &best, s) : NULL;

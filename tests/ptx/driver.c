@@ -5,7 +5,7 @@
  * STUB_SHARED: bytes of shared memory that a block may have, if it is asked for. STUB_PROCESSORS: multiprocessors, of which each takes one block of
  * a cooperative launch. STUB_COOPERATIVE=0: there are no such launches; STUB_APART=1: there are, but no more of their blocks run at a time than of others.
  * STUB_SAYS=1: tells which part of a fat binary it takes, and what is launched. STUB_WITHOUT=3: what the fourth of all barriers, acquires and releases is for does not
- * happen; it is told which, and of what kernel. */
+ * happen; it is told which, and of what kernel. STUB_WITHOUT_IN=_team: of all in kernels that are called so. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +318,22 @@ static int look_at_machine_code(const unsigned char *elf)
     return INVALID_IMAGE;
 }
 
+/* The last kernel that begins in front of it. */
+static const char *kernel_of(const char *ptx, const char *at)
+{
+    static const char entry[] = ".entry ";
+    const char *name = ptx;
+    for (const char *next = ptx; (next = strstr(next, entry)) && next < at; name = next)
+        next += sizeof entry - 1;
+    return name;
+}
+
+static int is_meant(const char *ptx, const char *at)
+{
+    const char *name = kernel_of(ptx, at), *in = getenv("STUB_WITHOUT_IN"), *found = in ? strstr(name, in) : name;
+    return found && found < name + strcspn(name, "(");
+}
+
 /* The n-th of all in the text; NULL: there are not as many. */
 static char *find_fence(char *ptx, int n)
 {
@@ -328,19 +344,9 @@ static char *find_fence(char *ptx, int n)
             char *found = strstr(at, words[i]);
             next = found && (!next || found < next) ? found : next;
         }
-        if (!next || n-- == 0)
+        if (!next || (is_meant(ptx, next) && n-- == 0))
             return next;
     }
-}
-
-/* The last kernel that begins in front of it. */
-static const char *kernel_of(const char *ptx, const char *at)
-{
-    static const char entry[] = ".entry ";
-    const char *name = ptx;
-    for (const char *next = ptx; (next = strstr(next, entry)) && next < at; name = next)
-        next += sizeof entry - 1;
-    return name;
 }
 
 /* A copy, which is never freed. */

@@ -92,13 +92,45 @@ check "with products of tiles" says env STUB_ARCH=9.0 STUB_SHARED=500 $lstm --pr
 check "in clusters, too" sh -c '[ "$(grep -c "_team, .* clusters of " said)" = 2 ]'
 check "none" sh -c "LD_LIBRARY_PATH='$ours' STUB_ARCH=9.0 STUB_SHARED=64 ${lstm% *} one.npz --products=bf16"
 check "the same bits" cmp one.npz y.npz
-check "not on a GPU without them" says env STUB_ARCH=8.9 STUB_SHARED=500 $lstm
-check "nothing is kept there" sh -c '! grep -qE "_kept|_team" said'
 refuses "a cluster that does not start" 1 'lstm: cuLaunchKernelEx: CUDA_ERROR_OUT_OF_MEMORY' broken "cuLaunchKernelEx 0 2" env STUB_ARCH=9.0 STUB_SHARED=500 $lstm
-mkdir old
-check "an old driver" "$CC" -std=gnu99 -O1 -ffp-contract=off -shared -fPIC -DSTUB_IS_OLD "$SRC/tests/ptx/driver.c" "$SRC/tests/ptx/interpret.c" "$SRC/tests/ptx/weak.c" -o old/libcuda.so.1 -lm
-check "runs" sh -c "STUB_SAYS=1 STUB_ARCH=9.0 STUB_SHARED=500 LD_LIBRARY_PATH=$PWD/old $lstm 2>said"
-check "but starts no clusters" sh -c 'grep -q "launched: lstm_forward_6," said && ! grep -qE "_kept|_team" said'
+
+# ---- in blocks that wait for each other without being a cluster: where there are none, or they are too small ----
+export STUB_ARCH=8.9 STUB_SHARED=500
+meets() { says "$@" && [ "$(grep -c '_team, .*, cooperative' said)" = "$blocks" ]; }
+plain() { says "$@" && ! grep -qE "_kept|_team" said && grep -q 'lstm_forward_6, ' said; }
+blocks=2
+check "with products of tiles, on a GPU without clusters" meets $lstm --products=bf16
+check "the same bits as without teams" cmp one.npz y.npz
+check "none" plain env STUB_SHARED=64 ${lstm% *} one.npz
+check "real factors" meets $lstm
+check "blocks of the batch are as many as run at a time" grep -q 'lstm_forward_6_team, 8 blocks of 32 threads' said
+check "the same bits" cmp one.npz y.npz
+check "room for one team" meets env STUB_PROCESSORS=5 $lstm
+check "has all of the batch" grep -q 'lstm_forward_6_team, 4 blocks of 32 threads' said
+check "the same bits" cmp one.npz y.npz
+check "room for none" plain env STUB_PROCESSORS=1 $lstm
+check "a GPU that does not do that" plain env STUB_COOPERATIVE=0 $lstm
+check "others have the room" sh -c "STUB_SAYS=1 STUB_FAIL='cuLaunchCooperativeKernel 0 720' LD_LIBRARY_PATH='$ours' $lstm 2>said && ! grep -q _team said && grep -q 'lstm_forward_6, ' said"
+check "the same bits" cmp one.npz y.npz
+refuses "blocks that do not start" 1 'lstm: cuLaunchCooperativeKernel: CUDA_ERROR_OUT_OF_MEMORY' broken "cuLaunchCooperativeKernel 1 2" $lstm
+npy '<f4' '5, 3, 2' 120 >x.npy
+wide="$RNNC run $SRC/stdlib/lstm.rnn --entry=lstm --seed=3 -i x.npy --target=cuda"
+for size in "-i h0.npy" "-D H=23"; do
+  npy '<f4' '3, 23' 276 >h0.npy
+  check "23 units, in one block" plain env STUB_SHARED=64 $wide $size -o one.npz
+  blocks=1
+  check "in many, $size" meets env STUB_ARCH=9.0 STUB_SHARED=700 STUB_PROCESSORS=23 $wide $size -o y.npz
+  check "more than a cluster has" grep -q 'lstm_forward_6_team, 23 blocks of ' said
+  check "the same bits" cmp one.npz y.npz
+done
+check "eight are a cluster" sh -c "STUB_SAYS=1 STUB_ARCH=9.0 STUB_SHARED=1500 LD_LIBRARY_PATH='$ours' $wide -D H=23 -o y.npz 2>said && grep -q '_team, .* clusters of 8' said"
+mkdir old older
+old() { "$CC" -std=gnu99 -O1 -ffp-contract=off -shared -fPIC -DSTUB_IS_OLD=$1 "$SRC/tests/ptx/driver.c" "$SRC/tests/ptx/interpret.c" "$SRC/tests/ptx/weak.c" -o $2/libcuda.so.1 -lm; }
+check "a driver before CUDA 11.8" old 1 old
+check "starts no clusters" sh -c "STUB_SAYS=1 STUB_ARCH=9.0 LD_LIBRARY_PATH=$PWD/old $lstm 2>said && grep -q '_team, .*, cooperative' said && ! grep -q 'clusters of [1-9]' said"
+check "one before CUDA 9" old 9 older
+check "no teams at all" sh -c "STUB_SAYS=1 STUB_ARCH=9.0 LD_LIBRARY_PATH=$PWD/older $lstm 2>said && grep -q 'launched: lstm_forward_6,' said && ! grep -q _team said"
+unset STUB_ARCH STUB_SHARED
 for p in bf16 f16; do
   check "$p, tiles" says "$RNNC" run "$gru" --entry=gru -i "$SRC/stdlib/gru.npz" --target=cuda --products=$p -o kept.npz
   check "some kept" grep -q _kept said

@@ -3,6 +3,7 @@
 . "$SRC/tests/lib.sh"
 test="$RNNC test --target=cuda --precision=f32 --form=scan:3 $SRC/tests/ptx/diagonal.rnn"
 emulated() { env STUB_MOST=20000000 LD_LIBRARY_PATH="$BUILD/tests/driver" "$@" >told 2>said; }
+emulated_loud() { env LD_LIBRARY_PATH="$BUILD/tests/driver" "$@"; }
 check "with all of them" emulated $test
 n=0
 while emulated env STUB_WITHOUT=$n $test; ! grep -q '^without: nothing' said; do
@@ -13,19 +14,30 @@ done
 check "forward and backward have five each" [ $n = 10 ]
 check "and nothing else was taken" sh -c '! grep -q "^FAIL" told'
 
-# Blocks of a cluster: each barrier of theirs is needed, and what it releases. Other kernels, which do the same elsewhere, are not launched here.
-run="env STUB_ARCH=9.0 STUB_SHARED=500 $RNNC run $SRC/stdlib/lstm.rnn --entry=lstm -i $SRC/stdlib/lstm.npz --grad --target=cuda"
-check "in clusters" emulated env STUB_SAYS=1 $run -o right.npz
-check "forward and backward" sh -c '[ "$(grep -c "_team, .* clusters of 4" said)" = 2 ]'
-check "what one block gives" sh -c "LD_LIBRARY_PATH=$BUILD/tests/driver env STUB_ARCH=9.0 STUB_SHARED=64 $RNNC run $SRC/stdlib/lstm.rnn --entry=lstm -i $SRC/stdlib/lstm.npz --grad --target=cuda -o one.npz && cmp one.npz right.npz"
-n=0 barriers=0
-while emulated env STUB_WITHOUT=$n $run -o y.npz; ! grep -q '^without: nothing' said; do
-  what=$(sed -n 's/^without: \([a-z.]*\).*/\1/p' said | head -n 1)
-  n=$((n + 1))
-  [ "$what" != bar.sync ] || continue
-  barriers=$((barriers + 1))
-  check "$what, number $n, is missed" sh -c '! cmp -s y.npz right.npz'
-  rm -f y.npz
-done
-check "two barriers a step forward, one backward" [ $barriers = 6 ]
+# Blocks of a team: each barrier of theirs is needed, and what it releases and acquires. Kernels that do the same elsewhere are not launched here.
+# missed WORDS: takes away what is one of these words, in kernels of teams; in $taken, how often
+run="$RNNC run $SRC/stdlib/lstm.rnn --entry=lstm -i $SRC/stdlib/lstm.npz --grad --target=cuda"
+missed() {
+  n=0 taken=0
+  while emulated env STUB_SHARED=500 STUB_WITHOUT_IN=_team STUB_WITHOUT=$n $run -o y.npz; ! grep -q '^without: nothing' said; do
+    what=$(sed -n 's/^without: \([a-z.]*\).*/\1/p' said | head -n 1)
+    n=$((n + 1))
+    echo "$what" | grep -qE "^($1)" || continue
+    taken=$((taken + 1))
+    check "$what, number $n, is missed" sh -c '! cmp -s y.npz right.npz'
+    rm -f y.npz
+  done
+}
+check "what one block gives" emulated env STUB_SHARED=64 $run -o right.npz
+export STUB_ARCH=9.0
+check "in clusters" emulated env STUB_SAYS=1 STUB_SHARED=500 $run -o y.npz
+check "forward and backward" sh -c '[ "$(grep -c "_team, .* clusters of 4" said)" = 2 ] && cmp y.npz right.npz'
+missed 'barrier.cluster|arrive'
+check "two barriers a step forward, one backward" [ $taken = 6 ]
+export STUB_ARCH=8.9
+check "at counters" emulated env STUB_SAYS=1 STUB_SHARED=500 $run -o y.npz
+check "all at a time" sh -c '[ "$(grep -c "_team, 8 blocks .*, cooperative" said)" = 2 ] && cmp y.npz right.npz'
+missed 'bar.sync|red.release|ld.acquire'
+check "each is two of the block, and two of the team" [ $taken = 12 ]
+refuses "blocks that do not run at a time" 1 'cuCtxSynchronize: CUDA_ERROR_LAUNCH_TIMEOUT' emulated_loud env STUB_APART=1 STUB_SHARED=500 $run -o y.npz
 finish

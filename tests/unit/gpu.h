@@ -211,6 +211,7 @@ static inline int64_t param_value(const Machine *m, const NvParam *p)
     case NV_GIVEN: return m->given[p->index];
     case NV_PIECE: return m->piece[p->index];
     case NV_TEAM: return m->team;
+    case NV_COUNTERS: return 0;
     case NV_SEED: return (int64_t)m->c->seed;
     case NV_TROUBLE: return (int64_t)(intptr_t)&m->trouble;
     }
@@ -315,11 +316,6 @@ static inline void run_teams(Block *b, int64_t teams, uint32_t team, double *sha
         }
         run_block(b);
     }
-}
-
-static inline void run_blocks(Block *b, int64_t blocks, double *shared)
-{
-    run_teams(b, blocks, 1, shared, 0);
 }
 
 static inline int64_t blocks_of(Machine *m, const NvKernel *kernel)

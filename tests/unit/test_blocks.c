@@ -825,6 +825,34 @@ Test(blocks, plan_of_heads)
     arena_free(a);
 }
 
+static NvPlan *plan_for(Arena *a, const Entry *e, const char *arch)
+{
+    return nv_plan(a, lowered(a, e, SEQUENTIAL, FACTOR_REAL), &(NvOptions){.arch = str_of(arch)});
+}
+
+/* On all GPUs; the same barriers as a block has by itself. Not where threads add up what others have. */
+Test(blocks, plan_of_teams)
+{
+    Arena *a = arena_new();
+    for (uint32_t i = 0; nv_arch(i); i++) {
+        Str steps = text_of(a, plan_for(a, &(Entry){"stdlib/elman.rnn", "elman"}, nv_arch(i)), "elman_forward_6_team");
+        cr_assert(str_is(steps, "elman_forward_6_team, blocks of B, piece 1, in teams along H, keeps H*part.2 + 4*part.2, part.2\n"
+                                "  share H*part.2 writes b31\n"
+                                "  share part.2 writes b32\n"
+                                "  steps %4 < T\n"
+                                "    barrier\n"
+                                "    share part.1*part.2 writes b25\n"
+                                "    each\n"
+                                "    each\n"
+                                "    barrier\n"
+                                "    share part.1*part.2 writes b12 b23 b24"), "%.*s", STRF(steps));
+    }
+    Text t = {.arena = a};
+    nv_print(&t, plan_for(a, &(Entry){"stdlib/gated_deltanet.rnn", "gated_deltanet"}, "sm_90"));
+    cr_assert(strstr(str_c(a, text_str(&t)), "combine") && !strstr(str_c(a, text_str(&t)), "_team"));
+    arena_free(a);
+}
+
 /* Pieces side by side, and what may come before or behind them out of the way. */
 Test(blocks, plan_of_scan)
 {

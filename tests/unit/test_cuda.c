@@ -132,7 +132,7 @@ static void launcher_free(Launcher *l)
 /* ---- launches ---- */
 
 static const Launcher *launched; /* by whom: the driver hands no context on */
-static uint32_t launches;
+static uint32_t launches, team_launches;
 
 static const NvKernel *find_kernel(const char *name)
 {
@@ -152,6 +152,27 @@ static void run_grid(Kernel *run, const int64_t *param, int64_t threads)
     }
 }
 
+static uint32_t team_of(const NvKernel *kernel, const int64_t *param)
+{
+    for (uint32_t i = 0; i < kernel->param.n; i++)
+        if (kernel->param.p[i].kind == NV_TEAM)
+            return (uint32_t)param[i];
+    return 1;
+}
+
+static void run_kernel(Arena *a, const NvKernel *kernel, const int64_t *param, uint32_t grid, uint32_t threads, uint32_t shared)
+{
+    Kernel *run = (Kernel *)jit_find(launched->jit, str_c(a, kernel->name));
+    uint32_t team = team_of(kernel, param);
+    int64_t words = shared / NV_KEEP * 2 + 2;
+    double *all = NEWN(a, double, team * words + 1);
+    team_launches += team > 1;
+    if (kernel->blocks)
+        run_teams(block_new(a, str_c(a, kernel->name), run, param, threads * team, launches), grid / team, team, all + ((uintptr_t)all / 8 & 1), words);
+    else
+        run_grid(run, param, (int64_t)grid * threads);
+}
+
 static int launch_here(const char *name, unsigned grid, unsigned block, unsigned shared, void **params)
 {
     Arena *a = arena_new();
@@ -159,12 +180,8 @@ static int launch_here(const char *name, unsigned grid, unsigned block, unsigned
     int64_t *param = NEWN(a, int64_t, kernel->param.n + 1);
     for (uint32_t i = 0; i < kernel->param.n; i++)
         memcpy(&param[i], params[i], 8);
-    Kernel *run = (Kernel *)jit_find(launched->jit, name);
     launches++;
-    if (kernel->blocks)
-        run_blocks(block_new(a, name, run, param, block, launches), grid, NEWN(a, double, shared / 8 + 1));
-    else
-        run_grid(run, param, (int64_t)grid * block);
+    run_kernel(a, kernel, param, grid, block, shared);
     arena_free(a);
     return 0;
 }
@@ -441,6 +458,14 @@ static void check_launcher(Source s)
 
 Test(cuda, gru) { check_launcher((Source){.path = "stdlib/gru.rnn", .entry = "gru"}); }
 Test(cuda, lstm) { check_launcher((Source){.path = "stdlib/lstm.rnn", .entry = "lstm"}); }
+/* Where a block has no room for its weights. */
+Test(cuda, teams)
+{
+    cr_assert_eq(setenv("STUB_SHARED", "600", 1), 0);
+    check_launcher((Source){.path = "stdlib/lstm_heads.rnn", .entry = "lstm_heads"});
+    cr_assert(team_launches >= 4, "%u", team_launches);
+}
+
 Test(cuda, sums) { check_launcher((Source){.path = "stdlib/rwkv7.rnn", .entry = "rwkv7"}); }
 /* What does not stream says so. */
 Test(cuda, no_stream)
@@ -562,7 +587,7 @@ static void check_error(const Error *e, const char *call, int result, const char
 static const Error *open_error(const Launcher *l, const Cuda *cuda)
 {
     uint32_t kernels = l->plan->fn[REC_FORWARD].kernel.n + l->plan->fn[REC_BACKWARD].kernel.n + l->plan->fn[REC_INIT].kernel.n;
-    return (const Error *)&cuda->more[kernels + 2];
+    return (const Error *)&cuda->more[kernels + 3];
 }
 
 static void check_open(Launcher *l, const char *call, int result, const char *name)
