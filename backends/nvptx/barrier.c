@@ -1,6 +1,9 @@
 /* Where the threads of a block wait for each other: in front of a node that reads or writes memory which another one, since
  * the last barrier, wrote or, if this one writes, read; in the same round of a loop or in the one before. Two nodes need
- * no barrier if each element is touched by one and the same thread in both. */
+ * no barrier if each element is touched by one and the same thread in both.
+ *
+ * For a team of blocks that is done twice: first for memory that several blocks touch, with barriers of the team, then for what each block has for
+ * itself, with barriers of the block where none of those is. */
 #include "backends/nvptx/plan.h"
 
 /* What was done since the last barrier; `round`: in another round of that loop, or NULL. */
@@ -50,12 +53,24 @@ static bool are_apart(Map *m, const KStmt *round, const NvNode *a, const NvNode 
     return round && kern_rounds_apart(m->k, round, a->s, b->s, memory, &m->pieces);
 }
 
+/* What a block keeps is its own. */
+static bool is_own(const Map *m, KBufId memory)
+{
+    return m->k->buf.p[memory].kind == K_BLOCK || m->own[memory];
+}
+
+/* Which memory it is about now. */
+static bool is_meant(const Map *m, KBufId memory)
+{
+    return kern_memory(m->k, memory) == memory && (!m->kernel->shared || is_own(m, memory) != m->of_team);
+}
+
 static bool conflict(Map *m, const NvNode *a, const NvNode *b, const KStmt *round)
 {
-    if (partial_results_conflict(a, b))
+    if (!m->of_team && partial_results_conflict(a, b))
         return true;
     for (KBufId memory = 0; memory < m->k->buf.n && a->s && b->s; memory++)
-        if (kern_memory(m->k, memory) == memory && conflict_in(m, a, b, memory, round) && !are_apart(m, round, a, b, memory))
+        if (is_meant(m, memory) && conflict_in(m, a, b, memory, round) && !are_apart(m, round, a, b, memory))
             return true;
     return false;
 }
@@ -103,7 +118,9 @@ static bool first_conflicts(Map *m, const Pending *p, const NvNodes *nodes)
 
 static void wait(Map *m, NvNodes *to, Pending *p)
 {
-    vec_push(m->a, to, nv_node(m, NV_BARRIER, NULL));
+    NvNode *barrier = nv_node(m, NV_BARRIER, NULL);
+    barrier->team = m->of_team;
+    vec_push(m->a, to, barrier);
     p->node.n = 0;
 }
 
@@ -130,7 +147,8 @@ static void place(Map *m, NvNodes *nodes, Pending *p, Pending *left)
     for (uint32_t i = 0; i < nodes->n; i++) {
         NvNode *n = nodes->p[i];
         if (n->kind == NV_BARRIER) {
-            wait(m, &to, p);
+            vec_push(m->a, &to, n);
+            p->node.n = 0;
         } else if (n->kind == NV_STEPS) {
             place_steps(m, &to, n, p);
         } else {
@@ -147,6 +165,9 @@ static void place(Map *m, NvNodes *nodes, Pending *p, Pending *left)
 
 void nv_barriers(Map *m, NvNodes *nodes)
 {
-    Pending p = {0}, left = {0};
-    place(m, nodes, &p, &left);
+    for (int team = m->kernel->shared; team >= 0; team--) {
+        Pending p = {0}, left = {0};
+        m->of_team = team;
+        place(m, nodes, &p, &left);
+    }
 }

@@ -399,10 +399,10 @@ static void emit_team_barrier(Kernel *x)
     gen_end_else(g, cluster);
 }
 
-static void emit_barrier(Kernel *x)
+static void emit_barrier(Kernel *x, const NvNode *n)
 {
     const CpuGen *g = &x->e.g;
-    if (x->threads == NV_GRID && x->kernel->shared) {
+    if (x->threads == NV_GRID && n->team) {
         emit_team_barrier(x);
         return;
     }
@@ -456,7 +456,7 @@ static void emit_nodes(Kernel *x, const NvNodes *nodes)
         case NV_PANELS: emit_panels(x, n); break;
         case NV_COMBINE: emit_combined(x, n); break;
         case NV_STEPS: emit_steps(x, n); break;
-        case NV_BARRIER: emit_barrier(x); break;
+        case NV_BARRIER: emit_barrier(x, n); break;
         case NV_LOOK: nv_emit_look(&x->e, n, x->threads, x->first, x->step, x->shared); break;
         }
     }

@@ -38,8 +38,8 @@
  * the first where it fits, and where there are steps enough.
  *
  * Where what a block reads does not fit, a team of blocks may go through the steps together: the iterations of each NV_SHARE are shared
- * out among the team's blocks first, along one axis, and an NV_BARRIER is one for all threads of the team, which also orders what they
- * write to global memory. Each block keeps what its own iterations read. A team is a cluster, on a GPU that has such (barrier.cluster), or any number of
+ * out among the team's blocks first, along one axis, and an NV_BARRIER may be one for all threads of the team, which also orders what they
+ * write to global memory; where all that it guards is touched by one block alone, it is one of the block. Each block keeps what its own iterations read. A team is a cluster, on a GPU that has such (barrier.cluster), or any number of
  * blocks that are launched to run at a time, and meet at a counter in global memory (emit_meet.c); which of the two is known when the kernel is launched.
  *
  * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index
@@ -130,6 +130,7 @@ struct NvNode {
     NvNodes body;       /* NV_STEPS */
     VEC(NvCarry) carry; /* NV_SHARE of a serial loop */
     const NvTile *tile; /* NV_TILES, NV_PANELS */
+    bool team;          /* NV_BARRIER: of all blocks of the team */
     const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
     uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: a sixteenth of a tile's */
 };

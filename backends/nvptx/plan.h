@@ -11,6 +11,8 @@ typedef struct Map {
     NvFn *fn;
     NvKernel *kernel;
     KernPieces pieces;                      /* of the kernel's cuts */
+    bool *own;                              /* by KBufId: each block of a team has its elements for itself */
+    bool of_team;                           /* barrier.c: barriers are of the team, for now */
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
     bool checks, random;
@@ -59,6 +61,6 @@ bool nv_split(Map *m, KBlock *b, uint32_t at);
 bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock *to);
 
 void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
-void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes */
+void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes of the kernel */
 
 #endif

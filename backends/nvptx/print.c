@@ -57,7 +57,7 @@ static void put_node(const Print *x, const NvNode *n, int depth)
         put_share(x, n);
         break;
     case NV_COMBINE: put_sums(x, n); break;
-    case NV_BARRIER: text_add(x->out, "barrier"); break;
+    case NV_BARRIER: text_add(x->out, n->team ? "barrier of the team" : "barrier"); break;
     case NV_LOOK:
         text_add(x->out, "look back over ");
         put_dim(x, n->look->loop->loop.extent);

@@ -270,7 +270,8 @@ static void copy_tiles(Reside *x)
 static bool share_out(Map *m, KStmt *steps)
 {
     NvKernel *kernel = m->kernel;
-    KStmt *tasks = kern_cut_work(m->k, steps, kernel->cut.n);
+    m->own = NEWN(m->a, bool, m->k->buf.n);
+    KStmt *tasks = kern_cut_work(m->k, steps, kernel->cut.n, m->own);
     if (!tasks)
         return false;
     kernel->shared = true;

@@ -359,6 +359,12 @@ bool cut_steps_ok(Cut *c, KStmt *s)
     return inside_ok(c, s);
 }
 
+bool cut_own_ok(Cut *c, KStmt *s, KBufId memory)
+{
+    c->written[memory] = true;
+    return inside_ok(c, s);
+}
+
 bool cut_work_ok(Cut *c, KStmt *s)
 {
     Dim run;

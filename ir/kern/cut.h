@@ -32,6 +32,7 @@ bool cut_loop_ok(Cut *c, KStmt *s);  /* a loop with independent iterations, alon
 bool cut_steps_ok(Cut *c, KStmt *s); /* a serial loop: everything inside of it is cut */
 /* Likewise, for tasks that wait for each other: everything that is written stands in a loop that is cut. */
 bool cut_work_ok(Cut *c, KStmt *s);
+bool cut_own_ok(Cut *c, KStmt *s, KBufId memory); /* and whether one memory is, all the same, as cut_steps_ok has it */
 uint32_t cut_grain(const Cut *c);    /* a piece is a multiple of it */
 typedef enum CutAlong {
     CUT_LOOP,  /* a loop, along its range */

@@ -197,8 +197,16 @@ KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested)
     return tasks;
 }
 
+static void find_own(Pass *x, Dim axis, KStmt *s, bool *own)
+{
+    for (KBufId b = 0; b < x->p->buf.n; b++) {
+        Cut c = cut_new(x->p, x->own, axis);
+        own[b] = kern_memory(x->p, b) == b && cut_own_ok(&c, s, b);
+    }
+}
+
 /* Along the longest axis that all loops have, if it is not a short one. */
-KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested)
+KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested, bool *own)
 {
     enum { SHORT = 16 };
     Pass x = {.p = p, .own = arena_new(), .nested = nested};
@@ -212,6 +220,8 @@ KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested)
         if (!is_short && cut_work_ok(&c, s) && (!best.p || estimate(p, c.axis) > estimate(p, best.axis)))
             best = c;
     }
+    if (best.p)
+        find_own(&x, best.axis, s, own);
     KStmt *tasks = best.p ? make_tasks(&x, &best, s) : NULL;
     arena_free(x.own);
     return tasks;

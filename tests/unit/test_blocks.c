@@ -15,6 +15,8 @@ typedef struct Seen {
     int64_t write_time, read_time, first_read; /* first_read: in this kernel */
     int64_t writer, reader;
     bool readers; /* several, at read_time */
+    int64_t team_read; /* since which barrier of the team, */
+    unsigned ranks;    /* by which of its blocks */
 } Seen;
 
 enum { MOST_TEAM = 3 };
@@ -34,11 +36,12 @@ typedef struct Grid {
     double *slot;                   /* shared memory */
     Seen *slot_seen, **seen;        /* by KBufId */
     int64_t *only;
-    int64_t now, kernel_start, block_start; /* times */
+    int64_t now, kernel_start, block_start, team_start; /* times; team_start: of the last barrier of the team */
     int64_t block, thread;
     uint64_t random;
-    const NvNode *removed; /* a barrier that is not there */
-    bool left, barred;     /* barred: the barrier was come to */
+    const NvNode *removed; /* a barrier that is not there, */
+    bool weaker;           /* or one of the block, and not of the team */
+    bool left;
     Str race;              /* the first one */
 } Grid;
 
@@ -72,26 +75,47 @@ static void report(Grid *g, const char *what, const char *name, int64_t at)
         g->race = str_fmt(g->a, "%.*s: %s of %s[%d] by two threads, block %d", STRF(g->kernel->name), what, name, (int)at, (int)g->block);
 }
 
-/* Whether something at that time in this kernel is not in order with what happens now. */
-static bool is_unordered(const Grid *g, int64_t time)
+static int64_t rank_of(const Grid *g, int64_t thread)
 {
-    return time >= g->kernel_start && (time < g->block_start || time == g->now);
+    return thread % g->all / g->threads;
+}
+
+/* Whether something at that time in this kernel, by that thread, is not in order with what happens now. */
+static bool is_unordered(const Grid *g, int64_t time, int64_t by)
+{
+    int64_t since = rank_of(g, by) == rank_of(g, g->thread) ? g->now : g->team_start;
+    return time >= g->kernel_start && (time < g->block_start || time >= since);
+}
+
+/* By blocks of the team. */
+static void see_read(const Grid *g, Seen *s)
+{
+    if (s->team_read != g->team_start)
+        s->ranks = 0;
+    s->team_read = g->team_start;
+    s->ranks |= 1u << rank_of(g, g->thread);
+}
+
+static bool other_rank_reads(const Grid *g, const Seen *s)
+{
+    return s->team_read == g->team_start && (s->ranks & ~(1u << rank_of(g, g->thread)));
 }
 
 static void see(Grid *g, Seen *s, const char *name, int64_t at, bool write)
 {
     int64_t me = g->block * g->all + g->thread;
-    if (is_unordered(g, s->write_time) && s->writer != me)
+    if (is_unordered(g, s->write_time, s->writer) && s->writer != me)
         report(g, write ? "two writes" : "a write and a read", name, at);
     if (!write) {
         s->readers = s->read_time == g->now && (s->readers || s->reader != me);
         s->first_read = s->first_read < g->kernel_start ? g->now : s->first_read;
         s->read_time = g->now;
         s->reader = me;
+        see_read(g, s);
         return;
     }
     bool other_block = s->first_read >= g->kernel_start && s->first_read < g->block_start;
-    if (other_block || (s->read_time == g->now && (s->readers || s->reader != me)))
+    if (other_block || other_rank_reads(g, s) || (s->read_time == g->now && (s->readers || s->reader != me)))
         report(g, "a read and a write", name, at);
     s->write_time = g->now;
     s->writer = me;
@@ -248,7 +272,7 @@ static void run_steps(Grid *g, const NvNode *n)
 /* Everything so far is in order with what comes. */
 static void in_order(Grid *g)
 {
-    g->kernel_start = g->block_start = ++g->now;
+    g->kernel_start = g->block_start = g->team_start = ++g->now;
 }
 
 static void take_part(Grid *g, const NvNode *n, uint32_t first, int64_t piece, int64_t number)
@@ -269,7 +293,7 @@ static void take_part(Grid *g, const NvNode *n, uint32_t first, int64_t piece, i
 static void be_piece(Grid *g, int64_t number)
 {
     g->block = number;
-    g->block_start = ++g->now;
+    g->block_start = g->team_start = ++g->now;
     be(g, 0);
 }
 
@@ -324,6 +348,14 @@ static void run_look(Grid *g, const NvLook *k)
     }
 }
 
+static void run_barrier(Grid *g, const NvNode *n)
+{
+    if (n == g->removed && !g->weaker)
+        return;
+    g->now++;
+    g->team_start = n->team && n != g->removed ? g->now : g->team_start;
+}
+
 static void run_nodes(Grid *g, const NvNodes *nodes)
 {
     for (uint32_t i = 0; i < nodes->n && !g->left; i++) {
@@ -344,8 +376,7 @@ static void run_nodes(Grid *g, const NvNodes *nodes)
             break;
         case NV_STEPS: run_steps(g, n); break;
         case NV_BARRIER:
-            g->now += n != g->removed;
-            g->barred |= n == g->removed;
+            run_barrier(g, n);
             break;
         }
     }
@@ -422,7 +453,7 @@ static void start_block(Grid *g, int64_t block)
     int64_t at[NV_MAXCUT] = {0};
     find_pieces(g, block, at);
     g->block = block;
-    g->block_start = ++g->now;
+    g->block_start = g->team_start = ++g->now;
     empty_kept(g);
     memset(g->slot_seen, 0, (size_t)(kernel->nsum * g->threads) * sizeof *g->slot_seen);
     for (int64_t t = 0; t < g->all; t++) {
@@ -531,16 +562,15 @@ typedef struct Pair {
 } Pair;
 
 /* What is wrong with the plan on these sizes; empty: nothing. */
-static Str run_case(Arena *a, const Pair *p, const Case *c, const NvNode *removed, bool *barred)
+static Str run_case(Arena *a, const Pair *p, const Case *c, const NvNode *removed, bool weaker)
 {
     Data want = data_new(a, p->k, c, p->what), got = data_of_plan(a, p->plan, c, p->what);
     Grid g = grid_new(a, p->plan, &got, c);
     g.run.cx = &g;
-    g.removed = removed;
+    g.removed = removed, g.weaker = weaker;
     for (RecFn fn = REC_FORWARD; fn <= (c->keep ? REC_BACKWARD : REC_FORWARD); fn++) {
         bool fine = kern_run(p->k, fn, want.dim, want.buf, c->seed);
         run_function(&g, &p->plan->fn[fn]);
-        *barred |= g.barred;
         if (g.race.n)
             return g.race;
         if (g.run.in_range != fine)
@@ -567,8 +597,7 @@ static void check_plan(const Pair *p)
     for (uint32_t i = 0; i < NCASE; i++) {
         Arena *a = arena_new();
         Case c = case_number(i);
-        bool barred = false;
-        Str wrong = run_case(a, p, &c, NULL, &barred);
+        Str wrong = run_case(a, p, &c, NULL, false);
         cr_assert(wrong.n == 0, "%s, T %d B %d keep %d seed %d: %.*s", p->what, (int)c.T, (int)c.B, c.keep, (int)c.seed, STRF(wrong));
         arena_free(a);
     }
@@ -609,13 +638,13 @@ static bool pair_new(Arena *a, const Entry *e, RecForm form, FactorType products
 
 /* ---- barriers that are taken away ---- */
 
-static bool is_missed(const Pair *p, const NvNode *barrier)
+static bool is_missed(const Pair *p, const NvNode *barrier, bool weaker)
 {
-    bool wrong = false, barred = false;
+    bool wrong = false;
     for (uint32_t i = 0; i < 4 * NCASE && !wrong; i++) {
         Arena *a = arena_new();
         Case c = case_number(i);
-        wrong = run_case(a, p, &c, barrier, &barred).n > 0;
+        wrong = run_case(a, p, &c, barrier, weaker).n > 0;
         arena_free(a);
     }
     return wrong;
@@ -626,13 +655,13 @@ static void check_barriers(const Pair *p, Str kernel, const NvNodes *nodes, uint
     for (uint32_t i = 0; i < nodes->n; i++) {
         const NvNode *n = nodes->p[i];
         check_barriers(p, kernel, &n->body, all, missed);
-        if (n->kind != NV_BARRIER)
-            continue;
-        ++*all;
-        if (is_missed(p, n))
-            ++*missed;
-        else
-            printf("%s: barrier %u of %.*s is not missed\n", p->what, *all, STRF(kernel));
+        for (int weaker = 0; n->kind == NV_BARRIER && weaker <= n->team; weaker++) {
+            bool is = is_missed(p, n, weaker);
+            ++*all;
+            *missed += is;
+            if (!is)
+                printf("%s: barrier %u of %.*s is not missed%s\n", p->what, *all, STRF(kernel), weaker ? " as one of the team" : "");
+        }
     }
 }
 
@@ -830,7 +859,7 @@ static NvPlan *plan_for(Arena *a, const Entry *e, const char *arch)
     return nv_plan(a, lowered(a, e, SEQUENTIAL, FACTOR_REAL), &(NvOptions){.arch = str_of(arch)});
 }
 
-/* On all GPUs; the same barriers as a block has by itself. Not where threads add up what others have. */
+/* On all GPUs; barriers where a block has them by itself, too, for all or for each of its blocks. Not where threads add up what others have. */
 Test(blocks, plan_of_teams)
 {
     Arena *a = arena_new();
@@ -840,13 +869,17 @@ Test(blocks, plan_of_teams)
                                 "  share H*part.2 writes b31\n"
                                 "  share part.2 writes b32\n"
                                 "  steps %4 < T\n"
-                                "    barrier\n"
+                                "    barrier of the team\n"
                                 "    share part.1*part.2 writes b25\n"
                                 "    each\n"
                                 "    each\n"
-                                "    barrier\n"
+                                "    barrier of the team\n"
                                 "    share part.1*part.2 writes b12 b23 b24"), "%.*s", STRF(steps));
     }
+    /* backward, what one gate tells another stays in a block */
+    Str back = text_of(a, plan_for(a, &(Entry){"stdlib/lstm_heads.rnn", "lstm_heads"}, "sm_75"), "lstm_heads_backward_1_team");
+    const char *text = str_c(a, back), *team = strstr(text, "barrier of the team\n"), *block = strstr(text, "barrier\n");
+    cr_assert(team && block && !strstr(team + 1, "barrier of") && !strstr(block + 1, "barrier\n"), "%s", text);
     Text t = {.arena = a};
     nv_print(&t, plan_for(a, &(Entry){"stdlib/gated_deltanet.rnn", "gated_deltanet"}, "sm_90"));
     cr_assert(strstr(str_c(a, text_str(&t)), "combine") && !strstr(str_c(a, text_str(&t)), "_team"));
