@@ -255,6 +255,8 @@ static void end_kernel(Map *m, const KBlock *b, uint32_t at)
         use_dim(m, m->k->buf.p[kernel->kept.p[i]].size);
     for (uint32_t i = 0; i < kernel->cut.n; i++)
         use_dim(m, kernel->cut.p[i].axis);
+    for (uint32_t i = 0; i < m->turn.n && kernel->shared; i++)
+        m->k->buf.p[m->turn.p[i].two].used_by = (uint8_t)(1u << (m->fn - m->plan->fn));
     if (kernel->shared)
         use_dim(m, kernel->team.axis);
     find_before(m, b, at);

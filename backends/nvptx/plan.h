@@ -4,6 +4,13 @@
 
 #include "backends/nvptx/nvptx.h"
 
+/* A state that blocks of a team tell each other in two slots: see turns.c */
+typedef struct NvTurn {
+    KBufId state, two;
+    Dim stride, slot; /* of the state, from step to step; elements */
+    KStmt *front;     /* what fills the slots at first */
+} NvTurn;
+
 typedef struct Map {
     Arena *a;
     KernProg *k;
@@ -12,6 +19,7 @@ typedef struct Map {
     NvKernel *kernel;
     KernPieces pieces;                      /* of the kernel's cuts */
     bool *own;                              /* by KBufId: each block of a team has its elements for itself */
+    VEC(NvTurn) turn;                       /* of the kernel's team */
     bool of_team;                           /* barrier.c: barriers are of the team, for now */
     bool *needs;                            /* by KVar: read by the kernel */
     bool *sizes, *given, *touched, *writes; /* by DimSym, RecArg index, KBufId: likewise */
@@ -59,6 +67,10 @@ bool nv_split(Map *m, KBlock *b, uint32_t at);
 /* reside.c: root, in which the loop `steps` reads what stays in the block. False: nothing does. The kernel's cuts are those of the root; with `team`
  * its team is found, or there is none, which is false, too */
 bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock *to);
+
+/* turns.c: in a copy of steps, before they are cut; and what is to be done in front of them when they are */
+void nv_take_turns(Map *m, KStmt *steps);
+void nv_first_turns(Map *m, KStmt *steps, KBlock *front);
 
 void nv_block_nodes(Map *m, NvNodes *to, const KBlock *b); /* block.c */
 void nv_barriers(Map *m, NvNodes *nodes);                  /* barrier.c: puts them between nodes of the kernel */

@@ -34,7 +34,7 @@ typedef struct Same {
 typedef struct Reside {
     Map *m;
     const KBlock *root;
-    const KStmt *steps;
+    KStmt *steps;   /* the copy */
     const KStmt *around[MOST_LOOPS]; /* loops inside of the steps */
     uint32_t naround;
     VEC(Kept) kept;
@@ -47,7 +47,7 @@ typedef struct Reside {
 
 static bool is_written(const Reside *x, KBufId b)
 {
-    unsigned does = 0;
+    unsigned does = nv_touches(x->m->k, x->steps, kern_memory(x->m->k, b));
     for (uint32_t i = 0; i < x->root->n; i++)
         does |= nv_touches(x->m->k, x->root->p[i], kern_memory(x->m->k, b));
     return (does & NV_WRITES) != 0;
@@ -270,6 +270,7 @@ static void copy_tiles(Reside *x)
 static bool share_out(Map *m, KStmt *steps)
 {
     NvKernel *kernel = m->kernel;
+    nv_take_turns(m, steps);
     m->own = NEWN(m->a, bool, m->k->buf.n);
     KStmt *tasks = kern_cut_work(m->k, steps, kernel->cut.n, m->own);
     if (!tasks)
@@ -288,6 +289,8 @@ bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock
         return false;
     copy_tiles(&x);
     x.steps = copy;
+    if (team)
+        nv_first_turns(m, copy, &x.front);
     keep_all(&x, &copy->loop.body);
     if (!x.worth)
         return false;

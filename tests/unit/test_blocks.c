@@ -866,15 +866,19 @@ Test(blocks, plan_of_teams)
     for (uint32_t i = 0; nv_arch(i); i++) {
         Str steps = text_of(a, plan_for(a, &(Entry){"stdlib/elman.rnn", "elman"}, nv_arch(i)), "elman_forward_6_team");
         cr_assert(str_is(steps, "elman_forward_6_team, blocks of B, piece 1, in teams along H, keeps H*part.2 + 4*part.2, part.2\n"
-                                "  share H*part.2 writes b31\n"
-                                "  share part.2 writes b32\n"
+                                "  share part.1*part.2 writes b31 b31\n"
+                                "  share H*part.2 writes b32\n"
+                                "  share part.2 writes b33\n"
                                 "  steps %4 < T\n"
+                                "    each\n"
+                                "    each\n"
+                                "    each\n"
+                                "    each\n"
                                 "    barrier of the team\n"
                                 "    share part.1*part.2 writes b25\n"
                                 "    each\n"
                                 "    each\n"
-                                "    barrier of the team\n"
-                                "    share part.1*part.2 writes b12 b23 b24"), "%.*s", STRF(steps));
+                                "    share part.1*part.2 writes b12 b23 b31 b24"), "%.*s", STRF(steps));
     }
     /* backward, what one gate tells another stays in a block */
     Str back = text_of(a, plan_for(a, &(Entry){"stdlib/lstm_heads.rnn", "lstm_heads"}, "sm_75"), "lstm_heads_backward_1_team");
