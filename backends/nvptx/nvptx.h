@@ -39,7 +39,7 @@
  *
  * Where what a block reads does not fit, a team of blocks may go through the steps together: the iterations of each NV_SHARE are shared
  * out among the team's blocks first, along one axis, and an NV_BARRIER may be one for all threads of the team, which also orders what they
- * write to global memory; where all that it guards is touched by one block alone, it is one of the block. What blocks read of each other from step to step is in two slots that take turns (turns.c), so that one barrier a step is enough for it. Each block keeps what its own iterations read. A team is a cluster, on a GPU that has such (barrier.cluster), or any number of
+ * write to global memory; where all that it guards is touched by one block alone, it is one of the block. What blocks read of each other from step to step is in two slots that take turns (turns.c), so that one barrier a step is enough for it; loops over several times the axis are folded before (fold.c), so that what belongs to one place is made by one block. Each block keeps what its own iterations read. A team is a cluster, on a GPU that has such (barrier.cluster), or any number of
  * blocks that are launched to run at a time, and meet at a counter in global memory (emit_meet.c); which of the two is known when the kernel is launched.
  *
  * A thread's own variables are registers, and so is a state that it carries through all steps alone (carry.c); buffers are in global memory, which a barrier puts in order for a block. An index

@@ -68,6 +68,7 @@ bool nv_split(Map *m, KBlock *b, uint32_t at);
  * its team is found, or there is none, which is false, too */
 bool nv_reside(Map *m, const KBlock *root, const KStmt *steps, bool team, KBlock *to);
 
+void nv_fold(Map *m, KStmt *steps, Dim axis); /* fold.c: in a copy of steps, which are then cut along the axis */
 /* turns.c: in a copy of steps, before they are cut; and what is to be done in front of them when they are */
 void nv_take_turns(Map *m, KStmt *steps);
 void nv_first_turns(Map *m, KStmt *steps, KBlock *front);

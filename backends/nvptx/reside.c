@@ -270,11 +270,13 @@ static void copy_tiles(Reside *x)
 static bool share_out(Map *m, KStmt *steps)
 {
     NvKernel *kernel = m->kernel;
+    Dim axis;
+    if (!kern_work_axis(m->k, steps, &axis))
+        return false;
+    nv_fold(m, steps, axis);
     nv_take_turns(m, steps);
     m->own = NEWN(m->a, bool, m->k->buf.n);
-    KStmt *tasks = kern_cut_work(m->k, steps, kernel->cut.n, m->own);
-    if (!tasks)
-        return false;
+    KStmt *tasks = kern_cut_work(m->k, steps, axis, kernel->cut.n, m->own);
     kernel->shared = true;
     kernel->team = (NvCut){tasks->tasks.extent, tasks->tasks.first, tasks->tasks.part, 1};
     vec_push(m->a, &m->pieces, ((KernPiece){tasks->tasks.part, tasks->tasks.extent}));

@@ -231,9 +231,10 @@ void kern_pack(KernProg *p);      /* pack.c: what many rows are multiplied by is
 void kern_strips(KernProg *p);    /* strips.c: products in front of and behind loops over places are made strip by strip */
 void kern_tasks(KernProg *p);     /* tasks.c: what several threads can do is cut into tasks */
 KStmt *kern_cut(KernProg *p, KStmt *s, uint32_t nested); /* tasks.c: a loop as tasks, whatever it costs; nested: it has been cut so often; NULL: it cannot be cut */
-/* tasks.c: the same, a serial loop of which all tasks go through each round together. own, by buffer: each task touches elements of that memory that no
- * other one does */
-KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested, bool *own);
+/* tasks.c: an axis along which the work of each round of a serial loop can be cut, if all tasks go through it together; false: there is none. And doing it.
+ * own, by buffer: each task touches elements of that memory that no other one does */
+bool kern_work_axis(KernProg *p, KStmt *s, Dim *axis);
+KStmt *kern_cut_work(KernProg *p, KStmt *s, Dim axis, uint32_t nested, bool *own);
 void kern_home(KernProg *p);      /* home.c: states of one slot live where their final values go */
 const KStmt *kern_chosen_load(const KBlock *b, KVar v); /* the load in b that v is, where conditions choose it; NULL: there is none, or several */
 /* A store in b that, in inference, puts an element where it came from if the two buffers are the same memory, as a slot and its home or

@@ -205,24 +205,33 @@ static void find_own(Pass *x, Dim axis, KStmt *s, bool *own)
     }
 }
 
-/* Along the longest axis that all loops have, if it is not a short one. */
-KStmt *kern_cut_work(KernProg *p, KStmt *s, uint32_t nested, bool *own)
+/* The longest axis that all loops have, if it is not a short one. */
+bool kern_work_axis(KernProg *p, KStmt *s, Dim *axis)
 {
     enum { SHORT = 16 };
-    Pass x = {.p = p, .own = arena_new(), .nested = nested};
+    Pass x = {.p = p, .own = arena_new()};
     Axes axes = {0};
-    Cut best = {0};
+    bool found = false;
     int64_t n;
     find_axes(&x, &s->loop.body, &axes);
     for (uint32_t i = 0; i < axes.axis.n; i++) {
         Cut c = cut_new(p, x.own, axes.axis.p[i]);
         bool is_short = dim_is_const(p->dims, c.axis, &n) && n < SHORT;
-        if (!is_short && cut_work_ok(&c, s) && (!best.p || estimate(p, c.axis) > estimate(p, best.axis)))
-            best = c;
+        if (is_short || !cut_work_ok(&c, s) || (found && estimate(p, c.axis) <= estimate(p, *axis)))
+            continue;
+        *axis = c.axis;
+        found = true;
     }
-    if (best.p)
-        find_own(&x, best.axis, s, own);
-    KStmt *tasks = best.p ? make_tasks(&x, &best, s) : NULL;
+    arena_free(x.own);
+    return found;
+}
+
+KStmt *kern_cut_work(KernProg *p, KStmt *s, Dim axis, uint32_t nested, bool *own)
+{
+    Pass x = {.p = p, .own = arena_new(), .nested = nested};
+    Cut c = cut_new(p, x.own, axis);
+    find_own(&x, axis, s, own);
+    KStmt *tasks = make_tasks(&x, &c, s);
     arena_free(x.own);
     return tasks;
 }
