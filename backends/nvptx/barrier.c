@@ -65,11 +65,12 @@ static bool is_meant(const Map *m, KBufId memory)
     return kern_memory(m->k, memory) == memory && (!m->kernel->shared || is_own(m, memory) != m->of_team);
 }
 
-/* In one step, who reads and who writes what takes turns are in different slots. */
-static bool take_turns(const Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round)
+/* In one step, who reads and who writes what takes turns are in different slots. Between steps there is a barrier in front of who reads, and so it
+ * is behind what fills the slots at first. */
+static bool take_turns(const Map *m, KBufId memory, const KStmt *round)
 {
     for (uint32_t i = 0; i < m->turn.n && m->kernel->shared && !round; i++)
-        if (m->turn.p[i].two == memory && a->s != m->turn.p[i].front && b->s != m->turn.p[i].front)
+        if (m->turn.p[i].two == memory)
             return true;
     return false;
 }
@@ -79,7 +80,7 @@ static bool conflict(Map *m, const NvNode *a, const NvNode *b, const KStmt *roun
     if (!m->of_team && partial_results_conflict(a, b))
         return true;
     for (KBufId memory = 0; memory < m->k->buf.n && a->s && b->s; memory++)
-        if (is_meant(m, memory) && conflict_in(m, a, b, memory, round) && !take_turns(m, a, b, memory, round) && !are_apart(m, round, a, b, memory))
+        if (is_meant(m, memory) && conflict_in(m, a, b, memory, round) && !take_turns(m, memory, round) && !are_apart(m, round, a, b, memory))
             return true;
     return false;
 }

@@ -8,7 +8,6 @@
 typedef struct NvTurn {
     KBufId state, two;
     Dim stride, slot; /* of the state, from step to step; elements */
-    KStmt *front;     /* what fills the slots at first */
 } NvTurn;
 
 typedef struct Map {

@@ -195,7 +195,7 @@ static void take_turns(Turns *x)
         if (nv_touches(x->k, body->p[i], x->memory) == NV_READS)
             read_there(x, body->p[i]);
     write_there(x, body);
-    vec_push(x->m->a, &x->m->turn, ((NvTurn){x->memory, x->two, x->stride, x->slot, NULL}));
+    vec_push(x->m->a, &x->m->turn, ((NvTurn){x->memory, x->two, x->stride, x->slot}));
 }
 
 void nv_take_turns(Map *m, KStmt *steps)
@@ -231,7 +231,7 @@ static const KStmt *find_way(Turns *x, const KBlock *b)
 }
 
 /* Both slots, as either may be the first that is read. A block does it for its own elements. */
-static KStmt *first_state(Turns *x, NvTurn *t)
+static KStmt *first_state(Turns *x, const NvTurn *t)
 {
     KernProg *k = x->k;
     const KStmt *store = find_way(x, &x->steps->loop.body);
@@ -261,7 +261,6 @@ void nv_first_turns(Map *m, KStmt *steps, KBlock *front)
 {
     for (uint32_t i = 0; i < m->turn.n; i++) {
         Turns x = {.m = m, .k = m->k, .steps = steps, .two = m->turn.p[i].two};
-        m->turn.p[i].front = first_state(&x, &m->turn.p[i]);
-        vec_push(m->k->arena, front, m->turn.p[i].front);
+        vec_push(m->k->arena, front, first_state(&x, &m->turn.p[i]));
     }
 }
