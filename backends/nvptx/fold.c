@@ -56,21 +56,31 @@ static void add_times(void *cx, KBufId buf, KIndex *at)
     kern_index_add(x->k, at, x->times, dim_mul(x->k->dims, stride, x->axis));
 }
 
-/* The first loop in s, or s, that can be folded. */
+/* The only statement of a body that does something, if others may be done several times. */
+static KStmt *only_work(const KBlock *b)
+{
+    KStmt *only = NULL;
+    for (uint32_t i = 0; i < b->n; i++) {
+        KStmt *s = b->p[i];
+        if (nv_is_scalar(s))
+            continue;
+        if (only)
+            return NULL;
+        only = s;
+    }
+    return only;
+}
+
+/* In loops whose iterations are independent, one inside the other, the first that can be folded. */
 static KStmt *find_loop(Fold *x, KStmt *s, Dim *times)
 {
     DimTab *d = x->k->dims;
     int64_t n;
-    if (s->kind != K_LOOP)
-        return NULL;
-    x->var = s->loop.var, x->uses = x->terms = 0, x->fail = false;
-    if (s->loop.kind != K_SERIAL && s->loop.by == DIM_ZERO && s->loop.extent != x->axis && dim_div(d, s->loop.extent, x->axis, times) &&
-        dim_is_const(d, *times, &n) && n > 1 && is_place(x, s))
-        return s;
-    for (uint32_t i = 0; i < s->loop.body.n; i++) {
-        KStmt *found = find_loop(x, s->loop.body.p[i], times);
-        if (found)
-            return found;
+    for (; s && s->kind == K_LOOP && s->loop.kind != K_SERIAL; s = only_work(&s->loop.body)) {
+        x->var = s->loop.var, x->uses = x->terms = 0, x->fail = false;
+        if (s->loop.by == DIM_ZERO && s->loop.extent != x->axis && dim_div(d, s->loop.extent, x->axis, times) && dim_is_const(d, *times, &n) &&
+            n > 1 && is_place(x, s))
+            return s;
     }
     return NULL;
 }
@@ -91,17 +101,10 @@ static KStmt *folded(Fold *x, KStmt *s)
     return around;
 }
 
-/* Of all loops around it, those that are parallel only: the others are steps. */
-static bool is_nest(const KStmt *s)
-{
-    return s->kind == K_LOOP && s->loop.kind == K_PARALLEL;
-}
-
 void nv_fold(Map *m, KStmt *steps, Dim axis)
 {
     Fold x = {.k = m->k, .axis = axis};
     KBlock *body = &steps->loop.body;
     for (uint32_t i = 0; i < body->n; i++)
-        if (is_nest(body->p[i]))
-            body->p[i] = folded(&x, body->p[i]);
+        body->p[i] = folded(&x, body->p[i]);
 }
