@@ -637,8 +637,9 @@ Test(kern, but_not_of_columns_that_data_choose) { cr_assert(!becomes(kern_column
 Test(kern, nor_of_columns_that_move_with_the_row) { cr_assert(!becomes(kern_columns, ROWS("0, %1 by H"), "start sum")); }
 
 /* Row %0 of a matrix, as a sum of all rows that are 0 but for it. */
-#define ROW_OF_ALL(ROWS, IS, STORE)                                                                                    \
-    "  serial %0 < H {\n    %8 : int = load b2[0, %0 by 1]\n    serial %1 < " ROWS " {\n      %2 : bool = eq(%1, " IS ")\n      %3 : real = const 0\n" \
+#define ROW_OF_ALL(ROWS, IS, STORE) ROW_AND_OTHERS("0", ROWS, IS, STORE)
+#define ROW_AND_OTHERS(OTHERS, ROWS, IS, STORE)                                                                                    \
+    "  serial %0 < H {\n    %8 : int = load b2[0, %0 by 1]\n    serial %1 < " ROWS " {\n      %2 : bool = eq(%1, " IS ")\n      %3 : real = const " OTHERS "\n" \
     "      parallel %4 < H {\n        %5 : real = load b0[0, %1 by H, %4 by 1]\n        %6 : real = where(%2, %5, %3)\n        store b3[0, %4 by 1] " STORE \
     "\n      }\n    }\n  }\n"
 #define THE_ROW "load b0[0, %4 by 1, %0 by H]"
@@ -647,6 +648,7 @@ Test(kern, which_is_added_as_it_is) { cr_assert(becomes(kern_once, ROW_OF_ALL("H
 Test(kern, but_not_one_that_may_not_be_there) { cr_assert(becomes(kern_once, ROW_OF_ALL("B", "%0", "+= %6"), "serial %1 < B")); }
 Test(kern, nor_one_that_data_choose) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%8", "+= %6"), "serial %1 < H")); }
 Test(kern, nor_the_last_of_several) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "= %6"), "serial %1 < H")); }
+Test(kern, nor_one_beside_others) { cr_assert(becomes(kern_once, ROW_AND_OTHERS("1", "H", "%0", "+= %6"), "serial %1 < H")); }
 Test(kern, nor_all_of_them) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "+= %5"), "serial %1 < H")); }
 
 /* What is the same in all rows stands in front of the loop over them, if there surely are any. */
