@@ -1,7 +1,7 @@
 /* rec.hoist: work that depends on no carried state leaves the recurrence: T small products become one large one.
  * What depends on no sequence either is done once. Cheap elementwise work stays inside, where it costs no memory,
  * unless something that leaves needs it. Recurrences inside steps stay where they are; what leaves an inner one may
- * leave the outer one too. */
+ * leave the outer one too. Out of chunks only small arrays of constants go, such as which of two places is the earlier one. */
 #include "ir/rec/pass.h"
 
 typedef enum Depends { DEP_CONST, DEP_OUTSIDE, DEP_PLACE, DEP_STATE } Depends; /* joined by the larger */
@@ -121,6 +121,24 @@ static void choose(Rewrite *w, Hoist *h, const RecOp *recur)
     }
 }
 
+static bool is_small_constant(const Rewrite *w, const Hoist *h, RecId v)
+{
+    const RecOp *op = rec_op(&w->old, v);
+    int64_t n;
+    bool is = h->dep[v] == DEP_CONST && op->kind == REC_MAP && op->fun != FUN_ID && op->type.rank > 0;
+    for (uint8_t i = 0; is && i < op->type.rank; i++)
+        is = dim_is_const(w->p->dims, op->type.dim[i], &n);
+    return is;
+}
+
+static void choose_of_chunk(Rewrite *w, Hoist *h, const RecOp *recur)
+{
+    const RecRegionInfo *body = &w->old.region.p[recur->region];
+    find_dependences(w, h, recur);
+    for (uint32_t i = 0; i < body->op.n; i++)
+        h->leaves[body->op.p[i]] = is_small_constant(w, h, body->op.p[i]);
+}
+
 /* Makes what leaves, in front; the new recurrence then gets it as sequences, or sees it as it is. */
 static RecId *make_outside(Rewrite *w, const Hoist *h, RecBuild *b, RecId old)
 {
@@ -162,11 +180,8 @@ static void fill_body(Rewrite *w, RecId old, RecRegion into, const RecId *placed
 static void hoist_recur(Rewrite *w, RecBuild *b, RecId old)
 {
     RecRegion into;
-    if (rec_op(&w->old, old)->chunk) {
-        rw_recur(w, b, old);
-        return;
-    }
-    choose(w, w->cx, rec_op(&w->old, old));
+    const RecOp *recur = rec_op(&w->old, old);
+    (recur->chunk ? choose_of_chunk : choose)(w, w->cx, recur);
     RecId *placed = make_outside(w, w->cx, b, old);
     *b = rw_build(w, b->region, old);
     rw_open(w, b, old, rw_operands(w, old), &into);
