@@ -994,10 +994,12 @@ static uint64_t shifted(int type, int op, uint64_t a, uint64_t by)
 /* n bits from bit `from` on; a signed number's last one stands in all above. */
 static uint64_t field(int type, uint64_t a, unsigned from, unsigned n)
 {
+    if (n == 0)
+        return 0;
     unsigned msb = (unsigned)width(type) - 1, last = from + n - 1 < msb ? from + n - 1 : msb;
-    uint64_t sign = is_signed(type) && n > 0 ? a >> last & 1 : 0, bits = from > msb ? 0 : whole(type - is_signed(type), a) >> from;
+    uint64_t sign = is_signed(type) ? a >> last & 1 : 0, bits = from > msb ? 0 : whole(type - is_signed(type), a) >> from;
     uint64_t mask = from > msb ? 0 : ((uint64_t)2 << (last - from)) - 1;
-    return n == 0 ? 0 : whole(type, (bits & mask) | (sign ? ~mask : 0));
+    return whole(type, (bits & mask) | (sign ? ~mask : 0));
 }
 
 static uint64_t integer(const struct instruction *i, uint64_t a, uint64_t b, uint64_t c)
