@@ -275,6 +275,14 @@ double dim_about(const DimTab *t, Dim a, double each)
     return a == DIM_HUGE ? INFINITY : sum;
 }
 
+bool dim_has_minus(const DimTab *t, Dim a)
+{
+    for (uint32_t i = 0; i < dim_nterms(t, a); i++)
+        if (dim_term(t, a, i)->coef < 0)
+            return true;
+    return false;
+}
+
 uint32_t dim_nterms(const DimTab *t, Dim a)
 {
     return t->poly.p[a].nterm;

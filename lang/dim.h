@@ -59,6 +59,7 @@ typedef struct DimTerm {
     uint32_t nsym;
     DimSym sym[DIM_MAXDEG];
 } DimTerm;
+bool dim_has_minus(const DimTab *t, Dim a); /* a term of it is negative */
 uint32_t dim_nterms(const DimTab *t, Dim a);
 const DimTerm *dim_term(const DimTab *t, Dim a, uint32_t i);
 

@@ -23,9 +23,7 @@ static LLVMValueRef call(const CpuGen *g, LLVMTypeRef type, const char *text, co
 void nv_cluster_barrier(const CpuGen *g)
 {
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), NULL, 0, false);
-    LLVMValueRef all = call(g, type, "barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;", "~{memory}", NULL, 0);
-    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
-    LLVMAddCallSiteAttribute(all, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(g->context, kind, 0));
+    nv_all_lanes(g, call(g, type, "barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;", "~{memory}", NULL, 0));
 }
 
 LLVMValueRef nv_acquire(const CpuGen *g, LLVMValueRef at)

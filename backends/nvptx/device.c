@@ -43,6 +43,7 @@ static const char *const more_names[] = {"cuDeviceGetCount",
 enum { NMORE = sizeof more_names / sizeof *more_names };
 _Static_assert(sizeof(More) == NMORE * sizeof(void *), "a function for each name");
 _Static_assert((int)CUDA_CUTS == (int)NV_MAXCUT, "axes of a kernel");
+_Static_assert((int)CUDA_APART == (int)NV_APART, "counters of teams");
 _Static_assert((int)CUDA_NFUNCTION == (int)NV_DRIVER_FUNCTIONS, "what headers make room for");
 
 struct NvDevice {

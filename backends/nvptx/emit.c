@@ -407,7 +407,7 @@ static void emit_barrier(Kernel *x, const NvNode *n)
         return;
     }
     if (x->threads == NV_GRID) {
-        gen_intrinsic(g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
+        nv_block_barrier(g);
         return;
     }
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), (LLVMTypeRef[]){gen_ptr(g)}, 1, false);

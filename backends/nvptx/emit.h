@@ -29,6 +29,7 @@ void nv_count(const CpuGen *g, LLVMValueRef at); /* one more, which releases lik
 /* All threads of a cluster wait for each other; what they have written, to global memory too, is there behind it. */
 void nv_cluster_barrier(const CpuGen *g);
 
+void nv_block_barrier(const CpuGen *g); /* emit_meet.c: the same for the threads of a block */
 /* emit_meet.c: the same for the threads of so many blocks, by an int32 in global memory, 0 at first. `expected`: what it is when all have come, in memory of
  * the thread, 0 at first, too */
 void nv_emit_meeting(const CpuGen *g, LLVMValueRef thread, LLVMValueRef counter, LLVMValueRef expected, LLVMValueRef blocks);

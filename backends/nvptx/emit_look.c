@@ -144,21 +144,16 @@ static LLVMValueRef draw(const Back *x)
     return LLVMBuildZExt(g->b, ticket, gen_int1(g, 64), "");
 }
 
-static void barrier(const CpuGen *g)
-{
-    gen_intrinsic(g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
-}
-
 /* One for all threads of the block, through shared memory: the first barrier guards the last one from being written over, the second the
  * new one from being read too soon. */
 static LLVMValueRef draw_for_block(const Back *x, LLVMValueRef thread, LLVMValueRef shared)
 {
     const CpuGen *g = &x->e->g;
-    barrier(g);
+    nv_block_barrier(g);
     GenIf first = gen_if(g, gen_icmp(g, LLVMIntEQ, thread, gen_i64(g, 0)));
     gen_store(g, draw(x), shared, 8);
     gen_end_if(g, first);
-    barrier(g);
+    nv_block_barrier(g);
     return gen_load(g, gen_int1(g, 64), shared, 8);
 }
 

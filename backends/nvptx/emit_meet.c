@@ -7,7 +7,7 @@
  * a round ahead. */
 #include "backends/nvptx/emit.h"
 
-static void block_barrier(const CpuGen *g)
+void nv_block_barrier(const CpuGen *g)
 {
     gen_intrinsic(g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
 }
@@ -27,10 +27,10 @@ void nv_emit_meeting(const CpuGen *g, LLVMValueRef thread, LLVMValueRef counter,
     LLVMTypeRef i32 = gen_int1(g, 32);
     LLVMValueRef before = LLVMBuildLoad2(g->b, i32, expected, ""), all = LLVMBuildAdd(g->b, before, LLVMBuildTrunc(g->b, blocks, i32, ""), "");
     LLVMBuildStore(g->b, all, expected);
-    block_barrier(g);
+    nv_block_barrier(g);
     GenIf first = gen_if(g, gen_icmp(g, LLVMIntEQ, thread, gen_i64(g, 0)));
     nv_count(g, counter);
     wait_for(g, counter, all);
     gen_end_if(g, first);
-    block_barrier(g);
+    nv_block_barrier(g);
 }

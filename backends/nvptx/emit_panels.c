@@ -17,12 +17,6 @@ static LLVMValueRef or_first(const Panels *x, LLVMValueRef a, LLVMValueRef end)
     return gen_select(&x->e->g, panel_below(x, a, end), a, panel_number(x, 0));
 }
 
-/* All threads of the block come here. */
-static void barrier(const Panels *x)
-{
-    gen_intrinsic(&x->e->g, "llvm.nvvm.barrier0", NULL, (LLVMValueRef[1]){NULL}, 0);
-}
-
 /* ---- shared memory ---- */
 
 static LLVMValueRef static_memory(const Panels *x, const Side *s)
@@ -171,7 +165,7 @@ static void multiply_panels(const Panels *x)
         nv_wait_copies(g, x->panels - 2);
     if (x->unit->shows)
         nv_show_async(g);
-    barrier(x); /* what is multiplied now is there, from all threads, and what stood where the next panel goes has been multiplied by all */
+    nv_block_barrier(&x->e->g); /* what is multiplied now is there, from all threads, and what stood where the next panel goes has been multiplied by all */
     bring(x, l.i, panels);
     GenIf has = gen_if(g, LLVMBuildAnd(g->b, works, gen_icmp(g, LLVMIntSGE, l.i, ahead), ""));
     x->unit->multiply(x, LLVMBuildNSWSub(g->b, l.i, ahead, ""));

@@ -289,17 +289,16 @@ static bool is_of_team(Map *m)
     return see_ways(m, &m->kernel->node) && !m->sizes[team->part] && !m->needs[team->first];
 }
 
-/* One that keeps what its steps read, in a block or in a team of them. */
-static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_t at, Str prefix, bool team)
+/* One that keeps what its steps read, in a block or in a team of them. Its pieces are those of the plain one. */
+static void add_resident(Map *m, const NvKernel *plain, const KernPieces *pieces, const KBlock *b, uint32_t at, Str prefix, bool team)
 {
     NvKernel kernel;
-    KernPieces pieces = m->pieces;
     const NvNode *steps = plain->blocks ? only_steps(plain) : NULL;
     if (!steps)
         return;
     start_kernel(m, &kernel, prefix);
-    for (uint32_t i = 0; i < pieces.n; i++)
-        vec_push(m->a, &m->pieces, pieces.p[i]);
+    for (uint32_t i = 0; i < pieces->n; i++)
+        vec_push(m->a, &m->pieces, pieces->p[i]);
     kernel.name = str_fmt(m->a, team ? "%.*s_team" : "%.*s_kept", STRF(plain->name));
     kernel.cut.p = plain->cut.p, kernel.cut.n = plain->cut.n;
     kernel.instead = true;
@@ -317,7 +316,6 @@ static void add_resident(Map *m, const NvKernel *plain, const KBlock *b, uint32_
 static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
 {
     NvKernel kernel;
-    KernPieces pieces;
     start_kernel(m, &kernel, prefix);
     for (uint32_t i = at; i <= end; i++)
         vec_push(m->a, &kernel.root, b->p[i]);
@@ -328,10 +326,9 @@ static bool add_kernel(Map *m, KBlock *b, uint32_t at, uint32_t end, Str prefix)
         choose_pieces(m);
     }
     end_kernel(m, b, at);
-    pieces = m->pieces;
-    add_resident(m, &kernel, b, at, prefix, false);
-    m->pieces = pieces;
-    add_resident(m, &kernel, b, at, prefix, true);
+    KernPieces pieces = m->pieces;
+    add_resident(m, &kernel, &pieces, b, at, prefix, false);
+    add_resident(m, &kernel, &pieces, b, at, prefix, true);
     return true;
 }
 

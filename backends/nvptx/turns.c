@@ -33,14 +33,6 @@ static const KStmt *loop_of(const Turns *x, KVar v)
     return NULL;
 }
 
-static bool has_minus(const DimTab *d, Dim a)
-{
-    for (uint32_t i = 0; i < dim_nterms(d, a); i++)
-        if (dim_term(d, a, i)->coef < 0)
-            return true;
-    return false;
-}
-
 /* Beside the step and the slot, every address is below the slot's size. */
 static bool is_in_slot(const Turns *x, const KIndex *at)
 {
@@ -50,12 +42,12 @@ static bool is_in_slot(const Turns *x, const KIndex *at)
         const KStmt *loop = loop_of(x, at->term[i].var);
         if (at->term[i].var == x->steps->loop.var)
             continue;
-        if (!loop || has_minus(d, at->term[i].stride) || (loop->loop.by != DIM_ZERO && nv_defines(x->steps, loop->loop.from)))
+        if (!loop || dim_has_minus(d, at->term[i].stride) || (loop->loop.by != DIM_ZERO && nv_defines(x->steps, loop->loop.from)))
             return false;
         Dim whole = kern_whole(x->k, loop->loop.extent, &x->m->pieces);
         last = dim_add(d, last, dim_mul(d, at->term[i].stride, dim_sub(d, whole, DIM_ONE)));
     }
-    return at->n < K_MAXTERM && !has_minus(d, dim_sub(d, dim_sub(d, x->slot, DIM_ONE), last));
+    return at->n < K_MAXTERM && !dim_has_minus(d, dim_sub(d, dim_sub(d, x->slot, DIM_ONE), last));
 }
 
 static void see_access(Turns *x, KStmt *s)

@@ -24,21 +24,13 @@ static Dim one_term(DimTab *d, const DimTerm *t)
     return x;
 }
 
-static bool has_minus(const DimTab *d, Dim a)
-{
-    for (uint32_t i = 0; i < dim_nterms(d, a); i++)
-        if (dim_term(d, a, i)->coef < 0)
-            return true;
-    return false;
-}
-
 /* Whether a >= 0 when no dimension of `rows` is zero. */
 static bool is_natural(DimTab *d, Dim a, Dim rows)
 {
     for (DimSym s = 0; s < dim_nsyms(d); s++)
         if (dim_mentions(d, rows, s) && dim_sym_info(d, s)->kind != DIM_KEEP)
             a = dim_subst(d, a, s, dim_add(d, dim_of(d, s), DIM_ONE));
-    return !has_minus(d, a);
+    return !dim_has_minus(d, a);
 }
 
 /* ---- memory ---- */
@@ -109,7 +101,7 @@ static bool address_ok(Address *a, const KIndex *at)
         const Move *m = &a->move.p[i];
         if (m->stride == DIM_ZERO || m->extent == DIM_ONE || is_multiple(d, m->stride, whole, &quotient))
             continue;
-        if (m->extent == DIM_ZERO || has_minus(d, m->stride))
+        if (m->extent == DIM_ZERO || dim_has_minus(d, m->stride))
             return false;
         rest = dim_add(d, rest, dim_mul(d, m->stride, dim_sub(d, m->extent, DIM_ONE)));
     }
@@ -117,7 +109,7 @@ static bool address_ok(Address *a, const KIndex *at)
         Dim term = one_term(d, dim_term(d, at->base, i));
         if (is_multiple(d, term, whole, &quotient))
             continue;
-        if (has_minus(d, term))
+        if (dim_has_minus(d, term))
             return false;
         rest = dim_add(d, rest, term);
     }

@@ -111,23 +111,15 @@ bool depend_list(Arena *a, const KStmt *loop, DependList *to)
 
 /* ---- addresses ---- */
 
-static bool no_coefficient_is_negative(const DimTab *t, Dim d)
-{
-    for (uint32_t i = 0; i < dim_nterms(t, d); i++)
-        if (dim_term(t, d, i)->coef < 0)
-            return false;
-    return true;
-}
-
 /* Surely, whatever the sizes, which are 1 or more: written in size - 1 it has no negative coefficient. */
 static bool is_never_negative(DimTab *t, Dim d)
 {
-    if (no_coefficient_is_negative(t, d))
+    if (!dim_has_minus(t, d))
         return true;
     for (DimSym s = 0; s < dim_nsyms(t); s++)
         if (dim_mentions(t, d, s))
             d = dim_subst(t, d, s, dim_add(t, dim_of(t, s), DIM_ONE));
-    return no_coefficient_is_negative(t, d);
+    return !dim_has_minus(t, d);
 }
 
 /* An address as seen from the outermost loop: base + iteration * stride + what the loops inside add, and terms from

@@ -39,12 +39,12 @@ static const KStmt *let_of(const Once *x, KVar v, Fun f)
     return s && s->kind == K_LET && s->let.fun == f ? s : NULL;
 }
 
-/* The variable of a loop around that takes the same values. */
+/* The variable of a loop around that takes the same values: both begin at 0, and have as many iterations. */
 static bool ranges_alike(const Once *x, const KStmt *loop, KVar v)
 {
     for (uint32_t i = 0; i < x->naround; i++)
         if (x->around[i]->loop.var == v)
-            return x->around[i]->loop.extent == loop->loop.extent && x->around[i]->loop.by == DIM_ZERO;
+            return x->around[i]->loop.extent == loop->loop.extent && x->around[i]->loop.by == DIM_ZERO && loop->loop.by == DIM_ZERO;
     return false;
 }
 

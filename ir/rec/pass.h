@@ -43,6 +43,7 @@ RecId pass_use_value(RecBuild *b, RecUse u, uint8_t rank,
                      const Dim *dim);                              /* u over these axes: an ID map, or u.v itself */
 RecUse pass_with(RecUse u, RecId v);                               /* v, along the same axes */
 bool pass_is_identity(const RecProg *p, RecUse u, uint8_t rank);   /* all of the axes, in order */
+RecRegion pass_root(const RecProg *p, RecRegion r);                /* the function that it is in */
 uint32_t pass_names(const RecProg *p, RecUse u);                   /* the iteration axes it names, as bits */
 RecUse pass_compose(const RecProg *p, RecUse inner, RecUse outer); /* inner: a use by the op that outer uses */
 bool pass_zeros(const RecProg *p, RecId v);                        /* v is a zero, or a broadcast one */

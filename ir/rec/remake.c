@@ -9,16 +9,9 @@ typedef struct Remake {
     bool *moves;
 } Remake;
 
-static RecRegion root_of(const RecProg *p, RecRegion r)
-{
-    while (p->region.p[r].owner != REC_NONE)
-        r = rec_op(p, p->region.p[r].owner)->home;
-    return r;
-}
-
 static void read_by(Remake *x, RecId v, RecRegion reader)
 {
-    bool here = root_of(x->p, reader) == REC_BACKWARD;
+    bool here = pass_root(x->p, reader) == REC_BACKWARD;
     x->here[v] |= here;
     x->stays[v] |= !here;
 }

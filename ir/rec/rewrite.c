@@ -211,6 +211,13 @@ RecId pass_use_value(RecBuild *b, RecUse u, uint8_t rank, const Dim *dim)
     return pass_is_identity(b->prog, u, rank) ? u.v : rec_map(b, FUN_ID, &u, rank, dim);
 }
 
+RecRegion pass_root(const RecProg *p, RecRegion r)
+{
+    while (p->region.p[r].owner != REC_NONE)
+        r = rec_op(p, p->region.p[r].owner)->home;
+    return r;
+}
+
 uint32_t pass_names(const RecProg *p, RecUse u)
 {
     uint32_t bits = 0;

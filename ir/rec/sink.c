@@ -112,13 +112,6 @@ static bool same_everywhere(const RecProg *p, const Sink *s, const RecOp *op)
     return true;
 }
 
-static RecRegion root_of(const RecProg *p, RecRegion r)
-{
-    while (p->region.p[r].owner != REC_NONE)
-        r = rec_op(p, p->region.p[r].owner)->home;
-    return r;
-}
-
 static bool is_proj_of(const RecProg *p, RecId v, const RecOp *recur, RecId result)
 {
     const RecOp *op = rec_op(p, v);
@@ -129,10 +122,10 @@ static bool is_proj_of(const RecProg *p, RecId v, const RecOp *recur, RecId resu
 /* Whether the function that runs a recurrence reads the sequence of a per-step result. */
 static bool read_here(const RecProg *p, const RecOp *recur, RecId result)
 {
-    RecRegion here = root_of(p, recur->home);
+    RecRegion here = pass_root(p, recur->home);
     for (RecId v = 0; v < p->op.n; v++)
         for (uint32_t i = 0; i < p->op.p[v].nuse; i++)
-            if (is_proj_of(p, p->op.p[v].use[i].v, recur, result) && root_of(p, p->op.p[v].home) == here)
+            if (is_proj_of(p, p->op.p[v].use[i].v, recur, result) && pass_root(p, p->op.p[v].home) == here)
                 return true;
     for (uint32_t i = 0; i < p->out.n; i++)
         if (p->out.p[i].value != REC_NONE && is_proj_of(p, p->out.p[i].value, recur, result))

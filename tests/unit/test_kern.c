@@ -649,6 +649,7 @@ Test(kern, but_not_one_that_may_not_be_there) { cr_assert(becomes(kern_once, ROW
 Test(kern, nor_one_that_data_choose) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%8", "+= %6"), "serial %1 < H")); }
 Test(kern, nor_the_last_of_several) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "= %6"), "serial %1 < H")); }
 Test(kern, nor_one_beside_others) { cr_assert(becomes(kern_once, ROW_AND_OTHERS("1", "H", "%0", "+= %6"), "serial %1 < H")); }
+Test(kern, nor_one_that_is_counted_from_elsewhere) { cr_assert(becomes(kern_once, ROW_OF_ALL("H from %8 by 1", "%0", "+= %6"), "serial %1 < H")); }
 Test(kern, nor_all_of_them) { cr_assert(becomes(kern_once, ROW_OF_ALL("H", "%0", "+= %5"), "serial %1 < H")); }
 
 /* What is the same in all rows stands in front of the loop over them, if there surely are any. */
