@@ -1099,7 +1099,9 @@ static const RecOp *summed(Arena *a, RecId (*make)(RecBuild *b, RecId x))
 {
     const RecProg *p = simplified_prog(a, make);
     const RecOp *recur = rec_op(p, rec_op(p, p->out.p[0].value)->use[0].v);
-    return rec_op(p, p->region.p[recur->region].result.p[0]);
+    const RecOp *sum = rec_op(p, p->region.p[recur->region].result.p[0]);
+    cr_assert(sum->kind != REC_MAP || rec_op(p, sum->use[2].v)->number == 0, "0 elsewhere");
+    return sum;
 }
 
 static RecId unchanged_state(RecBuild *b, RecId x)
