@@ -2,17 +2,23 @@
 
 #include <math.h>
 
-/* A polynomial is a list of terms sorted by their symbols, without zero coefficients. The table is searched linearly by
- * hash: a program has a few dozen sizes. */
+/* A polynomial is a list of terms sorted by their symbols, without zero coefficients. The table is searched by hash: a program has a few dozen sizes,
+ * and questions about its addresses thousands. */
 typedef struct Poly {
     uint32_t nterm, hash;
     DimTerm *term;
+    uint32_t next; /* one more than the next one with such a hash, 0: none */
 } Poly;
+
+enum { NCHAIN = 1024 };
 
 struct DimTab {
     Arena *arena;
     VEC(DimSymInfo) sym;
     VEC(Poly) poly;
+    uint32_t chain[NCHAIN]; /* one more than the first one */
+    DimTerm *sum; /* room for a sum on its way */
+    uint32_t room;
 };
 
 static int term_order(const DimTerm *a, const DimTerm *b)
@@ -46,15 +52,15 @@ static bool poly_same(const Poly *p, const DimTerm *term, uint32_t n, uint32_t h
 
 static Dim intern(DimTab *t, const DimTerm *term, uint32_t n)
 {
-    uint32_t hash = poly_hash(term, n);
-    for (uint32_t i = 0; i < t->poly.n; i++)
-        if (poly_same(&t->poly.p[i], term, n, hash))
-            return i;
-    Poly p = {.nterm = n, .hash = hash, .term = NEWN(t->arena, DimTerm, n)};
+    uint32_t hash = poly_hash(term, n), *first = &t->chain[hash % NCHAIN];
+    for (uint32_t i = *first; i; i = t->poly.p[i - 1].next)
+        if (poly_same(&t->poly.p[i - 1], term, n, hash))
+            return i - 1;
+    Poly p = {.nterm = n, .hash = hash, .term = NEWN(t->arena, DimTerm, n), .next = *first};
     if (n)
         memcpy(p.term, term, n * sizeof *term);
     vec_push(t->arena, &t->poly, p);
-    return t->poly.n - 1;
+    return (*first = t->poly.n) - 1;
 }
 
 DimTab *dim_tab_new(Arena *a)
@@ -118,12 +124,23 @@ static bool coef_add(int64_t a, int64_t b, int64_t k, int64_t *out)
 }
 
 /* a + k * b, by merging two sorted lists */
+static DimTerm *room_for(DimTab *t, uint32_t n)
+{
+    if (n > t->room) {
+        t->room = 2 * n;
+        t->sum = NEWN(t->arena, DimTerm, t->room);
+    }
+    return t->sum;
+}
+
 static Dim add_scaled(DimTab *t, Dim a, Dim b, int64_t k)
 {
     if (either_huge(a, b))
         return DIM_HUGE;
+    if (b == DIM_ZERO)
+        return a;
     Poly p = t->poly.p[a], q = t->poly.p[b];
-    DimTerm *out = NEWN(t->arena, DimTerm, p.nterm + q.nterm);
+    DimTerm *out = room_for(t, p.nterm + q.nterm);
     uint32_t i = 0, j = 0, n = 0;
     while (i < p.nterm || j < q.nterm) {
         int order = i == p.nterm ? 1 : j == q.nterm ? -1 : term_order(&p.term[i], &q.term[j]);
@@ -159,6 +176,8 @@ static Dim term_mul(DimTab *t, const DimTerm *a, const DimTerm *b)
 
 Dim dim_mul(DimTab *t, Dim a, Dim b)
 {
+    if (a == DIM_ONE || b == DIM_ONE)
+        return a == DIM_ONE ? b : a;
     Dim sum = either_huge(a, b) ? DIM_HUGE : DIM_ZERO;
     for (uint32_t i = 0; i < t->poly.p[a].nterm; i++)
         for (uint32_t j = 0; j < t->poly.p[b].nterm; j++)
@@ -199,6 +218,8 @@ bool dim_div(DimTab *t, Dim a, Dim b, Dim *out)
 
 Dim dim_subst(DimTab *t, Dim a, DimSym s, Dim by)
 {
+    if (!dim_mentions(t, a, s))
+        return a;
     Dim sum = DIM_ZERO;
     for (uint32_t i = 0; i < t->poly.p[a].nterm; i++) {
         DimTerm term = t->poly.p[a].term[i];
@@ -291,6 +312,12 @@ uint32_t dim_nterms(const DimTab *t, Dim a)
 const DimTerm *dim_term(const DimTab *t, Dim a, uint32_t i)
 {
     return &t->poly.p[a].term[i];
+}
+
+Dim dim_of_term(DimTab *t, Dim a, uint32_t i)
+{
+    DimTerm term = t->poly.p[a].term[i];
+    return intern(t, &term, 1);
 }
 
 static void term_print(Text *out, const DimTab *t, const DimTerm *term, bool first)

@@ -132,6 +132,7 @@ struct NvNode {
     const NvTile *tile; /* NV_TILES, NV_PANELS */
     bool team;          /* NV_BARRIER: of all blocks of the team */
     const NvLook *look; /* NV_LOOK, the only node of its kernel, which is none of blocks */
+    const uint8_t *touches; /* by KBufId, NV_READS | NV_WRITES: while barriers are placed */
     uint32_t rows, cols; /* NV_TILES: how many pieces of 16 rows a warp has, and of 8 columns; NV_PANELS: a sixteenth of a tile's */
 };
 

@@ -123,6 +123,7 @@ typedef struct Digits {
     const KStmt *a, *b;  /* what is outside of them is the same for all accesses */
     KBufId memory;
     bool known, fail; /* the first access was seen; another one does not agree */
+    bool open; /* the outermost loops are not of one length */
     KIndex first;
     Dim period;
     Moves moves;
@@ -138,10 +139,10 @@ static bool level_of(const NvNode *node, KVar v, uint32_t *level)
     return false;
 }
 
-/* A product of sizes that is above 0 wherever there is memory. */
+/* Above 0 wherever there is memory. */
 static bool is_positive(const KernProg *k, Dim d)
 {
-    return dim_nterms(k->dims, d) == 1 && dim_term(k->dims, d, 0)->coef > 0 && !dim_mentions(k->dims, d, k->keep);
+    return d != DIM_ZERO && !dim_has_minus(k->dims, d) && !dim_mentions(k->dims, d, k->keep);
 }
 
 static bool divides(const KernProg *k, Dim by, Dim d)
@@ -186,25 +187,38 @@ static Moves moves_of(const Digits *d, const KIndex *at)
     return moves;
 }
 
+/* The next digit: one that begins where the last one ends, or else at a multiple of that. d->moves.n: none. */
+static uint32_t next_digit(const Digits *d, const bool *done)
+{
+    uint32_t next = d->moves.n;
+    for (uint32_t i = d->moves.n; i-- > 0;)
+        if (!done[i] && divides(d->m->k, d->period, d->moves.stride[i]) && (next == d->moves.n || d->moves.stride[next] != d->period))
+            next = i;
+    return next;
+}
+
+/* How many there are of the last digit does not matter. */
 static bool nested(Digits *d)
 {
     const KernProg *k = d->m->k;
+    bool done[NV_MAXLEVEL] = {false};
     d->period = DIM_ONE;
-    for (uint32_t i = 0; i < d->moves.n; i++) {
-        Dim stride = d->moves.stride[i], extent = d->moves.extent[i];
-        if (!is_positive(k, stride) || !is_positive(k, extent) || !divides(k, d->period, stride))
+    for (uint32_t n = 0; n < d->moves.n; n++) {
+        uint32_t i = next_digit(d, done);
+        if (i == d->moves.n || !is_positive(k, d->moves.stride[i]) || (n + 1 < d->moves.n && !is_positive(k, d->moves.extent[i])))
             return false;
-        d->period = dim_mul(k->dims, stride, extent);
+        done[i] = true;
+        d->period = dim_mul(k->dims, d->moves.stride[i], d->moves.extent[i]);
     }
     return true;
 }
 
-static bool same_moves(const Moves *a, const Moves *b)
+static bool same_moves(const Moves *a, const Moves *b, bool open)
 {
     if (a->n != b->n)
         return false;
     for (uint32_t i = 0; i < a->n; i++)
-        if (a->stride[i] != b->stride[i] || a->extent[i] != b->extent[i] || a->cut[i] != b->cut[i])
+        if (a->stride[i] != b->stride[i] || (a->extent[i] != b->extent[i] && !(open && i + 1 == a->n)) || a->cut[i] != b->cut[i])
             return false;
     return true;
 }
@@ -235,7 +249,7 @@ static bool rest_agrees(const Digits *d, const NvNode *node, const KIndex *at, c
     uint32_t level;
     for (uint32_t i = 0; i < at->n; i++) {
         KVar v = at->term[i].var;
-        if (level_of(node, v, &level) || divides(k, d->period, at->term[i].stride))
+        if (level_of(node, v, &level) || (!d->open && divides(k, d->period, at->term[i].stride)))
             continue;
         if (nv_defines(d->a, v) || nv_defines(d->b, v) || !has_term(other, v, at->term[i].stride))
             return false;
@@ -247,15 +261,13 @@ static bool agrees(const Digits *d, const KIndex *at)
 {
     const KernProg *k = d->m->k;
     Moves moves = moves_of(d, at);
-    return same_moves(&moves, &d->moves) && rest_agrees(d, d->node, at, &d->first) && rest_agrees(d, d->first_node, &d->first, at) &&
-           divides(k, d->period, dim_sub(k->dims, at->base, d->first.base));
+    return same_moves(&moves, &d->moves, d->open) && rest_agrees(d, d->node, at, &d->first) && rest_agrees(d, d->first_node, &d->first, at) &&
+           (d->open ? at->base == d->first.base : divides(k, d->period, dim_sub(k->dims, at->base, d->first.base)));
 }
 
-static void see_access(void *cx, KBufId buf, KIndex *at)
+static void see_index(Digits *d, const NvNode *node, const KIndex *at)
 {
-    Digits *d = cx;
-    if (kern_memory(d->m->k, buf) != d->memory || d->fail)
-        return;
+    d->node = node;
     if (!d->known) {
         d->known = true;
         d->first = *at;
@@ -266,10 +278,36 @@ static void see_access(void *cx, KBufId buf, KIndex *at)
     d->fail = d->fail || !agrees(d, at);
 }
 
+static void see_access(void *cx, KBufId buf, KIndex *at)
+{
+    Digits *d = cx;
+    if (kern_memory(d->m->k, buf) == d->memory && !d->fail)
+        see_index(d, d->node, at);
+}
+
 static void see_node(Digits *d, const NvNode *node)
 {
     d->node = node;
     kern_each_access(node->s, see_access, d);
+}
+
+/* All but the outermost loops are as long as the other's: iterations have the same numbers, as far as there are both. */
+static bool numbers_agree(const NvNode *a, const NvNode *b)
+{
+    bool agree = a->nlevel == b->nlevel;
+    for (uint32_t l = 1; l < a->nlevel && agree; l++)
+        agree = a->extent[l] == b->extent[l];
+    return agree;
+}
+
+bool nv_one_owner(Map *m, const NvNode *a, const KIndex *x, const NvNode *b, const KIndex *y, const KStmt *round)
+{
+    Digits d = {.m = m, .a = round ? round : a->s, .b = round ? round : b->s, .open = a->count != b->count};
+    if (d.open && (m->kernel->shared || !numbers_agree(a, b)))
+        return false;
+    see_index(&d, a, x);
+    see_index(&d, b, y);
+    return !d.fail;
 }
 
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round)
@@ -322,15 +360,14 @@ static bool is_long(const Map *m, const NvNode *node)
 /* Whether iterations of each loop touch different elements, whatever is inside of them. */
 static bool are_apart(Map *m, const NvNode *node, KBufId memory)
 {
+    KernApart *apart = kern_apart_new(m->a, m->k, &(KBlock){.p = (KStmt *[]){node->s}, .n = 1}, &m->pieces, K_NONE);
     for (uint32_t l = 0; l < node->axis.n; l++) {
         const KStmt *loop = node->axis.p[l].loop;
         const KBlock *b = &loop->loop.body;
         for (uint32_t i = 0; i < b->n; i++)
-            for (uint32_t j = i; j < b->n; j++) {
-                unsigned x = nv_touches(m->k, b->p[i], memory), y = nv_touches(m->k, b->p[j], memory);
-                if (x && y && ((x | y) & NV_WRITES) && !kern_rounds_apart(m->k, loop, b->p[i], b->p[j], memory, &m->pieces))
+            for (uint32_t j = i; j < b->n; j++)
+                if (!kern_apart(apart, b->p[i], b->p[j], memory, loop, NULL))
                     return false;
-            }
     }
     return true;
 }

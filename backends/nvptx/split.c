@@ -11,6 +11,7 @@ typedef struct Split {
     bool *free;      /* by statement: it is computed where it is needed */
     bool *before;    /* n x n: [i*n + j]: i has to be done before j, in some round */
     bool *placed;
+    KernApart *apart;
 } Split;
 
 static bool has_leave(const KBlock *b)
@@ -62,7 +63,7 @@ static void add_memory(Split *x, uint32_t i, uint32_t j)
         if (!p || !q || !((p | q) & NV_WRITES))
             continue;
         x->before[i * x->n + j] = true;
-        x->before[j * x->n + i] |= !kern_rounds_apart(k, x->loop, a, b, memory, NULL);
+        x->before[j * x->n + i] |= !kern_apart(x->apart, a, b, memory, x->loop, NULL);
     }
 }
 
@@ -142,9 +143,12 @@ bool nv_split(Map *m, KBlock *b, uint32_t at)
     x.free = NEWN(m->a, bool, x.n);
     x.before = NEWN(m->a, bool, x.n * x.n);
     x.placed = NEWN(m->a, bool, x.n);
+    Arena *own = arena_new();
+    x.apart = kern_apart_new(own, m->k, &(KBlock){.p = &loop, .n = 1}, NULL, K_NONE);
     for (uint32_t i = 0; i < x.n; i++)
         x.free[i] = is_free(&x, i);
     find_order(&x);
+    arena_free(own);
     KBlock loops = {0};
     for (uint32_t i = next_of(&x); i < x.n; i = next_of(&x))
         vec_push(m->a, &loops, loop_of(&x, i));

@@ -16,21 +16,21 @@ static bool is_multiple(DimTab *d, Dim a, Dim of, Dim *quotient)
     return a != DIM_ZERO && of != DIM_ZERO && dim_div(d, a, of, quotient);
 }
 
-static Dim one_term(DimTab *d, const DimTerm *t)
-{
-    Dim x = dim_const(d, t->coef);
-    for (uint32_t i = 0; i < t->nsym; i++)
-        x = dim_mul(d, x, dim_of(d, t->sym[i]));
-    return x;
-}
-
 /* Whether a >= 0 when no dimension of `rows` is zero. */
-static bool is_natural(DimTab *d, Dim a, Dim rows)
+static bool is_natural_as_it_stands(DimTab *d, Dim a, Dim rows)
 {
     for (DimSym s = 0; s < dim_nsyms(d); s++)
         if (dim_mentions(d, rows, s) && dim_sym_info(d, s)->kind != DIM_KEEP)
             a = dim_subst(d, a, s, dim_add(d, dim_of(d, s), DIM_ONE));
     return !dim_has_minus(d, a);
+}
+
+static bool is_natural(const KernProg *p, Dim a, Dim rows)
+{
+    bool is = is_natural_as_it_stands(p->dims, a, rows);
+    for (uint32_t i = 0; i < p->need.n && !is; i++)
+        is = is_natural_as_it_stands(p->dims, dim_sub(p->dims, a, p->need.p[i].dim), rows);
+    return is;
 }
 
 /* ---- memory ---- */
@@ -106,14 +106,14 @@ static bool address_ok(Address *a, const KIndex *at)
         rest = dim_add(d, rest, dim_mul(d, m->stride, dim_sub(d, m->extent, DIM_ONE)));
     }
     for (uint32_t i = 0; i < dim_nterms(d, at->base); i++) {
-        Dim term = one_term(d, dim_term(d, at->base, i));
+        Dim term = dim_of_term(d, at->base, i);
         if (is_multiple(d, term, whole, &quotient))
             continue;
         if (dim_has_minus(d, term))
             return false;
         rest = dim_add(d, rest, term);
     }
-    return is_natural(d, dim_sub(d, dim_sub(d, a->place, DIM_ONE), rest), a->place);
+    return is_natural(a->c->p, dim_sub(d, dim_sub(d, a->place, DIM_ONE), rest), a->place);
 }
 
 static bool access_ok(Address *a, KBufId b, const KIndex *at)

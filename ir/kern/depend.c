@@ -197,6 +197,15 @@ static bool is_less(DimTab *t, Dim a, Dim b)
     return is_never_negative(t, dim_sub(t, dim_sub(t, b, a), DIM_ONE));
 }
 
+bool depend_is_less(const KernProg *p, Dim a, Dim b)
+{
+    Dim more = dim_sub(p->dims, dim_sub(p->dims, b, a), DIM_ONE);
+    bool is = is_never_negative(p->dims, more);
+    for (uint32_t i = 0; i < p->need.n && !is; i++)
+        is = is_never_negative(p->dims, dim_sub(p->dims, more, p->need.p[i].dim));
+    return is;
+}
+
 static Dim all_iterations(DimTab *t, const Shape *s, Dim extent)
 {
     return dim_mul(t, s->stride, dim_sub(t, extent, DIM_ONE));
@@ -312,103 +321,4 @@ void depend_find_turns(KernProg *p, Arena *scratch)
     Turns t = {p, NEWN(scratch, double, p->var.n + 1), NEWN(scratch, bool, p->var.n + 1)};
     for (uint32_t f = 0; f < REC_NFN; f++)
         find_turns(&t, &p->fn[f]);
-}
-
-/* ---- rounds of a loop ---- */
-
-/* Every access to a memory in two statements, as seen from a loop around them. */
-typedef struct Rounds {
-    KernProg *p;
-    const KStmt *loop, *a, *b;
-    KBufId memory;
-    const KernPieces *pieces;
-    const KStmt *around[DEPEND_MAXLOOP]; /* from the loop on inwards, without it */
-    uint32_t naround;
-    bool seen, fail;
-    Dim stride;
-    KIndex outside;
-} Rounds;
-
-static const KStmt *round_loop(const Rounds *r, KVar v)
-{
-    for (uint32_t i = 0; i < r->naround; i++)
-        if (r->around[i]->loop.var == v)
-            return r->around[i];
-    return NULL;
-}
-
-Dim kern_whole(const KernProg *p, Dim extent, const KernPieces *pieces)
-{
-    for (uint32_t i = 0; pieces && i < pieces->n; i++)
-        extent = dim_subst(p->dims, extent, pieces->p[i].part, pieces->p[i].axis);
-    return extent;
-}
-
-static Dim whole_extent(const Rounds *r, const KStmt *loop)
-{
-    return kern_whole(r->p, loop->loop.extent, r->pieces);
-}
-
-/* How far an address reaches beyond what the loop, and what is outside of it, say; false: that is not known. What moves by
- * all that the loop goes through, or several times that, meets no other round. */
-static bool reach_of(const Rounds *r, const KIndex *at, Dim stride, Dim *reach, KIndex *outside)
-{
-    DimTab *t = r->p->dims;
-    Dim whole = dim_mul(t, stride, whole_extent(r, r->loop)), times;
-    *reach = at->base;
-    for (uint32_t i = 0; i < at->n; i++) {
-        KVar v = at->term[i].var;
-        const KStmt *inside = round_loop(r, v);
-        if (v == r->loop->loop.var || (inside && dim_div(t, at->term[i].stride, whole, &times)))
-            continue;
-        if (inside && is_never_negative(t, at->term[i].stride))
-            *reach = dim_add(t, *reach, dim_mul(t, at->term[i].stride, dim_sub(t, whole_extent(r, inside), DIM_ONE)));
-        else if (inside || kern_defines_in(&r->loop->loop.body, v))
-            return false;
-        else
-            kern_index_add(r->p, outside, v, at->term[i].stride);
-    }
-    return is_never_negative(t, at->base);
-}
-
-static bool same_terms(const KIndex *a, const KIndex *b)
-{
-    Shape x = {.outside = *a}, y = {.outside = *b};
-    return same_outside(&x, &y);
-}
-
-static void see_round(Rounds *r, const KStmt *s)
-{
-    Dim stride = kern_index_stride(&s->mem.at, r->loop->loop.var), reach = DIM_ZERO;
-    KIndex outside = {0};
-    if (kern_memory(r->p, s->mem.buf) != r->memory || r->fail)
-        return;
-    r->fail = stride == DIM_ZERO || !reach_of(r, &s->mem.at, stride, &reach, &outside) || dim_mentions(r->p->dims, stride, r->p->keep) ||
-              !is_less(r->p->dims, reach, stride) || (r->seen && (stride != r->stride || !same_terms(&outside, &r->outside)));
-    r->seen = true;
-    r->stride = stride;
-    r->outside = outside;
-}
-
-static void see_rounds(Rounds *r, const KStmt *s, bool counts)
-{
-    counts = counts || s == r->a || s == r->b;
-    if (counts && (s->kind == K_LOAD || s->kind == K_STORE))
-        see_round(r, s);
-    r->fail = r->fail || (counts && s->kind != K_STORE && kern_written(s) != K_NONE) ||
-              (s->kind == K_LOOP && r->naround == DEPEND_MAXLOOP);
-    if (s->kind != K_LOOP || r->fail)
-        return;
-    r->around[r->naround++] = s;
-    for (uint32_t i = 0; i < s->loop.body.n; i++)
-        see_rounds(r, s->loop.body.p[i], counts);
-    r->naround--;
-}
-
-bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPieces *pieces)
-{
-    Rounds r = {.p = p, .loop = loop, .a = a, .b = b, .memory = memory, .pieces = pieces};
-    for (uint32_t i = 0; i < loop->loop.body.n; i++)
-        see_rounds(&r, loop->loop.body.p[i], false);
-    return !r.fail;
 }

@@ -202,9 +202,19 @@ typedef struct KernPieces {
     uint32_t n, cap;
 } KernPieces;
 Dim kern_whole(const KernProg *p, Dim extent, const KernPieces *pieces); /* of a loop, before it was cut */
-/* depend.c: a and b stand in a loop. Whether what one does with a memory in a round of it, and the other in another round,
- * is to different elements. They have loads and stores only. pieces: of axes that are cut, or NULL. */
-bool kern_rounds_apart(KernProg *p, const KStmt *loop, const KStmt *a, const KStmt *b, KBufId memory, const KernPieces *pieces);
+/* apart.c: whether no element of a memory that one of two statements writes is read or written by the other; in one round of all loops around
+ * both, or in two of `round`. They stand in root. pieces: of axes that are cut, or NULL. varies: where a piece begins of which the two see
+ * different ones, or K_NONE. except: what else is known, or NULL */
+typedef struct KernApart KernApart;
+typedef struct KernExcept {
+    const KVar *zero; /* variables that are 0 in b */
+    uint32_t n;
+    bool in_order; /* b's round comes behind a's */
+    bool (*excuse)(void *cx, const KIndex *a, const KIndex *b); /* the two may be one element all the same; or NULL */
+    void *cx;
+} KernExcept;
+KernApart *kern_apart_new(Arena *a, KernProg *p, const KBlock *root, const KernPieces *pieces, KVar varies);
+bool kern_apart(KernApart *x, const KStmt *a, const KStmt *b, KBufId memory, const KStmt *round, const KernExcept *except);
 
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);

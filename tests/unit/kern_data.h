@@ -29,6 +29,9 @@ typedef struct Case {
     int64_t T, B;
     bool keep, chance; /* chance: leaves optional arguments and outputs out */
     uint64_t seed;
+    int64_t more; /* by how much sizes of the user's are larger */
+    int64_t none; /* one of the user's sizes is 0, this number says which; 0: none */
+    bool nan;     /* among real numbers */
 } Case;
 
 /* Arrays of one call, filled by chance. */
@@ -73,7 +76,7 @@ static inline int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
     case DIM_USER:
     case DIM_PART: break;
     }
-    return 2 + s % 3;
+    return c->none && (int64_t)s % 8 == c->none - 1 ? 0 : 2 + s % 3 + c->more;
 }
 
 /* Ints are small enough to index anything here; lengths lie in 0..T. */
@@ -82,7 +85,7 @@ static inline double draw(const Data *d, const KBuf *b, const Case *c, int64_t i
     double u = rec_random_value(c->seed, b->slot + (b->kind == K_OUT ? 1000 : 0), (uint64_t)i);
     bool length = b->kind == K_ARG && d->k->arg.p[b->slot].role == ROLE_LENGTH;
     switch (b->dt) {
-    case DT_REAL: return u - 0.5;
+    case DT_REAL: return c->nan && i % 5 == 1 ? (double)NAN : u - 0.5;
     case DT_INT: return floor(u * (length ? (double)c->T + 1 : 2));
     case DT_BOOL: return u < 0.3;
     case DT_COMPLEX: break;

@@ -797,7 +797,8 @@ static void check_rounds(const char *body, bool apart)
     Arena *a = arena_new();
     KernProg *k = step_program(a, body);
     const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[loop->loop.body.n > 1];
-    cr_assert_eq(kern_rounds_apart(k, loop, x, y, 0, NULL), apart, "%s", body);
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    cr_assert_eq(kern_apart(in, x, y, 0, loop, NULL), apart, "%s", body);
     arena_free(a);
 }
 
@@ -814,9 +815,70 @@ Test(kern, rounds_apart)
     check_rounds(WRITES("0, %0 by keep*H, %1 by 1") READS("0, %0 by keep*H, %3 by 1"), false);
     check_rounds(WRITES("0, %1 by 1") READS("0, %3 by 1"), false);
     check_rounds(WRITES("0, %0 by 1, %1 by T") READS("0, %0 by 1, %3 by T"), true);
-    check_rounds(WRITES("0, %0 by 1, %1 by T + 1") READS("0, %0 by 1, %3 by T + 1"), false);
+    check_rounds(WRITES("0, %0 by 1, %1 by T + 1") READS("0, %0 by 1, %3 by T + 1"), true);
+    check_rounds(WRITES("1, %0 by 1, %1 by T") READS("0, %0 by 1, %3 by T"), false);
     check_rounds(WRITES("0, %0 by H, %1 by 1") READS("0, %3 by 1"), false);
     check_rounds("fill b0[0, %0 by H] count H = 0", false);
+}
+
+/* In one round; or in two, the second behind the first. */
+static void check_apart(const char *body, bool in_one, bool in_order)
+{
+    static const KernExcept order = {.in_order = true};
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, body);
+    const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[1];
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    cr_assert_eq(kern_apart(in, x, y, 0, NULL, NULL), in_one, "one round: %s", body);
+    cr_assert_eq(kern_apart(in, x, y, 0, loop, &order), in_order, "two rounds: %s", body);
+    arena_free(a);
+}
+
+#define COLUMNS(VAR, SIZE, AT) "parallel %" VAR " < B { parallel %1" VAR " < " SIZE " { %2" VAR " : real = const 1 store b0[" AT ", %" VAR " by 3*H, %1" VAR " by 1] = %2" VAR " } } "
+
+Test(kern, apart)
+{
+    check_apart(COLUMNS("1", "H", "0") COLUMNS("2", "2*H", "H"), true, true); /* rows of three parts: the first, and the others */
+    check_apart(COLUMNS("1", "H", "0") COLUMNS("2", "2*H", "H - 1"), false, false);
+    check_apart(COLUMNS("1", "2*H", "0") COLUMNS("2", "2*H", "H"), false, false);
+    check_apart(WRITES("H, %0 by H, %1 by 1") READS("0, %0 by H, %3 by 1"), true, false); /* what comes next reads it */
+    check_apart(WRITES("0, %0 by H, %1 by 1") READS("H, %0 by H, %3 by 1"), true, true); /* that was another one */
+    check_apart(WRITES("0, %0 by H, %1 by 1") READS("H, %0 by 2*H, %3 by 1"), false, true);
+    check_apart(WRITES("0, %0 by keep*H, %1 by 1") READS("H, %0 by keep*H, %3 by 1"), true, true);
+    check_apart(WRITES("0, %0 by keep*H, %1 by 1") READS("0, %0 by keep*H, %3 by 1"), false, false);
+}
+
+/* What is known of the second one: it is in the first round. */
+Test(kern, apart_in_the_first_round)
+{
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, WRITES("H, %1 by 1") "serial %9 < T { " READS("0, %9 by H, %3 by 1") " }");
+    const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[1];
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    const KVar zero = y->loop.var;
+    cr_assert_not(kern_apart(in, x, y->loop.body.p[0], 0, NULL, NULL));
+    cr_assert(kern_apart(in, x, y->loop.body.p[0], 0, NULL, &(KernExcept){.zero = &zero, .n = 1}));
+    arena_free(a);
+}
+
+static bool is_excused(void *cx, const KIndex *x, const KIndex *y)
+{
+    uint32_t *n = cx;
+    (void)x, (void)y;
+    return ++*n;
+}
+
+Test(kern, apart_but_for_excuses)
+{
+    Arena *a = arena_new();
+    uint32_t asked = 0;
+    KernProg *k = step_program(a, WRITES("0, %1 by 1") READS("0, %3 by 1"));
+    const KBlock *body = &k->fn[REC_FORWARD].p[0]->loop.body;
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    cr_assert_not(kern_apart(in, body->p[0], body->p[1], 0, NULL, NULL));
+    cr_assert(kern_apart(in, body->p[0], body->p[1], 0, NULL, &(KernExcept){.excuse = is_excused, .cx = &asked}));
+    cr_assert_eq(asked, 1);
+    arena_free(a);
 }
 
 static Str axis_of(Arena *a, const char *body)

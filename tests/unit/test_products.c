@@ -55,7 +55,7 @@ static KernProg *program_of(Arena *a, const Form *f)
     text_add(&t, "%s%s%s", buffer(a, A, f->narrow && !f->wide_a, "P*M*K"), buffer(a, B, f->narrow, "P*K*N"), buffer(a, C, false, "P*M*N"));
     text_add(&t, "forward {\n  %s %%0 < P {\n    gemm m %s n %s k %s b2[0, %%0 by M*N] %s %s b0[0, %%0 by M*K] %s @ b1[0, %%0 by K*N] %s%s%s\n%s  }\n}\n",
              f->steps ? "serial" : "parallel", f->m ? f->m : "M", f->n ? f->n : "N", f->k ? f->k : "K", view(a, "M", "N", f->c_turned), f->add ? "+=" : "=", view(a, "M", "K", f->a_turned), view(a, "K", "N", f->b_turned), f->factor ? " factors " : "",
-             f->factor ? factor_text(f->factor) : "", f->steps ? "    copy b0[0] = b2[0] count 0\n" : "");
+             f->factor ? factor_text(f->factor) : "", f->steps ? "    copy b0[0] = b2[0] count keep\n" : "");
     KernProg *k = kern_read(a, text_str(&t), &error);
     cr_assert(k, "%.*s\n%.*s", STRF(error), STRF(text_str(&t)));
     return k;
@@ -147,6 +147,7 @@ static int64_t size_of(const Product *p, char name)
     case 'M': return p->M;
     case 'N': return p->N;
     case 'K': return p->K;
+    case 'k': return 0; /* keep: in steps nothing is copied, but a plan does not know */
     default: cr_assert_eq(name, 'T'); return p->T;
     }
 }

@@ -304,7 +304,7 @@ Test(ptx, split)
 {
     check_kernels("serial %0 < T { " STEP "}", "b");
     check_kernels("serial %0 < T { " STEP "%9 : real = const 2 store b2[0, %0 by 1] = %9 }", "b1");
-    check_kernels("serial %0 < T { %9 : real = const 2 %8 : real = neg(%9) store b2[0, %0 by 1] = %8 " STEP "store b2[T, %0 by 1] = %9 }", "1b");
+    check_kernels("serial %0 < T { %9 : real = const 2 %8 : real = neg(%9) store b2[0, %0 by 1] = %8 " STEP "store b2[T, %0 by 1] = %9 }", "1b1");
     check_kernels("serial %0 < T { %9 : real = load b0[0, %0 by 1] store b2[0, %0 by 1] = %9 " STEP "}", "1b");
     check_kernels("serial %0 < T { %9 : real = load b1[0] store b2[0, %0 by 1] = %9 " STEP "}", "1");
     check_kernels("serial %0 < T { " STEP "%9 : real = load b1[0] %8 : real = neg(%9) store b2[0, %0 by 1] = %8 }", "1");
