@@ -123,7 +123,6 @@ static bool coef_add(int64_t a, int64_t b, int64_t k, int64_t *out)
     return !__builtin_mul_overflow(b, k, &product) && !__builtin_add_overflow(a, product, out) && *out != INT64_MIN;
 }
 
-/* a + k * b, by merging two sorted lists */
 static DimTerm *room_for(DimTab *t, uint32_t n)
 {
     if (n > t->room) {
@@ -133,6 +132,7 @@ static DimTerm *room_for(DimTab *t, uint32_t n)
     return t->sum;
 }
 
+/* a + k * b, by merging two sorted lists */
 static Dim add_scaled(DimTab *t, Dim a, Dim b, int64_t k)
 {
     if (either_huge(a, b))

@@ -62,7 +62,7 @@ typedef struct DimTerm {
 bool dim_has_minus(const DimTab *t, Dim a); /* a term of it is negative */
 uint32_t dim_nterms(const DimTab *t, Dim a);
 const DimTerm *dim_term(const DimTab *t, Dim a, uint32_t i);
-Dim dim_of_term(DimTab *t, Dim a, uint32_t i);
+Dim dim_of_term(DimTab *t, Dim a, uint32_t i); /* the term alone */
 
 void dim_print(Text *out, const DimTab *t, Dim a); /* "2*H + 1"; reads back with the language's own rules */
 Str dim_str(Arena *a, const DimTab *t, Dim d);

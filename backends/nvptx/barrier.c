@@ -64,27 +64,21 @@ static void add_pending(Map *m, Pending *to, Done d)
     vec_push(m->a, &to->node, d);
 }
 
-static void next_round(Map *m, Pending *to, const Pending *from, const KStmt *loop)
+/* What was done, as it is seen in another round of a loop, or behind a loop, if that is not NULL. */
+static Done later(Map *m, const Done *d, const KStmt *round, NvNode *left)
 {
-    for (uint32_t i = 0; i < from->node.n; i++) {
-        Done d = from->node.p[i];
-        d.round = loop;
-        add_pending(m, to, d);
-    }
+    Done out = {d->node, round, times_in(m, &d->times, left ? left->s->loop.extent : DIM_ONE), copy_of(m, &d->left), {0}};
+    for (uint32_t i = 0; i < d->passed.n; i++)
+        vec_push(m->a, &out.passed, d->passed.p[i]);
+    if (left)
+        vec_push(m->a, &out.left, left);
+    return out;
 }
 
-/* loop: that ends; NULL: it goes on */
-static void add_all(Map *m, Pending *to, const Pending *from, NvNode *loop)
+static void add_all(Map *m, Pending *to, const Pending *from, const KStmt *round, NvNode *left)
 {
-    for (uint32_t i = 0; i < from->node.n; i++) {
-        const Done *d = &from->node.p[i];
-        Done out = {d->node, NULL, times_in(m, &d->times, loop ? loop->s->loop.extent : DIM_ONE), copy_of(m, &d->left), {0}};
-        for (uint32_t j = 0; j < d->passed.n; j++)
-            vec_push(m->a, &out.passed, d->passed.p[j]);
-        if (loop)
-            vec_push(m->a, &out.left, loop);
-        add_pending(m, to, out);
-    }
+    for (uint32_t i = 0; i < from->node.n; i++)
+        add_pending(m, to, later(m, &from->node.p[i], round, left));
 }
 
 /* ---- conflicts ---- */
@@ -95,12 +89,11 @@ static bool partial_results_conflict(const NvNode *a, const NvNode *b)
     return a->sum.n && b->sum.n && (a->kind == NV_COMBINE) != (b->kind == NV_COMBINE);
 }
 
-/* Two nodes, one that was done; how often the other one is. */
+/* What was done, and another node; how often that is done. */
 typedef struct Both {
     Front *f;
     const Done *done;
-    NvNode *a, *b;
-    const KStmt *round;
+    const NvNode *next;
     const Sizes *times;
 } Both;
 
@@ -111,10 +104,12 @@ static bool have_one_owner(void *cx, const KIndex *x, const KIndex *y)
 {
     const Both *both = cx;
     Map *m = both->f->m;
-    if (nv_one_owner(m, both->a, x, both->b, y, both->round))
+    const NvNode *a = both->done->node, *b = both->next;
+    const KStmt *round = both->done->round;
+    if (nv_one_owner(m, a, x, b, y, round))
         return true;
     const NvNode *front = chain_in_front(both), *behind = chain_behind(both);
-    return (front && nv_one_owner(m, both->a, x, front, y, both->round)) || (behind && nv_one_owner(m, behind, x, both->b, y, both->round));
+    return (front && nv_one_owner(m, a, x, front, y, round)) || (behind && nv_one_owner(m, behind, x, b, y, round));
 }
 
 static bool is_of_first_thread(const Map *m, const NvNode *n)
@@ -127,16 +122,16 @@ static const KVar *first_rounds(const Both *both, uint32_t *n);
 static bool conflict_in(Both *both, KBufId memory)
 {
     Map *m = both->f->m;
-    const NvNode *a = both->a, *b = both->b;
-    unsigned x = a->touches[memory], y = b->touches[memory];
+    const NvNode *a = both->done->node, *b = both->next;
+    const KStmt *round = both->done->round;
     bool share = a->kind == NV_SHARE && b->kind == NV_SHARE;
-    if (!x || !y || !((x | y) & NV_WRITES))
-        return false;
-    if ((is_of_first_thread(m, a) && is_of_first_thread(m, b)) || (share && nv_same_owner(m, a, b, memory, both->round)))
-        return false;
     uint32_t n;
+    if (!a->touches[memory] || !b->touches[memory] || !((a->touches[memory] | b->touches[memory]) & NV_WRITES))
+        return false;
+    if ((is_of_first_thread(m, a) && is_of_first_thread(m, b)) || (share && nv_same_owner(m, a, b, memory, round)))
+        return false;
     const KVar *first = first_rounds(both, &n);
-    return !kern_apart(m->meet, a->s, b->s, memory, both->round, &(KernExcept){first, n, true, share ? have_one_owner : NULL, both});
+    return !kern_apart(m->meet, a->s, b->s, memory, round, &(KernExcept){first, n, true, share ? have_one_owner : NULL, both});
 }
 
 /* What a block keeps is its own. */
@@ -161,30 +156,21 @@ static bool take_turns(const Map *m, KBufId memory, const KStmt *round)
     return false;
 }
 
-static void find_touches(Map *m, const KStmt *s, uint8_t *to)
-{
-    const KBlock *body = kern_body((KStmt *)s);
-    if (s->kind == K_LOAD || s->kind == K_STORE)
-        to[kern_memory(m->k, s->mem.buf)] |= (uint8_t)((s->kind == K_STORE ? NV_WRITES : NV_READS) | (s->kind == K_STORE && s->mem.add ? NV_READS : 0));
-    for (uint32_t i = 0; body && i < body->n; i++)
-        find_touches(m, body->p[i], to);
-}
-
-static void see_touches(Map *m, NvNode *n)
+static const uint8_t *touches_of(Map *m, const NvNode *n)
 {
     uint8_t *touches = NEWN(m->a, uint8_t, m->k->buf.n);
-    if (n->s)
-        find_touches(m, n->s, touches);
-    n->touches = touches;
+    for (KBufId memory = 0; memory < m->k->buf.n && n->s; memory++)
+        touches[memory] = (uint8_t)nv_touches(m->k, n->s, memory);
+    return touches;
 }
 
 static bool conflict(Both *both)
 {
     Map *m = both->f->m;
-    if (!m->of_team && partial_results_conflict(both->a, both->b))
+    if (!m->of_team && partial_results_conflict(both->done->node, both->next))
         return true;
-    for (KBufId memory = 0; memory < m->k->buf.n && both->a->s && both->b->s; memory++)
-        if (both->a->touches[memory] && both->b->touches[memory] && is_meant(m, memory) && conflict_in(both, memory) && !take_turns(m, memory, both->round))
+    for (KBufId memory = 0; memory < m->k->buf.n; memory++)
+        if (is_meant(m, memory) && conflict_in(both, memory) && !take_turns(m, memory, both->done->round))
             return true;
     return false;
 }
@@ -253,11 +239,11 @@ static bool waits(Map *m, const NvNode *loop, Sizes *sizes)
 }
 
 /* Whether there is a barrier in front of what is done so often in all rounds but the one in which the loop's variable is 0, from where it counts:
- * the first round, or else behind it, the last one. */
+ * the first round, or else behind it, the last one, to which a loop that is left does not come. */
 static bool is_round_0(Map *m, const NvNode *loop, const Sizes *times, bool first)
 {
     Sizes sizes = {0};
-    return loop->s->loop.reverse != first && waits(m, loop, &sizes) && is_zero_with(m, times, &sizes);
+    return loop->s->loop.reverse != first && (first || !nv_has_leave(&loop->s->loop.body)) && waits(m, loop, &sizes) && is_zero_with(m, times, &sizes);
 }
 
 /* Variables of loops around the second node, of which it can only be in the first round. */
@@ -297,7 +283,7 @@ static const NvNode *chain_of(Map *m, const NvNode *like, const NvNode *n, const
 
 static const NvNode *chain_in_front(const Both *both)
 {
-    return chain_of(both->f->m, both->a, both->b, &both->f->loop, both->times, true);
+    return chain_of(both->f->m, both->done->node, both->next, &both->f->loop, both->times, true);
 }
 
 static const NvNode *chain_behind(const Both *both)
@@ -305,7 +291,7 @@ static const NvNode *chain_behind(const Both *both)
     NvNodes around = {0};
     for (uint32_t i = both->done->left.n; i-- > 0;)
         vec_push(both->f->m->a, &around, both->done->left.p[i]);
-    return chain_of(both->f->m, both->b, both->a, &around, &both->done->times, false);
+    return chain_of(both->f->m, both->next, both->done->node, &around, &both->done->times, false);
 }
 
 static bool has_passed(Front *f, const Done *d, const Sizes *times)
@@ -319,14 +305,14 @@ static bool has_passed(Front *f, const Done *d, const Sizes *times)
     return false;
 }
 
-static bool conflicts(Front *f, NvNode *n)
+static bool conflicts(Front *f, const NvNode *n)
 {
     Sizes times = times_of(f->m, n);
     for (uint32_t i = 0; i < f->loop.n; i++)
         vec_push(f->m->a, &times.of, f->loop.p[i]->s->loop.extent);
     for (uint32_t i = 0; i < f->p->node.n; i++) {
         const Done *d = &f->p->node.p[i];
-        if (!has_passed(f, d, &times) && conflict(&(Both){f, d, d->node, n, d->round, &times}))
+        if (!has_passed(f, d, &times) && conflict(&(Both){f, d, n, &times}))
             return true;
     }
     return false;
@@ -385,12 +371,15 @@ static void pass(Map *m, Pending *p, const NvNode *loop)
 
 static void place(Map *m, NvNodes *nodes, Pending *p, Pending *left);
 
-/* What a round leaves is in front of the next one. */
-static Pending place_round(Map *m, NvNode *loop, Pending *left)
+/* What a round leaves is in front of the next one. inside: the body with the barriers that are needed in one round alone */
+static Pending place_round(Map *m, NvNode *loop, Pending *left, NvNodes *inside)
 {
     Pending round = {0}, next = {0};
     place(m, &loop->body, &round, left);
-    next_round(m, &next, &round, loop->s);
+    *inside = copy_of(m, &loop->body);
+    if (loop->s->loop.extent == DIM_ONE)
+        return round;
+    add_all(m, &next, &round, loop->s, NULL);
     place(m, &loop->body, &next, left);
     return next;
 }
@@ -406,21 +395,15 @@ static bool has(const NvNodes *nodes, const NvNode *n)
 /* Barriers between the last round and this one may do for some that stand further down, which were placed first: those are placed again. */
 static Pending place_rounds(Map *m, NvNode *loop, Pending *left)
 {
-    NvNodes none = copy_of(m, &loop->body), again = {0};
-    Pending round = {0}, next = {0};
-    place(m, &loop->body, &round, left);
-    if (loop->s->loop.extent == DIM_ONE)
-        return round;
-    NvNodes inside = copy_of(m, &loop->body);
-    next_round(m, &next, &round, loop->s);
-    place(m, &loop->body, &next, left);
+    NvNodes none = copy_of(m, &loop->body), inside, again = {0};
+    Pending next = place_round(m, loop, left, &inside);
     if (loop->body.n == inside.n || inside.n == none.n)
         return next;
     for (uint32_t i = 0; i < loop->body.n; i++)
         if (!has(&inside, loop->body.p[i]) || has(&none, loop->body.p[i]))
             vec_push(m->a, &again, loop->body.p[i]);
     loop->body = again;
-    return place_round(m, loop, left);
+    return place_round(m, loop, left, &inside);
 }
 
 static void place_steps(Map *m, NvNodes *to, NvNode *n, Pending *p)
@@ -429,8 +412,8 @@ static void place_steps(Map *m, NvNodes *to, NvNode *n, Pending *p)
     if (first_round_conflicts(&(Front){.m = m, .p = p}, n))
         wait(m, to, p);
     pass(m, p, n);
-    add_all(m, p, &next, n);
-    add_all(m, p, &left, n);
+    add_all(m, p, &next, NULL, n);
+    add_all(m, p, &left, NULL, n);
     vec_push(m->a, to, n);
 }
 
@@ -446,15 +429,14 @@ static void place(Map *m, NvNodes *nodes, Pending *p, Pending *left)
         } else if (n->kind == NV_STEPS) {
             place_steps(m, &to, n, p);
         } else {
-            if (!n->touches)
-                see_touches(m, n);
+            n->touches = n->touches ? n->touches : touches_of(m, n);
             if (conflicts(&(Front){.m = m, .p = p}, n))
                 wait(m, &to, p);
             add_pending(m, p, (Done){.node = n, .times = times_of(m, n)});
             vec_push(m->a, &to, n);
         }
         if (n->s && n->s->kind == K_LEAVE)
-            add_all(m, left, p, NULL);
+            add_all(m, left, p, NULL, NULL);
     }
     *nodes = to;
 }

@@ -64,6 +64,7 @@ NvNode *nv_look(Map *m, KBlock *b, uint32_t at);
 
 /* split.c: makes several loops of statement `at`. A variable is then defined in each of them. False: it stays one. */
 bool nv_split(Map *m, KBlock *b, uint32_t at);
+bool nv_has_leave(const KBlock *b); /* of the loop whose body it is */
 
 /* reside.c: root, in which the loop `steps` reads what stays in the block. False: nothing does. The kernel's cuts are those of the root; with `team`
  * its team is found, or there is none, which is false, too */

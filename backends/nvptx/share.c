@@ -197,20 +197,21 @@ static uint32_t next_digit(const Digits *d, const bool *done)
     return next;
 }
 
-/* How many there are of the last digit does not matter. */
+/* How many there are of the last digit does not matter; which it is does if the outermost loops are not of one length. */
 static bool nested(Digits *d)
 {
     const KernProg *k = d->m->k;
     bool done[NV_MAXLEVEL] = {false};
+    uint32_t i = 0;
     d->period = DIM_ONE;
     for (uint32_t n = 0; n < d->moves.n; n++) {
-        uint32_t i = next_digit(d, done);
+        i = next_digit(d, done);
         if (i == d->moves.n || !is_positive(k, d->moves.stride[i]) || (n + 1 < d->moves.n && !is_positive(k, d->moves.extent[i])))
             return false;
         done[i] = true;
         d->period = dim_mul(k->dims, d->moves.stride[i], d->moves.extent[i]);
     }
-    return true;
+    return !d->open || i + 1 == d->moves.n;
 }
 
 static bool same_moves(const Moves *a, const Moves *b, bool open)

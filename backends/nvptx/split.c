@@ -14,7 +14,7 @@ typedef struct Split {
     KernApart *apart;
 } Split;
 
-static bool has_leave(const KBlock *b)
+bool nv_has_leave(const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
         if (b->p[i]->kind == K_LEAVE)
@@ -137,7 +137,7 @@ static uint32_t next_of(const Split *x)
 bool nv_split(Map *m, KBlock *b, uint32_t at)
 {
     KStmt *loop = b->p[at];
-    if (loop->kind != K_LOOP || loop->loop.kind != K_SERIAL || has_leave(&loop->loop.body))
+    if (loop->kind != K_LOOP || loop->loop.kind != K_SERIAL || nv_has_leave(&loop->loop.body))
         return false;
     Split x = {.m = m, .loop = loop, .n = loop->loop.body.n};
     x.free = NEWN(m->a, bool, x.n);

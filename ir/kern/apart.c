@@ -10,6 +10,7 @@
 
 typedef struct Place {
     const KStmt *s; /* that defines a variable; a loop defines its own */
+    bool twice;     /* it stands in several loops, each of which has its own */
     uint32_t scope; /* the last question in which it was inside of what is asked about */
 } Place;
 
@@ -42,8 +43,10 @@ static void find_places(KernApart *x, const KBlock *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         KVar v = defined(b->p[i]);
-        if (v != K_NONE)
+        if (v != K_NONE) {
+            x->at[v].twice = x->at[v].s != NULL;
             x->at[v].s = b->p[i];
+        }
         if (kern_body(b->p[i]))
             find_places(x, kern_body(b->p[i]));
     }
@@ -52,8 +55,7 @@ static void find_places(KernApart *x, const KBlock *b)
 KernApart *kern_apart_new(Arena *a, KernProg *p, const KBlock *root, const KernPieces *pieces, KVar varies)
 {
     KernApart *x = NEW(a, KernApart);
-    *x = (KernApart){.a = a, .p = p, 
-                     .pieces = pieces, .varies = varies, .at = NEWN(a, Place, p->var.n)};
+    *x = (KernApart){.a = a, .p = p, .pieces = pieces, .varies = varies, .at = NEWN(a, Place, p->var.n)};
     find_places(x, root);
     return x;
 }
@@ -166,7 +168,7 @@ static void take_out(Sum *from, uint32_t i)
 
 static bool comes_from_outside(const KernApart *x, KVar v)
 {
-    return x->at[v].scope != x->scope && v != x->varies;
+    return x->at[v].scope != x->scope && !x->at[v].twice && v != x->varies;
 }
 
 /* What both have alike. */
@@ -257,10 +259,9 @@ static Dim multiples(const KernApart *x, Dim base, Dim by)
 {
     DimTab *t = x->p->dims;
     Dim all = DIM_ZERO, times;
-    for (uint32_t i = 0; i < dim_nterms(t, base); i++) {
+    for (uint32_t i = 0; i < dim_nterms(t, base); i++)
         if (dim_div(t, dim_of_term(t, base, i), by, &times))
             all = dim_add(t, all, times);
-    }
     return all;
 }
 
