@@ -1,6 +1,8 @@
 /* A machine for plans: see blocks.h */
 #include "tests/ptx/blocks.h"
 
+#include <dirent.h>
+
 #include "ir/kern/run.h"
 
 /* ---- a machine ---- */
@@ -737,4 +739,37 @@ bool pair_new(Arena *a, const Entry *e, RecForm form, FactorType products, Pair 
     for (int fn = 0; fn < REC_NFN; fn++)
         cr_assert_eq(plan->fn[fn].refused.n, 0, "%s: %.*s", out->what, STRF(plan->fn[fn].refused));
     return true;
+}
+
+uint32_t each_entry(const char *file, RecForm form, FactorType products, EntryCheck *check)
+{
+    Arena *a = arena_new();
+    uint32_t sum = 0;
+    Sources *s = sources_new(a);
+    Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
+    cr_assert(u, "%s", file);
+    for (uint32_t i = 0; i < unit_entries(u); i++)
+        sum += check(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, products);
+    arena_free(a);
+    return sum;
+}
+
+static bool is_source(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && strcmp(name + n - 4, ".rnn") == 0;
+}
+
+uint32_t each_file(const char *folder, RecForm form, EntryCheck *check)
+{
+    Arena *a = arena_new();
+    uint32_t sum = 0;
+    DIR *d = opendir(folder);
+    cr_assert(d, "%s", folder);
+    for (struct dirent *file = readdir(d); file; file = readdir(d))
+        if (is_source(file->d_name))
+            sum += each_entry(str_fmt(a, "%s/%s", folder, file->d_name).p, form, FACTOR_REAL, check);
+    closedir(d);
+    arena_free(a);
+    return sum;
 }

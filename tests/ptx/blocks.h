@@ -18,6 +18,11 @@ typedef struct Pair {
 bool pair_new(Arena *a, const Entry *e, RecForm form, FactorType products, Pair *out);
 KernProg *lowered(Arena *a, const Entry *e, RecForm form, FactorType products); /* NULL: likewise */
 
+/* All entries of a file, or of all files of a folder; the sum of what `check` returns. */
+typedef uint32_t EntryCheck(const Entry *e, RecForm form, FactorType products);
+uint32_t each_entry(const char *file, RecForm form, FactorType products, EntryCheck *check);
+uint32_t each_file(const char *folder, RecForm form, EntryCheck *check);
+
 /* A barrier, and whether two accesses were seen that nothing else keeps in order; of a team's, by two of its blocks. */
 typedef struct Need {
     const NvNode *barrier;

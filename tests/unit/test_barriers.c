@@ -3,8 +3,6 @@
  * with all cases for entries of which something is standing, which takes minutes. */
 #include "tests/ptx/blocks.h"
 
-#include <dirent.h>
-
 /* Kernels with barriers that stand there although nothing was found that needs them. */
 typedef struct Standing {
     const char *kernel;
@@ -126,38 +124,11 @@ static uint32_t check_entry(const Entry *e, RecForm form, FactorType products)
     return f.mutants;
 }
 
-static uint32_t check_file(const char *file, RecForm form, FactorType products)
-{
-    Arena *a = arena_new();
-    uint32_t mutants = 0;
-    Sources *s = sources_new(a);
-    Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
-    cr_assert(u, "%s", file);
-    for (uint32_t i = 0; i < unit_entries(u); i++)
-        mutants += check_entry(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, products);
-    arena_free(a);
-    return mutants;
-}
-
-static bool is_source(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 4 && strcmp(name + n - 4, ".rnn") == 0;
-}
-
 /* Every entry of the library that has the form. */
 static void check_library(RecForm form, uint32_t least)
 {
-    Arena *a = arena_new();
-    DIR *d = opendir("stdlib");
-    uint32_t mutants = 0;
-    cr_assert(d);
-    for (struct dirent *file = readdir(d); file; file = readdir(d))
-        if (is_source(file->d_name))
-            mutants += check_file(str_fmt(a, "stdlib/%s", file->d_name).p, form, FACTOR_REAL);
-    closedir(d);
+    uint32_t mutants = each_file("stdlib", form, check_entry);
     cr_assert(mutants >= least, "%u", mutants);
-    arena_free(a);
 }
 
 #define SEQUENTIAL (RecForm){.kind = REC_FORM_SEQUENTIAL}
@@ -169,7 +140,7 @@ Test(barriers, newton)
 {
     static const char *const files[] = {"stdlib/pararnn.rnn", "stdlib/elman.rnn", "stdlib/deltanet.rnn", "stdlib/slstm.rnn"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        cr_assert(check_file(files[i], (RecForm){.kind = REC_FORM_NEWTON, .size = 3}, FACTOR_REAL));
+        cr_assert(each_entry(files[i], (RecForm){.kind = REC_FORM_NEWTON, .size = 3}, FACTOR_REAL, check_entry));
 }
 
 Test(barriers, wavefront) { check_library((RecForm){.kind = REC_FORM_WAVEFRONT}, 90); }
@@ -182,12 +153,12 @@ Test(barriers, scan)
     check_library((RecForm){.kind = REC_FORM_SCAN, .size = 3}, 100);
 }
 
-Test(barriers, together) { cr_assert(check_file("tests/ptx/together.rnn", SEQUENTIAL, FACTOR_REAL)); }
+Test(barriers, together) { cr_assert(each_entry("tests/ptx/together.rnn", SEQUENTIAL, FACTOR_REAL, check_entry)); }
 
 /* Lanes have other elements than the threads before and behind. */
 Test(barriers, tiles)
 {
     static const char *const files[] = {"stdlib/elman.rnn", "stdlib/gru.rnn", "stdlib/lstm.rnn"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        cr_assert(check_file(files[i], SEQUENTIAL, FACTOR_BF16));
+        cr_assert(each_entry(files[i], SEQUENTIAL, FACTOR_BF16, check_entry));
 }

@@ -1,8 +1,6 @@
 /* Plans for GPUs: each does what its program says, with no two threads in each other's way; and what plans look like. */
 #include "tests/ptx/blocks.h"
 
-#include <dirent.h>
-
 static void check_plan(const Pair *p)
 {
     for (uint32_t i = 0; i < NCASE; i++) {
@@ -16,26 +14,22 @@ static void check_plan(const Pair *p)
 
 /* ---- files ---- */
 
-static void check_entry(const Entry *e, RecForm form, FactorType products)
+static uint32_t check_entry(const Entry *e, RecForm form, FactorType products)
 {
     Arena *a = arena_new();
     Pair p;
-    if (pair_new(a, e, form, products, &p))
+    bool is = pair_new(a, e, form, products, &p);
+    if (is)
         check_plan(&p);
     arena_free(a);
+    return is;
 }
 
 #define SEQUENTIAL (RecForm){.kind = REC_FORM_SEQUENTIAL}
 
 static void check_tiled(const char *file, RecForm form, FactorType products)
 {
-    Arena *a = arena_new();
-    Sources *s = sources_new(a);
-    Unit *u = unit_load(a, s, diags_new(a, s), str_of(file));
-    cr_assert(u, "%s", file);
-    for (uint32_t i = 0; i < unit_entries(u); i++)
-        check_entry(&(Entry){file, str_c(a, unit_entry_name(u, i))}, form, products);
-    arena_free(a);
+    each_entry(file, form, products, check_entry);
 }
 
 static void check_file(const char *file, RecForm form)
@@ -43,23 +37,9 @@ static void check_file(const char *file, RecForm form)
     check_tiled(file, form, FACTOR_REAL);
 }
 
-static bool is_source(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 4 && strcmp(name + n - 4, ".rnn") == 0;
-}
-
-/* Every entry of a folder that has the form. */
 static void check_folder(const char *folder, RecForm form)
 {
-    Arena *a = arena_new();
-    DIR *d = opendir(folder);
-    cr_assert(d, "%s", folder);
-    for (struct dirent *file = readdir(d); file; file = readdir(d))
-        if (is_source(file->d_name))
-            check_file(str_fmt(a, "%s/%s", folder, file->d_name).p, form);
-    closedir(d);
-    arena_free(a);
+    each_file(folder, form, check_entry);
 }
 
 Test(blocks, library) { check_folder("stdlib", SEQUENTIAL); }
