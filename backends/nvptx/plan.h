@@ -47,7 +47,6 @@ unsigned nv_touches(const KernProg *k, KStmt *s, KBufId memory); /* NV_READS | N
 /* Whether each element of a memory is always touched by one and the same thread, in both; in different rounds of a loop, or
  * else in the same ones of all loops around. */
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round);
-bool nv_one_owner(Map *m, const NvNode *a, const KIndex *x, const NvNode *b, const KIndex *y, const KStmt *round); /* the same of an access in each */
 
 /* tile.c: products of rounded factors. rows: see NvNode, the most. NULL: it is something else */
 NvNode *nv_tiles(Map *m, KStmt *s, uint32_t rows);

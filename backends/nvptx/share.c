@@ -123,7 +123,6 @@ typedef struct Digits {
     const KStmt *a, *b;  /* what is outside of them is the same for all accesses */
     KBufId memory;
     bool known, fail; /* the first access was seen; another one does not agree */
-    bool open; /* the outermost loops are not of one length */
     KIndex first;
     Dim period;
     Moves moves;
@@ -197,29 +196,28 @@ static uint32_t next_digit(const Digits *d, const bool *done)
     return next;
 }
 
-/* How many there are of the last digit does not matter; which it is does if the outermost loops are not of one length. */
+/* How many there are of the last digit does not matter. */
 static bool nested(Digits *d)
 {
     const KernProg *k = d->m->k;
     bool done[NV_MAXLEVEL] = {false};
-    uint32_t i = 0;
     d->period = DIM_ONE;
     for (uint32_t n = 0; n < d->moves.n; n++) {
-        i = next_digit(d, done);
+        uint32_t i = next_digit(d, done);
         if (i == d->moves.n || !is_positive(k, d->moves.stride[i]) || (n + 1 < d->moves.n && !is_positive(k, d->moves.extent[i])))
             return false;
         done[i] = true;
         d->period = dim_mul(k->dims, d->moves.stride[i], d->moves.extent[i]);
     }
-    return !d->open || i + 1 == d->moves.n;
+    return true;
 }
 
-static bool same_moves(const Moves *a, const Moves *b, bool open)
+static bool same_moves(const Moves *a, const Moves *b)
 {
     if (a->n != b->n)
         return false;
     for (uint32_t i = 0; i < a->n; i++)
-        if (a->stride[i] != b->stride[i] || (a->extent[i] != b->extent[i] && !(open && i + 1 == a->n)) || a->cut[i] != b->cut[i])
+        if (a->stride[i] != b->stride[i] || a->extent[i] != b->extent[i] || a->cut[i] != b->cut[i])
             return false;
     return true;
 }
@@ -250,7 +248,7 @@ static bool rest_agrees(const Digits *d, const NvNode *node, const KIndex *at, c
     uint32_t level;
     for (uint32_t i = 0; i < at->n; i++) {
         KVar v = at->term[i].var;
-        if (level_of(node, v, &level) || (!d->open && divides(k, d->period, at->term[i].stride)))
+        if (level_of(node, v, &level) || divides(k, d->period, at->term[i].stride))
             continue;
         if (nv_defines(d->a, v) || nv_defines(d->b, v) || !has_term(other, v, at->term[i].stride))
             return false;
@@ -262,8 +260,8 @@ static bool agrees(const Digits *d, const KIndex *at)
 {
     const KernProg *k = d->m->k;
     Moves moves = moves_of(d, at);
-    return same_moves(&moves, &d->moves, d->open) && rest_agrees(d, d->node, at, &d->first) && rest_agrees(d, d->first_node, &d->first, at) &&
-           (d->open ? at->base == d->first.base : divides(k, d->period, dim_sub(k->dims, at->base, d->first.base)));
+    return same_moves(&moves, &d->moves) && rest_agrees(d, d->node, at, &d->first) && rest_agrees(d, d->first_node, &d->first, at) &&
+           divides(k, d->period, dim_sub(k->dims, at->base, d->first.base));
 }
 
 static void see_index(Digits *d, const NvNode *node, const KIndex *at)
@@ -290,25 +288,6 @@ static void see_node(Digits *d, const NvNode *node)
 {
     d->node = node;
     kern_each_access(node->s, see_access, d);
-}
-
-/* All but the outermost loops are as long as the other's: iterations have the same numbers, as far as there are both. */
-static bool numbers_agree(const NvNode *a, const NvNode *b)
-{
-    bool agree = a->nlevel == b->nlevel;
-    for (uint32_t l = 1; l < a->nlevel && agree; l++)
-        agree = a->extent[l] == b->extent[l];
-    return agree;
-}
-
-bool nv_one_owner(Map *m, const NvNode *a, const KIndex *x, const NvNode *b, const KIndex *y, const KStmt *round)
-{
-    Digits d = {.m = m, .a = round ? round : a->s, .b = round ? round : b->s, .open = a->count != b->count};
-    if (d.open && (m->kernel->shared || !numbers_agree(a, b)))
-        return false;
-    see_index(&d, a, x);
-    see_index(&d, b, y);
-    return !d.fail;
 }
 
 bool nv_same_owner(Map *m, const NvNode *a, const NvNode *b, KBufId memory, const KStmt *round)

@@ -111,15 +111,34 @@ bool depend_list(Arena *a, const KStmt *loop, DependList *to)
 
 /* ---- addresses ---- */
 
-/* Surely, whatever the sizes, which are 1 or more: written in size - 1 it has no negative coefficient. */
-static bool is_never_negative(DimTab *t, Dim d)
+/* Where each size is as small as it can be. */
+static int64_t least(const DimTab *t, Dim d, const bool *positive)
 {
-    if (!dim_has_minus(t, d))
-        return true;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < dim_nterms(t, d); i++) {
+        const DimTerm *term = dim_term(t, d, i);
+        bool is = true;
+        for (uint32_t j = 0; j < term->nsym; j++)
+            is = is && (!positive || positive[term->sym[j]]);
+        sum += is ? term->coef : 0;
+    }
+    return sum;
+}
+
+/* Surely, whatever the sizes, which are 1 or more (all, or those in positive): written in size - 1 it has no negative coefficient. */
+static bool is_natural(DimTab *t, Dim d, const bool *positive)
+{
+    if (!dim_has_minus(t, d) || least(t, d, positive) < 0)
+        return !dim_has_minus(t, d);
     for (DimSym s = 0; s < dim_nsyms(t); s++)
-        if (dim_mentions(t, d, s))
+        if (dim_mentions(t, d, s) && (!positive || positive[s]))
             d = dim_subst(t, d, s, dim_add(t, dim_of(t, s), DIM_ONE));
     return !dim_has_minus(t, d);
+}
+
+static bool is_never_negative(DimTab *t, Dim d)
+{
+    return is_natural(t, d, NULL);
 }
 
 /* An address as seen from the outermost loop: base + iteration * stride + what the loops inside add, and terms from
@@ -197,12 +216,39 @@ static bool is_less(DimTab *t, Dim a, Dim b)
     return is_never_negative(t, dim_sub(t, dim_sub(t, b, a), DIM_ONE));
 }
 
-bool depend_is_less(const KernProg *p, Dim a, Dim b)
+/* A term of which something is taken off: a quotient times what it is divided by is at most what is divided. */
+static Dim with_quotient(DimTab *t, const struct RecDerivedDim *q, Dim term)
 {
-    Dim more = dim_sub(p->dims, dim_sub(p->dims, b, a), DIM_ONE);
-    bool is = is_never_negative(p->dims, more);
+    Dim by = dim_mul(t, dim_of(t, q->sym), q->den), rest;
+    return dim_has_minus(t, term) && dim_div(t, term, by, &rest) ? dim_mul(t, rest, q->num) : term;
+}
+
+static Dim with_quotients(const KernProg *p, Dim d)
+{
+    DimTab *t = p->dims;
+    for (uint32_t i = p->derived.n; i-- > 0;) {
+        Dim all = DIM_ZERO;
+        for (uint32_t j = 0; j < dim_nterms(t, d); j++)
+            all = dim_add(t, all, p->derived.p[i].floor ? with_quotient(t, &p->derived.p[i], dim_of_term(t, d, j)) : dim_of_term(t, d, j));
+        d = all;
+    }
+    return d;
+}
+
+static bool is_natural_with(const KernProg *p, const DependSizes *known, Dim d)
+{
+    return is_natural(p->dims, d, known->positive) || is_natural(p->dims, with_quotients(p, d), known->positive);
+}
+
+bool depend_is_less(const KernProg *p, const DependSizes *known, Dim a, Dim b)
+{
+    DimTab *t = p->dims;
+    Dim more = dim_sub(t, dim_sub(t, b, a), DIM_ONE);
+    bool is = is_natural_with(p, known, more);
     for (uint32_t i = 0; i < p->need.n && !is; i++)
-        is = is_never_negative(p->dims, dim_sub(p->dims, more, p->need.p[i].dim));
+        is = is_natural_with(p, known, dim_sub(t, more, p->need.p[i].dim));
+    for (uint32_t i = 0; i < known->sum.n && !is; i++)
+        is = is_natural_with(p, known, dim_sub(t, more, dim_sub(t, known->sum.p[i], DIM_ONE)));
     return is;
 }
 

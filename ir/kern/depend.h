@@ -25,7 +25,12 @@ bool depend_conflict(const KernProg *p, const KStmt *a, const KStmt *b); /* does
  * iteration. */
 bool depend_same_iteration(KernProg *p, const DependAccess *a, const DependAccess *b);
 bool depend_differ(KernProg *p, const KIndex *a, const KIndex *b); /* two elements of one array, wherever variables have one value */
-bool depend_is_less(const KernProg *p, Dim a, Dim b); /* surely, whatever the sizes, which are 1 or more */
+/* What is known of sizes where something is done. */
+typedef struct DependSizes {
+    bool *positive; /* by DimSym: 1 or more; others may be 0 */
+    VEC(Dim) sum;   /* of several terms, 1 or more */
+} DependSizes;
+bool depend_is_less(const KernProg *p, const DependSizes *known, Dim a, Dim b); /* surely, whatever else the sizes are */
 /* Fills KVarInfo.turns, which depend_same_iteration and depend_differ look at. */
 void depend_find_turns(KernProg *p, Arena *scratch);
 

@@ -206,15 +206,25 @@ Dim kern_whole(const KernProg *p, Dim extent, const KernPieces *pieces); /* of a
  * both, or in two of `round`. They stand in root. pieces: of axes that are cut, or NULL. varies: where a piece begins of which the two see
  * different ones, or K_NONE. except: what else is known, or NULL */
 typedef struct KernApart KernApart;
+typedef struct KernKnown {
+    const KStmt *loop;
+    Dim round; /* from 0 on, by the loop's variable */
+    bool or_more; /* it may be a later one */
+} KernKnown;
+typedef struct KernKnowns {
+    KernKnown *p;
+    uint32_t n, cap;
+} KernKnowns;
 typedef struct KernExcept {
-    const KVar *zero; /* variables that are 0 in b */
-    uint32_t n;
+    KernKnowns of_a, of_b; /* in which rounds of loops they are */
+    const KStmt *loop_a, *loop_b; /* both are in different rounds of these, or NULL */
     bool in_order; /* b's round comes behind a's */
     bool (*excuse)(void *cx, const KIndex *a, const KIndex *b); /* the two may be one element all the same; or NULL */
     void *cx;
 } KernExcept;
 KernApart *kern_apart_new(Arena *a, KernProg *p, const KBlock *root, const KernPieces *pieces, KVar varies);
 bool kern_apart(KernApart *x, const KStmt *a, const KStmt *b, KBufId memory, const KStmt *round, const KernExcept *except);
+bool kern_are_apart(KernApart *x, const KIndex *a, const KIndex *b, const KernExcept *except); /* for an excuse: of the two statements that it is asked for */
 
 /* ---- print.c, read.c, verify.c ---- */
 void kern_print(Text *out, const KernProg *p);

@@ -698,14 +698,14 @@ Str run_case_for_needs(Arena *a, const Pair *p, const Case *c, Needs *needs)
  * behind loops without a round or behind ones that do not converge, are run, too. */
 Case case_number(uint32_t i)
 {
-    static const int64_t T[] = {0, 1, 2, 5, 7}, B[] = {3, 1, 0, 2}, long_T[] = {4, 17, 6, 13, 8}, more_B[] = {3, 1, 4, 2};
+    static const int64_t T[] = {0, 1, 2, 5, 7}, B[] = {3, 1, 0, 2}, long_T[] = {4, 17, 6, 13, 34}, more_B[] = {3, 1, 4, 2};
     Case c = {.T = T[i % 5], .B = B[i / 5 % 4], .keep = i & 1, .chance = i / 3 & 1, .seed = i};
     if (i < 2 * NCASE)
         return c;
     c.T = long_T[i % 5], c.B = more_B[i / 5 % 4], c.keep = i % 4 > 0;
-    c.more = i % 2 ? 1 + i / 7 % 2 : 0;
+    c.more = i % 10 == 9 ? 4 : i % 2 ? 1 + i / 7 % 2 : 0;
     c.none = i % 4 == 2 ? 1 + i / 4 % 8 : 0;
-    c.nan = i % 8 >= 5;
+    c.nan = i % 8 < 4 ? 0 : i % 4 == 1 ? 1 : 2;
     return c;
 }
 

@@ -31,7 +31,7 @@ typedef struct Case {
     uint64_t seed;
     int64_t more; /* by how much sizes of the user's are larger */
     int64_t none; /* one of the user's sizes is 0, this number says which; 0: none */
-    bool nan;     /* among real numbers */
+    int nan;      /* among real numbers: 1, from the beginning on; 2, in the second half of a sequence */
 } Case;
 
 /* Arrays of one call, filled by chance. */
@@ -79,13 +79,26 @@ static inline int64_t dim_value(const KernProg *k, DimSym s, const Case *c)
     return c->none && (int64_t)s % 8 == c->none - 1 ? 0 : 2 + s % 3 + c->more;
 }
 
+static inline bool is_over_time(const KernProg *k, const KBuf *b)
+{
+    for (DimSym s = 0; s < dim_nsyms(k->dims); s++)
+        if (dim_sym_info(k->dims, s)->kind == DIM_TIME && dim_mentions(k->dims, b->size, s))
+            return true;
+    return false;
+}
+
+static inline bool is_nan(const Data *d, const KBuf *b, const Case *c, int64_t i, int64_t n)
+{
+    return i % 5 == 1 && (c->nan == 1 || (c->nan == 2 && 2 * i > n && b->kind == K_ARG && is_over_time(d->k, b)));
+}
+
 /* Ints are small enough to index anything here; lengths lie in 0..T. */
-static inline double draw(const Data *d, const KBuf *b, const Case *c, int64_t i)
+static inline double draw(const Data *d, const KBuf *b, const Case *c, int64_t i, int64_t n)
 {
     double u = rec_random_value(c->seed, b->slot + (b->kind == K_OUT ? 1000 : 0), (uint64_t)i);
     bool length = b->kind == K_ARG && d->k->arg.p[b->slot].role == ROLE_LENGTH;
     switch (b->dt) {
-    case DT_REAL: return c->nan && i % 5 == 1 ? (double)NAN : u - 0.5;
+    case DT_REAL: return is_nan(d, b, c, i, n) ? (double)NAN : u - 0.5;
     case DT_INT: return floor(u * (length ? (double)c->T + 1 : 2));
     case DT_BOOL: return u < 0.3;
     case DT_COMPLEX: break;
@@ -132,7 +145,7 @@ static inline Data data_new(Arena *a, const KernProg *k, const Case *c, const ch
         d.buf[b] = NEWN(a, double, n + 1);
         d.before[b] = NEWN(a, double, n + 1);
         for (int64_t i = 0; i < n; i++)
-            d.before[b][i] = d.buf[b][i] = x->kind == K_WORK ? (double)NAN : draw(&d, x, c, i);
+            d.before[b][i] = d.buf[b][i] = x->kind == K_WORK ? (double)NAN : draw(&d, x, c, i, n);
         if (x->kind == K_ARG) {
             d.arg[x->slot].data = d.buf[b];
             d.dim[nsym + x->slot] = 1;

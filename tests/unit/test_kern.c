@@ -783,7 +783,7 @@ static KernProg *step_program(Arena *a, const char *body)
 {
     Str error = {0};
     Str text = str_fmt(a,
-                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\nopen T\nopen B\nopen H\n"
+                       "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim H size\ndim P part\nopen T\nopen B\nopen H\n"
                        "buf b0 work real 9*B*T*H used 1 \"w\"\nbuf b1 work real 9*B*T*H used 1 \"v\"\nforward {\n"
                        "  serial %%0 < T {\n    %s\n  }\n}\n", body);
     KernProg *k = kern_read(a, text, &error);
@@ -848,17 +848,91 @@ Test(kern, apart)
     check_apart(WRITES("0, %0 by keep*H, %1 by 1") READS("0, %0 by keep*H, %3 by 1"), false, false);
 }
 
-/* What is known of the second one: it is in the first round. */
-Test(kern, apart_in_the_first_round)
+/* What is known of one of them: in which round of its own loop it is. Without that they may meet. */
+static void check_known(const char *body, bool of_second, Dim round, bool or_more)
 {
     Arena *a = arena_new();
-    KernProg *k = step_program(a, WRITES("H, %1 by 1") "serial %9 < T { " READS("0, %9 by H, %3 by 1") " }");
-    const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[1];
-    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
-    const KVar zero = y->loop.var;
-    cr_assert_not(kern_apart(in, x, y->loop.body.p[0], 0, NULL, NULL));
-    cr_assert(kern_apart(in, x, y->loop.body.p[0], 0, NULL, &(KernExcept){.zero = &zero, .n = 1}));
+    KernProg *k = step_program(a, body);
+    const KStmt *loop = k->fn[REC_FORWARD].p[0], *x = loop->loop.body.p[0], *y = loop->loop.body.p[1], *in = of_second ? y : x;
+    KernApart *apart = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    KernKnown known = {in, round == DIM_HUGE ? dim_sub(k->dims, in->loop.extent, DIM_ONE) : round, or_more};
+    KernExcept except = {0};
+    *(of_second ? &except.of_b : &except.of_a) = (KernKnowns){&known, 1, 1};
+    cr_assert_not(kern_apart(apart, x, y, 0, NULL, NULL), "%s", body);
+    cr_assert(kern_apart(apart, x, y, 0, NULL, &except), "%s", body);
     arena_free(a);
+}
+
+Test(kern, apart_in_a_known_round)
+{
+    check_known(WRITES("H, %1 by 1") "serial %9 < T { " READS("0, %9 by H, %3 by 1") " }", true, DIM_ZERO, false);
+    check_known("serial %9 < T { " WRITES("H, %9 by H, %1 by 1") "} serial %8 < T { " READS("0, %8 by H, %3 by 1") " }", false, DIM_HUGE, false);
+    check_known("serial %9 < T { " WRITES("0, %9 by H, %1 by 1") "} " READS("0, %3 by 1"), false, DIM_ONE, true);
+}
+
+/* In a piece of T places, of which only the first is known by where it begins. */
+Test(kern, apart_in_a_known_round_of_a_piece)
+{
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, "strips %16 P < T length 2 { parallel %5 < P from %16 by 1 { " WRITES("0, %5 by H, %1 by 1") "} parallel %6 < P from %16 by 1 { " READS("0, %6 by H, %3 by 1") "} }");
+    KStmt *strips = k->fn[REC_FORWARD].p[0]->loop.body.p[0];
+    const KBlock *piece = kern_body(strips);
+    KernApart *in = kern_apart_new(a, k, piece, &(KernPieces){&(KernPiece){strips->strips.part, strips->strips.extent}, 1, 1}, K_NONE);
+    KernKnown later = {piece->p[0], DIM_ONE, true}, first = {piece->p[1], DIM_ZERO, false};
+    cr_assert_not(kern_apart(in, piece->p[0], piece->p[1], 0, NULL, NULL));
+    cr_assert_not(kern_apart(in, piece->p[0], piece->p[1], 0, NULL, &(KernExcept){.of_b = {&first, 1, 1}}));
+    cr_assert(kern_apart(in, piece->p[0], piece->p[1], 0, NULL, &(KernExcept){.of_a = {&later, 1, 1}, .of_b = {&first, 1, 1}}));
+    arena_free(a);
+}
+
+/* Two iterations of loops of their own, in which they are in different rounds. */
+Test(kern, apart_in_other_rounds)
+{
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, "parallel %5 < B { " WRITES("0, %5 by H, %1 by 1") "} parallel %6 < B { " READS("0, %6 by H, %3 by 1") "}");
+    const KBlock *body = &k->fn[REC_FORWARD].p[0]->loop.body;
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    const KStmt *rows = body->p[0], *columns = rows->loop.body.p[0];
+    cr_assert_not(kern_apart(in, body->p[0], body->p[1], 0, NULL, NULL));
+    cr_assert(kern_apart(in, body->p[0], body->p[1], 0, NULL, &(KernExcept){.loop_a = rows, .loop_b = body->p[1]}));
+    cr_assert_not(kern_apart(in, body->p[0], body->p[1], 0, NULL, &(KernExcept){.loop_a = columns, .loop_b = body->p[1]}));
+    arena_free(a);
+}
+
+/* b0 has so many elements. Statements i and j */
+static void check_places(const char *size, const char *body, uint32_t i, uint32_t j, bool apart)
+{
+    Str error = {0};
+    Arena *a = arena_new();
+    KernProg *k = kern_read(a, str_fmt(a, "kern \"n\"\ndim B batch\ndim keep keep\ndim T time\ndim P size\nopen T\nopen B\nderived P = T / 3 floor\n"
+                                          "buf b0 work real %s used 1 \"w\"\nforward {\n  %%9 : real = const 1\n  %s\n}\n", size, body), &error);
+    cr_assert(k, "%.*s", STRF(error));
+    const KBlock *all = &k->fn[REC_FORWARD];
+    KernApart *in = kern_apart_new(a, k, all, NULL, K_NONE);
+    cr_assert_eq(kern_apart(in, all->p[1 + i], all->p[1 + j], 0, NULL, NULL), apart, "%s: %u and %u", body, i, j);
+    arena_free(a);
+}
+
+/* A size may be 0 unless something says that it is not: there is such an element, or something is done in a loop, which has a round. */
+Test(kern, apart_whatever_sizes_are)
+{
+    check_places("B*T", "store b0[0] = %9 store b0[B*T] = %9", 0, 1, true);
+    check_places("B*T + B", "store b0[0] = %9 store b0[B*T] = %9", 0, 1, false);
+    check_places("B*T + B", "serial %0 < T { store b0[0] = %9 } store b0[B*T] = %9", 0, 1, false); /* it need not be that loop's */
+    check_places("B*T + B", "serial %0 < T { store b0[0, %0 by B] = %9 } store b0[B*T] = %9", 0, 1, true);
+    check_places("B*T + B", "serial %0 < T { serial %1 < B { store b0[0, %1 by 1] = %9 } } store b0[B*T] = %9", 0, 1, true);
+}
+
+/* A quotient times what it is divided by is at most what is divided. */
+Test(kern, apart_by_quotients)
+{
+    static const char body[] = "parallel %0 < 3 { parallel %1 < P { %2 : real = load b0[0, %0 by P, %1 by 1] } } parallel %3 < T { store b0[T, %3 by 1] = %9 } "
+                               "parallel %5 < T { store b0[3*P, %5 by 1] = %9 } parallel %7 < P { store b0[T - 3*P, %7 by 1] = %9 }";
+    check_places("9*B*T", body, 0, 1, true);
+    check_places("9*B*T", body, 0, 2, true);
+    check_places("9*B*T", body, 0, 3, false);
+    check_places("9*B*T", body, 1, 2, false);
+    check_places("9*B*T", body, 1, 3, true); /* T - 3P + P - 1 */
 }
 
 static bool is_excused(void *cx, const KIndex *x, const KIndex *y)

@@ -183,6 +183,92 @@ static void check_kernels(const char *forward, const char *want)
     arena_free(a);
 }
 
+static void add_nodes(Text *to, const NvNodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        const NvNode *n = nodes->p[i];
+        if (n->kind == NV_BARRIER)
+            text_add(to, "|");
+        else if (n->kind == NV_SHARE || n->kind == NV_ONE)
+            text_add(to, n->kind == NV_ONE ? "1" : "s");
+        if (n->kind != NV_STEPS)
+            continue;
+        text_add(to, "{");
+        add_nodes(to, &n->body);
+        text_add(to, "}");
+    }
+}
+
+/* Of the only kernel: a `|` for each barrier, an `s` for loops that are shared out, a `1` for what one thread does, braces around loops of all. */
+static void check_barriers(const char *forward, const char *want)
+{
+    Arena *a = arena_new();
+    NvPlan *plan = nv_plan(a, program_of(a, forward), &(NvOptions){.arch = STR("sm_80")});
+    const NvFn *fn = &plan->fn[REC_FORWARD];
+    Text got = {.arena = a};
+    cr_assert(!fn->refused.n && fn->kernel.n == 1, "%s", forward);
+    add_nodes(&got, &fn->kernel.p[0].node);
+    cr_assert(str_is(text_str(&got), want), "%s\nbecomes `%s`, not `%s`", forward, got.p, want);
+    arena_free(a);
+}
+
+/* A row of b1, from b0; what mixes elements of one: threads have others than in a row; all B rows; what changes a row. */
+#define ROW(VAR, TO) "vector %" VAR " < H { %1" VAR " : real = load b0[0, %" VAR " by 1] store b1[" TO ", %" VAR " by 1] = %1" VAR " } "
+#define MIXED(VAR, FROM) "parallel %" VAR " < H { serial %2" VAR " < H { %1" VAR " : real = load b1[" FROM ", %2" VAR " by 1] store b2[0, %" VAR " by H, %2" VAR " by 1] = %1" VAR " } } "
+#define ROWS(VAR) "parallel %" VAR " < B { vector %1" VAR " < H { %2" VAR " : real = load b0[0, %1" VAR " by 1] store b1[0, %" VAR " by H, %1" VAR " by 1] = %2" VAR " } } "
+#define NEGATED(VAR, AT) "vector %" VAR " < H { %1" VAR " : real = load b1[" AT ", %" VAR " by 1] %2" VAR " : real = neg(%1" VAR ") store b1[" AT ", %" VAR " by 1] = %2" VAR " } "
+#define STEPS_OF(BODY) "serial %0 < T { " BODY " }"
+
+Test(ptx, barriers)
+{
+    check_barriers(STEPS_OF(ROW("1", "0") MIXED("2", "0")), "{|s|s}");
+}
+
+/* Each round has a barrier, so that only the last one is behind all of them, unless the loop is left early. */
+Test(ptx, barriers_behind_the_last_round)
+{
+#define ROUNDS(HOW, FROM, LEAVE, READ) STEPS_OF("serial %5 < 3" HOW " { " MIXED("2", FROM ", %5 by H") ROW("1", "H, %5 by H") LEAVE "} " MIXED("3", READ))
+    check_barriers(ROUNDS("", "0", "", "2*H"), "{{|ss}s}");
+    check_barriers(ROUNDS("", "0", "", "3*H"), "{{|ss}|s}");
+    check_barriers(ROUNDS(" reverse", "2*H", "", "2*H"), "{{|ss}s}");
+    check_barriers(ROUNDS(" reverse", "2*H", "", "H"), "{{|ss}|s}");
+    check_barriers(ROUNDS("", "0", "%6 : bool = given 0 leave %6 ", "2*H"), "{{|ss}|s}");
+}
+
+/* Of all rows a loop begins with one, whose elements have the numbers of its own iterations if it is the first. */
+Test(ptx, barriers_in_front_of_the_first_round)
+{
+    check_barriers(STEPS_OF(ROWS("7") "serial %5 < B { " NEGATED("1", "0, %5 by H") MIXED("2", "0, %5 by H") "}"), "{|s{s|s}}");
+    check_barriers(STEPS_OF(ROWS("7") "serial %5 < B reverse { " NEGATED("1", "0, %5 by H") MIXED("2", "0, %5 by H") "}"), "{|s|{s|s}}");
+    check_barriers(STEPS_OF(ROWS("7") "serial %5 < B { " NEGATED("1", "0, %5 by H") "}" MIXED("2", "0")), "{|s|s|s}");
+}
+
+/* Two iterations with different numbers touch different elements, in whichever of their loops they differ. */
+Test(ptx, barriers_between_other_iterations)
+{
+#define EACH_ROW(VAR, FROM, TO) "parallel %" VAR " < B { serial %1" VAR " < H { %2" VAR " : real = load " FROM " store " TO "[0, %" VAR " by H, %1" VAR " by 1] = %2" VAR " } } "
+#define OF_ROWS(FROM) STEPS_OF(EACH_ROW("7", "b2[0, %7 by H, %17 by 1]", "b1") EACH_ROW("8", FROM, "b4") MIXED("3", "0"))
+    check_barriers(OF_ROWS("b1[0, %8 by H, %18 by 1]"), "{|ss|s}");
+    check_barriers(OF_ROWS("b1[H, %8 by H, %18 by 1]"), "{|s|ss}");
+    check_barriers(OF_ROWS("b1[0, %8 by 1, %18 by B]"), "{|s|ss}");
+#define LEVELS(VAR, N, M, AT, VALUE) "parallel %" VAR " < " N " { vector %1" VAR " < " M " { %2" VAR " : real = load " VALUE " store b1[" AT "] = %2" VAR " } } "
+    check_barriers(STEPS_OF(LEVELS("7", "3", "H", "0, %7 by H, %17 by 1", "b0[0, %17 by 1]") LEVELS("8", "2", "H", "0, %8 by H, %18 by 1", "b1[0, %8 by H, %18 by 1]") MIXED("3", "H")), "{|ss|s}");
+    check_barriers(STEPS_OF(LEVELS("7", "3", "H", "0, %17 by 3, %7 by 1", "b0[0, %17 by 1]") LEVELS("8", "2", "H", "0, %18 by 3, %8 by 1", "b1[0, %18 by 3, %8 by 1]") MIXED("3", "H")), "{|ss|s}");
+    check_barriers(STEPS_OF(LEVELS("7", "H", "3", "0, %7 by 3, %17 by 1", "b0[0, %7 by 1]") LEVELS("8", "H", "2", "0, %8 by 3, %18 by 1", "b1[0, %8 by 3, %18 by 1]") MIXED("3", "H")), "{|s|s|s}");
+}
+
+/* A loop has no barrier where it has no round: that is where one of those before and behind it does nothing either, or not. */
+Test(ptx, barriers_of_loops_without_rounds)
+{
+#define BETWEEN(N, COUNT) STEPS_OF(ROW("1", "0") "serial %5 < " N " { " MIXED("2", "9*H") ROW("3", "9*H") "} parallel %4 < " COUNT " { serial %6 < H { %7 : real = load b1[0, %6 by 1] store b4[0, %4 by H, %6 by 1] = %7 } }")
+#define SUMMED(N) STEPS_OF(ROW("1", "0") "serial %5 < B { " MIXED("2", "9*H") ROW("3", "9*H") "} serial %4 < " N " { parallel %6 < 3 { vector %7 < H { %8 : real = load b1[0, %7 by 1] store b4[0, %6 by H, %7 by 1] += %8 } } }")
+    check_barriers(BETWEEN("B", "B*H"), "{|s{|s|s}s}");
+    check_barriers(SUMMED("B"), "{|s{|s|s}s}");
+    check_barriers(SUMMED("T"), "{|s{|s|s}|s}");
+    check_barriers(BETWEEN("B", "T"), "{|s{|s|s}|s}");
+    check_barriers(BETWEEN("H", "T"), "{|s{|s|s}s}");
+}
+
 Test(ptx, threads_keep_apart)
 {
     for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
