@@ -14,6 +14,21 @@ done
 check "forward and backward have five each" [ $n = 10 ]
 check "and nothing else was taken" sh -c '! grep -q "^FAIL" told'
 
+# RNNC_ALL=1: the same of every entry of the standard library that looks back, but for barriers, of which unit.test_barriers knows cases that need
+# them, and for kernels that are launched only instead of others.
+[ "${RNNC_ALL-}" ] && for file in "$SRC"/stdlib/*.rnn; do
+  for entry in $(grep -oE '^(cell|model) +[a-z_0-9]+' "$file" | sed 's/.* //'); do
+    "$RNNC" build "$file" --entry=$entry --form=scan:3 --target=ptx --arch=sm_80 -o k >/dev/null 2>&1 && grep -q ld.acquire k.ptx || continue
+    all="$RNNC test --target=cuda --precision=f32 --form=scan:3 --entry=$entry $file"
+    n=0
+    while emulated env STUB_WITHOUT=$n $all; ! grep -q '^without: nothing' said; do
+      what=$(sed -n 's/^without: \([a-z.]*\).*/\1/p' said | head -n 1)
+      grep -qE '^without: bar.sync|_team|_kept' said || check "$entry: number $n, $what, is missed" grep -q '^FAIL' told
+      n=$((n + 1))
+    done
+  done
+done
+
 # Blocks of a team: each barrier of theirs is needed, and what it releases and acquires. Kernels that do the same elsewhere are not launched here.
 # missed WORDS: takes away what is one of these words, in kernels of teams; in $taken, how often
 run="$RNNC run $SRC/stdlib/lstm.rnn --entry=lstm -i $SRC/stdlib/lstm.npz --grad --target=cuda"
