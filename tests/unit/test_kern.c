@@ -885,6 +885,20 @@ Test(kern, apart_in_a_known_round_of_a_piece)
     arena_free(a);
 }
 
+#define OTHERS(VAR, AT) "vector %" VAR " < H { %1" VAR " : real = load b0[" AT "] store b1[0, %" VAR " by 1] = %1" VAR " } "
+
+/* A variable that stands in two loops is not the same in both: what is inside of one may be in any round of the other. */
+Test(kern, apart_in_loops_with_one_variable)
+{
+    Arena *a = arena_new();
+    KernProg *k = step_program(a, "serial %9 < B { " WRITES("0, %9 by 2*H, %1 by 1") READS("2*H, %9 by 2*H, %3 by 1") "} serial %9 < B { " OTHERS("5", "2*H, %9 by 2*H, %5 by 1") OTHERS("6", "H, %9 by 2*H, %6 by 1") "}");
+    const KBlock *body = &k->fn[REC_FORWARD].p[0]->loop.body, *first = &body->p[0]->loop.body, *second = &body->p[1]->loop.body;
+    KernApart *in = kern_apart_new(a, k, &k->fn[REC_FORWARD], NULL, K_NONE);
+    cr_assert_not(kern_apart(in, first->p[0], second->p[0], 0, NULL, NULL));
+    cr_assert(kern_apart(in, first->p[0], second->p[1], 0, NULL, NULL));
+    arena_free(a);
+}
+
 /* Two iterations of loops of their own, in which they are in different rounds. */
 Test(kern, apart_in_other_rounds)
 {
